@@ -1,0 +1,28 @@
+"""How often something may happen: a token bucket as a value, time as an argument."""
+
+from dataclasses import dataclass
+
+from hushbell.types import Millis
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """What is left of a budget, as it stood at one moment."""
+
+    tokens: float
+    at: Millis
+
+
+def spend(bucket: Bucket | None, now: Millis, *, per_minute: int, burst: int) -> tuple[Bucket, bool]:
+    """
+    Take one token, and say whether there was one.
+
+    A bucket nobody has seen is full. A clock that goes backwards adds nothing.
+    """
+    if bucket is None:
+        return Bucket(burst - 1.0, now), True
+    elapsed = max(0, now - bucket.at)
+    tokens = min(float(burst), bucket.tokens + elapsed * per_minute / 60_000)
+    if tokens < 1.0:
+        return Bucket(tokens, now), False
+    return Bucket(tokens - 1.0, now), True

@@ -1,0 +1,1 @@
+"""The push notification server of spec 16: facts in, decision out."""

@@ -1,0 +1,128 @@
+"""What must be known to decide an event, and what a decision writes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from hushbell.core.budgets import Bucket
+from hushbell.core.push import Push
+from hushbell.types import DeviceKey, InstallationId, KeyHash, MessageId, Millis, NotificationId, PublicKey, RingId
+from hushbell.wire.messages import ApplicationType, Registration
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRegistration:
+    """The last accepted registration of a device; a tombstone keeps the version alone."""
+
+    version: int
+    registered_at: Millis  # when it was last accepted
+    plaintext: bytes | None = field(repr=False)  # None: unregistered
+    registration: Registration | None = field(repr=False)  # the same, decoded
+    dead_since: Millis | None = None  # the provider said so; a later registration revives it
+
+
+NEVER_SEEN = StoredRegistration(0, Millis(0), None, None)
+
+
+@dataclass(frozen=True, slots=True)
+class Needed:
+    """Names the facts of one or more events."""
+
+    devices: frozenset[DeviceKey] = frozenset()  # their stored registrations
+    installations: frozenset[KeyHash] = frozenset()  # which installations an owner has, without contents
+    queried: frozenset[KeyHash] = frozenset()  # every live registration of an owner
+    requests: frozenset[MessageId] = frozenset()  # wrapper ids that may have been answered
+    rings: frozenset[RingId] = frozenset()
+
+
+@dataclass(slots=True)
+class Facts:
+    """What is known. Absence is a fact too: a name that was needed and is not here was never seen."""
+
+    devices: dict[DeviceKey, StoredRegistration] = field(default_factory=dict)
+    installations: dict[KeyHash, dict[InstallationId, bool]] = field(default_factory=dict)  # True: live
+    answered: dict[MessageId, bytes] = field(default_factory=dict)  # wrapper id → encoded response
+    rung: set[RingId] = field(default_factory=set)
+    omitted: set[DeviceKey] = field(default_factory=set)  # over the byte limit: not loaded
+    buckets: dict[DeviceKey, Bucket] = field(default_factory=dict)  # ring budgets, where one is known
+
+
+@dataclass(frozen=True, slots=True)
+class SaveRegistration:
+    """Replace what is stored for a device, if its version is still ``replaces`` (0: nothing stored)."""
+
+    device: DeviceKey
+    stored: StoredRegistration
+    replaces: int
+
+
+@dataclass(frozen=True, slots=True)
+class RememberAnswer:
+    """Keep the encoded response to a request, so that a repeated request gets it again."""
+
+    wrapper_id: MessageId
+    response: bytes = field(repr=False)
+    at: Millis
+
+
+@dataclass(frozen=True, slots=True)
+class RememberRing:
+    """One message rings one device once."""
+
+    ring_id: RingId
+    at: Millis
+
+
+@dataclass(frozen=True, slots=True)
+class Enqueue:
+    """Put a push into the outbox."""
+
+    push: Push
+
+
+@dataclass(frozen=True, slots=True)
+class Defer:
+    """An attempt failed; the next is not before ``due_at``."""
+
+    notification_id: NotificationId
+    attempts: int
+    due_at: Millis
+
+
+@dataclass(frozen=True, slots=True)
+class Settle:
+    """A push reached its one final state: its contents are erased, the state is kept."""
+
+    notification_id: NotificationId
+    state: str  # delivered | dropped | failed | expired
+    attempts: int
+    at: Millis
+
+
+@dataclass(frozen=True, slots=True)
+class MarkDead:
+    """A device token died at ``since``: says nothing about a registration accepted after that."""
+
+    device: DeviceKey
+    since: Millis
+
+
+Write = SaveRegistration | RememberAnswer | RememberRing | Enqueue | Defer | Settle | MarkDead
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An application message for one key, on its partitioned topic."""
+
+    recipient: PublicKey
+    type: ApplicationType
+    payload: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What must happen now, in this order: commit every write, then send every reply."""
+
+    writes: Sequence[Write] = ()
+    replies: Sequence[Reply] = ()
+    buckets: Sequence[tuple[DeviceKey, Bucket]] = ()  # ring budgets after this event
+    refused: Sequence[str] = ()  # names of the counters that go up

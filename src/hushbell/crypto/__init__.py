@@ -1,0 +1,1 @@
+"""Keys, hashes, signatures and ciphers. Pure: randomness is an argument."""

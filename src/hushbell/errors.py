@@ -1,0 +1,64 @@
+"""
+Everything hushbell raises on purpose.
+
+HushbellError
+├── WireError                the peer's bytes are wrong: drop the message, never retry
+│   ├── Undecodable          not the message or frame they claim to be
+│   ├── Unauthentic          bad signature, bad key, or the payload does not decrypt
+│   └── TooLarge             over a bound, refused before it was parsed
+├── StoreError               our own storage failed
+│   ├── VersionConflict      someone else wrote first: load again, decide again
+│   ├── StoreUnavailable     nothing was written: try again later
+│   ├── StoreMismatch        the data is another identity's, key's or a newer program's: the operator must act
+│   └── StoreCorrupt         a row does not decrypt or parse: the operator must act
+├── TransportError           the network did not take the message: try again later
+└── ConfigError              the operator must act; the message names the file, the setting and the rule
+"""
+
+
+class HushbellError(Exception):
+    """The root of every error that hushbell raises on purpose."""
+
+
+class WireError(HushbellError):
+    """The peer's bytes are wrong: drop the message, never retry."""
+
+
+class Undecodable(WireError):
+    """Not the message or frame the bytes claim to be."""
+
+
+class Unauthentic(WireError):
+    """Bad signature, bad key, or the payload does not decrypt."""
+
+
+class TooLarge(WireError):
+    """Over a bound, refused before it was parsed."""
+
+
+class StoreError(HushbellError):
+    """Our own storage failed."""
+
+
+class VersionConflict(StoreError):
+    """Someone else wrote first: load again, decide again."""
+
+
+class StoreUnavailable(StoreError):
+    """Nothing was written: try again later."""
+
+
+class StoreMismatch(StoreError):
+    """The data is another identity's, key's or a newer program's: the operator must act."""
+
+
+class StoreCorrupt(StoreError):
+    """A row does not decrypt or parse: the operator must act."""
+
+
+class TransportError(HushbellError):
+    """The network did not take the message: try again later."""
+
+
+class ConfigError(HushbellError):
+    """The operator must act; the message names the file, the setting and the rule."""

@@ -1,0 +1,1 @@
+"""The only ways out: what the rules need of the world, said as protocols."""

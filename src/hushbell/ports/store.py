@@ -1,0 +1,81 @@
+"""Where what the server must not forget is kept."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from hushbell.core.push import Pending
+from hushbell.core.server.facts import Facts, Needed, Write
+from hushbell.types import KeyHash, Millis, NotificationId, PrivateKey, SymmetricKey
+
+
+class Store(Protocol):
+    """Every adapter passes every test in tests/stores/test_contract.py."""
+
+    async def load(self, needed: Needed, *, byte_limit: int) -> Facts:
+        """
+        Return the facts that are named.
+
+        Registrations beyond ``byte_limit`` bytes in total are left out and named in ``omitted``, so that
+        nobody can make the server load what does not fit into memory.
+        """
+        ...
+
+    async def commit(self, writes: Sequence[Write]) -> None:
+        """
+        Apply every write, or none; when this returns they survive a power cut.
+
+        Raises:
+            VersionConflict: a stored version is no longer the write's ``replaces``.
+            StoreUnavailable: nothing was written; trying again is safe.
+        """
+        ...
+
+    async def due(self, now: Millis, limit: int, *, after: NotificationId | None = None) -> Sequence[Pending]:
+        """
+        Return up to ``limit`` pushes with no final state that are due, whole requests in order of arrival.
+
+        A request is never split between two answers: the answer may exceed ``limit`` by one request.
+        Only requests that arrived after that of ``after`` are returned, so that a reader can page.
+        """
+        ...
+
+    async def next_due(self, now: Millis) -> Millis | None:
+        """Return when the earliest push that is not yet due becomes due, or None if there is none."""
+        ...
+
+    async def push_state(self, notification_id: NotificationId) -> str | None:
+        """Return ``pending``, a final state, or None for an unknown one."""
+        ...
+
+    async def owners(self) -> Sequence[KeyHash]:
+        """Return every owner with a live registration, each once."""
+        ...
+
+    async def query_key(self, owner: KeyHash) -> SymmetricKey | None:
+        """Return the symmetric key of an owner's query topic, if it was derived before."""
+        ...
+
+    async def keep_query_key(self, owner: KeyHash, key: SymmetricKey) -> None:
+        """Keep a derived key. Losing it costs one derivation, so it need not survive a power cut."""
+        ...
+
+    async def identity(self) -> PrivateKey | None:
+        """Return the server identity this data belongs to, if it has one."""
+        ...
+
+    async def pin_identity(self, identity: PrivateKey) -> None:
+        """
+        Bind the data to a server identity. Grants in it are worthless to any other.
+
+        Raises:
+            StoreMismatch: the data is another identity's.
+        """
+        ...
+
+    async def forget(self, before: Millis) -> int:
+        """Drop answers, rings and final states of days that ended before ``before``; return how many."""
+        ...
+
+    async def close(self) -> None:
+        """Finish what was accepted and let go of the files."""
+        ...

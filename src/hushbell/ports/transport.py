@@ -1,0 +1,32 @@
+"""How envelopes come and go. Nothing above this port knows what carries them."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from hushbell.types import Envelope
+
+
+class Transport(Protocol):
+    """Every adapter passes every test in tests/transports/test_contract.py."""
+
+    async def receive(self, limit: int) -> Sequence[Envelope]:
+        """
+        Wait for at least one envelope and return up to ``limit``, oldest first.
+
+        An empty answer means the transport was closed and nothing more will come.
+        What is not taken yet waits in a bounded place; a full one slows the writer down.
+        """
+        ...
+
+    async def publish(self, envelopes: Sequence[Envelope]) -> None:
+        """
+        Hand the envelopes to everybody else, in order. Never delivered back to this end.
+
+        Raises:
+            TransportError: not all were taken; publishing all of them again is safe.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Stop receiving; a waiting ``receive`` returns what it has, or nothing."""
+        ...

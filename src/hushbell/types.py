@@ -1,0 +1,114 @@
+"""
+The identifiers everything else is made of.
+
+Each is a plain ``bytes``, ``str`` or ``int`` at run time; the name carries the shape. Nothing here checks
+a length: whoever takes bytes from outside does (``wire``, ``crypto``).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import NewType
+
+PrivateKey = NewType("PrivateKey", bytes)
+"""secp256k1 scalar, 32 bytes, big-endian."""
+
+PublicKey = NewType("PublicKey", bytes)
+"""secp256k1 point, uncompressed: ``04 || X || Y``, 65 bytes. The form keys have inside the program."""
+
+CompressedKey = NewType("CompressedKey", bytes)
+"""secp256k1 point, compressed: ``02|03 || X``, 33 bytes."""
+
+SymmetricKey = NewType("SymmetricKey", bytes)
+"""AES-256 key, 32 bytes."""
+
+Signature = NewType("Signature", bytes)
+"""``R || S || V``, 65 bytes, V = 0..3 (reference/status-go.md 2.3)."""
+
+Grant = NewType("Grant", bytes)
+"""A :data:`Signature` with which a client lets one server ring it (reference/status-go.md 2.8)."""
+
+KeyHash = NewType("KeyHash", bytes)
+"""SHAKE-256 of a compressed key, 64 bytes: how servers name the owner of a registration."""
+
+Hash64 = NewType("Hash64", bytes)
+"""SHAKE-256 of a chat id or an author's contact id, 64 bytes."""
+
+MessageId = NewType("MessageId", bytes)
+"""Keccak-256 of ``signer || application message``, 32 bytes (reference/status-go.md 2.4)."""
+
+RequestId = NewType("RequestId", bytes)
+"""SHAKE-256 of an encrypted registration, 64 bytes."""
+
+RingId = NewType("RingId", bytes)
+"""SHA-256 that names one message ringing one device, 32 bytes."""
+
+InstallationId = NewType("InstallationId", str)
+"""UUID text, kept exactly as sent."""
+
+AccessToken = NewType("AccessToken", str)
+"""UUID text that lets a sender ring a device, kept exactly as sent."""
+
+DeviceToken = NewType("DeviceToken", str)
+"""What Apple or Google calls the device."""
+
+NotificationId = NewType("NotificationId", str)
+"""UUID text, the same on every attempt; Apple knows it as apns-id."""
+
+PubsubTopic = NewType("PubsubTopic", str)
+"""Waku's shard, such as ``/waku/2/rs/16/32``."""
+
+ContentTopic = NewType("ContentTopic", str)
+"""Waku's subject, such as ``/waku/1/0x69bc8983/rfc26``."""
+
+Millis = NewType("Millis", int)
+"""Unix time in milliseconds."""
+
+Nanos = NewType("Nanos", int)
+"""Unix time in nanoseconds."""
+
+Random = Callable[[int], bytes]
+"""Returns that many unpredictable bytes. The only way randomness reaches the pure floors."""
+
+DEFAULT_PUBSUB_TOPIC = PubsubTopic("/waku/2/rs/16/32")
+
+
+class TokenType(IntEnum):
+    """Whose device token it is (wire numbers)."""
+
+    UNKNOWN = 0
+    APN = 1
+    FIREBASE = 2
+
+
+class NotificationType(IntEnum):
+    """Why a device rings (wire numbers)."""
+
+    UNKNOWN = 0
+    MESSAGE = 1
+    MENTION = 2
+    REQUEST_TO_JOIN_COMMUNITY = 3
+
+
+@dataclass(frozen=True, slots=True)
+class KeyPair:
+    """A private key with its public key, so that nobody derives it twice."""
+
+    private: PrivateKey = field(repr=False)
+    public: PublicKey
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceKey:
+    """One installation of one owner: what a registration is stored under."""
+
+    owner: KeyHash
+    installation_id: InstallationId
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """A complete serialised WakuMessage and the pubsub topic it travels on. What transports carry."""
+
+    pubsub_topic: PubsubTopic
+    waku_message: bytes = field(repr=False)
