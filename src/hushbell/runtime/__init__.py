@@ -1,0 +1,1 @@
+"""The drivers: load, decide, commit, send. All the waiting lives here."""
