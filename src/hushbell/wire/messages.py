@@ -88,6 +88,34 @@ class QueryInfo:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class IdentityImage:
+    """IdentityImage of a chat identity."""
+
+    payload: bytes = field(default=b"", repr=False)
+    source_type: int = 0
+    image_format: int = 0
+    encryption_keys: tuple[bytes, ...] = field(default=(), repr=False)
+    encrypted: bool = False
+    unknown: bytes = field(default=b"", repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChatIdentity:
+    """ChatIdentity: what a person shows of themselves. Push notifications never need it."""
+
+    clock: int = 0
+    ens_name: str = field(default="", repr=False)
+    images: Mapping[str, IdentityImage] = field(default_factory=dict, repr=False)
+    display_name: str = field(default="", repr=False)
+    description: str = field(default="", repr=False)
+    color: str = field(default="", repr=False)
+    emoji: str = field(default="", repr=False)
+    first_message_timestamp: int = 0  # seconds
+    customization_color: int = 0
+    unknown: bytes = field(default=b"", repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ContactCodeAdvertisement:
     """ContactCodeAdvertisement; the chat identity stays as it came, encoded."""
 
@@ -209,6 +237,7 @@ class Segment:
     payload: bytes = field(default=b"", repr=False)
     parity_segment_index: int = 0
     parity_segments_count: int = 0
+    original_payload_length: int = 0  # bytes; only newer senders fill it (reference/status-go.md 12)
     unknown: bytes = b""
 
 

@@ -1,0 +1,1 @@
+"""Protobuf classes generated from ``schemas`` by ``tools/compile-schemas.sh``. Only ``wire`` imports them."""
