@@ -1,0 +1,194 @@
+"""The server's facts in one SQLite file: embedded, durable, sealed."""
+
+import contextlib
+import sqlite3
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Self
+
+from hushbell.core.push import Pending
+from hushbell.core.server.facts import Facts, Needed, Write
+from hushbell.errors import ConfigError, StoreCorrupt, StoreMismatch, StoreUnavailable
+from hushbell.stores.at_rest import AtRest, load_key, load_or_create_key
+from hushbell.stores.sqlite_errors import mapped
+from hushbell.stores.sqlite_reads import Reads
+from hushbell.stores.sqlite_schema import (
+    BUSY_READING,
+    BUSY_WRITING,
+    NEWEST,
+    connect,
+    create_file,
+    migrate,
+    version_of,
+)
+from hushbell.stores.sqlite_writer import Writer
+from hushbell.stores.sqlite_writes import DAY, Statement, statements
+from hushbell.types import KeyHash, Millis, NotificationId, PrivateKey, Random, SymmetricKey
+
+FORGET_STEP = 1_000  # rows dropped in one transaction, so that forgetting never holds up an answer for long
+_CHECK = b"the key file belongs to this database"
+
+
+class SqliteStore:
+    """
+    A Store in one file. One process, one event loop.
+
+    Writes go through one thread that commits what waits together; reads run where they are called.
+    """
+
+    def __init__(self, writer: Writer, connection: sqlite3.Connection, at_rest: AtRest) -> None:
+        """Take over open connections; use :meth:`open`."""
+        self._writer = writer
+        self._connection = connection
+        self._at_rest = at_rest
+        self._reads = Reads(connection, at_rest)
+        self._closed = False
+
+    @classmethod
+    def open(cls, path: Path, key_path: Path, *, random: Random) -> Self:
+        """
+        Open the database, or make it and its key file (32 bytes, mode 0600).
+
+        Raises:
+            ConfigError: the folder or the key file cannot be used; says what to do.
+            StoreMismatch: the key file is missing or another database's, or the database is a newer program's.
+            StoreUnavailable: the file is locked or cannot be read or written.
+            StoreCorrupt: the file is damaged.
+        """
+        try:
+            create_file(path)
+        except OSError as error:
+            raise ConfigError(f"{path}: the database cannot be made or opened: {error.strerror}") from error
+        with contextlib.ExitStack() as opened:
+            writing = opened.enter_context(contextlib.closing(connect(path, busy=BUSY_WRITING)))
+            version = version_of(writing, path)
+            at_rest = AtRest(_key(path, key_path, is_new=version == 0, random=random), random=random)
+            _prepare(writing, version, at_rest)
+            _check(writing, at_rest, path, key_path)
+            reading = opened.enter_context(contextlib.closing(connect(path, busy=BUSY_READING)))
+            with mapped():
+                reading.execute("PRAGMA query_only = ON")
+            opened.pop_all()
+        return cls(Writer(writing), reading, at_rest)
+
+    async def load(self, needed: Needed, *, byte_limit: int) -> Facts:
+        """See :meth:`hushbell.ports.store.Store.load`; bytes are counted unsealed."""
+        self._check_open()
+        with mapped():
+            return self._reads.load(needed, byte_limit)
+
+    async def commit(self, writes: Sequence[Write]) -> None:
+        """See :meth:`hushbell.ports.store.Store.commit`."""
+        if writes:
+            await self._writer.write(statements(writes, self._at_rest))
+
+    async def due(self, now: Millis, limit: int, *, after: NotificationId | None = None) -> Sequence[Pending]:
+        """See :meth:`hushbell.ports.store.Store.due`."""
+        self._check_open()
+        with mapped():
+            return self._reads.due(now, limit, after)
+
+    async def next_due(self, now: Millis) -> Millis | None:
+        """See :meth:`hushbell.ports.store.Store.next_due`."""
+        self._check_open()
+        with mapped():
+            return self._reads.next_due(now)
+
+    async def push_state(self, notification_id: NotificationId) -> str | None:
+        """See :meth:`hushbell.ports.store.Store.push_state`."""
+        self._check_open()
+        with mapped():
+            return self._reads.push_state(notification_id)
+
+    async def owners(self) -> Sequence[KeyHash]:
+        """See :meth:`hushbell.ports.store.Store.owners`."""
+        self._check_open()
+        with mapped():
+            return self._reads.owners()
+
+    async def query_key(self, owner: KeyHash) -> SymmetricKey | None:
+        """See :meth:`hushbell.ports.store.Store.query_key`."""
+        self._check_open()
+        with mapped():
+            key = self._reads.query_key(owner)
+        return None if key is None else SymmetricKey(key)
+
+    async def keep_query_key(self, owner: KeyHash, key: SymmetricKey) -> None:
+        """See :meth:`hushbell.ports.store.Store.keep_query_key`."""
+        sealed = self._at_rest.seal("query_keys", owner, key)
+        keep = "INSERT OR REPLACE INTO query_keys (owner, sealed) VALUES (?, ?)"
+        await self._writer.write([Statement(keep, (owner, sealed))])
+
+    async def identity(self) -> PrivateKey | None:
+        """See :meth:`hushbell.ports.store.Store.identity`."""
+        self._check_open()
+        with mapped():
+            key = self._reads.secret("identity")
+        return None if key is None else PrivateKey(key)
+
+    async def pin_identity(self, identity: PrivateKey) -> None:
+        """See :meth:`hushbell.ports.store.Store.pin_identity`."""
+        sealed = self._at_rest.seal("secrets", b"identity", identity)
+        pin = "INSERT OR IGNORE INTO secrets (name, sealed) VALUES ('identity', ?)"
+        await self._writer.write([Statement(pin, (sealed,))])
+        if await self.identity() != identity:
+            raise StoreMismatch("the data belongs to another server identity")
+
+    async def forget(self, before: Millis) -> int:
+        """See :meth:`hushbell.ports.store.Store.forget`; goes in small steps that other writes may overtake."""
+        first = before // DAY  # the first day that is kept
+        forgotten = 0
+        for table, key in (("answers", "wrapper_id"), ("rings", "ring_id"), ("settled", "notification_id")):
+            some = f"SELECT {key} FROM {table} WHERE day < ? LIMIT {FORGET_STEP}"  # noqa: S608
+            step = Statement(f"DELETE FROM {table} WHERE {key} IN ({some})", (first,))  # noqa: S608
+            while dropped := await self._writer.write([step]):
+                forgotten += dropped
+        return forgotten
+
+    async def close(self) -> None:
+        """Finish what was accepted and let go of the files."""
+        self._closed = True
+        await self._writer.close()
+        self._connection.close()
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise StoreUnavailable("the store is closed")
+
+
+def _key(path: Path, key_path: Path, *, is_new: bool, random: Random) -> SymmetricKey:
+    """Return the key; only a new database may get a new one."""
+    if is_new:
+        return load_or_create_key(key_path, random=random)
+    try:
+        return load_key(key_path)
+    except FileNotFoundError as error:
+        raise StoreMismatch(
+            f"{key_path}: the key of the database {path} is missing; restore it from a backup"
+        ) from error
+    except OSError as error:
+        raise ConfigError(f"{key_path}: the storage key cannot be read: {error.strerror}") from error
+
+
+def _prepare(connection: sqlite3.Connection, version: int, at_rest: AtRest) -> None:
+    """Make the tables and what tells the right key, or bring older tables up to date: all of it, or nothing."""
+    if version == NEWEST:
+        return
+    with mapped():
+        connection.execute("BEGIN IMMEDIATE")
+        migrate(connection, version)
+        if version == 0:
+            sealed = at_rest.seal("secrets", b"check", _CHECK)
+            connection.execute("INSERT INTO secrets (name, sealed) VALUES ('check', ?)", (sealed,))
+        connection.execute("COMMIT")
+
+
+def _check(connection: sqlite3.Connection, at_rest: AtRest, path: Path, key_path: Path) -> None:
+    """Refuse a key that is not the database's before anything is read or written with it."""
+    try:
+        with mapped():
+            found = Reads(connection, at_rest).secret("check")
+    except StoreCorrupt as error:
+        raise StoreMismatch(f"{key_path}: not the key of the database {path}; restore the right one") from error
+    if found != _CHECK:
+        raise StoreMismatch(f"{path}: the database names no key")
