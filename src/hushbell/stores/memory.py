@@ -51,7 +51,7 @@ class MemoryStore:
         self._registrations: dict[KeyHash, dict[InstallationId, StoredRegistration]] = {}
         self._answers: dict[MessageId, tuple[int, bytes]] = {}
         self._rings: dict[RingId, int] = {}
-        self._pending: dict[NotificationId, tuple[int, Pending]] = {}  # in order of arrival
+        self._pending: dict[NotificationId, tuple[int, Pending]] = {}  # arrival of the request, in its order
         self._final: dict[NotificationId, _Final] = {}
         self._arrivals = 0
         self._query_keys: dict[KeyHash, SymmetricKey] = {}
@@ -95,7 +95,11 @@ class MemoryStore:
         """See :meth:`hushbell.ports.store.Store.commit`; nothing here survives a restart."""
         self._check_open()
         self._check_versions(writes)
+        request: MessageId | None = None
         for write in in_order(writes):
+            if isinstance(write, Enqueue) and write.push.request != request:
+                request = write.push.request
+                self._arrivals += 1
             self._apply(write)
 
     def _check_versions(self, writes: Sequence[Write]) -> None:
@@ -137,7 +141,6 @@ class MemoryStore:
     def _enqueue(self, push: Push) -> None:
         name = push.notification_id
         if name not in self._pending and name not in self._final:
-            self._arrivals += 1
             self._pending[name] = self._arrivals, Pending(push, 0, push.created_at)
 
     def _mark_dead(self, device: DeviceKey, since: Millis) -> None:
@@ -151,16 +154,16 @@ class MemoryStore:
     async def due(self, now: Millis, limit: int, *, after: NotificationId | None = None) -> Sequence[Pending]:
         """See :meth:`hushbell.ports.store.Store.due`."""
         self._check_open()
-        start, request = 0, None
-        if after is not None and after in self._pending:
-            start, known = self._pending[after]
-            request = known.push.request
-        waiting = (
-            pending
-            for arrival, pending in self._pending.values()
-            if arrival > start and pending.push.request != request and pending.due_at <= now
-        )
+        start = 0 if after is None else self._arrival(after)
+        waiting = (pending for arrival, pending in self._pending.values() if arrival > start and pending.due_at <= now)
         return whole_requests(waiting, limit)
+
+    def _arrival(self, notification_id: NotificationId) -> int:
+        """Return when the request of a push arrived; 0 for an unknown one."""
+        if notification_id in self._pending:
+            return self._pending[notification_id][0]
+        final = self._final.get(notification_id)
+        return final.arrival if final else 0
 
     async def next_due(self, now: Millis) -> Millis | None:
         """See :meth:`hushbell.ports.store.Store.next_due`."""

@@ -4,8 +4,16 @@ import struct
 
 from hushbell.core.push import Push
 from hushbell.errors import StoreCorrupt
-from hushbell.types import DeviceKey, DeviceToken, InstallationId, KeyHash, MessageId, Millis, NotificationId
-from hushbell.types import NotificationType
+from hushbell.types import (
+    DeviceKey,
+    DeviceToken,
+    InstallationId,
+    KeyHash,
+    MessageId,
+    Millis,
+    NotificationId,
+    NotificationType,
+)
 
 _FORM = 1  # first byte; raised whenever the rest changes
 _HEAD = struct.Struct(">Biiq")  # form, token_type, type, created_at in ms

@@ -2,7 +2,6 @@
 
 import sqlite3
 from collections.abc import Collection, Iterator, Sequence
-
 from typing import TypeVar
 
 from hushbell.core.push import Pending
@@ -31,7 +30,7 @@ FEW_DUE = 4096  # pushes; as many are sorted quickly, more are met soon enough i
 _COLUMNS = f"""
 SELECT owner, installation_id, version, registered_at, dead_since, length(sealed),
        CASE WHEN length(sealed) <= {INLINE} THEN sealed END
-FROM registrations"""
+FROM registrations"""  # noqa: S608
 _CONTENTS = "SELECT sealed FROM registrations WHERE owner = ? AND installation_id = ?"
 _PENDING = """
 SELECT notification_id, request, position, due_at, attempts, expires_at, sealed
@@ -90,7 +89,7 @@ class Reads:
             pairs = [value for device in devices for value in (device.owner, device.installation_id)]
             places = ",".join(["(?,?)"] * len(devices))
             yield from self._connection.execute(
-                f"{_COLUMNS} WHERE (owner, installation_id) IN (VALUES {places})",  # noqa: S608
+                f"{_COLUMNS} WHERE (owner, installation_id) IN (VALUES {places})",
                 pairs,
             )
         for owners in _chunks(needed.queried):
@@ -163,7 +162,7 @@ class Reads:
     def next_due(self, now: Millis) -> Millis | None:
         """Return when the next push becomes due that is not due yet."""
         (due_at,) = self._connection.execute("SELECT min(due_at) FROM outbox WHERE due_at > ?", (now,)).fetchone()
-        return due_at
+        return None if due_at is None else Millis(due_at)
 
     def push_state(self, notification_id: NotificationId) -> str | None:
         """Return ``pending``, a final state, or None."""

@@ -7,6 +7,7 @@ COMMIT returned.
 """
 
 import asyncio
+import contextlib
 import sqlite3
 import threading
 from collections.abc import Sequence
@@ -102,12 +103,7 @@ class Writer:
         execute = self._connection.execute
         execute("SAVEPOINT call")
         try:
-            changed = 0
-            for sql, values, must_change in job.steps:
-                rows = execute(sql, values).rowcount
-                if must_change and rows != 1:
-                    raise VersionConflict("a registration changed since it was loaded")
-                changed += rows
+            changed = _take_all(self._connection, job.steps)
         except (sqlite3.Error, OverflowError, VersionConflict) as error:
             if not self._connection.in_transaction:
                 raise  # a full disk ends the whole transaction, not the savepoint alone
@@ -118,17 +114,13 @@ class Writer:
         return changed
 
     def _roll_back(self) -> None:
-        try:
+        with contextlib.suppress(sqlite3.Error):  # the next BEGIN meets the same trouble and says so
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
-        except sqlite3.Error:
-            pass  # the next BEGIN meets the same trouble and says so
 
     def _hand_back(self, batch: Sequence[_Job], results: Sequence[int | StoreError]) -> None:
-        try:
+        with contextlib.suppress(RuntimeError):  # the loop is gone, and nobody waits
             batch[0].done.get_loop().call_soon_threadsafe(self._resolve, batch, results)
-        except RuntimeError:
-            pass  # the loop is gone, and nobody waits
 
     def _resolve(self, batch: Sequence[_Job], results: Sequence[int | StoreError]) -> None:
         self._waiting -= len(batch)
@@ -139,6 +131,17 @@ class Writer:
                 job.done.set_exception(result)
             else:
                 job.done.set_result(result)
+
+
+def _take_all(connection: sqlite3.Connection, steps: Sequence[Statement]) -> int:
+    """Return how many rows changed, or raise at the first step that lost a race."""
+    changed = 0
+    for sql, values, must_change in steps:
+        rows = connection.execute(sql, values).rowcount
+        if must_change and rows != 1:
+            raise VersionConflict("a registration changed since it was loaded")
+        changed += rows
+    return changed
 
 
 def _answer(error: sqlite3.Error | OverflowError | VersionConflict) -> StoreError:

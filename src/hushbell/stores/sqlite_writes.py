@@ -49,9 +49,7 @@ _ENQUEUE = """
 INSERT OR IGNORE INTO outbox (place, notification_id, request, position, due_at, attempts, expires_at, sealed)
 SELECT {place}, ?1, ?2, ?3, ?4, 0, ?5, ?6 WHERE NOT EXISTS (SELECT 1 FROM settled WHERE notification_id = ?1)"""
 _LAST_PLACE = "SELECT coalesce(max(seq), 0) {step} FROM sqlite_sequence WHERE name = 'outbox'"
-_ENQUEUE_FIRST = _ENQUEUE.format(
-    place=f"((({_LAST_PLACE.format(step=f'>> {REQUEST_SHIFT}')}) + 1) << {REQUEST_SHIFT})"
-)
+_ENQUEUE_FIRST = _ENQUEUE.format(place=f"((({_LAST_PLACE.format(step=f'>> {REQUEST_SHIFT}')}) + 1) << {REQUEST_SHIFT})")
 _ENQUEUE_NEXT = _ENQUEUE.format(place=f"({_LAST_PLACE.format(step='+ 1')})")
 _DEFER = "UPDATE outbox SET attempts = ?, due_at = ? WHERE notification_id = ?"
 _SETTLE = """
