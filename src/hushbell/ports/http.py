@@ -1,0 +1,60 @@
+"""Many small HTTP requests to few hosts, as gateways and providers need them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Protocol
+
+
+class FailureKind(Enum):
+    """Why there is no answer."""
+
+    REFUSED = "refused"  # nobody listens, the name is unknown, or too many requests wait already
+    TIMEOUT = "timeout"
+    CLOSED = "closed"  # the connection or the stream ended before the answer did
+    TLS = "tls"  # no trusted certificate, or no common protocol
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class HttpRequest:
+    """One request. Its URL and headers may name a device or hold a credential, so it shows neither."""
+
+    url: str = field(repr=False)
+    headers: tuple[tuple[str, str], ...] = field(repr=False)
+    body: bytes = field(repr=False)
+    timeout: float  # seconds, from the moment it is handed over until the whole answer is there
+    method: str = "POST"
+
+
+@dataclass(frozen=True, slots=True)
+class HttpAnswer:
+    """What came back. The body is cut at the client's cap."""
+
+    status: int
+    headers: tuple[tuple[str, str], ...] = field(repr=False)  # names in lower case, in order of arrival
+    body: bytes = field(repr=False)
+
+    def header(self, name: str) -> str:
+        """Return the first value of a header named in lower case, or ""."""
+        return next((value for key, value in self.headers if key == name), "")
+
+
+@dataclass(frozen=True, slots=True)
+class HttpFailure:
+    """No answer came."""
+
+    kind: FailureKind
+    sent: bool  # False: the request surely did not reach the server, so sending it again is safe
+
+
+class Http(Protocol):
+    """Never raises for what the other side does or fails to do."""
+
+    async def send(self, requests: Sequence[HttpRequest]) -> Sequence[HttpAnswer | HttpFailure]:
+        """Send the requests side by side and return one result each, in order."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of connections. Requests under way end with CLOSED."""
+        ...

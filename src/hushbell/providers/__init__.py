@@ -1,0 +1,1 @@
+"""Adapters of the gateway port: each turns pushes into requests and answers into outcomes."""

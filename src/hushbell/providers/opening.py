@@ -1,0 +1,38 @@
+"""The gateway that the settings describe."""
+
+from pathlib import Path
+
+from hushbell.config.gateway import ApnsSettings, GatewaySettings, Texts
+from hushbell.errors import ConfigError
+from hushbell.ports.clock import Clock
+from hushbell.ports.gateway import Gateway
+from hushbell.providers.apns import Apns
+from hushbell.providers.apns_token import TokenSigner
+from hushbell.providers.gorush import GorushGateway
+from hushbell.providers.http_curl import CurlHttp
+from hushbell.providers.routing import Router
+from hushbell.types import TokenType
+
+
+def open_gateway(settings: GatewaySettings, clock: Clock) -> Gateway:
+    """
+    Return the gateway. No connection is made before the first push.
+
+    Raises:
+        ConfigError: a key file cannot be read or used.
+    """
+    if settings.gorush is not None:
+        return GorushGateway(settings.gorush, CurlHttp(settings.gorush.http), settings.texts)
+    providers: dict[int, Gateway] = {}
+    if settings.apns is not None:
+        providers[TokenType.APN] = _open_apns(settings.apns, settings.texts, clock)
+    return Router(providers)
+
+
+def _open_apns(settings: ApnsSettings, texts: Texts, clock: Clock) -> Apns:
+    try:
+        key = Path(settings.key_file).read_bytes()
+    except OSError as error:
+        raise ConfigError(f"apns.key_file: cannot read {settings.key_file}: {error.strerror}") from error
+    signer = TokenSigner(key, key_id=settings.key_id, team_id=settings.team_id)
+    return Apns(settings, CurlHttp(settings.http), signer, clock, texts)

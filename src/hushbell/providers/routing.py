@@ -1,0 +1,38 @@
+"""Each push to the provider of its token type."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+
+from hushbell.core.push import Push
+from hushbell.ports.gateway import Gateway, Outcome, Scope, Verdict
+
+NO_PROVIDER = Outcome(Verdict.CONFIG_ERROR, "no provider for this token type", scope=Scope.APP)
+
+
+class Router:
+    """A gateway made of gateways, by token type (the wire's numbers)."""
+
+    def __init__(self, providers: Mapping[int, Gateway]) -> None:
+        self._providers = dict(providers)
+
+    async def deliver(self, pushes: Sequence[Push]) -> Sequence[Outcome]:
+        """Attempt the pushes of one request and return one outcome each, in order."""
+        outcomes = [NO_PROVIDER] * len(pushes)
+        places: dict[int, list[int]] = {}
+        for place, push in enumerate(pushes):
+            if push.token_type in self._providers:
+                places.setdefault(push.token_type, []).append(place)
+        if len(places) == 1:
+            await self._deliver(*places.popitem(), pushes, outcomes)
+        else:
+            await asyncio.gather(*(self._deliver(kind, at, pushes, outcomes) for kind, at in places.items()))
+        return outcomes
+
+    async def close(self) -> None:
+        """Let go of connections. Calls under way end with UNKNOWN."""
+        await asyncio.gather(*(provider.close() for provider in self._providers.values()))
+
+    async def _deliver(self, kind: int, places: list[int], pushes: Sequence[Push], outcomes: list[Outcome]) -> None:
+        results = await self._providers[kind].deliver([pushes[place] for place in places])
+        for place, result in zip(places, results, strict=True):
+            outcomes[place] = result

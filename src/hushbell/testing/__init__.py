@@ -1,0 +1,1 @@
+"""Public stand-ins for tests, demos and benchmarks: Apple, gorush and time."""
