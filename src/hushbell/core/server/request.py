@@ -1,0 +1,210 @@
+"""
+Ringing devices (spec 16, "Sending a push notification").
+
+A sender learns whether a device is registered and whether the access token is right, and nothing else: filtered,
+already rung, coalesced and delivered notifications have the same answer.
+"""
+
+import hashlib
+import hmac
+import uuid
+from dataclasses import dataclass, field
+
+from hushbell.config.limits import Limits
+from hushbell.core.budgets import Bucket, spend
+from hushbell.core.push import Push
+from hushbell.core.server.events import RequestReceived
+from hushbell.core.server.facts import Decision, Enqueue, Facts, Needed, RememberAnswer, RememberRing, Reply, Write
+from hushbell.core.server.filters import Rules, rings, rules
+from hushbell.core.server.query import KEY_HASH
+from hushbell.core.server.registration import is_uuid
+from hushbell.types import (
+    DeviceKey,
+    DeviceToken,
+    InstallationId,
+    KeyHash,
+    MessageId,
+    Millis,
+    NotificationId,
+    NotificationType,
+    RingId,
+)
+from hushbell.wire.codec import encode
+from hushbell.wire.messages import (
+    ApplicationType,
+    Notification,
+    NotificationResponse,
+    Registration,
+    Report,
+    ReportError,
+)
+
+RINGING = frozenset(NotificationType) - {NotificationType.UNKNOWN}
+
+
+def needed(event: RequestReceived, limits: Limits) -> Needed:
+    """Name the facts of a request: earlier answers and rings, and the devices that can be registered at all."""
+    request = event.request
+    if len(request.requests) > limits.request_items or not request.message_id:
+        return Needed()
+    devices = frozenset(_device(item) for item in request.requests if item.type in RINGING and _registrable(item))
+    return Needed(
+        devices=devices,
+        requests=frozenset({event.wrapper_id}),
+        rings=frozenset(ring_id(device, request.message_id) for device in devices),
+    )
+
+
+def decide(event: RequestReceived, facts: Facts, now: Millis, limits: Limits) -> Decision:
+    """Report on every item in its order, and put into the outbox what must ring."""
+    if len(event.request.requests) > limits.request_items:
+        return Decision(refused=("request_items",))
+    if not event.request.message_id:
+        return Decision()
+    answered = facts.answered.get(event.wrapper_id)
+    if answered is not None:  # the answer was lost, the rings were not
+        return Decision(replies=(_reply(event, answered),))
+    turn = _Turn(event, facts, now, limits)
+    for position, item in enumerate(event.request.requests):
+        turn.take(position, item)
+    response = encode(NotificationResponse(message_id=event.request.message_id, reports=tuple(turn.reports)))
+    return Decision(
+        writes=(*turn.writes, RememberAnswer(event.wrapper_id, response, now)),
+        replies=(_reply(event, response),),
+        buckets=tuple(turn.buckets.items()),
+        refused=tuple(turn.refused),
+    )
+
+
+def ring_id(device: DeviceKey, message_id: bytes) -> RingId:
+    """Return the SHA-256 that names one message ringing one device, 32 bytes. Each part carries its length."""
+    digest = hashlib.sha256(b"hushbell ring")
+    for part in (device.owner, device.installation_id.encode("utf-8", "surrogatepass"), message_id):
+        digest.update(len(part).to_bytes(8, "big") + part)
+    return RingId(digest.digest())
+
+
+def notification_id(wrapper_id: MessageId, position: int) -> NotificationId:
+    """Return the UUID (version 8) of the item at ``position``: the same however often the request is decided."""
+    digest = hashlib.sha256(b"hushbell notification" + wrapper_id + position.to_bytes(4, "big")).digest()
+    number = int.from_bytes(digest[:16], "big")
+    number = number & ~(0xF << 76) | 0x8 << 76  # version: made by a rule of our own
+    number = number & ~(0x3 << 62) | 0x2 << 62  # variant: RFC 9562
+    return NotificationId(str(uuid.UUID(int=number)))
+
+
+def collapse_id(device_token: str, message_id: bytes) -> str:
+    """
+    Return SHA-256(device token || message id), 64 hex digits.
+
+    Two servers that ring for the same message agree on it, and nobody can link it across devices.
+    """
+    return hashlib.sha256(device_token.encode("utf-8", "surrogatepass") + message_id).hexdigest()
+
+
+@dataclass(slots=True)
+class _Turn:
+    """One request while its items are taken in order; what an earlier item did, a later one sees."""
+
+    event: RequestReceived
+    facts: Facts
+    now: Millis
+    limits: Limits
+    reports: list[Report] = field(default_factory=list)
+    writes: list[Write] = field(default_factory=list)
+    buckets: dict[DeviceKey, Bucket] = field(default_factory=dict)
+    refused: list[str] = field(default_factory=list)
+    rung: set[RingId] = field(default_factory=set)
+    wishes: dict[DeviceKey, Rules] = field(default_factory=dict)
+
+    def take(self, position: int, item: Notification) -> None:
+        """Report on one item, and ring if it must."""
+        if item.type not in RINGING:  # met with silence, not with a report
+            return
+        device = _device(item)
+        if device in self.facts.omitted:
+            self.refused.append("facts")
+            self._report(item, ReportError.INTERNAL_ERROR)
+            return
+        registration = self._registration(device)
+        if registration is None:
+            self._report(item, ReportError.NOT_REGISTERED)
+            return
+        if not _same(item.access_token, registration.access_token):
+            self._report(item, ReportError.WRONG_TOKEN)
+            return
+        self._report(item, ReportError.NONE)
+        if self._must_ring(device, registration, item):
+            self._ring(position, item, device, registration)
+
+    def _registration(self, device: DeviceKey) -> Registration | None:
+        stored = self.facts.devices.get(device)
+        if stored is None or stored.dead_since is not None:
+            return None
+        return stored.registration
+
+    def _must_ring(self, device: DeviceKey, registration: Registration, item: Notification) -> bool:
+        """Say whether an accepted item rings. No answer here may be visible in the report."""
+        wishes = self.wishes.get(device)
+        if wishes is None:
+            wishes = self.wishes[device] = rules(registration)
+        if not rings(wishes, item):
+            return False
+        ring = ring_id(device, self.event.request.message_id)
+        if ring in self.facts.rung or ring in self.rung:
+            return False
+        known = self.buckets.get(device, self.facts.buckets.get(device))
+        per_minute, burst = self.limits.rings_per_minute, self.limits.ring_burst
+        self.buckets[device], in_budget = spend(known, self.now, per_minute=per_minute, burst=burst)
+        if not in_budget:
+            self.refused.append("rings_coalesced")
+            return False
+        self.rung.add(ring)
+        self.writes.append(RememberRing(ring, self.now))
+        return True
+
+    def _ring(self, position: int, item: Notification, device: DeviceKey, registration: Registration) -> None:
+        push = Push(
+            notification_id=notification_id(self.event.wrapper_id, position),
+            request=self.event.wrapper_id,
+            position=position,
+            device=device,
+            token_type=registration.token_type,
+            device_token=DeviceToken(registration.device_token),
+            apn_topic=registration.apn_topic,
+            type=NotificationType(item.type),
+            chat_id=item.chat_id,
+            message=item.message,
+            collapse_id=collapse_id(registration.device_token, self.event.request.message_id),
+            created_at=self.now,
+            expires_at=Millis(self.now + self.limits.push_ttl * 1000),
+        )
+        self.writes.append(Enqueue(push))
+
+    def _report(self, item: Notification, error: ReportError) -> None:
+        self.reports.append(
+            Report(
+                success=not error,
+                error=error,
+                public_key=item.public_key,
+                installation_id=item.installation_id,
+            )
+        )
+
+
+def _device(item: Notification) -> DeviceKey:
+    return DeviceKey(KeyHash(item.public_key), InstallationId(item.installation_id))
+
+
+def _registrable(item: Notification) -> bool:
+    """Keep names that no registration can have away from the store."""
+    return len(item.public_key) == KEY_HASH and is_uuid(item.installation_id)
+
+
+def _same(given: str, expected: str) -> bool:
+    """Compare two access tokens as they were sent, in a time that says nothing about where they differ."""
+    return hmac.compare_digest(given.encode("utf-8", "surrogatepass"), expected.encode("utf-8", "surrogatepass"))
+
+
+def _reply(event: RequestReceived, response: bytes) -> Reply:
+    return Reply(event.sender, ApplicationType.PUSH_NOTIFICATION_RESPONSE, response)
