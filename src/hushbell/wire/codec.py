@@ -34,14 +34,17 @@ def encode(message: object) -> bytes:
             The message names no value, because values are secrets.
     """
     codec = CODECS[type(message)]
-    encoded = codec.schema()
+    written = codec.schema()
     try:
-        codec.write(encoded, message)
-        return bytes(encoded.SerializeToString(deterministic=True))
+        codec.write(written, message)
+        encoded: bytes = written.SerializeToString(deterministic=True)
     except (ValueError, ProtobufError):
-        text = "a number out of range, a text that is not Unicode, or malformed unknown fields"
+        pass
+    else:
+        return encoded
     # Outside of the handler: the original error may quote a token, and a log would print it as context.
-    raise ValueError(f"{type(message).__name__}: {text}")
+    reason = "a number out of range, a text that is not Unicode, or malformed unknown fields"
+    raise ValueError(f"{type(message).__name__}: {reason}")
 
 
 def decode(kind: type[M], data: bytes, *, limit: int = MESSAGE_LIMIT) -> M:
@@ -68,7 +71,6 @@ def decode(kind: type[M], data: bytes, *, limit: int = MESSAGE_LIMIT) -> M:
     try:
         parsed.ParseFromString(data)
     except DecodeError:
-        # Not chained: protobuf's own text adds nothing and this is the path of every attack.
         raise Undecodable(f"not a {kind.__name__}") from None
     value: M = codec.read(parsed)
     return value

@@ -70,7 +70,7 @@ class RegistrationResponse:
     success: bool = False
     error: int = 0  # RegistrationError
     request_id: bytes = b""
-    unknown: bytes = b""
+    unknown: bytes = field(default=b"", repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +84,7 @@ class QueryInfo:
     grant: bytes = field(default=b"", repr=False)
     version: int = 0
     server_public_key: bytes = b""  # CompressedKey
-    unknown: bytes = b""
+    unknown: bytes = field(default=b"", repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,7 +121,7 @@ class ContactCodeAdvertisement:
 
     push_notification_info: tuple[QueryInfo, ...] = ()
     chat_identity: bytes | None = field(default=None, repr=False)
-    unknown: bytes = b""
+    unknown: bytes = field(default=b"", repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,7 +129,7 @@ class Query:
     """PushNotificationQuery."""
 
     public_keys: tuple[bytes, ...] = ()  # KeyHash each
-    unknown: bytes = b""
+    unknown: bytes = field(default=b"", repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,7 +139,7 @@ class QueryResponse:
     info: tuple[QueryInfo, ...] = ()
     message_id: bytes = b""
     success: bool = False
-    unknown: bytes = b""
+    unknown: bytes = field(default=b"", repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,7 +153,7 @@ class Notification:
     message: bytes = field(default=b"", repr=False)
     type: int = 0  # NotificationType
     author: bytes = field(default=b"", repr=False)  # Hash64
-    unknown: bytes = b""
+    unknown: bytes = field(default=b"", repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,7 +162,7 @@ class NotificationRequest:
 
     requests: tuple[Notification, ...] = ()
     message_id: bytes = b""
-    unknown: bytes = b""
+    unknown: bytes = field(default=b"", repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,7 +173,7 @@ class Report:
     error: int = 0  # ReportError
     public_key: bytes = b""
     installation_id: str = ""
-    unknown: bytes = b""
+    unknown: bytes = field(default=b"", repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,7 +182,7 @@ class NotificationResponse:
 
     message_id: bytes = b""
     reports: tuple[Report, ...] = ()
-    unknown: bytes = b""
+    unknown: bytes = field(default=b"", repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,7 +192,7 @@ class ApplicationMessage:
     signature: bytes = b""
     payload: bytes = field(default=b"", repr=False)
     type: int = 0  # ApplicationType, or any other of Status
-    unknown: bytes = b""
+    unknown: bytes = field(default=b"", repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -202,7 +202,7 @@ class SignedPreKey:
     signed_pre_key: bytes = b""
     version: int = 0
     protocol_version: int = 0
-    unknown: bytes = b""
+    unknown: bytes = field(default=b"", repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -213,7 +213,7 @@ class Bundle:
     signed_pre_keys: Mapping[str, SignedPreKey] = field(default_factory=dict)
     signature: bytes = b""
     timestamp: int = 0
-    unknown: bytes = b""
+    unknown: bytes = field(default=b"", repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -224,7 +224,7 @@ class ProtocolMessage:
     bundles: tuple[Bundle, ...] = ()
     encrypted_message: Mapping[str, bytes] = field(default_factory=dict)
     public_message: bytes = field(default=b"", repr=False)
-    unknown: bytes = b""
+    unknown: bytes = field(default=b"", repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -238,7 +238,7 @@ class Segment:
     parity_segment_index: int = 0
     parity_segments_count: int = 0
     original_payload_length: int = 0  # bytes; only newer senders fill it (reference/status-go.md 12)
-    unknown: bytes = b""
+    unknown: bytes = field(default=b"", repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -252,4 +252,4 @@ class WakuMessage:
     meta: bytes | None = None
     rate_limit_proof: bytes | None = None
     ephemeral: bool | None = None
-    unknown: bytes = b""
+    unknown: bytes = field(default=b"", repr=False)

@@ -7,9 +7,12 @@ together from data segments; lost ones are not rebuilt from parity.
 
 from collections.abc import Callable, Iterable
 
-from hushbell.errors import TooLarge, Unauthentic, Undecodable, WireError
+from google.protobuf.message import DecodeError
+
+from hushbell.errors import TooLarge, Unauthentic, Undecodable
 from hushbell.wire.codec import MESSAGE_LIMIT, decode
 from hushbell.wire.messages import Segment
+from hushbell.wire.pb import layers_pb2 as pb
 
 HASH_LENGTH = 32
 SEGMENT_LIMIT = 256
@@ -27,12 +30,17 @@ def as_segment(data: bytes, *, limit: int = MESSAGE_LIMIT) -> Segment | None:
     type where the count is), so a segment must have a hash of exactly 32 bytes, a payload, and indices within
     their counts. Counts have no upper bound here: too large a segment is still a segment.
     """
+    if len(data) > limit:
+        return None
+    parsed = pb.Segment()
     try:
-        segment = decode(Segment, data, limit=limit)
-    except WireError:
+        parsed.ParseFromString(data)
+    except DecodeError:
         return None
-    if len(segment.entire_message_hash) != HASH_LENGTH or not segment.payload:
+    # Every message passes here and hardly any is a segment: the value is made only of those that are.
+    if len(parsed.entire_message_hash) != HASH_LENGTH or not parsed.payload:
         return None
+    segment = decode(Segment, data, limit=limit)
     if is_parity(segment):
         return segment if segment.parity_segment_index < segment.parity_segments_count else None
     return segment if segment.segments_count >= 2 and segment.index < segment.segments_count else None
