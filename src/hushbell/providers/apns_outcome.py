@@ -70,9 +70,14 @@ def outcome(answer: HttpAnswer, *, own_topic: bool = False) -> Outcome:
         return ACCEPTED
     reason, since = said(answer.body)
     after = retry_after(answer)
-    if reason in REASONS:
+    if reason in REASONS and _belongs(reason, answer.status):
         return by_reason(reason, since=since, after=after, own_topic=own_topic)
     return _by_status(answer.status, reason, since, after)
+
+
+def _belongs(reason: str, status: int) -> bool:
+    """Say whether status and reason agree as far as it matters: a token dies of nothing but a 400 or a 410."""
+    return REASONS[reason].verdict is not Verdict.DROP_TOKEN or status in (400, 410)
 
 
 def by_reason(

@@ -280,5 +280,5 @@ def _failure(curl: Any, code: int) -> HttpFailure:
 
 
 def _was_sent(curl: Any) -> bool:
-    """Say whether a byte of the request may have left: libcurl notes when it is about to begin."""
-    return bool(curl.getinfo(pycurl.PRETRANSFER_TIME) > 0)
+    """Say whether a byte of the request may have left, on this connection or on one that died before."""
+    return bool(curl.getinfo(pycurl.REQUEST_SIZE) > 0)

@@ -23,7 +23,17 @@ _TYPES = frozenset(
     {"alert", "background", "voip", "complication", "fileprovider", "mdm"}
     | {"location", "liveactivity", "pushtotalk", "widgets", "controls"}
 )
-_REASONS = {400: "BadRequest", 403: "Forbidden", 410: "Unregistered", 413: "PayloadTooLarge", 429: "TooManyRequests"}
+_REASONS = {
+    400: "BadRequest",
+    403: "Forbidden",
+    404: "BadPath",
+    405: "MethodNotAllowed",
+    410: "Unregistered",
+    413: "PayloadTooLarge",
+    429: "TooManyRequests",
+    500: "InternalServerError",
+    503: "ServiceUnavailable",
+}
 
 
 class Act(StrEnum):
@@ -53,9 +63,10 @@ class Answer:
         """Return the body of the answer."""
         if self.body is not None:
             return self.body.encode()
-        if self.status == 200:
+        reason = self.reason or _REASONS.get(self.status, "")
+        if self.status == 200 or not reason:
             return b""
-        said: dict[str, str | int] = {"reason": self.reason or _REASONS.get(self.status, "InternalServerError")}
+        said: dict[str, str | int] = {"reason": reason}
         if self.timestamp is not None:
             said["timestamp"] = self.timestamp
         return json.dumps(said).encode()

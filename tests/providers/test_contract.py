@@ -1,0 +1,194 @@
+"""What every gateway promises, whatever the other side does."""
+
+import asyncio
+import random
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from hushbell.config.gateway import ApnsSettings, GorushSettings, HttpSettings, Shape
+from hushbell.core.push import Push
+from hushbell.ports.gateway import Gateway, Verdict
+from hushbell.providers.apns import Apns
+from hushbell.providers.apns_token import TokenSigner
+from hushbell.providers.gorush import GorushGateway
+from hushbell.providers.http_curl import CurlHttp
+from hushbell.providers.routing import Router
+from hushbell.testing.apns import Act, Answer, MockApns
+from hushbell.testing.clock import FakeClock
+from hushbell.testing.gorush import MockGorush, Reply
+from hushbell.types import TokenType
+
+TIMEOUT = 0.2  # seconds; the other side is on this machine
+MakePush = Callable[..., Push]
+
+
+@dataclass
+class World:
+    """A gateway, and what its other side can be made to do."""
+
+    gateway: Gateway
+    answer: Callable[[int], None]
+    hang: Callable[[], None]
+    cut: Callable[[], None]
+    garbage: Callable[[int], None]
+    refuse: Callable[[], Awaitable[None]]
+    arrived: Callable[[], int]
+
+
+async def gorush_world(shape: Shape) -> AsyncIterator[World]:
+    async with MockGorush() as mock:
+        settings = GorushSettings(url=mock.url, shape=shape, timeout=TIMEOUT)
+        gateway = GorushGateway(settings, CurlHttp(settings.http))
+
+        def reply(**fields: Any) -> None:
+            mock.reply = Reply(**fields)
+
+        yield World(
+            gateway,
+            answer=lambda status: reply(status=status),
+            hang=lambda: reply(hang=True),
+            cut=lambda: reply(close=True),
+            garbage=lambda status: reply(status=status, body=random.Random(1).randbytes(200_000)),
+            refuse=mock.refuse,
+            arrived=lambda: sum(len(note["tokens"]) for post in mock.posted for note in post.notifications),
+        )
+        await gateway.close()
+
+
+async def apns_world(*, routed: bool) -> AsyncIterator[World]:
+    clock = FakeClock()
+    async with MockApns(now=clock.now) as mock:
+        http = HttpSettings(connect=mock.address, ca_file=str(mock.ca_file))
+        settings = ApnsSettings(
+            key_file=str(mock.key_file), key_id=mock.key_id, team_id=mock.team_id, timeout=TIMEOUT, http=http
+        )
+        signer = TokenSigner(mock.key, key_id=mock.key_id, team_id=mock.team_id)
+        gateway: Gateway = Apns(settings, CurlHttp(http), signer, clock)
+        if routed:
+            gateway = Router({TokenType.APN: gateway})
+
+        def reply(**fields: Any) -> None:
+            mock.decide = lambda _push: Answer(**fields)
+
+        yield World(
+            gateway,
+            answer=lambda status: reply(status=status),
+            hang=lambda: reply(act=Act.HANG),
+            cut=lambda: reply(act=Act.CLOSE),
+            garbage=lambda status: reply(status=status, body='{"reason": [[["\u2028' * 100),
+            refuse=mock.refuse,
+            arrived=lambda: mock.pushes,
+        )
+        await gateway.close()
+
+
+WORLDS: dict[str, Callable[[], AsyncIterator[World]]] = {
+    "apns": lambda: apns_world(routed=False),
+    "router": lambda: apns_world(routed=True),
+    "gorush status": lambda: gorush_world(Shape.STATUS),
+    "gorush spec": lambda: gorush_world(Shape.SPEC),
+    "gorush own": lambda: gorush_world(Shape.OWN),
+}
+
+
+@pytest.fixture(params=WORLDS)
+async def world(request: pytest.FixtureRequest) -> AsyncIterator[World]:
+    async for made in WORLDS[request.param]():
+        yield made
+
+
+async def verdicts(world: World, pushes: list[Push]) -> list[Verdict]:
+    before = time.monotonic()
+    outcomes = await world.gateway.deliver(pushes)
+    assert time.monotonic() - before < 20 * TIMEOUT
+    assert len(outcomes) == len(pushes)
+    return [outcome.verdict for outcome in outcomes]
+
+
+async def test_every_push_arrives_and_is_accepted(world: World, push: MakePush) -> None:
+    assert await verdicts(world, [push(n) for n in range(1, 6)]) == [Verdict.ACCEPTED] * 5
+    assert world.arrived() == 5
+
+
+async def test_no_push_is_no_work(world: World) -> None:
+    assert await verdicts(world, []) == []
+    assert world.arrived() == 0
+
+
+async def test_nobody_listening_means_try_again(world: World, push: MakePush) -> None:
+    await world.refuse()
+
+    assert await verdicts(world, [push(1), push(2)]) == [Verdict.RETRY] * 2
+
+
+async def test_silence_ends_in_time_and_leaves_the_outcome_unknown(world: World, push: MakePush) -> None:
+    world.hang()
+
+    assert await verdicts(world, [push(1), push(2)]) == [Verdict.UNKNOWN] * 2
+
+
+async def test_a_connection_cut_after_sending_leaves_the_outcome_unknown(world: World, push: MakePush) -> None:
+    world.cut()
+
+    assert await verdicts(world, [push(1)]) == [Verdict.UNKNOWN]
+
+
+@pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
+async def test_a_busy_or_broken_server_means_try_again(world: World, push: MakePush, status: int) -> None:
+    world.answer(status)
+
+    assert await verdicts(world, [push(1), push(2)]) == [Verdict.RETRY] * 2
+
+
+@pytest.mark.parametrize("status", [301, 401, 403, 404, 405])
+async def test_a_wrong_address_or_credential_is_the_operators(world: World, push: MakePush, status: int) -> None:
+    world.answer(status)
+
+    assert await verdicts(world, [push(1), push(2)]) == [Verdict.CONFIG_ERROR] * 2
+
+
+@pytest.mark.parametrize("status", [204, 301, 400, 410, 418, 500, 599])
+async def test_garbage_is_survived_and_never_kills_a_token(world: World, push: MakePush, status: int) -> None:
+    world.garbage(status)
+
+    assert Verdict.DROP_TOKEN not in await verdicts(world, [push(1), push(2)])
+
+
+async def test_it_works_again_when_the_other_side_does(world: World, push: MakePush) -> None:
+    world.cut()
+    await verdicts(world, [push(1)])
+    world.answer(200)
+
+    assert await verdicts(world, [push(1)]) == [Verdict.ACCEPTED]
+
+
+async def test_closing_ends_calls_under_way_with_unknown(world: World, push: MakePush) -> None:
+    world.hang()
+    call = asyncio.ensure_future(world.gateway.deliver([push(1), push(2)]))
+    while not world.arrived():  # noqa: ASYNC110 - the other side knows no event
+        await asyncio.sleep(0.001)
+
+    await world.gateway.close()
+
+    assert {outcome.verdict for outcome in await call} == {Verdict.UNKNOWN}
+
+
+async def test_many_calls_at_once_keep_their_outcomes_apart(world: World, push: MakePush) -> None:
+    calls = [world.gateway.deliver([push(n), push(n + 1)]) for n in range(1, 60, 2)]
+
+    answers = await asyncio.gather(*calls)
+
+    assert {outcome.verdict for answer in answers for outcome in answer} == {Verdict.ACCEPTED}
+    assert world.arrived() == 60
+
+
+async def test_outcomes_name_no_token(world: World, push: MakePush) -> None:
+    world.answer(500)
+
+    outcomes = await world.gateway.deliver([push(7)])
+
+    assert push(7).device_token not in repr(outcomes)
