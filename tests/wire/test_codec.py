@@ -28,7 +28,7 @@ from hushbell.wire import (
     encode,
     messages,
 )
-from hushbell.wire.codec import CODECS
+from hushbell.wire.codec import CODECS, UNKNOWN_LIMIT
 from hushbell.wire.generic import NESTED_LIMIT
 
 UNKNOWN = bytes.fromhex("c83e05d23e03616263")  # two fields, numbers 1001 and 1002
@@ -243,6 +243,24 @@ def test_a_list_of_many_empty_messages_is_refused() -> None:
     assert len(decode(NotificationRequest, b"\x0a\x00" * NESTED_LIMIT).requests) == NESTED_LIMIT
     with pytest.raises(TooLarge):
         decode(NotificationRequest, b"\x0a\x00" * (NESTED_LIMIT + 1))
+
+
+def test_many_fields_nobody_knows_are_refused_at_any_level() -> None:
+    field = b"\xc8\x3e\x05"
+    fitting = field * (UNKNOWN_LIMIT // 3)
+    inner = b"\x0a\x80\x80\x08" + field * 43_690 + b"\x30\x01"  # 131072 bytes
+
+    assert decode(Registration, b"\x28\x01" + fitting).unknown == fitting
+    with pytest.raises(TooLarge, match="unknown"):
+        decode(Registration, fitting + field)
+    with pytest.raises(TooLarge, match="unknown"):
+        decode(NotificationRequest, inner)
+
+
+def test_large_fields_that_are_known_are_no_unknown_fields() -> None:
+    message = ApplicationMessage(payload=bytes(2 * UNKNOWN_LIMIT), unknown=UNKNOWN)
+
+    assert decode(ApplicationMessage, encode(message)) == message
 
 
 def test_a_list_of_many_hashes_is_left_to_the_rules() -> None:

@@ -3,7 +3,7 @@
 from typing import Any, TypeVar
 
 from google.protobuf.internal import api_implementation
-from google.protobuf.message import DecodeError
+from google.protobuf.message import DecodeError, Message
 from google.protobuf.message import Error as ProtobufError
 
 from hushbell.errors import ConfigError, TooLarge, Undecodable
@@ -12,6 +12,9 @@ from hushbell.wire.generic import Codec
 
 MESSAGE_LIMIT = 1024 * 1024
 """Bytes of a message, unless the caller says otherwise: what Status nodes relay at most."""
+
+UNKNOWN_LIMIT = 64 * 1024
+"""Bytes of fields nobody knows, all levels together. Each becomes an object when it is found: 1 MiB costs 0.15 s."""
 
 M = TypeVar("M")
 
@@ -61,7 +64,8 @@ def decode(kind: type[M], data: bytes, *, limit: int = MESSAGE_LIMIT) -> M:
         limit: bytes; larger input is refused before it is parsed.
 
     Raises:
-        TooLarge: over ``limit``, or a list of messages longer than ``generic.NESTED_LIMIT``.
+        TooLarge: over ``limit``, a list of messages longer than ``generic.NESTED_LIMIT``, or unknown fields over
+            :data:`UNKNOWN_LIMIT`.
         Undecodable: truncated, wrong, nested too deeply, or text that is not UTF-8.
     """
     if len(data) > limit:
@@ -70,10 +74,21 @@ def decode(kind: type[M], data: bytes, *, limit: int = MESSAGE_LIMIT) -> M:
     parsed = codec.schema()
     try:
         parsed.ParseFromString(data)
+        if len(data) > UNKNOWN_LIMIT and (dropped := _drop_unknown(parsed)):
+            if dropped > UNKNOWN_LIMIT:
+                raise TooLarge(f"{kind.__name__} with {dropped} bytes of unknown fields, at most {UNKNOWN_LIMIT}")
+            parsed.ParseFromString(data)
     except DecodeError:
         raise Undecodable(f"not a {kind.__name__}") from None
     value: M = codec.read(parsed)
     return value
+
+
+def _drop_unknown(message: Message) -> int:
+    """Drop the fields nobody knows, without a look at each, and return how many bytes they were."""
+    size = message.ByteSize()
+    message.DiscardUnknownFields()
+    return size - message.ByteSize()
 
 
 def assert_fast() -> None:
