@@ -87,9 +87,11 @@ class Reads:
         """Yield the rows of the devices that are named, then those of the owners that are asked for."""
         for devices in _chunks(needed.devices):
             pairs = [value for device in devices for value in (device.owner, device.installation_id)]
-            places = ",".join(["(?,?)"] * len(devices))
+            named = ",".join(["(?,?)"] * len(devices))
+            # A join, because SQLite walks the whole table for a pair IN (VALUES ...).
             yield from self._connection.execute(
-                f"{_COLUMNS} WHERE (owner, installation_id) IN (VALUES {places})",
+                f"WITH named (o, i) AS (VALUES {named}) {_COLUMNS.replace('FROM', 'FROM named CROSS JOIN')} "
+                "ON owner = o AND installation_id = i",
                 pairs,
             )
         for owners in _chunks(needed.queried):

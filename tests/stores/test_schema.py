@@ -1,0 +1,179 @@
+"""Data outlives versions: every older database opens, a newer one is refused by name."""
+
+import asyncio
+import os
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hushbell.core.push import Pending
+from hushbell.core.server.facts import Needed, RememberRing
+from hushbell.errors import ConfigError, StoreCorrupt, StoreMismatch, StoreUnavailable
+from hushbell.stores.sqlite import SqliteStore
+from hushbell.stores.sqlite_schema import APPLICATION_ID, NEWEST
+from hushbell.types import Millis, RingId
+
+Made = Any  # of conftest.py
+Open = Callable[[], SqliteStore]
+DUMPS = sorted((Path(__file__).parent / "dumps").glob("v*.sql"))
+RING = RingId(b"r" * 32)
+
+
+def restore(dump: Path, database: Path, key: Path) -> None:
+    """Make the database of a dump; all were made with this key."""
+    key.touch(0o600)
+    key.write_bytes(b"k" * 32)
+    connection = sqlite3.connect(database)
+    connection.executescript(dump.read_text())
+    connection.close()
+
+
+@pytest.mark.parametrize("dump", DUMPS, ids=lambda dump: dump.stem)
+async def test_a_database_of_every_version_opens_with_its_data(dump: Path, tmp_path: Path, made: Made) -> None:
+    database, key = tmp_path / "hushbell.db", tmp_path / "at-rest"
+    restore(dump, database, key)
+
+    store = SqliteStore.open(database, key, random=os.urandom)
+
+    needed = Needed(
+        devices=frozenset({made.device(1), made.device(2)}),
+        requests=frozenset({made.request(1)}),
+        rings=frozenset({RING}),
+    )
+    facts = await store.load(needed, byte_limit=10_000)
+    assert facts.devices == {made.device(1): made.stored(), made.device(2): made.tombstone(3)}
+    assert facts.answered == {made.request(1): b"response"}
+    assert facts.rung == {RING}
+    assert list(await store.due(made.now, 9)) == [Pending(made.push(1), 0, made.now)]
+    assert await store.next_due(made.now) == Millis(made.now + 60_000)
+    assert await store.push_state(made.name(3)) == "delivered"
+    assert await store.query_key(made.owner()) == b"q" * 32
+    assert await store.identity() == b"i" * 32
+    await store.close()
+
+
+def test_there_is_a_dump_of_every_version() -> None:
+    assert [dump.stem for dump in DUMPS] == [f"v{version}" for version in range(1, NEWEST + 1)]
+
+
+async def test_data_is_there_after_opening_again(open_sqlite: Open, made: Made) -> None:
+    store = open_sqlite()
+    await store.commit([made.save(made.device()), RememberRing(RING, made.now)])
+    await store.close()
+
+    again = open_sqlite()
+
+    facts = await again.load(Needed(devices=frozenset({made.device()}), rings=frozenset({RING})), byte_limit=10_000)
+    assert facts.devices == {made.device(): made.stored()}
+    assert facts.rung == {RING}
+    await again.close()
+
+
+async def test_a_newer_database_is_refused_with_both_versions(open_sqlite: Open, tmp_path: Path) -> None:
+    await open_sqlite().close()
+    connection = sqlite3.connect(tmp_path / "data" / "hushbell.db")
+    connection.execute("PRAGMA user_version = 99")
+    connection.close()
+
+    with pytest.raises(StoreMismatch, match=f"schema version 99, this hushbell knows up to {NEWEST}"):
+        open_sqlite()
+
+
+def test_another_programs_database_is_refused_and_left_alone(open_sqlite: Open, tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    connection = sqlite3.connect(tmp_path / "data" / "hushbell.db")
+    connection.execute("CREATE TABLE theirs (x)")
+    connection.close()
+
+    with pytest.raises(StoreMismatch, match="not a hushbell database"):
+        open_sqlite()
+
+    assert not (tmp_path / "keys").exists()
+
+
+def test_a_file_that_is_no_database_is_corrupt(open_sqlite: Open, tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "hushbell.db").write_bytes(b"no database at all, " * 100)
+
+    with pytest.raises(StoreCorrupt, match="SQLITE_NOTADB"):
+        open_sqlite()
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+
+    with pytest.raises(ConfigError, match=r"hushbell\.db"):
+        SqliteStore.open(tmp_path / "file" / "hushbell.db", tmp_path / "at-rest", random=os.urandom)
+
+
+async def test_the_database_says_what_it_is(open_sqlite: Open, tmp_path: Path) -> None:
+    await open_sqlite().close()
+
+    connection = sqlite3.connect(tmp_path / "data" / "hushbell.db")
+
+    assert connection.execute("PRAGMA application_id").fetchone() == (APPLICATION_ID,)
+    assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    connection.close()
+
+
+async def test_a_full_disk_writes_nothing_and_passes(open_sqlite: Open, made: Made) -> None:
+    store = open_sqlite()
+    connection = store._writer._connection
+    (pages,) = connection.execute("PRAGMA page_count").fetchone()
+    connection.execute(f"PRAGMA max_page_count = {pages}")
+    large = [RememberRing(RingId(os.urandom(32)), made.now) for _ in range(2_000)]
+
+    results = await asyncio.gather(
+        store.commit([made.save(made.device(), muted=200)]), store.commit(large), return_exceptions=True
+    )
+
+    assert [type(result) for result in results] == [StoreUnavailable] * 2
+    connection.execute("PRAGMA max_page_count = 100000")
+    await store.commit(large)
+    facts = await store.load(
+        Needed(rings=frozenset(write.ring_id for write in large), devices=frozenset({made.device()})), byte_limit=100
+    )
+    assert len(facts.rung) == 2_000
+    assert not facts.devices
+    await store.close()
+
+
+async def test_somebody_elses_lock_is_unavailable_and_passes(open_sqlite: Open, tmp_path: Path, made: Made) -> None:
+    store = open_sqlite()
+    store._writer._connection.execute("PRAGMA busy_timeout = 0")
+    other = sqlite3.connect(tmp_path / "data" / "hushbell.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+
+    with pytest.raises(StoreUnavailable, match="SQLITE_BUSY"):
+        await store.commit([made.save(made.device())])
+
+    other.execute("ROLLBACK")
+    other.close()
+    await store.commit([made.save(made.device())])
+    await store.close()
+
+
+async def test_a_version_that_does_not_fit_fails_alone(open_sqlite: Open, made: Made) -> None:
+    store = open_sqlite()
+
+    results = await asyncio.gather(
+        store.commit([made.save(made.device(1), 2**63)]),
+        store.commit([made.save(made.device(2), 2**63 - 1)]),
+        return_exceptions=True,
+    )
+
+    assert [type(result) for result in results] == [StoreUnavailable, type(None)]
+    await store.close()
+
+
+async def test_forgetting_goes_in_steps(open_sqlite: Open, made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hushbell.stores.sqlite.FORGET_STEP", 10)
+    store = open_sqlite()
+    await store.commit([RememberRing(RingId(bytes([n]) * 32), made.now) for n in range(25)])
+
+    assert await store.forget(Millis(made.now + made.day)) == 25
+    await store.close()
