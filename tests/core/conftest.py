@@ -157,6 +157,14 @@ def keeps() -> Callable[..., StoredRegistration]:
     return made
 
 
+@pytest.fixture
+def registered(
+    phone: DeviceKey, keeps: Callable[..., StoredRegistration], knows: Callable[..., Facts]
+) -> Callable[..., Facts]:
+    """Facts in which Alice's phone alone is registered, completely but for changes."""
+    return lambda **changes: knows({phone: keeps(**changes)})
+
+
 @dataclass
 class ModelStore:
     """What a store must do, in its shortest form."""
