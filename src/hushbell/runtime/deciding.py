@@ -1,12 +1,12 @@
 """Load the facts of many events, decide them in order, commit once."""
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from hushbell.config.limits import Limits
 from hushbell.core.budgets import Bucket
 from hushbell.core.push import Push
-from hushbell.core.server.decide import Policy, apply, decide, merge_needed, needed
+from hushbell.core.server.decide import apply, decide, merge_needed, needed
 from hushbell.core.server.events import Event
 from hushbell.core.server.facts import Decision, Enqueue, Facts, Write
 from hushbell.errors import StoreUnavailable, VersionConflict
@@ -21,11 +21,11 @@ Count = Callable[[str, int], None]
 class Decider:
     """Turns events into decisions that are on disk when they are returned."""
 
-    def __init__(self, store: Store, clock: Clock, limits: Limits, policy: Policy, count: Count) -> None:
+    def __init__(self, store: Store, clock: Clock, limits: Limits, token_types: Collection[int], count: Count) -> None:
         self._store = store
         self._clock = clock
         self._limits = limits
-        self._policy = policy
+        self._token_types = token_types
         self._count = count
         self._buckets: OrderedDict[DeviceKey, Bucket] = OrderedDict()
 
@@ -53,24 +53,24 @@ class Decider:
 
     async def _decide(self, events: Sequence[Event]) -> Sequence[Decision] | None:
         """Decide on fresh facts; None if the facts of so many events do not fit into memory at once."""
-        facts = await self._store.load(merge_needed([needed(event) for event in events]), byte_limit=self._limits.facts)
+        wanted = merge_needed(needed(event, self._limits) for event in events)
+        facts = await self._store.load(wanted, byte_limit=self._limits.facts)
         if facts.omitted and len(events) > 1:
             return None
-        self._add_buckets(facts, events)
+        self._add_buckets(facts, wanted.devices)
         now = self._clock.now()
         decisions = []
         for event in events:
-            decision = decide(event, facts, now, self._limits, self._policy)
+            decision = decide(event, facts, now, self._limits, token_types=self._token_types)
             apply(facts, decision)
             decisions.append(decision)
         return decisions
 
-    def _add_buckets(self, facts: Facts, events: Sequence[Event]) -> None:
-        for event in events:
-            for device in needed(event).devices:
-                bucket = self._buckets.get(device)
-                if bucket is not None:
-                    facts.buckets[device] = bucket
+    def _add_buckets(self, facts: Facts, devices: Collection[DeviceKey]) -> None:
+        for device in devices:
+            bucket = self._buckets.get(device)
+            if bucket is not None:
+                facts.buckets[device] = bucket
 
     def _remember(self, decisions: Sequence[Decision]) -> None:
         for decision in decisions:

@@ -33,7 +33,14 @@ class Outbox:
     """Everything is handed in; ``run`` returns after ``stop``, when nothing is under way any more."""
 
     def __init__(
-        self, *, store: Store, gateway: Gateway, clock: Clock, random: Random, count: Count, backoff: Backoff | None = None
+        self,
+        *,
+        store: Store,
+        gateway: Gateway,
+        clock: Clock,
+        random: Random,
+        count: Count,
+        backoff: Backoff | None = None,
     ) -> None:
         self._store = store
         self._gateway = gateway
@@ -86,7 +93,9 @@ class Outbox:
 
     async def _rest(self) -> None:
         """Sleep until there is something to do."""
-        wait = min(IDLE, max(0.0, (self._look_at - self._clock.now()) / 1000)) if self._look_at else IDLE
+        wait = IDLE
+        if self._look_at and len(self._held) < HELD:
+            wait = min(IDLE, max(0.0, (self._look_at - self._clock.now()) / 1000))
         if self._wake.is_set() or wait == 0.0:
             await asyncio.sleep(0)
             return

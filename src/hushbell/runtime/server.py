@@ -68,16 +68,31 @@ class PushServer:
         self._turn: asyncio.Future[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._waiting = 0
+        self._stopping = asyncio.Event()
+
+    def stop(self) -> None:
+        """Take no more envelopes; ``run`` finishes and answers what was taken, and returns."""
+        self._stopping.set()
 
     async def run(self) -> None:
-        """Serve until the transport is closed, then finish what was received."""
-        while envelopes := await self._transport.receive(BATCH):
+        """Serve until stopped or until the transport is closed, then finish what was received."""
+        stopping = asyncio.ensure_future(self._stopping.wait())
+        while envelopes := await self._receive(stopping):
             self._count("envelopes_received", len(envelopes))
             sealed = [one for envelope in envelopes if (one := await self._wanted(envelope)) is not None]
             if sealed:
                 await self._start(sealed)
+        stopping.cancel()
         while self._tasks:
             await asyncio.wait(self._tasks)
+
+    async def _receive(self, stopping: "asyncio.Future[bool]") -> Sequence[Envelope]:
+        receiving = asyncio.ensure_future(self._transport.receive(BATCH))
+        await asyncio.wait([receiving, stopping], return_when=asyncio.FIRST_COMPLETED)
+        if receiving.done():
+            return await receiving
+        receiving.cancel()
+        return ()
 
     async def _wanted(self, envelope: Envelope) -> Sealed | None:
         """Return what is worth opening; a query whose key is not known yet comes back through ``_derive``."""
