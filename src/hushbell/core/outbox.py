@@ -12,6 +12,8 @@ from hushbell.core.push import Pending
 from hushbell.core.server.facts import Defer, MarkDead, Settle, Write
 from hushbell.types import Millis
 
+NEVER = Millis(0)
+
 PENDING = "pending"
 DELIVERED = "delivered"
 DROPPED = "dropped"
@@ -77,10 +79,10 @@ class Breaker:
     share: float = 0.2  # of the tokens answered in the window
     least: int = 10  # below so many dead tokens it is never open
     window: int = 60_000
-    began: Millis = Millis(0)
+    began: Millis = NEVER
     answered: int = 0
     dropped: int = 0
-    open_until: Millis = Millis(0)
+    open_until: Millis = NEVER
 
     def judge(self, outcome: Outcome, now: Millis) -> "tuple[Breaker, Outcome]":
         """Count one answer and return the breaker after it, with the outcome to act upon."""
