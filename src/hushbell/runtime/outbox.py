@@ -71,6 +71,11 @@ class Outbox:
             self._hold([Pending(push, 0, push.created_at) for push in pushes])
         self._wake.set()
 
+    @property
+    def in_hand(self) -> int:
+        """How many pushes are in memory, waiting or under way."""
+        return len(self._held)
+
     async def run(self) -> None:
         """Attempt what is due until stopped."""
         while not self._stopping:

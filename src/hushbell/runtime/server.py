@@ -74,6 +74,11 @@ class PushServer:
         """Take no more envelopes; ``run`` finishes and answers what was taken, and returns."""
         self._stopping.set()
 
+    @property
+    def in_hand(self) -> int:
+        """How many batches and waiting queries are not answered yet."""
+        return len(self._tasks)
+
     async def run(self) -> None:
         """Serve until stopped or until the transport is closed, then finish what was received."""
         stopping = asyncio.ensure_future(self._stopping.wait())

@@ -105,6 +105,11 @@ class Service:
             limits=limits,
         )
 
+    @property
+    def in_hand(self) -> int:
+        """How much was received or taken from the outbox and is not finished yet; 0 when idle."""
+        return self._server.in_hand + self._outbox.in_hand
+
     async def run(self) -> None:
         """Serve until stopped; then finish the batches in hand, write the outcomes under way, close everything."""
         loop = asyncio.get_running_loop()
