@@ -8,6 +8,7 @@ before what it says is on disk.
 import asyncio
 import logging
 from collections.abc import Coroutine, Sequence
+from typing import Any, Literal
 
 from hushbell import wire
 from hushbell.config.limits import Limits
@@ -81,7 +82,7 @@ class PushServer:
 
     async def run(self) -> None:
         """Serve until stopped or until the transport is closed, then finish what was received."""
-        stopping = asyncio.ensure_future(self._stopping.wait())
+        stopping = asyncio.create_task(self._stopping.wait())
         while envelopes := await self._receive(stopping):
             self._count("envelopes_received", len(envelopes))
             sealed = [one for envelope in envelopes if (one := await self._wanted(envelope)) is not None]
@@ -91,9 +92,10 @@ class PushServer:
         while self._tasks:
             await asyncio.wait(self._tasks)
 
-    async def _receive(self, stopping: "asyncio.Future[bool]") -> Sequence[Envelope]:
+    async def _receive(self, stopping: asyncio.Task[Literal[True]]) -> Sequence[Envelope]:
         receiving = asyncio.ensure_future(self._transport.receive(BATCH))
-        await asyncio.wait([receiving, stopping], return_when=asyncio.FIRST_COMPLETED)
+        either: list[asyncio.Future[Any]] = [receiving, stopping]
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         if receiving.done():
             return await receiving
         receiving.cancel()
@@ -102,28 +104,29 @@ class PushServer:
     async def _wanted(self, envelope: Envelope) -> Sealed | None:
         """Return what is worth opening; a query whose key is not known yet comes back through ``_derive``."""
         if envelope.pubsub_topic != self._pubsub_topic:
-            return self._ignore("envelopes_of_other_shards")
+            self._count("envelopes_of_other_shards", 1)
+            return None
         try:
             topic = wire.decode(WakuMessage, envelope.waku_message, limit=self._limits.envelope).content_topic
         except WireError:
-            return self._ignore("envelopes_undecodable")
+            self._count("envelopes_undecodable", 1)
+            return None
         if self._interest.is_own(topic):
             return Sealed(envelope.waku_message)
         owners = self._interest.owners(topic)
         if not owners:
-            return self._ignore("envelopes_of_other_topics")
+            self._count("envelopes_of_other_topics", 1)
+            return None
         known = [await self._query_keys.known(owner) for owner in owners]
         keys = tuple(key for key in known if key is not None)
         if len(keys) == len(owners):
             return Sealed(envelope.waku_message, keys)
         if self._waiting >= WAITING:
-            return self._ignore("queries_beyond_waiting")
+            self._count("queries_beyond_waiting", 1)
+            return None
         self._waiting += 1
         self._spawn(self._derive(envelope.waku_message, owners))
         return None
-
-    def _ignore(self, reason: str) -> None:
-        self._count(reason, 1)
 
     async def _derive(self, waku_message: bytes, owners: Sequence[KeyHash]) -> None:
         try:

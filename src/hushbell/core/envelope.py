@@ -1,0 +1,236 @@
+"""
+Envelopes sealed and opened: what ``wire`` lays out and ``crypto`` protects, joined.
+
+A request and its answer cost one recovery, two shared secrets, two signatures and one key generation, and nothing is
+derived twice. Layers, from the outside: WakuMessage, ECIES or AES, RFC 26 frame, ProtocolMessage (only around public
+messages), application message (reference/status-go.md sections 4 and 5).
+"""
+
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from hushbell import wire
+from hushbell.config.limits import Limits
+from hushbell.core.server.events import Event, QueryReceived, RegistrationReceived, RequestReceived
+from hushbell.core.server.facts import Reply
+from hushbell.crypto import ciphers, ecies, frames, grants, ids, secp256k1, topics
+from hushbell.errors import Unauthentic, Undecodable, WireError
+from hushbell.types import (
+    AccessToken,
+    ContentTopic,
+    KeyPair,
+    MessageId,
+    Nanos,
+    PrivateKey,
+    PublicKey,
+    Random,
+    SymmetricKey,
+)
+from hushbell.wire.messages import (
+    ApplicationMessage,
+    ApplicationType,
+    NotificationRequest,
+    Query,
+    Registration,
+    Segment,
+    WakuMessage,
+)
+
+WAKU_VERSION = 1  # payloads are RFC 26 frames
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """An application message and who signed it."""
+
+    sender: PublicKey
+    message_id: MessageId  # of the application message (reference/status-go.md 2.4)
+    type: int  # ApplicationType, or any other of Status
+    payload: bytes = field(repr=False)
+
+
+class Segmented(WireError):
+    """The envelope carries a part of a larger message; push messages never need that."""
+
+    def __init__(self, segment: Segment) -> None:
+        super().__init__("a part of a larger message")
+        self.segment = segment
+
+
+def sign_application(payload: bytes, type_: int, signer: KeyPair) -> bytes:
+    """Return a serialised application message over the payload."""
+    signature = frames.sign_payload(payload, signer.private)
+    return wire.encode(ApplicationMessage(signature=signature, payload=payload, type=type_))
+
+
+def seal_to_key(
+    application: bytes,
+    *,
+    recipient: PublicKey,
+    signer: KeyPair,
+    content_topic: ContentTopic,
+    timestamp: Nanos,
+    random: Random,
+) -> bytes:
+    """
+    Return a complete WakuMessage that only the recipient can open.
+
+    Args:
+        application: a serialised application message.
+        recipient: whose key it is encrypted to.
+        signer: signs the frame; status-go drops an unsigned one.
+        content_topic: where the recipient listens.
+        timestamp: Unix time in nanoseconds.
+        random: draws the padding, the ephemeral key and the IV.
+    """
+    frame = _signed_frame(application, signer, random)
+    payload = ecies.encrypt(recipient, frame, secp256k1.key_pair(random), random(16))
+    return _waku(payload, content_topic, timestamp)
+
+
+def seal_with_key(
+    application: bytes,
+    *,
+    key: SymmetricKey,
+    signer: KeyPair,
+    content_topic: ContentTopic,
+    timestamp: Nanos,
+    random: Random,
+) -> bytes:
+    """Return a complete WakuMessage for everybody who knows the topic's key."""
+    frame = _signed_frame(application, signer, random)
+    return _waku(ciphers.seal_symmetric(key, frame, random(12)), content_topic, timestamp)
+
+
+def seal_reply(reply: Reply, server: KeyPair, timestamp: Nanos, random: Random) -> bytes:
+    """Return the WakuMessage that carries a reply to its recipient's partitioned topic."""
+    return seal_to_key(
+        sign_application(reply.payload, reply.type, server),
+        recipient=reply.recipient,
+        signer=server,
+        content_topic=topics.partitioned_topic(reply.recipient),
+        timestamp=timestamp,
+        random=random,
+    )
+
+
+def open_waku(message: bytes, limit: int = wire.MESSAGE_LIMIT) -> WakuMessage:
+    """
+    Return the outermost layer of an envelope of at most ``limit`` bytes.
+
+    Raises:
+        TooLarge: over the limit; nothing was parsed.
+        Undecodable: not a WakuMessage.
+    """
+    return wire.decode(WakuMessage, message, limit=limit)
+
+
+def open_with_private(waku: WakuMessage, private: PrivateKey) -> Opened:
+    """
+    Open what was encrypted to a key.
+
+    Raises:
+        Unauthentic: another recipient, altered, an unsigned frame, or a signature nobody can have made.
+        Undecodable: not a frame with an application message that has a payload.
+        Segmented: a part of a larger message.
+    """
+    return _open_frame(ecies.decrypt(private, waku.payload))
+
+
+def open_with_symmetric(waku: WakuMessage, key: SymmetricKey) -> Opened:
+    """Open what was encrypted with a topic's key. Raises as ``open_with_private`` does."""
+    return _open_frame(ciphers.open_symmetric(key, waku.payload))
+
+
+def open_application(data: bytes, frame: wire.Frame | None = None) -> Opened:
+    """
+    Return an application message with its sender.
+
+    Args:
+        data: the bytes exactly as received: the id is over them.
+        frame: what it came in; whoever signed that is the sender of a message without a signature of its own.
+
+    Raises:
+        Undecodable: not an application message, or one without a payload, which status-go never dispatches.
+        Unauthentic: nobody can have made the signature, or there is none at all.
+    """
+    message = wire.decode(ApplicationMessage, data)
+    if not message.payload:
+        raise Undecodable("an application message without a payload")
+    if message.signature:
+        sender = frames.recover_signer(message.payload, message.signature)
+        return Opened(sender, ids.message_id(sender, data), message.type, message.payload)
+    if frame is None or frame.signature is None:
+        raise Unauthentic("nobody signed this message")
+    sender = frames.recover_frame_signer(frame.signed_part, frame.signature)
+    return Opened(sender, ids.message_id(None, data), message.type, message.payload)
+
+
+def server_event(opened: Opened, server: KeyPair, limits: Limits) -> Event | None:
+    """
+    Return what an opened envelope means to the push notification server, or None if it does not concern it.
+
+    Raises:
+        Unauthentic: a registration that does not decrypt; spec 16 discards it.
+        WireError: not the message that its type promises.
+    """
+    match opened.type:
+        case ApplicationType.PUSH_NOTIFICATION_REGISTRATION:
+            return _registration(opened, server, limits)
+        case ApplicationType.PUSH_NOTIFICATION_QUERY:
+            query = wire.decode(Query, opened.payload, limit=limits.envelope)
+            return QueryReceived(opened.sender, opened.message_id, query)
+        case ApplicationType.PUSH_NOTIFICATION_REQUEST:
+            request = wire.decode(NotificationRequest, opened.payload, limit=limits.envelope)
+            return RequestReceived(opened.sender, opened.message_id, request)
+        case _:
+            return None
+
+
+def registration_key(private: PrivateKey, public: PublicKey) -> SymmetricKey:
+    """Return the key between a client and a server: X of the shared point (reference/status-go.md 2.5)."""
+    return SymmetricKey(secp256k1.ecdh_x(private, public))
+
+
+def _registration(opened: Opened, server: KeyPair, limits: Limits) -> RegistrationReceived:
+    plaintext = ciphers.open_gcm(registration_key(server.private, opened.sender), opened.payload)
+    registration = None
+    grant_is_valid = False
+    if len(plaintext) <= limits.registration:
+        # What decrypted but cannot be parsed is an event: its sender is told that it is malformed.
+        with suppress(WireError):
+            registration = wire.decode(Registration, plaintext, limit=limits.registration)
+    if registration is not None and not registration.unregister:
+        token = AccessToken(registration.access_token)
+        grant_is_valid = grants.grant_is_valid(registration.grant, opened.sender, server.public, token)
+    return RegistrationReceived(opened.sender, ids.request_id(opened.payload), plaintext, registration, grant_is_valid)
+
+
+def _signed_frame(application: bytes, signer: KeyPair, random: Random) -> bytes:
+    padding = random(wire.padding_length(len(application), signed=True))
+    signed_part = wire.encode_frame(application, padding, signed=True)
+    return signed_part + frames.sign_frame(signed_part, signer.private)
+
+
+def _waku(payload: bytes, content_topic: ContentTopic, timestamp: Nanos) -> bytes:
+    """Empty meta and ephemeral=False are sent as status-go sends them (reference/status-go.md 4.1)."""
+    return wire.encode(
+        WakuMessage(
+            payload=payload,
+            content_topic=content_topic,
+            version=WAKU_VERSION,
+            timestamp=timestamp,
+            meta=b"",
+            ephemeral=False,
+        )
+    )
+
+
+def _open_frame(frame: bytes) -> Opened:
+    decoded = wire.decode_frame(frame)
+    if decoded.signature is None:
+        raise Unauthentic("an unsigned frame proves nothing")
+    segment = wire.as_segment(decoded.data)
+    if segment is not None:
+        raise Segmented(segment)
+    return open_application(wire.unwrap_protocol_message(decoded.data), decoded)
