@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from hushbell.core.push import Pending
-from hushbell.core.server.facts import Needed, RememberRing
+from hushbell.core.server.facts import Enqueue, Needed, RememberRing, Settle
 from hushbell.errors import ConfigError, StoreCorrupt, StoreMismatch, StoreUnavailable
 from hushbell.stores.sqlite import SqliteStore
 from hushbell.stores.sqlite_schema import APPLICATION_ID, NEWEST
@@ -157,16 +157,18 @@ async def test_somebody_elses_lock_is_unavailable_and_passes(open_sqlite: Open, 
     await store.close()
 
 
-async def test_a_version_that_does_not_fit_fails_alone(open_sqlite: Open, made: Made) -> None:
+async def test_a_value_that_does_not_fit_fails_alone(open_sqlite: Open, made: Made) -> None:
     store = open_sqlite()
 
     results = await asyncio.gather(
         store.commit([made.save(made.device(1), 2**63)]),
         store.commit([made.save(made.device(2), 2**63 - 1)]),
+        store.commit([Settle(made.name(1), "\ud800", 1, made.now)]),
         return_exceptions=True,
     )
 
-    assert [type(result) for result in results] == [StoreUnavailable, type(None)]
+    assert [type(result) for result in results] == [StoreUnavailable, type(None), StoreUnavailable]
+    assert "d800" not in str(results[2])
     await store.close()
 
 
@@ -176,4 +178,37 @@ async def test_forgetting_goes_in_steps(open_sqlite: Open, made: Made, monkeypat
     await store.commit([RememberRing(RingId(bytes([n]) * 32), made.now) for n in range(25)])
 
     assert await store.forget(Millis(made.now + made.day)) == 25
+    await store.close()
+
+
+async def test_writes_that_wait_for_the_disk_are_bounded(
+    open_sqlite: Open, made: Made, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hushbell.stores.sqlite_writer.MOST_WAITING", 2)
+    store = open_sqlite()
+
+    results = await asyncio.gather(
+        *(store.commit([made.save(made.device(number))]) for number in range(3)), return_exceptions=True
+    )
+
+    assert [type(result) for result in results] == [type(None), type(None), StoreUnavailable]
+    await store.commit([made.save(made.device(9))])
+    await store.close()
+
+
+@pytest.mark.parametrize("few", [1, 1_000])
+async def test_few_and_many_due_pushes_leave_in_the_same_order(
+    open_sqlite: Open, made: Made, monkeypatch: pytest.MonkeyPatch, few: int
+) -> None:
+    monkeypatch.setattr("hushbell.stores.sqlite_reads.FEW_DUE", few)
+    store = open_sqlite()
+    for request in range(1, 6):
+        at = made.now - request
+        await store.commit([Enqueue(made.push(request, position, at=at)) for position in range(3)])
+
+    page = await store.due(Millis(made.now - 2), 4, after=made.name(2, 1))
+
+    assert [pending.push.notification_id for pending in page] == [
+        made.name(request, position) for request in (3, 4) for position in range(3)
+    ]
     await store.close()

@@ -63,7 +63,7 @@ class SqliteStore:
             writing = opened.enter_context(contextlib.closing(connect(path, busy=BUSY_WRITING)))
             version = version_of(writing, path)
             at_rest = AtRest(_key(path, key_path, is_new=version == 0, random=random), random=random)
-            _prepare(writing, version, at_rest)
+            _prepare(writing, version, at_rest, path)
             _check(writing, at_rest, path, key_path)
             reading = opened.enter_context(contextlib.closing(connect(path, busy=BUSY_READING)))
             with mapped():
@@ -170,12 +170,14 @@ def _key(path: Path, key_path: Path, *, is_new: bool, random: Random) -> Symmetr
         raise ConfigError(f"{key_path}: the storage key cannot be read: {error.strerror}") from error
 
 
-def _prepare(connection: sqlite3.Connection, version: int, at_rest: AtRest) -> None:
+def _prepare(connection: sqlite3.Connection, version: int, at_rest: AtRest, path: Path) -> None:
     """Make the tables and what tells the right key, or bring older tables up to date: all of it, or nothing."""
     if version == NEWEST:
         return
     with mapped():
         connection.execute("BEGIN IMMEDIATE")
+        if version_of(connection, path) != version:
+            raise StoreUnavailable(f"{path}: another process changes the tables")
         migrate(connection, version)
         if version == 0:
             sealed = at_rest.seal("secrets", b"check", _CHECK)

@@ -25,7 +25,7 @@ from hushbell.wire.messages import Registration
 
 CHUNKS = (128, 16, 1)  # keys in one query; few sizes, so that SQLite's prepared statements are used again
 INLINE = 4096 + OVERHEAD  # bytes; larger contents are read only once they are known to fit
-FEW_DUE = 4096  # pushes; as many are sorted quickly, more are met soon enough in order of arrival
+FEW_DUE = 8192  # pushes; as many are sorted quickly, more are met soon enough in order of arrival
 
 _COLUMNS = f"""
 SELECT owner, installation_id, version, registered_at, dead_since, length(sealed),
@@ -34,9 +34,10 @@ FROM registrations"""  # noqa: S608
 _CONTENTS = "SELECT sealed FROM registrations WHERE owner = ? AND installation_id = ?"
 _PENDING = """
 SELECT notification_id, request, position, due_at, attempts, expires_at, sealed
-FROM outbox {index} WHERE due_at <= ? AND place >= ? ORDER BY place"""
-_PENDING_BY_DUE = _PENDING.format(index="INDEXED BY outbox_by_due")
-_PENDING_BY_PLACE = _PENDING.format(index="NOT INDEXED")
+FROM outbox NOT INDEXED WHERE place = ?"""
+# Of few, the places alone are sorted; of many, the table is walked in its order.
+_FEW_PLACES = "SELECT place FROM outbox INDEXED BY outbox_by_due WHERE due_at <= ? AND place >= ? ORDER BY place"
+_MANY_PLACES = "SELECT place FROM outbox NOT INDEXED WHERE due_at <= ? AND place >= ? ORDER BY place"
 
 T = TypeVar("T")
 Row = tuple[bytes, str, int, int, int | None, int | None, bytes | None]
@@ -132,12 +133,13 @@ class Reads:
         (known,) = self._connection.execute(few, (now, FEW_DUE)).fetchone()
         if known == 0:
             return []
-        query = _PENDING_BY_DUE if known < FEW_DUE else _PENDING_BY_PLACE
-        rows = self._connection.execute(query, (now, start))
+        self._connection.execute("BEGIN")
+        places = self._connection.execute(_FEW_PLACES if known < FEW_DUE else _MANY_PLACES, (now, start))
         try:
-            return whole_requests(map(self._pending, rows), limit)
+            return whole_requests((self._pending(place) for (place,) in places), limit)
         finally:
-            rows.close()
+            places.close()
+            self._connection.execute("COMMIT")
 
     def _place_behind(self, after: NotificationId | None) -> int:
         """Return the first place of the request that arrived after that of a push; 0 for an unknown one."""
@@ -150,7 +152,8 @@ class Reads:
         ).fetchone()
         return ((row[0] >> REQUEST_SHIFT) + 1) << REQUEST_SHIFT if row else 0
 
-    def _pending(self, row: tuple[str, bytes, int, int, int, int, bytes]) -> Pending:
+    def _pending(self, place: int) -> Pending:
+        row = self._connection.execute(_PENDING, (place,)).fetchone()
         notification_id, request, position, due_at, attempts, expires_at, sealed = row
         push = decode_push(
             self._at_rest.open("outbox", notification_id.encode(), sealed),

@@ -93,9 +93,9 @@ class Writer:
             self._connection.execute("BEGIN IMMEDIATE")
             results = [self._attempt(job) for job in batch]
             self._connection.execute("COMMIT")
-        except sqlite3.Error as error:
+        except Exception as error:  # noqa: BLE001  # without its thread, the store would leave every caller waiting
             self._roll_back()
-            return [meaning(error)] * len(batch)
+            return [_answer(error)] * len(batch)
         return results
 
     def _attempt(self, job: _Job) -> int | StoreError:
@@ -104,7 +104,7 @@ class Writer:
         execute("SAVEPOINT call")
         try:
             changed = _take_all(self._connection, job.steps)
-        except (sqlite3.Error, OverflowError, VersionConflict) as error:
+        except (sqlite3.Error, OverflowError, ValueError, VersionConflict) as error:
             if not self._connection.in_transaction:
                 raise  # a full disk ends the whole transaction, not the savepoint alone
             execute("ROLLBACK TO call")
@@ -144,9 +144,10 @@ def _take_all(connection: sqlite3.Connection, steps: Sequence[Statement]) -> int
     return changed
 
 
-def _answer(error: sqlite3.Error | OverflowError | VersionConflict) -> StoreError:
+def _answer(error: Exception) -> StoreError:
+    if isinstance(error, StoreError):
+        return error
     if isinstance(error, sqlite3.Error):
         return meaning(error)
-    if isinstance(error, OverflowError):
-        return StoreUnavailable("a number does not fit into the database")
-    return error
+    # The text of a foreign error may carry the value it is about.
+    return StoreUnavailable(f"the database cannot take a value ({type(error).__name__})")
