@@ -39,6 +39,33 @@ def test_go_ethereums_static_shared_secret_is_reproduced() -> None:
     assert shared.hex() == "167ccc13ac5e8a26b131c3446030c60fbfac6aa8e31149d0869f93626a4cdf62"
 
 
+def test_go_ethereums_key_with_a_leading_zero_keeps_its_length() -> None:
+    one = PrivateKey(bytes.fromhex("1adf5c18167d96a1f9a0b1ef63be8aa27eaf6032c233b2b38f7850cf5b859fd9"))
+    two = PrivateKey(bytes.fromhex("0097a076fc7fcd9208240668e31c9abee952cbb6e375d1b8febc7499d6e16f1a"))
+    assert secp256k1.public_key(one)[1:33].hex() == "1a8ed022ff7aec59dc1b440446bdda5ff6bcb3509a8b109077282b361efffbd8"
+    assert secp256k1.public_key(two)[1:33].hex() == "6ab3ac374251f638d0abb3ef596d1dc67955b507c104e5f2009724812dc027b8"
+
+    shared = secp256k1.ecdh_x(one, secp256k1.public_key(two))
+
+    assert shared == secp256k1.ecdh_x(two, secp256k1.public_key(one))
+    assert len(shared) == 32
+
+
+def test_go_ethereums_signature_names_its_signer() -> None:
+    digest = bytes.fromhex("ce0677bb30baa8cf067c88db9811f4333d131bf8bcf12fe7065d211dce971008")
+    signature = bytes.fromhex(
+        "90f27b8b488db00b00606796d2987f6a5f59ae62ea05effe84fef5b8b0e54998"
+        "4a691139ad57a3f0b906637673aa2f63d1f55cb1a69199d4009eea23ceaddc9301"
+    )
+
+    signer = secp256k1.recover(digest, signature)
+
+    assert signer.hex() == (
+        "04e32df42865e97135acfb65f3bae71bdc86f4d49150ad6a440b6f15878109880a"
+        "0a2b2667f7e725ceea70c673093bf67663e0312623c8e091b13cf2c0f11ef652"
+    )
+
+
 def test_go_wakus_message_hash_is_reproduced() -> None:
     payload = bytes.fromhex("01020304") + b"TEST" + bytes.fromhex("05060708")
     shard = PubsubTopic("/waku/2/default-waku/proto")

@@ -105,15 +105,15 @@ class Remade:
     def _wire(self, prefix: str, frame_bytes: bytes, payload: bytes, topic: str) -> None:
         when = self.given["timestamp_ns"]
         message = self.protobuf((1, payload), (2, topic), (3, 1), (10, when * 2), (11, b""), (31, 0))
-        self._put(**{
+        shard = PubsubTopic(self.given["pubsub_topic"])
+        values: dict[str, bytes | str] = {
             f"{prefix}_rfc26_frame": frame_bytes,
             f"{prefix}_waku_payload": payload,
             f"{prefix}_content_topic": topic,
             f"{prefix}_waku_message": message,
-            f"{prefix}_message_hash": ids.message_hash(
-                PubsubTopic(self.given["pubsub_topic"]), payload, topic, b"", when
-            ),
-        })  # fmt: skip
+            f"{prefix}_message_hash": ids.message_hash(shard, payload, topic, b"", when),
+        }
+        self._put(**values)
 
     def _registration(self) -> None:
         grant = bytes.fromhex(str(self.values["grant"]))
