@@ -27,7 +27,7 @@ COMMANDS = {
 class Commands(click.Group):
     """The commands in the order of the table above."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         """Return the names of what is installed."""
         return [name for name in COMMANDS if find_spec(f"hushbell.cli.{name}")]
 

@@ -1,0 +1,65 @@
+"""``hushbell check``: what a server would do with this configuration."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from hushbell.cli.reading import DEFAULT_FILE, identity_path, read_identity, read_secret, read_settings
+from hushbell.config.settings import Settings
+from hushbell.crypto.secp256k1 import compress
+from hushbell.errors import ConfigError
+
+
+@click.command("check", epilog="Example: hushbell check --config /etc/hushbell.toml")
+@click.option("--config", metavar="FILE", help="The file to check.  [default: hushbell.toml]")
+@click.option("--data", metavar="DIR", help="The data folder.")
+def command(config: str | None, data: str | None) -> None:
+    """
+    Check the configuration and say what a server would do with it.
+
+    Each mistake is one line: file, line, key, rule.
+    """
+    settings = read_settings(config, {"server.data": data})
+    report = list(_plan(settings))
+    problems = list(_unusable_secrets(settings))
+    if problems:
+        raise ConfigError("\n".join(problems))
+    named = config or (DEFAULT_FILE if Path(DEFAULT_FILE).exists() else f"no {DEFAULT_FILE}, the defaults")
+    click.echo(f"{named}: ok")
+    for name, value in report:
+        click.echo(f"  {name:<10} {value}")
+
+
+def _plan(settings: Settings) -> Iterator[tuple[str, str]]:
+    path = identity_path(settings)
+    store = "in memory: nothing survives a stop" if settings.store.url == "memory" else "SQLite in the data folder"
+    yield "data", settings.server.data + ("" if Path(settings.server.data).is_dir() else " (made on first start)")
+    yield "identity", f"{path}" + ("" if path.exists() else " (made on first start)")
+    yield "store", store
+    yield "listens to", ", ".join(settings.server.pubsub_topics)
+    yield "transport", f"bus {settings.transport.bus}" if settings.transport.bus else "none set: serve needs --bus"
+    yield "pushes", _pushes(settings)
+    yield "log times", f"rounded down to {settings.log.blur} s"
+
+
+def _pushes(settings: Settings) -> str:
+    if settings.gateway.gorush is not None:
+        return f"to the gateway {settings.gateway.gorush.url}"
+    if settings.gateway.apns is not None:
+        return "to Apple" + (", its test environment" if settings.gateway.apns.sandbox else "")
+    return "nowhere: neither [gateway.gorush] nor [gateway.apns] is set"
+
+
+def _unusable_secrets(settings: Settings) -> Iterator[str]:
+    path = identity_path(settings)
+    try:
+        if settings.server.identity_file or path.exists():
+            compress(read_identity(path).public)
+    except ConfigError as error:
+        yield str(error)
+    try:
+        if settings.gateway.apns is not None:
+            read_secret(Path(settings.gateway.apns.key_file), "gateway.apns.key_file")
+    except ConfigError as error:
+        yield str(error)

@@ -1,0 +1,44 @@
+"""Where a key stands in a TOML file: the parser of the standard library does not tell."""
+
+import re
+from collections.abc import Mapping
+
+Path = tuple[str, ...]
+"""The names from the section down to the key, such as ``("gateway", "apns", "key_file")``."""
+
+_BARE = r"[A-Za-z0-9_-]+"
+_NAME = rf"(?:{_BARE}|\"[^\"]*\"|'[^']*')"
+_NAMES = rf"{_NAME}(?:\s*\.\s*{_NAME})*"
+_HEADER = re.compile(rf"\s*\[\[?\s*({_NAMES})\s*\]")
+_KEY = re.compile(rf"\s*({_NAMES})\s*=")
+
+
+def lines(text: str) -> Mapping[Path, int]:
+    """
+    Return the line, from 1, of each section and key; the first one counts.
+
+    A line within a multi-line string can look like a key. Then a message points a few lines too high; the values
+    come from the real parser, so nothing worse happens.
+    """
+    found: dict[Path, int] = {}
+    section: Path = ()
+    for number, line in enumerate(text.splitlines(), 1):
+        if header := _HEADER.match(line):
+            section = _split(header[1])
+            found.setdefault(section, number)
+        elif key := _KEY.match(line):
+            found.setdefault(section + _split(key[1]), number)
+    return found
+
+
+def line_of(path: Path, known: Mapping[Path, int]) -> int:
+    """Return the line of a key, or of the nearest section around it, or 1."""
+    while path:
+        if path in known:
+            return known[path]
+        path = path[:-1]
+    return 1
+
+
+def _split(names: str) -> Path:
+    return tuple(name.strip("\"'") for name in re.findall(_NAME, names))
