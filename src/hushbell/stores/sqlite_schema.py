@@ -1,5 +1,6 @@
 """The tables, and how a database of any earlier version becomes one of today's."""
 
+import contextlib
 import os
 import sqlite3
 from pathlib import Path
@@ -102,16 +103,21 @@ def connect(path: Path, *, busy: float) -> sqlite3.Connection:
     if sqlite3.sqlite_version_info < OLDEST_SQLITE:
         needed = ".".join(map(str, OLDEST_SQLITE))
         raise StoreUnavailable(f"SQLite {sqlite3.sqlite_version} is too old; {needed} is the oldest that works")
-    with mapped():
+    with mapped(), contextlib.ExitStack() as opened:
         connection = sqlite3.connect(path, timeout=busy, isolation_level=None, check_same_thread=False)
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = FULL")
-        connection.execute("PRAGMA fullfsync = ON")  # macOS: a plain fsync stops at the drive's own memory
-        connection.execute("PRAGMA checkpoint_fullfsync = ON")
-        connection.execute("PRAGMA secure_delete = FAST")
-        connection.execute("PRAGMA temp_store = MEMORY")
-        connection.execute(f"PRAGMA cache_size = -{CACHE}")
-        connection.execute(f"PRAGMA journal_size_limit = {WAL_LEFT}")
+        opened.enter_context(contextlib.closing(connection))
+        for pragma in (
+            "journal_mode = WAL",
+            "synchronous = FULL",
+            "fullfsync = ON",  # macOS: a plain fsync stops at the drive's own memory
+            "checkpoint_fullfsync = ON",
+            "secure_delete = FAST",
+            "temp_store = MEMORY",
+            f"cache_size = -{CACHE}",
+            f"journal_size_limit = {WAL_LEFT}",
+        ):
+            connection.execute(f"PRAGMA {pragma}")
+        opened.pop_all()
     return connection
 
 
