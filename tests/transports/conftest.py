@@ -1,5 +1,7 @@
+# ruff: noqa: ASYNC110
 """The buses of these tests, each with two ends that any adapter has."""
 
+import asyncio
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
@@ -21,9 +23,9 @@ def socket_path() -> Iterator[Path]:
         yield Path(folder) / "bus.sock"
 
 
-@pytest.fixture(params=["bus", "socket, phones only", "socket, with the server"])
+@pytest.fixture(params=["bus", "socket"])
 async def connect(request: pytest.FixtureRequest, socket_path: Path) -> AsyncIterator[Connect]:
-    """Connects a new member to one bus; with the third parameter the first member is the listening end."""
+    """Connects a new member to one bus; over a socket the first member is the listening end."""
     made: list[Transport] = []
     bus = Bus()
     server = None if request.param == "bus" else await SocketBusServer.listen(socket_path)
@@ -32,10 +34,13 @@ async def connect(request: pytest.FixtureRequest, socket_path: Path) -> AsyncIte
         member: Transport
         if server is None:
             member = bus.connect()
-        elif request.param.endswith("server") and not made:
+        elif not made:
             member = server
         else:
+            before = server.connections
             member = await SocketBusTransport.connect(socket_path)
+            while server.connections == before:
+                await asyncio.sleep(0)
         made.append(member)
         return member
 
@@ -52,3 +57,17 @@ def envelope() -> Callable[..., Envelope]:
         return Envelope(DEFAULT_PUBSUB_TOPIC, number.to_bytes(4, "big") * (size // 4))
 
     return build
+
+
+@pytest.fixture
+def phone(socket_path: Path) -> Callable[[SocketBusServer], Awaitable[SocketBusTransport]]:
+    """Connects a phone and returns once the server has accepted it."""
+
+    async def joined(server: SocketBusServer) -> SocketBusTransport:
+        before = server.connections
+        member = await SocketBusTransport.connect(socket_path)
+        while server.connections == before:
+            await asyncio.sleep(0)
+        return member
+
+    return joined

@@ -79,7 +79,7 @@ async def test_receive_returns_no_more_than_its_limit(connect: Connect, envelope
 async def test_closing_ends_a_waiting_receive_with_nothing(connect: Connect) -> None:
     await connect()
     alice = await connect()
-    waiting = asyncio.create_task(alice.receive(10))  # type: ignore[arg-type]  # a coroutine in every adapter
+    waiting = asyncio.create_task(alice.receive(10))
     await asyncio.sleep(0)
 
     await alice.close()
@@ -121,7 +121,7 @@ async def test_an_end_that_does_not_read_slows_the_writer_down_and_loses_nothing
 ) -> None:
     server, alice = await connect(), await connect()
     size = 64 * 1024
-    writing = asyncio.create_task(alice.publish([envelope(n, size) for n in range(1000)]))  # type: ignore[arg-type]
+    writing = asyncio.create_task(alice.publish([envelope(n, size) for n in range(1000)]))
     done, _ = await asyncio.wait({writing}, timeout=0.3)
 
     assert not done

@@ -24,6 +24,7 @@ from hushbell.types import Envelope
 BEHIND = 16 * 1024 * 1024  # bytes a reader may be behind before it is cut
 CONNECTIONS = 1024  # at once; each may hold one unfinished line
 SLICE = 1024 * 1024  # bytes given to the readers before they get a turn
+PATIENCE = 0.1  # seconds the server waits, a slice long, for a reader more than half of that behind
 GRACE = 2.0  # seconds the last lines have to leave after close
 BACKLOG = 128  # connections that wait to be accepted
 
@@ -67,7 +68,7 @@ class _Connection(asyncio.Protocol):
         self.lost = asyncio.Event()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
+        assert isinstance(transport, asyncio.Transport)  # what create_unix_* promise
         self._transport = transport
 
     def connection_lost(self, _: Exception | None) -> None:
@@ -114,6 +115,11 @@ class _Connection(asyncio.Protocol):
         """Return how many bytes the reader has not taken."""
         return 0 if self.lost.is_set() else self._transport.get_write_buffer_size()
 
+    @property
+    def slow(self) -> bool:
+        """Say whether more waits for the reader than its write buffer should hold."""
+        return not self._writable.is_set()
+
     async def drained(self) -> None:
         """Return when the other side takes more, or is gone."""
         self.flush()
@@ -155,6 +161,7 @@ class _Served(_Connection):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
+        self._transport.set_write_buffer_limits(high=BEHIND // 2)
         self._server.joined(self)
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -199,6 +206,11 @@ class SocketBusServer:
         loop = asyncio.get_running_loop()
         self._listener = await loop.create_unix_server(lambda: _Served(self, self._count), sock=bound, backlog=BACKLOG)
 
+    @property
+    def connections(self) -> int:
+        """Return how many are connected. One that just connected counts once the loop has accepted it."""
+        return len(self._connections)
+
     async def receive(self, limit: int) -> Sequence[Envelope]:
         """Wait for at least one envelope and return up to ``limit``; nothing once closed and emptied."""
         return await self._mailbox.take(limit)
@@ -210,7 +222,7 @@ class SocketBusServer:
         for batch in _slices(envelopes):
             for connection in self._connections:
                 connection.write(batch)
-            await asyncio.sleep(0)  # a batch of any size must not put a reader behind that had no turn to read
+            await self._turn()
 
     async def close(self) -> None:
         """Stop listening, let the last lines leave, and remove the socket."""
@@ -248,6 +260,16 @@ class SocketBusServer:
         if self._mailbox.full and isinstance(writer, _Served):
             writer.pause()
             self._paused.add(writer)
+
+    async def _turn(self) -> None:
+        """Let the readers read, so that a large batch cuts those only that do not."""
+        await asyncio.sleep(0)
+        slow = [connection for connection in self._connections if connection.slow]
+        if slow:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(PATIENCE):
+                    for connection in slow:
+                        await connection.drained()
 
     def _resume(self) -> None:
         for connection in self._paused:
