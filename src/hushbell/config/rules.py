@@ -28,7 +28,7 @@ def _gateway_rules(settings: Settings) -> Iterator[tuple[Path, str]]:
     gorush, apns = settings.gateway.gorush, settings.gateway.apns
     if gorush is not None:
         if not is_private(gorush.url):
-            # Device tokens go there (DESIGN: over TLS or loopback).
+            # Device tokens go there: nobody on the way may read along.
             yield ("gateway", "gorush", "url"), "must begin with https://, or with http:// and a loopback address"
         yield from _connect_rule(("gateway", "gorush", "connect"), gorush.http.connect)
     if apns is not None:
