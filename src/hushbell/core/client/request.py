@@ -1,0 +1,99 @@
+"""Ringing devices (reference/status-go.md 7.4)."""
+
+from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
+
+from hushbell import wire
+from hushbell.core.client.query import Info
+from hushbell.core.envelope import Opened, sign_application
+from hushbell.crypto import hashes, ids
+from hushbell.errors import Unauthentic, Undecodable
+from hushbell.types import InstallationId, KeyPair, MessageId, NotificationType, PublicKey, Random
+
+
+@dataclass(frozen=True, slots=True)
+class Ringing:
+    """What all items of a request have in common."""
+
+    message_id: bytes  # of the chat message
+    chat_id: str = field(repr=False)
+    type: NotificationType
+    author: PublicKey = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request to one server. Sending the same bytes again gets the same answer and rings nobody twice."""
+
+    server: PublicKey
+    application: bytes = field(repr=False)
+    wrapper_id: MessageId
+    message_id: bytes
+    items: int
+
+
+@dataclass(frozen=True, slots=True)
+class Tracked:
+    """Which of our messages may ring, and whom they rang."""
+
+    us: PublicKey
+    messages: AbstractSet[bytes] = frozenset()
+    rung: AbstractSet[tuple[bytes, PublicKey, InstallationId]] = field(default=frozenset(), repr=False)
+
+
+def should_notify(tracked: Tracked, target: PublicKey, installation_id: InstallationId, message_id: bytes) -> bool:
+    """Say whether a message rings a device: it is ours to announce, not to ourselves, and the device did not ring."""
+    if target == tracked.us or message_id not in tracked.messages:
+        return False
+    return (message_id, target, installation_id) not in tracked.rung
+
+
+def chosen(infos: Iterable[Info], random: Random) -> tuple[Info, ...]:
+    """Return one info for each device, through a server drawn at random."""
+    devices: dict[tuple[PublicKey, InstallationId], list[Info]] = {}
+    for info in infos:
+        devices.setdefault((info.target, info.installation_id), []).append(info)
+    return tuple(known[int.from_bytes(random(8)) % len(known)] for known in devices.values())
+
+
+def requests(infos: Iterable[Info], ringing: Ringing, signer: KeyPair) -> tuple[Asked, ...]:
+    """Return one request for each server of the infos, signed by an ephemeral key."""
+    servers: dict[PublicKey, list[Info]] = {}
+    for info in infos:
+        servers.setdefault(info.server, []).append(info)
+    return tuple(_request(server, known, ringing, signer) for server, known in servers.items())
+
+
+def reports(opened: Opened, asked: Asked) -> tuple[wire.Report, ...]:
+    """
+    Return what became of a request.
+
+    Raises:
+        Undecodable: not an answer to a request.
+        Unauthentic: to another request, or from another server.
+    """
+    if opened.type != wire.ApplicationType.PUSH_NOTIFICATION_RESPONSE:
+        raise Undecodable("not an answer to a request")
+    response = wire.decode(wire.NotificationResponse, opened.payload)
+    if opened.sender != asked.server or response.message_id != asked.message_id:
+        raise Unauthentic("no answer to this request by the server it was for")
+    return response.reports
+
+
+def _request(server: PublicKey, infos: Iterable[Info], ringing: Ringing, signer: KeyPair) -> Asked:
+    chat, author = hashes.hash_chat_id(ringing.chat_id), hashes.hash_author(ringing.author)
+    items = tuple(
+        wire.Notification(
+            access_token=info.access_token,
+            chat_id=chat,
+            public_key=hashes.hash_public_key(info.target),
+            installation_id=info.installation_id,
+            type=ringing.type,
+            author=author,
+        )
+        for info in infos
+    )
+    payload = wire.encode(wire.NotificationRequest(requests=items, message_id=ringing.message_id))
+    application = sign_application(payload, wire.ApplicationType.PUSH_NOTIFICATION_REQUEST, signer)
+    return Asked(server, application, ids.message_id(signer.public, application), ringing.message_id, len(items))

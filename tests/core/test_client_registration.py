@@ -1,0 +1,95 @@
+"""Registering, as the client of status-go does (reference/status-go.md 8.3, C1, C2 and C4)."""
+
+import hashlib
+from collections.abc import Callable
+
+import pytest
+
+from hushbell import wire
+from hushbell.core.client.registration import Device, Last, Options, answer, refresh_token, registered, sealed
+from hushbell.core.envelope import Opened
+from hushbell.crypto.ciphers import open_gcm
+from hushbell.crypto.hashes import hash_chat_id
+from hushbell.crypto.secp256k1 import ecdh_x, key_pair_from
+from hushbell.errors import Unauthentic
+from hushbell.types import DeviceToken, InstallationId, KeyPair, MessageId, SymmetricKey, TokenType
+
+ALICE, CONTACT, OTHER, SERVER, MALLORY = (key_pair_from(bytes([n]) * 32) for n in range(1, 6))
+DEVICE = Device(
+    installation_id=InstallationId("c6ae4fde-bb65-11ea-b3de-0242ac130004"),
+    device_token=DeviceToken("device"),
+    token_type=TokenType.APN,
+)
+
+
+def counting() -> Callable[[int], bytes]:
+    drawn = 0
+
+    def draw(size: int) -> bytes:
+        nonlocal drawn
+        drawn += 1
+        return hashlib.shake_256(drawn.to_bytes(8)).digest(size)
+
+    return draw
+
+
+def hashed(*chats: str) -> tuple[bytes, ...]:
+    return tuple(hash_chat_id(chat) for chat in chats)
+
+
+def test_c1_a_first_registration_has_version_1_a_fresh_token_and_hashed_lists() -> None:
+    options = Options(muted=("a", "b"), blocked=("c", "d"), contacts=(CONTACT.public,))
+
+    first = registered(options, DEVICE, None, ALICE, counting()).registration
+
+    assert (first.version, first.enabled, len(first.access_token)) == (1, True, 36)
+    assert (first.muted_chat_list, first.blocked_chat_list) == (hashed("a", "b"), hashed("c", "d"))
+    assert first.allowed_key_list == ()
+    assert not first.allow_from_contacts_only
+
+
+def test_c2_contacts_only_seals_the_token_for_each_contact() -> None:
+    options = Options(mentions_in=("c", "d"), contacts=(CONTACT.public,), contacts_only=True)
+
+    first = registered(options, DEVICE, None, ALICE, counting()).registration
+
+    [entry] = first.allowed_key_list
+    shared = SymmetricKey(ecdh_x(CONTACT.private, ALICE.public))
+    assert open_gcm(shared, entry).decode() == first.access_token
+    assert first.allow_from_contacts_only
+    assert first.allowed_mentions_chat_list == hashed("c", "d")
+
+
+@pytest.mark.parametrize(
+    "was_only, is_only, before, after, fresh",
+    [
+        (False, False, (CONTACT,), (CONTACT, OTHER), False),
+        (False, False, (CONTACT, OTHER), (OTHER, CONTACT), False),
+        (False, False, (CONTACT, OTHER), (OTHER,), True),
+        (True, False, (CONTACT,), (CONTACT,), False),
+        (False, True, (CONTACT,), (CONTACT,), True),
+    ],
+    ids=["contact added", "reordered", "contact removed", "contacts-only off", "contacts-only on"],
+)
+def test_c4_the_token_changes_when_somebody_must_no_longer_ring(
+    was_only: bool, is_only: bool, before: tuple[KeyPair, ...], after: tuple[KeyPair, ...], fresh: bool
+) -> None:
+    last = Last(
+        wire.Registration(access_token="known", allow_from_contacts_only=was_only), tuple(k.public for k in before)
+    )
+
+    options = Options(contacts_only=is_only, contacts=tuple(k.public for k in after))
+
+    assert refresh_token(last, options) == fresh
+
+
+def test_only_the_server_that_was_asked_can_answer() -> None:
+    sent = sealed(registered(Options(), DEVICE, None, ALICE, counting()).registration, ALICE, SERVER.public, counting())
+    payload = wire.encode(wire.RegistrationResponse(success=True, request_id=sent.request_id))
+    pending = {sent.request_id: SERVER.public}
+
+    assert answer(Opened(SERVER.public, MessageId(b""), 17, payload), pending).success
+    with pytest.raises(Unauthentic):
+        answer(Opened(MALLORY.public, MessageId(b""), 17, payload), pending)
+    with pytest.raises(Unauthentic):
+        answer(Opened(SERVER.public, MessageId(b""), 17, payload), {})

@@ -1,0 +1,111 @@
+"""Recorded answers are believed or refused as the client of status-go did."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hushbell import wire
+from hushbell.core.client import query, registration
+from hushbell.core.envelope import Opened, open_waku, open_with_private, open_with_symmetric
+from hushbell.crypto.hashes import hash_public_key
+from hushbell.crypto.ids import request_id
+from hushbell.crypto.secp256k1 import key_pair_from
+from hushbell.errors import WireError
+from hushbell.types import KeyPair, MessageId, PublicKey, RequestId, SymmetricKey
+
+VECTORS = Path(__file__).parent.parent / "vectors" / "status-go"
+
+
+class Replay:
+    """A transcript with everybody's keys: opens each message whoever it was for."""
+
+    def __init__(self, name: str) -> None:
+        [path] = VECTORS.glob(name + "_*.json")
+        self.told: dict[str, Any] = json.loads(path.read_text())
+        self.keys = {who: key_pair_from(bytes.fromhex(key["private_key"])) for who, key in self.told["keys"].items()}
+        self.topic_keys = [SymmetricKey(bytes.fromhex(key)) for key in self.told["symmetric_keys"].values()]
+        self.owners = {hash_public_key(key.public): key.public for key in self.keys.values()}
+        self.steps = {step["step"]: step for step in self.told["steps"] if step["kind"] == "waku"}
+
+    def opened(self, step: dict[str, Any]) -> Opened:
+        waku = open_waku(bytes.fromhex(step["waku_message_hex"]))
+        attempts = [(open_with_private, key.private) for key in self.keys.values()]
+        for opening, key in [*attempts, *((open_with_symmetric, key) for key in self.topic_keys)]:
+            try:
+                return opening(waku, key)  # type: ignore[operator,no-any-return]
+            except WireError:
+                continue
+        raise AssertionError("nobody can open it")
+
+    def between(self, first: int, last: int, kind: str) -> list[dict[str, Any]]:
+        return [s for n, s in self.steps.items() if first <= n <= last and s["type"] == kind]
+
+    def identity(self, step: dict[str, Any]) -> KeyPair:
+        return self.keys[step["to"].split(".")[0]]
+
+
+@pytest.mark.parametrize("name", ["t01", "t02", "t03", "t04", "t13", "t20", "t24"])
+def test_registrations_are_answered_as_status_go_believed(name: str) -> None:
+    replay = Replay(name)
+    pending: dict[RequestId, PublicKey] = {}
+    believed = []
+    for step in replay.steps.values():
+        if step["type"] == "PUSH_NOTIFICATION_REGISTRATION":
+            pending[request_id(replay.opened(step).payload)] = replay.keys["server"].public
+        if step["type"] == "PUSH_NOTIFICATION_REGISTRATION_RESPONSE":
+            try:
+                believed.append(registration.answer(replay.opened(step), pending).success)
+            except WireError:
+                believed.append(False)
+
+    handled = [
+        "error" not in event
+        for event in replay.told["steps"]
+        if event.get("event") == "handled" and event.get("type") == "PUSH_NOTIFICATION_REGISTRATION_RESPONSE"
+    ]
+
+    assert believed == handled
+
+
+@pytest.mark.parametrize("name", ["t04", "t13", "t23"])
+def test_the_tokens_learnt_from_answers_are_those_that_status_go_learnt(name: str) -> None:
+    replay = Replay(name)
+    pending: dict[MessageId, PublicKey] = {}
+    known: dict[PublicKey, tuple[query.Info, ...]] = {}
+    for outcome in replay.told["outcomes"]:
+        first, last = outcome["steps"]
+        for step in replay.between(first, last, "PUSH_NOTIFICATION_QUERY"):
+            asked = replay.opened(step)
+            [owner] = wire.decode(wire.Query, asked.payload).public_keys
+            pending[asked.message_id] = replay.owners[hash_public_key(replay.keys["bob"].public)]
+            assert owner == hash_public_key(replay.keys["bob"].public)
+        if "token_learnt" not in outcome:
+            continue
+        asker = replay.keys["alice"]
+        for step in replay.between(first, last, "PUSH_NOTIFICATION_QUERY_RESPONSE"):
+            asker = replay.identity(step)
+            try:
+                infos = query.answer(replay.opened(step), pending, asker.private)
+            except WireError:
+                continue
+            known[asker.public] = query.newest((*known.get(asker.public, ()), *infos))
+        learnt = {(i.access_token, i.installation_id, i.server.hex()) for i in known.get(asker.public, ())}
+        expected = {
+            (info["access_token"], info["installation_id"], info["server_public_key"])
+            for info in outcome["token_learnt"] or []
+        }
+        assert learnt == expected, outcome["action"]
+
+
+def test_a_contact_code_is_believed_entry_by_entry() -> None:
+    replay = Replay("t20")
+    bob, alice = replay.keys["bob"], replay.keys["alice"]
+    adverts = replay.between(0, 1000, "CONTACT_CODE_ADVERTISEMENT")
+
+    infos = [query.advertised(replay.opened(step), bob.public, alice.private) for step in adverts]
+
+    assert infos
+    assert any(infos)
+    assert {info.server for known in infos for info in known} == {replay.keys["server"].public}
