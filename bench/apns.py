@@ -21,6 +21,7 @@ import uvloop
 from hushbell.config.gateway import ApnsSettings, HttpSettings, Texts
 from hushbell.core.push import Push
 from hushbell.ports.gateway import ACCEPTED
+from hushbell.ports.http import HttpAnswer
 from hushbell.providers.apns import PRODUCTION, Apns, App, request
 from hushbell.providers.apns_token import TokenSigner
 from hushbell.providers.http_curl import CurlHttp
@@ -91,7 +92,7 @@ async def main(ready: dict[str, Any]) -> None:
         assert await apns.deliver(pushes) == [ACCEPTED] * len(pushes)
 
     async def send(requests: Sequence[Any]) -> None:
-        assert all(answer.status == 200 for answer in await http.send(requests))
+        assert all(isinstance(answer, HttpAnswer) and answer.status == 200 for answer in await http.send(requests))
 
     pushes = [push(number) for number in range(PUSHES)]
     requests = [request(one, app, signer.token(clock.now())) for one in pushes]

@@ -1,0 +1,152 @@
+"""The HTTP client on libcurl."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+
+from hushbell.config.gateway import HttpSettings
+from hushbell.ports.http import FailureKind, HttpAnswer, HttpFailure, HttpRequest
+from hushbell.providers.http_curl import CurlHttp
+from hushbell.testing.apns import MockApns
+from hushbell.testing.gorush import MockGorush, Reply
+
+Opened = Callable[..., CurlHttp]
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[MockGorush]:
+    async with MockGorush() as mock:
+        yield mock
+
+
+@pytest.fixture
+async def opened() -> AsyncIterator[Opened]:
+    made: list[CurlHttp] = []
+
+    def make(**settings: Any) -> CurlHttp:
+        made.append(CurlHttp(HttpSettings(**settings)))
+        return made[-1]
+
+    yield make
+    for http in made:
+        await http.close()
+
+
+def post(
+    url: str, body: bytes = b"{}", *, timeout: float = 2.0, headers: tuple[tuple[str, str], ...] = ()
+) -> HttpRequest:
+    return HttpRequest(url, headers, body, timeout)
+
+
+async def test_answers_come_in_the_order_of_the_requests(server: MockGorush, opened: Opened) -> None:
+    server.script.extend(Reply(body=bytes([65 + n]), delay=0.02 * (3 - n)) for n in range(3))
+
+    answers = await opened(connections=1).send([post(server.url, bytes([97 + n])) for n in range(3)])
+
+    by_request = dict(zip(server.bodies, (b"A", b"B", b"C"), strict=True))
+    assert [answer.body for answer in answers if isinstance(answer, HttpAnswer)] == [
+        by_request[b"a"],
+        by_request[b"b"],
+        by_request[b"c"],
+    ]
+
+
+async def test_a_body_over_the_cap_is_cut(server: MockGorush, opened: Opened) -> None:
+    server.reply = Reply(body=b"x" * 1_000_000)
+
+    [answer] = await opened(answer=1000).send([post(server.url)])
+
+    assert isinstance(answer, HttpAnswer)
+    assert (answer.status, len(answer.body)) == (200, 1000)
+
+
+async def test_a_redirect_is_not_followed(server: MockGorush, opened: Opened) -> None:
+    server.reply = Reply(status=307, headers=(("Location", server.url + "/elsewhere"),))
+
+    [answer] = await opened().send([post(server.url)])
+
+    assert isinstance(answer, HttpAnswer)
+    assert answer.header("location").endswith("/elsewhere")
+    assert len(server.posted) == 1
+
+
+async def test_what_does_not_fit_waits_its_turn(server: MockGorush, opened: Opened) -> None:
+    answers = await opened(in_flight=2).send([post(server.url) for _ in range(20)])
+
+    assert {type(answer) for answer in answers} == {HttpAnswer}
+
+
+async def test_too_many_waiting_are_refused_unsent(server: MockGorush, opened: Opened) -> None:
+    answers = await opened(waiting=3).send([post(server.url) for _ in range(4)])
+
+    assert answers == [HttpFailure(FailureKind.REFUSED, sent=False)] * 4
+    assert not server.posted
+
+
+async def test_time_in_the_queue_counts(server: MockGorush, opened: Opened) -> None:
+    server.reply = Reply(hang=True)
+
+    answers = await opened(in_flight=1).send([post(server.url, timeout=seconds) for seconds in (0.1, 0.02, 0.02)])
+
+    assert answers[0] == HttpFailure(FailureKind.TIMEOUT, sent=True)
+    assert answers[1:] == [HttpFailure(FailureKind.TIMEOUT, sent=False)] * 2
+
+
+async def test_an_unknown_authority_is_refused_before_anything_is_sent(opened: Opened) -> None:
+    async with MockApns() as mock:
+        [answer] = await opened().send([post(f"https://localhost:{mock.port}/3/device/aa")])
+
+        assert answer == HttpFailure(FailureKind.TLS, sent=False)
+        assert mock.pushes == 0
+
+
+async def test_a_certificate_for_another_name_is_refused(opened: Opened) -> None:
+    async with MockApns() as mock:
+        http = opened(ca_file=str(mock.ca_file), connect=mock.address)
+
+        [answer] = await http.send([post("https://mallory.example/3/device/aa")])
+
+        assert answer == HttpFailure(FailureKind.TLS, sent=False)
+
+
+@pytest.mark.parametrize("value", ["a\r\nx: y", "a\nx: y", "\ud800"])
+async def test_a_header_that_would_break_the_request_is_not_sent(
+    server: MockGorush, opened: Opened, value: str
+) -> None:
+    answers = await opened().send([post(server.url, headers=(("x", value),)), post(server.url)])
+
+    assert answers[0] == HttpFailure(FailureKind.UNKNOWN, sent=False)
+    assert isinstance(answers[1], HttpAnswer)
+    assert len(server.posted) == 1
+
+
+@pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://127.0.0.1/x", "nonsense://x", ""])
+async def test_only_http_is_spoken(opened: Opened, url: str) -> None:
+    [answer] = await opened().send([post(url)])
+
+    assert isinstance(answer, HttpFailure)
+    assert not answer.sent
+
+
+async def test_a_cancelled_call_leaves_nothing_behind(server: MockGorush, opened: Opened) -> None:
+    http = opened(in_flight=1)
+    server.script.append(Reply(hang=True))
+    call = asyncio.ensure_future(http.send([post(server.url), post(server.url)]))
+    while not server.posted:  # noqa: ASYNC110 - the other side knows no event
+        await asyncio.sleep(0.001)
+
+    call.cancel()
+    await asyncio.gather(call, return_exceptions=True)
+
+    assert isinstance((await http.send([post(server.url)]))[0], HttpAnswer)
+    assert len(server.posted) == 2
+
+
+async def test_a_closed_client_refuses(server: MockGorush, opened: Opened) -> None:
+    http = opened()
+    await http.send([post(server.url)])
+    await http.close()
+
+    assert await http.send([post(server.url)]) == [HttpFailure(FailureKind.REFUSED, sent=False)]

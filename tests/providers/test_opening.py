@@ -1,0 +1,55 @@
+"""From settings to a gateway."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from hushbell.config.gateway import ApnsSettings, GatewaySettings, GorushSettings, HttpSettings
+from hushbell.core.push import Push
+from hushbell.errors import ConfigError
+from hushbell.ports.gateway import Verdict
+from hushbell.providers.opening import open_gateway
+from hushbell.testing.apns import MockApns
+from hushbell.testing.clock import FakeClock
+from hushbell.testing.gorush import MockGorush
+
+MakePush = Callable[..., Push]
+
+
+async def test_a_push_without_a_provider_waits_for_the_operator(push: MakePush) -> None:
+    gateway = open_gateway(GatewaySettings(), FakeClock())
+
+    outcomes = await gateway.deliver([push(1), push(2, token_type=2)])
+
+    assert [outcome.verdict for outcome in outcomes] == [Verdict.CONFIG_ERROR] * 2
+
+
+async def test_outcomes_keep_the_order_of_the_pushes(push: MakePush) -> None:
+    clock = FakeClock()
+    async with MockApns(now=clock.now) as mock:
+        http = HttpSettings(connect=mock.address, ca_file=str(mock.ca_file))
+        apns = ApnsSettings(key_file=str(mock.key_file), key_id=mock.key_id, team_id=mock.team_id, http=http)
+        gateway = open_gateway(GatewaySettings(apns=apns), clock)
+
+        outcomes = await gateway.deliver([push(1, token_type=2), push(2), push(3, token_type=2), push(4)])
+        await gateway.close()
+
+    assert [outcome.verdict.name for outcome in outcomes] == ["CONFIG_ERROR", "ACCEPTED"] * 2
+
+
+async def test_with_a_gorush_everything_goes_there(push: MakePush) -> None:
+    async with MockGorush() as mock:
+        gateway = open_gateway(GatewaySettings(gorush=GorushSettings(url=mock.url)), FakeClock())
+
+        await gateway.deliver([push(1), push(2, token_type=2)])
+        await gateway.close()
+
+        assert [note["platform"] for note in mock.posted[0].notifications] == [1, 2]
+
+
+def test_a_missing_key_file_is_named(tmp_path: Path) -> None:
+    apns = ApnsSettings(key_file=str(tmp_path / "none.p8"), key_id="K", team_id="T")
+
+    with pytest.raises(ConfigError, match="key_file"):
+        open_gateway(GatewaySettings(apns=apns), FakeClock())
