@@ -1,0 +1,232 @@
+"""A simulated phone: it registers, asks and rings over any transport."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Self, TypeVar
+
+from hushbell import wire
+from hushbell.core import envelope
+from hushbell.core.client import query, registration, request
+from hushbell.core.client.query import Info
+from hushbell.core.client.registration import Device, Last, Options
+from hushbell.crypto import hashes, secp256k1, topics
+from hushbell.errors import WireError
+from hushbell.ports.transport import Transport
+from hushbell.types import (
+    DEFAULT_PUBSUB_TOPIC,
+    ContentTopic,
+    DeviceToken,
+    Envelope,
+    InstallationId,
+    KeyPair,
+    MessageId,
+    Nanos,
+    NotificationType,
+    PublicKey,
+    Random,
+    RequestId,
+    TokenType,
+)
+
+BATCH = 256  # envelopes taken at once
+EPHEMERAL_KEYS = 64  # that still listen; an answer to an older one is missed
+PATIENCE = 3.0  # seconds to wait for an answer before the same bytes are sent again
+ATTEMPTS = 3
+
+Clock = Callable[[], Nanos]
+Answer = TypeVar("Answer")
+
+
+class Phone:
+    """
+    One device of one user, on one transport.
+
+    Args:
+        transport: where its envelopes go and come from.
+        identity: the account's key.
+        installation_id: which of the account's devices this is.
+        clock: now, in nanoseconds.
+        random: unpredictable bytes.
+        patience: seconds to wait for an answer before the same bytes are sent again.
+        attempts: how often to send; after the last wait a call raises TimeoutError.
+    """
+
+    def __init__(
+        self,
+        transport: Transport,
+        *,
+        identity: KeyPair,
+        installation_id: InstallationId,
+        clock: Clock,
+        random: Random,
+        patience: float = PATIENCE,
+        attempts: int = ATTEMPTS,
+    ) -> None:
+        self.identity = identity
+        self.installation_id = installation_id
+        self._transport = transport
+        self._clock = clock
+        self._random = random
+        self._patience = patience
+        self._attempts = attempts
+        self._last: Last | None = None
+        self._listening: dict[ContentTopic, list[KeyPair]] = {}
+        self._ephemeral: list[KeyPair] = []
+        self._waiting: set[Callable[[envelope.Opened], None]] = set()
+        self._reader: asyncio.Task[None] | None = None
+        self._listen(identity)
+
+    async def __aenter__(self) -> Self:
+        self._reader = asyncio.create_task(self._read())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Leave the transport."""
+        await self._transport.close()
+        if self._reader:
+            await self._reader
+
+    async def register(
+        self,
+        server: PublicKey,
+        device_token: DeviceToken,
+        token_type: TokenType = TokenType.APN,
+        *,
+        options: Options | None = None,
+        apn_topic: str = "",
+    ) -> registration.Answer:
+        """Register, or register again with the next version; the answer may be a refusal. Raises TimeoutError."""
+        device = Device(
+            installation_id=self.installation_id,
+            device_token=device_token,
+            token_type=token_type,
+            apn_topic=apn_topic,
+        )
+        self._last = registration.registered(options or Options(), device, self._last, self.identity, self._random)
+        return await self._send_registration(server)
+
+    async def unregister(self, server: PublicKey) -> registration.Answer:
+        """End the registration. Raises TimeoutError."""
+        self._last = registration.unregistered(self.installation_id, self._last)
+        return await self._send_registration(server)
+
+    async def query(self, target: PublicKey) -> tuple[Info, ...]:
+        """Return how to ring somebody. Raises TimeoutError: nobody who knows answered."""
+        signer = self._fresh_key()
+        asked = query.query(target, signer)
+        name = topics.query_topic_name(hashes.hash_public_key(target))
+        message = envelope.seal_with_key(
+            asked.application,
+            key=await asyncio.to_thread(topics.topic_key, name),
+            signer=signer,
+            content_topic=topics.content_topic(topics.topic4(name)),
+            timestamp=self._clock(),
+            random=self._random,
+        )
+        pending = {MessageId(asked.message_id): target}
+        return query.newest(
+            await self._ask(message, lambda opened: query.answer(opened, pending, self.identity.private))
+        )
+
+    async def notify(
+        self,
+        target: PublicKey | Sequence[Info],
+        message_id: bytes,
+        chat_id: str,
+        type: NotificationType = NotificationType.MESSAGE,  # noqa: A002  the field's own word
+    ) -> tuple[wire.Report, ...]:
+        """
+        Ring every device of somebody, or those of the infos, each through one server; return all reports.
+
+        Raises TimeoutError: a server did not answer.
+        """
+        infos = await self.query(PublicKey(target)) if isinstance(target, bytes) else target
+        signer = self._fresh_key()
+        ringing = request.Ringing(message_id, chat_id, type, self.identity.public)
+        asked = request.requests(request.chosen(infos, self._random), ringing, signer)
+        answers = await asyncio.gather(*(self.send(each, signer) for each in asked))
+        return tuple(report for reports in answers for report in reports)
+
+    async def send(self, asked: request.Asked, signer: KeyPair) -> tuple[wire.Report, ...]:
+        """Send one request, or the same again, which gets the stored answer and rings nobody twice."""
+        message = self._seal(asked.application, asked.server, signer, topics.partitioned_topic(asked.server))
+        return await self._ask(message, lambda opened: request.reports(opened, asked))
+
+    async def _send_registration(self, server: PublicKey) -> registration.Answer:
+        assert self._last is not None
+        sent = registration.sealed(self._last.registration, self.identity, server, self._random)
+        message = self._seal(sent.application, server, self.identity, topics.personal_topic(server))
+        pending = {RequestId(sent.request_id): server}
+        return await self._ask(message, lambda opened: registration.answer(opened, pending))
+
+    async def _ask(self, message: bytes, read: Callable[[envelope.Opened], Answer]) -> Answer:
+        """Send until something arrives that ``read`` believes. The same bytes each time, so nothing happens twice."""
+        answered: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+
+        def take(opened: envelope.Opened) -> None:
+            try:
+                believed = read(opened)
+            except WireError:
+                return
+            if not answered.done():
+                answered.set_result(believed)
+
+        self._waiting.add(take)
+        try:
+            for _ in range(self._attempts):
+                await self._transport.publish([Envelope(DEFAULT_PUBSUB_TOPIC, message)])
+                done, _pending = await asyncio.wait({answered}, timeout=self._patience)
+                if done:
+                    return answered.result()
+        finally:
+            self._waiting.discard(take)
+        raise TimeoutError("nobody answered")
+
+    def _seal(self, application: bytes, recipient: PublicKey, signer: KeyPair, topic: ContentTopic) -> bytes:
+        return envelope.seal_to_key(
+            application,
+            recipient=recipient,
+            signer=signer,
+            content_topic=topic,
+            timestamp=self._clock(),
+            random=self._random,
+        )
+
+    def _fresh_key(self) -> KeyPair:
+        """Return a key that nobody can link to us, and listen for answers to it."""
+        key = secp256k1.key_pair(self._random)
+        self._listen(key)
+        self._ephemeral.append(key)
+        if len(self._ephemeral) > EPHEMERAL_KEYS:
+            old = self._ephemeral.pop(0)
+            topic = topics.partitioned_topic(old.public)
+            self._listening[topic].remove(old)
+            if not self._listening[topic]:
+                del self._listening[topic]
+        return key
+
+    def _listen(self, key: KeyPair) -> None:
+        self._listening.setdefault(topics.partitioned_topic(key.public), []).append(key)
+
+    async def _read(self) -> None:
+        while came := await self._transport.receive(BATCH):
+            for each in came:
+                opened = self._open(each)
+                if opened is not None:
+                    for take in tuple(self._waiting):
+                        take(opened)
+
+    def _open(self, came: Envelope) -> envelope.Opened | None:
+        try:
+            waku = envelope.open_waku(came.waku_message)
+        except WireError:
+            return None
+        for key in self._listening.get(ContentTopic(waku.content_topic), ()):
+            try:
+                return envelope.open_with_private(waku, key.private)
+            except WireError:
+                continue
+        return None
