@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from hushbell.config.settings import LogSettings
-from hushbell.observability.logs import JsonLines, blurred, logger, redacted, start_logging
-from hushbell.observability.metrics import Metrics
+from hushbell.observability.logs import JsonLines, blurred, logger, redacted, start_logs
+from hushbell.observability.metrics import Counters
 
 APPLE_TOKEN = "740f4707bebcf74f9b7c25d48e3358945f6aa01da5ddb387462c7eaf61bb78ad"
 GOOGLE_TOKEN = "bk3RNwTe3H0:CI2k_HHwgIpoDKCIZvvDMExUdFQ3P1-abcdefghijklmnop"
@@ -25,7 +25,7 @@ def lines() -> Iterator[io.StringIO]:
     root, ours = logging.getLogger(), logging.getLogger("hushbell")
     before = root.handlers[:], root.level, ours.level
     stream = io.StringIO()
-    start_logging(LogSettings(level="debug"), stream)
+    start_logs(LogSettings(level="debug"), stream)
     yield stream
     root.handlers[:], level, our_level = before
     root.setLevel(level)
@@ -102,7 +102,7 @@ def test_a_line_with_wrong_arguments_stops_nobody() -> None:
 
 
 def test_below_the_level_nothing_is_written(lines: io.StringIO) -> None:
-    start_logging(LogSettings(level="warning"), lines)
+    start_logs(LogSettings(level="warning"), lines)
 
     logger("test").info("quiet")
 
@@ -110,7 +110,7 @@ def test_below_the_level_nothing_is_written(lines: io.StringIO) -> None:
 
 
 def test_metrics_are_counted_and_shown() -> None:
-    metrics = Metrics()
+    metrics = Counters()
     metrics.counter("envelopes_refused", "Envelopes over a bound.").add(2)
     metrics.gauge("outbox_pending", "Pushes without a final state.").put(7)
 
@@ -126,8 +126,18 @@ def test_metrics_are_counted_and_shown() -> None:
     )
 
 
+def test_what_happens_is_counted_without_announcing_it() -> None:
+    metrics = Counters()
+
+    metrics.count("envelopes_received", 3)
+    metrics.count("envelopes_received")
+
+    assert metrics.snapshot() == {"envelopes_received": 4}
+    assert "# HELP hushbell_envelopes_received_total Envelopes received.\n" in metrics.exposition()
+
+
 def test_a_metric_keeps_its_kind_and_its_name() -> None:
-    metrics = Metrics()
+    metrics = Counters()
     counter = metrics.counter("rings", "Rings.")
 
     with pytest.raises(ValueError, match="only grows"):

@@ -68,7 +68,7 @@ class JsonLines(logging.Formatter):
         return json.dumps(line, ensure_ascii=False)
 
 
-def start_logging(settings: LogSettings, stream: IO[str] | None = None) -> None:
+def start_logs(settings: LogSettings, stream: IO[str] | None = None) -> None:
     """Send every record of the program to standard error, or to ``stream``. Calling again replaces the first call."""
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(JsonLines(settings.blur))

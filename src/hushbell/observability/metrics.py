@@ -46,7 +46,7 @@ class Metric:
         self._value = value
 
 
-class Metrics:
+class Counters:
     """
     The numbers of one process, each named once, before it counts anything.
 
@@ -64,6 +64,11 @@ class Metrics:
     def gauge(self, name: str, help_text: str) -> Metric:
         """Return the gauge of that name, such as ``outbox_pending``."""
         return self._metric(name, help_text, "gauge")
+
+    def count(self, name: str, amount: int = 1) -> None:
+        """Count something that happened. The first time makes the counter, with its name as help."""
+        known = self._metrics.get(name)
+        (known or self.counter(name, f"{name.replace('_', ' ').capitalize()}.")).add(amount)
 
     def snapshot(self) -> Mapping[str, float]:
         """Return every number by name, as of now."""
