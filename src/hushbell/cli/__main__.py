@@ -1,0 +1,5 @@
+"""``python -m hushbell.cli`` is ``hushbell``."""
+
+from hushbell.cli import main
+
+main()
