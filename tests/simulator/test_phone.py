@@ -14,7 +14,7 @@ from hushbell.crypto import ids, topics
 from hushbell.crypto.ciphers import open_gcm
 from hushbell.crypto.hashes import hash_public_key
 from hushbell.crypto.secp256k1 import key_pair_from
-from hushbell.simulator.phone import Phone
+from hushbell.simulator.phone import NoAnswer, Phone
 from hushbell.transports.bus import Bus, BusTransport
 from hushbell.types import DEFAULT_PUBSUB_TOPIC, DeviceToken, Envelope, InstallationId, KeyPair, Nanos
 from hushbell.wire import ApplicationType
@@ -93,7 +93,7 @@ async def rules(bus: Bus) -> AsyncIterator[Rules]:
 
 @pytest.fixture
 def phone(bus: Bus) -> Callable[..., Phone]:
-    def build(identity: KeyPair, patience: float = 5.0, attempts: int = 3) -> Phone:
+    def build(identity: KeyPair, patience: float = 5.0, resend: float = 3.0) -> Phone:
         return Phone(
             bus.connect(),
             identity=identity,
@@ -101,7 +101,7 @@ def phone(bus: Bus) -> Callable[..., Phone]:
             clock=lambda: NOW,
             random=drawn,
             patience=patience,
-            attempts=attempts,
+            resend=resend,
         )
 
     return build
@@ -130,7 +130,7 @@ async def test_unregistering_takes_the_next_version(rules: Rules, phone: Callabl
 async def test_without_an_answer_the_same_bytes_are_sent_again(rules: Rules, phone: Callable[..., Phone]) -> None:
     rules.deaf = 2
 
-    async with phone(ALICE, patience=0.01, attempts=1000) as alice:
+    async with phone(ALICE, resend=0.01) as alice:
         answer = await alice.register(SERVER.public, DeviceToken("device"))
 
     assert answer.success
@@ -139,5 +139,5 @@ async def test_without_an_answer_the_same_bytes_are_sent_again(rules: Rules, pho
 
 async def test_nobody_answering_is_a_timeout(phone: Callable[..., Phone]) -> None:
     async with phone(BOB, patience=0.01) as bob:
-        with pytest.raises(TimeoutError):
+        with pytest.raises(NoAnswer):
             await bob.query(ALICE.public)

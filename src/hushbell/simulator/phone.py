@@ -2,7 +2,9 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Self, TypeVar
+from uuid import UUID
 
 from hushbell import wire
 from hushbell.core import envelope
@@ -10,7 +12,7 @@ from hushbell.core.client import query, registration, request
 from hushbell.core.client.query import Info
 from hushbell.core.client.registration import Device, Last, Options
 from hushbell.crypto import hashes, secp256k1, topics
-from hushbell.errors import WireError
+from hushbell.errors import HushbellError, TransportError, WireError
 from hushbell.ports.transport import Transport
 from hushbell.types import (
     DEFAULT_PUBSUB_TOPIC,
@@ -23,6 +25,7 @@ from hushbell.types import (
     Nanos,
     NotificationType,
     PublicKey,
+    PubsubTopic,
     Random,
     RequestId,
     TokenType,
@@ -30,11 +33,15 @@ from hushbell.types import (
 
 BATCH = 256  # envelopes taken at once
 EPHEMERAL_KEYS = 64  # that still listen; an answer to an older one is missed
-PATIENCE = 3.0  # seconds to wait for an answer before the same bytes are sent again
-ATTEMPTS = 3
+RESEND = 3.0  # seconds to wait for an answer before the same bytes are sent again
+PATIENCE = 10.0  # seconds until a call gives up
 
 Clock = Callable[[], Nanos]
 Answer = TypeVar("Answer")
+
+
+class NoAnswer(HushbellError, TimeoutError):
+    """Nobody answered in time; whether the message arrived is unknown. Calling again is safe."""
 
 
 class Phone:
@@ -44,11 +51,12 @@ class Phone:
     Args:
         transport: where its envelopes go and come from.
         identity: the account's key.
-        installation_id: which of the account's devices this is.
         clock: now, in nanoseconds.
         random: unpredictable bytes.
-        patience: seconds to wait for an answer before the same bytes are sent again.
-        attempts: how often to send; after the last wait a call raises TimeoutError.
+        installation_id: which of the account's devices this is; drawn if not given.
+        pubsub_topic: the shard everything travels on.
+        resend: seconds to wait for an answer before the same bytes are sent again, also after the transport failed.
+        patience: seconds until a call raises NoAnswer.
     """
 
     def __init__(
@@ -56,19 +64,21 @@ class Phone:
         transport: Transport,
         *,
         identity: KeyPair,
-        installation_id: InstallationId,
         clock: Clock,
         random: Random,
+        installation_id: InstallationId | None = None,
+        pubsub_topic: PubsubTopic = DEFAULT_PUBSUB_TOPIC,
+        resend: float = RESEND,
         patience: float = PATIENCE,
-        attempts: int = ATTEMPTS,
     ) -> None:
         self.identity = identity
-        self.installation_id = installation_id
+        self.installation_id = installation_id or InstallationId(str(UUID(bytes=random(16), version=4)))
+        self._pubsub_topic = pubsub_topic
         self._transport = transport
         self._clock = clock
         self._random = random
+        self._resend = resend
         self._patience = patience
-        self._attempts = attempts
         self._last: Last | None = None
         self._listening: dict[ContentTopic, list[KeyPair]] = {}
         self._ephemeral: list[KeyPair] = []
@@ -98,7 +108,7 @@ class Phone:
         options: Options | None = None,
         apn_topic: str = "",
     ) -> registration.Answer:
-        """Register, or register again with the next version; the answer may be a refusal. Raises TimeoutError."""
+        """Register, or register again with the next version; the answer may be a refusal. Raises NoAnswer."""
         device = Device(
             installation_id=self.installation_id,
             device_token=device_token,
@@ -109,12 +119,12 @@ class Phone:
         return await self._send_registration(server)
 
     async def unregister(self, server: PublicKey) -> registration.Answer:
-        """End the registration. Raises TimeoutError."""
+        """End the registration. Raises NoAnswer."""
         self._last = registration.unregistered(self.installation_id, self._last)
         return await self._send_registration(server)
 
     async def query(self, target: PublicKey) -> tuple[Info, ...]:
-        """Return how to ring somebody. Raises TimeoutError: nobody who knows answered."""
+        """Return how to ring somebody. Raises NoAnswer: nobody who knows answered."""
         signer = self._fresh_key()
         asked = query.query(target, signer)
         name = topics.query_topic_name(hashes.hash_public_key(target))
@@ -137,15 +147,16 @@ class Phone:
         message_id: bytes,
         chat_id: str,
         type: NotificationType = NotificationType.MESSAGE,  # noqa: A002  the field's own word
+        message: bytes = b"",
     ) -> tuple[wire.Report, ...]:
         """
         Ring every device of somebody, or those of the infos, each through one server; return all reports.
 
-        Raises TimeoutError: a server did not answer.
+        Raises NoAnswer: a server did not answer.
         """
         infos = await self.query(PublicKey(target)) if isinstance(target, bytes) else target
         signer = self._fresh_key()
-        ringing = request.Ringing(message_id, chat_id, type, self.identity.public)
+        ringing = request.Ringing(message_id, chat_id, type, self.identity.public, message)
         asked = request.requests(request.chosen(infos, self._random), ringing, signer)
         answers = await asyncio.gather(*(self.send(each, signer) for each in asked))
         return tuple(report for reports in answers for report in reports)
@@ -176,14 +187,20 @@ class Phone:
 
         self._waiting.add(take)
         try:
-            for _ in range(self._attempts):
-                await self._transport.publish([Envelope(DEFAULT_PUBSUB_TOPIC, message)])
-                done, _pending = await asyncio.wait({answered}, timeout=self._patience)
-                if done:
-                    return answered.result()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._patience):
+                    return await self._send_until(answered, Envelope(self._pubsub_topic, message))
         finally:
             self._waiting.discard(take)
-        raise TimeoutError("nobody answered")
+        raise NoAnswer("nobody answered")
+
+    async def _send_until(self, answered: "asyncio.Future[Answer]", message: Envelope) -> Answer:
+        while True:
+            with suppress(TransportError):  # whatever was lost is sent again below
+                await self._transport.publish([message])
+            done, _pending = await asyncio.wait({answered}, timeout=self._resend)
+            if done:
+                return answered.result()
 
     def _seal(self, application: bytes, recipient: PublicKey, signer: KeyPair, topic: ContentTopic) -> bytes:
         return envelope.seal_to_key(

@@ -20,6 +20,7 @@ class Ringing:
     chat_id: str = field(repr=False)
     type: NotificationType
     author: PublicKey = field(repr=False)
+    message: bytes = field(default=b"", repr=False)  # encrypted; status-go sends none
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +90,7 @@ def _request(server: PublicKey, infos: Iterable[Info], ringing: Ringing, signer:
             chat_id=chat,
             public_key=hashes.hash_public_key(info.target),
             installation_id=info.installation_id,
+            message=ringing.message,
             type=ringing.type,
             author=author,
         )
