@@ -11,7 +11,7 @@ from collections import OrderedDict
 from hushbell.crypto import topics
 from hushbell.ports.clock import Clock
 from hushbell.ports.store import Store
-from hushbell.types import KeyHash, SymmetricKey
+from hushbell.types import KeyHash, Millis, SymmetricKey
 
 CACHED = 10_000  # keys in memory: about 2 MB
 
@@ -22,7 +22,8 @@ class QueryKeys:
     def __init__(self, store: Store, clock: Clock, *, per_second: float) -> None:
         self._store = store
         self._clock = clock
-        self._pause = 1.0 / per_second
+        self._spacing = int(1000 / per_second)
+        self._next_at = Millis(0)
         self._cached: OrderedDict[KeyHash, SymmetricKey] = OrderedDict()
         self._one_at_a_time = asyncio.Lock()
 
@@ -41,10 +42,11 @@ class QueryKeys:
             key = await self.known(owner)
             if key is not None:
                 return key
+            await self._clock.sleep(max(0, self._next_at - self._clock.now()) / 1000)
+            self._next_at = Millis(self._clock.now() + self._spacing)
             key = await asyncio.to_thread(topics.topic_key, topics.query_topic_name(owner))
             await self._store.keep_query_key(owner, key)
             self._cache(owner, key)
-            await self._clock.sleep(self._pause)
             return key
 
     def _cache(self, owner: KeyHash, key: SymmetricKey) -> None:

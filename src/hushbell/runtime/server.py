@@ -51,7 +51,7 @@ class PushServer:
         query_keys: QueryKeys,
         clock: Clock,
         limits: Limits,
-        pubsub_topic: PubsubTopic,
+        pubsub_topics: Sequence[PubsubTopic],
         count: Count,
     ) -> None:
         self._store = store
@@ -63,7 +63,8 @@ class PushServer:
         self._query_keys = query_keys
         self._clock = clock
         self._limits = limits
-        self._pubsub_topic = pubsub_topic
+        self._pubsub_topics = frozenset(pubsub_topics)
+        self._answers_on = pubsub_topics[0]
         self._count = count
         self._room = asyncio.Semaphore(IN_FLIGHT)
         self._turn: asyncio.Future[None] | None = None
@@ -103,7 +104,7 @@ class PushServer:
 
     async def _wanted(self, envelope: Envelope) -> Sealed | None:
         """Return what is worth opening; a query whose key is not known yet comes back through ``_derive``."""
-        if envelope.pubsub_topic != self._pubsub_topic:
+        if envelope.pubsub_topic not in self._pubsub_topics:
             self._count("envelopes_of_other_shards", 1)
             return None
         try:
@@ -211,7 +212,7 @@ class PushServer:
         if not replies:
             return
         messages = await self._sealing.seal(replies, nanos(self._clock.now()))
-        envelopes = [Envelope(self._pubsub_topic, message) for message in messages]
+        envelopes = [Envelope(self._answers_on, message) for message in messages]
         for attempt in range(PUBLISH_ATTEMPTS):
             try:
                 await self._transport.publish(envelopes)

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from hushbell.config.limits import DAY, Limits
 from hushbell.core.outbox import Backoff
@@ -63,7 +63,7 @@ class Service:
         count: Count,
         limits: Limits | None = None,
         token_types: Collection[int] = (TokenType.APN, TokenType.FIREBASE),
-        pubsub_topic: PubsubTopic = DEFAULT_PUBSUB_TOPIC,
+        pubsub_topics: Sequence[PubsubTopic] = (DEFAULT_PUBSUB_TOPIC,),
         workers: int = 1,
         derivations_per_second: float = 25.0,
         backoff: Backoff | None = None,
@@ -91,7 +91,7 @@ class Service:
             query_keys=QueryKeys(store, clock, per_second=derivations_per_second),
             clock=clock,
             limits=limits,
-            pubsub_topic=pubsub_topic,
+            pubsub_topics=pubsub_topics,
             count=count,
         )
         return cls(

@@ -1,0 +1,251 @@
+"""The outbox: whatever the gateway does, nothing is lost, retries back off, one final state comes in time."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from hushbell.core.outbox import Backoff
+from hushbell.core.push import Push
+from hushbell.core.server.facts import Enqueue
+from hushbell.errors import StoreUnavailable
+from hushbell.ports.gateway import ACCEPTED, Outcome, Scope, Verdict
+from hushbell.runtime.outbox import Outbox
+from hushbell.stores.memory import MemoryStore
+from hushbell.testing.clock import FakeClock
+from hushbell.types import DeviceKey, DeviceToken, InstallationId, KeyHash, MessageId, Millis, NotificationId
+from hushbell.types import NotificationType, TokenType
+
+TTL = 600  # seconds
+ALICE = DeviceKey(KeyHash(b"a" * 64), InstallationId("phone"))
+RETRY = Outcome(Verdict.RETRY, "ServiceUnavailable")
+
+
+class Gateway:
+    """Answers as scripted, then as it does at last; says at which moment it was asked."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        self.script: list[Outcome] = []
+        self.at_last = ACCEPTED
+        self.asked: list[tuple[Millis, NotificationId]] = []
+        self._clock = clock
+
+    async def deliver(self, pushes: Sequence[Push]) -> Sequence[Outcome]:
+        self.asked += [(self._clock.now(), push.notification_id) for push in pushes]
+        return [self.script.pop(0) if self.script else self.at_last for _ in pushes]
+
+    async def close(self) -> None:
+        pass
+
+
+class FlakyStore(MemoryStore):
+    """A store whose next commits fail."""
+
+    failures = 0
+
+    async def commit(self, writes: Sequence[Any]) -> None:
+        if self.failures:
+            self.failures -= 1
+            raise StoreUnavailable("disk full")
+        await super().commit(writes)
+
+
+class Bench:
+    """An outbox under way with everything around it."""
+
+    def __init__(self) -> None:
+        self.clock = FakeClock()
+        self.store = FlakyStore()
+        self.gateway = Gateway(self.clock)
+        self.counters: Counter[str] = Counter()
+        self.outbox = self.new_outbox()
+        self.sent = 0
+
+    def new_outbox(self) -> Outbox:
+        def count(name: str, number: int) -> None:
+            self.counters[name] += number
+
+        return Outbox(
+            store=self.store, gateway=self.gateway, clock=self.clock, random=bytes, count=count, backoff=Backoff()
+        )
+
+    def push(self, *, token_type: int = TokenType.APN) -> Push:
+        self.sent += 1
+        now = self.clock.now()
+        return Push(
+            notification_id=NotificationId(f"push-{self.sent}"),
+            request=MessageId(self.sent.to_bytes(32, "big")),
+            position=0,
+            device=ALICE,
+            token_type=token_type,
+            device_token=DeviceToken("aa"),
+            apn_topic="app",
+            type=NotificationType.MESSAGE,
+            chat_id=b"",
+            message=b"",
+            collapse_id="c",
+            created_at=now,
+            expires_at=Millis(now + TTL * 1000),
+        )
+
+    async def commit(self, *pushes: Push) -> None:
+        await self.store.commit([Enqueue(push) for push in pushes])
+        self.outbox.take(pushes)
+
+    async def until(self, *states: str) -> None:
+        """Let time pass until the first pushes have these states."""
+        for _ in range(50_000):
+            known = [await self.store.push_state(NotificationId(f"push-{n + 1}")) for n in range(len(states))]
+            if known == list(states):
+                return
+            await asyncio.sleep(0)
+        raise AssertionError(f"states are {known}, counters {dict(self.counters)}")
+
+
+@pytest.fixture
+async def bench() -> Any:
+    bench = Bench()
+    running = asyncio.create_task(bench.outbox.run())
+    yield bench
+    bench.outbox.stop()
+    await running
+
+
+async def test_a_push_is_attempted_at_once_and_ends_delivered(bench: Bench) -> None:
+    start = bench.clock.now()
+
+    await bench.commit(bench.push())
+    await bench.until("delivered")
+
+    assert bench.gateway.asked == [(start, "push-1")]
+
+
+async def test_a_refused_attempt_is_repeated_with_doubling_delays_under_the_same_id(bench: Bench) -> None:
+    bench.gateway.script = [RETRY] * 4
+    start = bench.clock.now()
+
+    await bench.commit(bench.push())
+    await bench.until("delivered")
+
+    assert [(at - start) // 1000 for at, _ in bench.gateway.asked] == [0, 1, 3, 7, 15]
+    assert {number for _, number in bench.gateway.asked} == {"push-1"}
+
+
+async def test_a_wait_that_the_provider_asks_for_is_kept(bench: Bench) -> None:
+    bench.gateway.script = [replace(RETRY, after=120.0)]
+    start = bench.clock.now()
+
+    await bench.commit(bench.push())
+    await bench.until("delivered")
+
+    assert bench.gateway.asked[1][0] - start >= 120_000
+
+
+async def test_a_push_that_is_refused_for_ever_expires_at_its_time_to_live(bench: Bench) -> None:
+    bench.gateway.at_last = RETRY
+    push = bench.push()
+
+    await bench.commit(push)
+    await bench.until("expired")
+
+    assert max(at for at, _ in bench.gateway.asked) <= push.expires_at
+    assert bench.clock.now() < push.expires_at + 2000
+
+
+@pytest.mark.parametrize("outcome", [Outcome(Verdict.UNKNOWN), Outcome(Verdict.CONFIG_ERROR, scope=Scope.APP)])
+async def test_no_answer_and_a_wrong_setting_lose_nothing(bench: Bench, outcome: Outcome) -> None:
+    bench.gateway.script = [outcome] * 3
+
+    await bench.commit(bench.push())
+    await bench.until("delivered")
+
+    assert len(bench.gateway.asked) == 4
+
+
+async def test_a_gateway_that_raises_loses_nothing(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    deliver = bench.gateway.deliver
+
+    async def broken(pushes: Sequence[Push]) -> Sequence[Outcome]:
+        bench.gateway.deliver = deliver  # type: ignore[method-assign]
+        raise RuntimeError("a bug of somebody else's")
+
+    bench.gateway.deliver = broken  # type: ignore[method-assign]
+
+    await bench.commit(bench.push())
+    await bench.until("delivered")
+
+    assert bench.counters["gateway_failures"] == 1
+
+
+async def test_a_provider_that_is_down_is_asked_once_for_many_pushes(bench: Bench) -> None:
+    bench.gateway.script = [replace(RETRY, scope=Scope.PROVIDER)]
+    await bench.commit(bench.push())
+    await bench.until("pending")
+    while not bench.gateway.asked:
+        await asyncio.sleep(0)
+
+    await bench.commit(*[bench.push() for _ in range(50)])
+    await bench.until(*["delivered"] * 51)
+
+    assert len(bench.gateway.asked) == 52
+
+
+async def test_a_caller_error_is_final_at_once(bench: Bench) -> None:
+    bench.gateway.script = [Outcome(Verdict.CALLER_ERROR, "PayloadTooLarge")]
+
+    await bench.commit(bench.push())
+    await bench.until("failed")
+
+    assert len(bench.gateway.asked) == 1
+
+
+async def test_many_dead_tokens_at_once_are_a_wrong_setting_and_no_purge(bench: Bench) -> None:
+    dead = Outcome(Verdict.DROP_TOKEN, "BadDeviceToken")
+    bench.gateway.script = [dead] * 30
+
+    await bench.commit(*[bench.push() for _ in range(30)])
+    await bench.until(*["dropped"] * 9)
+    for _ in range(2000):
+        await asyncio.sleep(0)
+
+    assert bench.counters["pushes_dropped"] == 9
+    await bench.until(*["dropped"] * 9, *["delivered"] * 21)
+
+
+async def test_outcomes_are_written_again_until_the_store_takes_them(bench: Bench) -> None:
+    push = bench.push()
+    await bench.store.commit([Enqueue(push)])
+    bench.store.failures = 3
+
+    bench.outbox.take([push])
+    await bench.until("delivered")
+
+    assert len(bench.gateway.asked) == 1
+
+
+async def test_a_restart_attempts_what_is_on_disk() -> None:
+    bench = Bench()
+    await bench.store.commit([Enqueue(bench.push()) for _ in range(3)])
+
+    running = asyncio.create_task(bench.outbox.run())
+    await bench.until("delivered", "delivered", "delivered")
+    bench.outbox.stop()
+    await running
+
+    assert len(bench.gateway.asked) == 3
+
+
+async def test_more_than_memory_holds_is_delivered_in_order_of_arrival() -> None:
+    bench = Bench()
+    await bench.store.commit([Enqueue(bench.push()) for _ in range(20_000)])
+
+    running = asyncio.create_task(bench.outbox.run())
+    while len(bench.gateway.asked) < 20_000:
+        await asyncio.sleep(0)
+    bench.outbox.stop()
+    await running
+
+    assert [number for _, number in bench.gateway.asked] == [f"push-{n + 1}" for n in range(20_000)]
