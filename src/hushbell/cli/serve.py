@@ -60,6 +60,8 @@ def command(config: str | None, data: str | None, identity: str | None, gateway:
         raise ConfigError("transport.bus: nothing carries the envelopes; give --bus SOCKET")
     wire.assert_fast()
     start_logs(settings.log)
+    # The store's writer thread must get the interpreter soon: at the default of 5 ms a busy loop starves it.
+    sys.setswitchinterval(0.0001)
     run_loop(serve(settings))
     return 0
 

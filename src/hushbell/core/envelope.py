@@ -120,9 +120,12 @@ def open_waku(message: bytes, limit: int = wire.MESSAGE_LIMIT) -> WakuMessage:
 
     Raises:
         TooLarge: over the limit; nothing was parsed.
-        Undecodable: not a WakuMessage.
+        Undecodable: not a WakuMessage, or one of another version, to which status-go is silent too.
     """
-    return wire.decode(WakuMessage, message, limit=limit)
+    waku = wire.decode(WakuMessage, message, limit=limit)
+    if waku.version != WAKU_VERSION:
+        raise Undecodable("the payload is no RFC 26 frame")
+    return waku
 
 
 def open_with_private(waku: WakuMessage, private: PrivateKey) -> Opened:

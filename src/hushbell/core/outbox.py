@@ -90,8 +90,11 @@ class Breaker:
             return self, outcome
         drop = outcome.verdict is Verdict.DROP_TOKEN
         fresh = now - self.began >= self.window
-        answered = (0 if fresh else self.answered) + 1
-        dropped = (0 if fresh else self.dropped) + drop
+        # After a window that tripped, suspicion stays until enough pushes were accepted: a dead credential
+        # that is tried again every minute must not purge a few devices each time.
+        carried = self.least if self.began < self.open_until else 0
+        answered = (carried if fresh else self.answered) + 1
+        dropped = (carried if fresh else self.dropped) + drop
         trips = dropped >= self.least and dropped > self.share * answered
         after = Breaker(
             share=self.share,
