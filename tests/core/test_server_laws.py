@@ -21,13 +21,14 @@ from hushbell.wire.messages import Notification, NotificationRequest, Notificati
 G = "79be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798"
 ALICE = PublicKey(bytes.fromhex(f"04{G}483ada7726a3c4655da4fbfc0e1108a8fd17b448a68554199c47d08ffb10d4b8"))
 MALLORY = PublicKey(bytes.fromhex(f"04{G}b7c52588d95c3b9aa25b0403f1eef75702e84bb7597aabe663b82f6f04ef2777"))  # -G
-SENDERS = st.sampled_from([ALICE, MALLORY])
+SENDERS = st.sampled_from([ALICE, ALICE, ALICE, MALLORY])
 OWNERS = [hash_public_key(key) for key in (ALICE, MALLORY)]
 INSTALLATIONS = [InstallationId(f"00000000-0000-0000-0000-{number:012}") for number in range(3)]
-TOKENS = ["b6ae4fde-bb65-11ea-b3de-0242ac130004", "a6ae4fde-bb65-11ea-b3de-0242ac130004"]
+TOKENS = ["b6ae4fde-bb65-11ea-b3de-0242ac130004"] * 5 + ["a6ae4fde-bb65-11ea-b3de-0242ac130004"]
 HASHES = st.sampled_from([b"c" * 64, b"d" * 64, b"x" * 64])
-LISTS = st.lists(HASHES, max_size=2).map(tuple)
-SMALL = Limits(ring_burst=2, rings_per_minute=1, installations=2, tombstones=2, request_items=4, query_keys=3)
+LISTS = st.lists(HASHES, max_size=1).map(tuple)
+SMALL = Limits(ring_burst=2, rings_per_minute=1, installations=3, tombstones=3, request_items=4, query_keys=3)
+TIGHT = Limits(installations=1, tombstones=1)
 START = Millis(1_600_000_000_000)
 
 
@@ -38,13 +39,13 @@ def arrived(sender: PublicKey, registration: Registration, *, grant_is_valid: bo
 
 likely_registrations = st.builds(
     Registration,
-    token_type=st.sampled_from([1, 1, 2, 0, 7]),
-    device_token=st.sampled_from(["device", "device", ""]),
+    token_type=st.sampled_from([1] * 9 + [2, 0, 7]),
+    device_token=st.sampled_from(["device"] * 12 + [""]),
     installation_id=st.sampled_from(INSTALLATIONS),
     access_token=st.sampled_from(TOKENS),
-    enabled=st.sampled_from([True, True, False]),
+    enabled=st.sampled_from([True] * 5 + [False]),
     version=st.integers(0, 5),
-    unregister=st.sampled_from([False, False, True]),
+    unregister=st.sampled_from([False] * 4 + [True]),
     grant=st.just(b"g" * 65),
     blocked_chat_list=LISTS,
     muted_chat_list=LISTS,
@@ -52,13 +53,13 @@ likely_registrations = st.builds(
     block_mentions=st.booleans(),
     allow_from_contacts_only=st.booleans(),
 )
-registrations = st.builds(arrived, SENDERS, likely_registrations, grant_is_valid=st.sampled_from([True, True, False]))
+registrations = st.builds(arrived, SENDERS, likely_registrations, grant_is_valid=st.sampled_from([True] * 9 + [False]))
 items = st.builds(
     Notification,
     access_token=st.sampled_from(TOKENS),
-    public_key=st.sampled_from(OWNERS),
+    public_key=st.sampled_from([OWNERS[0]] * 4 + OWNERS),
     installation_id=st.sampled_from(INSTALLATIONS),
-    type=st.integers(0, 4),
+    type=st.sampled_from([1, 1, 1, 1, 2, 3, 0, 4]),
     chat_id=HASHES,
     author=HASHES,
 )
@@ -69,7 +70,7 @@ requests = st.builds(
     st.builds(
         NotificationRequest,
         requests=st.lists(items, max_size=5).map(tuple),
-        message_id=st.sampled_from([b"m" * 32, b"n" * 32, b"o" * 32, b""]),
+        message_id=st.sampled_from([bytes([n]) * 32 for n in range(6)] + [b""]),
     ),
 )
 queries = st.builds(
@@ -78,7 +79,7 @@ queries = st.builds(
     st.just(MessageId(b"q" * 32)),
     st.builds(Query, public_keys=st.lists(st.sampled_from([*OWNERS, b"", b"?" * 64]), max_size=4).map(tuple)),
 )
-histories = st.lists(registrations | requests | queries, max_size=12)
+histories = st.lists(registrations | registrations | requests | requests | queries, min_size=4, max_size=20)
 
 
 def version_of(facts: Facts, device: DeviceKey) -> int:
@@ -208,12 +209,12 @@ def test_the_installations_and_tombstones_of_an_owner_stay_within_their_bounds(h
     facts = Facts()
 
     for event in history:
-        apply(facts, decide(event, facts, START, SMALL))
+        apply(facts, decide(event, facts, START, TIGHT))
 
     for installations in facts.installations.values():
         live = sum(installations.values())
-        assert live <= SMALL.installations
-        assert len(installations) <= SMALL.installations + SMALL.tombstones
+        assert live <= TIGHT.installations
+        assert len(installations) <= TIGHT.installations + TIGHT.tombstones
 
 
 hostile_registrations = st.builds(
