@@ -1,0 +1,219 @@
+"""
+One complete run of the main job, told step by step.
+
+Alice's phone registers, Bob finds out how to ring her, rings, loses the answer and asks again, rings while Apple is
+away and the server stops in between; Mallory is refused. Each step checks what it shows.
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TypeVar
+
+from hushbell.config.gateway import ApnsSettings, GatewaySettings, HttpSettings
+from hushbell.core.client.query import Info
+from hushbell.core.outbox import Backoff
+from hushbell.crypto import secp256k1
+from hushbell.errors import HushbellError
+from hushbell.observability.metrics import Counters
+from hushbell.providers.opening import open_gateway
+from hushbell.runtime.clock import SystemClock, nanos, system_random
+from hushbell.runtime.service import Service
+from hushbell.simulator.phone import Phone
+from hushbell.stores.sqlite import SqliteStore
+from hushbell.testing.apns import MockApns
+from hushbell.testing.apns_rules import Received
+from hushbell.transports.bus import Bus
+from hushbell.types import DeviceToken, KeyPair, NotificationType
+from hushbell.wire.messages import Report, ReportError
+
+TOPIC = "org.example.messenger"
+PATIENCE = 20.0  # seconds for any one step
+
+T = TypeVar("T")
+Tell = Callable[[str, str], None]
+"""Takes who acts and what happened."""
+
+
+class Unexpected(HushbellError):
+    """A step of the demo did not go as it must."""
+
+
+class Story:
+    """The people and machines of one run. ``tell`` gets every step as it happens."""
+
+    def __init__(self, folder: Path, tell: Tell) -> None:
+        self._folder = folder
+        self._tell = tell
+        self._clock = SystemClock()
+        self._bus = Bus()
+        self._server = secp256k1.key_pair(system_random)
+        self._alice = self._phone(secp256k1.key_pair(system_random))
+        self._bob = self._phone(secp256k1.key_pair(system_random))
+        self._mallory = self._phone(secp256k1.key_pair(system_random))
+        self._token = DeviceToken(system_random(32).hex())
+        self._messages = 0
+
+    async def once(self) -> None:
+        """
+        Run everything once.
+
+        Raises:
+            Unexpected: a step went wrong; the text says which and how.
+        """
+        async with MockApns(topics=[TOPIC]) as apns, self._alice, self._bob, self._mallory:
+            async with self._serving(apns):
+                infos = await self._register_and_find()
+                await self._ring(apns, infos)
+                await self._ask_again(apns, infos)
+                await self._refuse_mallory(infos)
+                await self._mention(infos)
+            await self._ring_through_a_restart(apns, infos)
+
+    async def for_ever(self, pause: float) -> None:
+        """Run everything once, then let Bob ring Alice again and again until cancelled."""
+        await self.once()
+        async with MockApns(topics=[TOPIC]) as apns:
+            self._alice, self._bob = self._phone(self._alice.identity), self._phone(self._bob.identity)
+            async with self._alice, self._bob, self._serving(apns):
+                infos = await self._register_and_find()
+                while True:
+                    await self._ring(apns, infos)
+                    await asyncio.sleep(pause)
+
+    def _phone(self, identity: KeyPair) -> Phone:
+        clock = self._clock
+        return Phone(
+            self._bus.connect(),
+            identity=identity,
+            clock=lambda: nanos(clock.now()),
+            random=system_random,
+            patience=PATIENCE,
+        )
+
+    @asynccontextmanager
+    async def _serving(self, apns: MockApns) -> AsyncIterator[None]:
+        """Run the server on the same data folder as the last time."""
+        counters = Counters()
+        settings = ApnsSettings(
+            key_file=str(apns.key_file),
+            key_id=apns.key_id,
+            team_id=apns.team_id,
+            topic=TOPIC,
+            http=HttpSettings(connect=apns.address, ca_file=str(apns.ca_file)),
+        )
+        service = await Service.start(
+            identity=self._server,
+            store=SqliteStore.open(self._folder / "demo.db", self._folder / "demo.key", random=system_random),
+            transport=self._bus.connect(),
+            gateway=open_gateway(GatewaySettings(apns=settings), self._clock),
+            clock=self._clock,
+            random=system_random,
+            count=counters.count,
+            backoff=Backoff(first=0.2, longest=1.0),
+        )
+        running = asyncio.create_task(service.run())
+        try:
+            yield
+        finally:
+            service.stop()
+            await running
+
+    async def _register_and_find(self) -> tuple[Info, ...]:
+        answer = await self._step("Alice registers her phone", self._alice.register(self._server.public, self._token))
+        self._expect(answer.success, "the server refused Alice's registration")
+        self._tell("server", "registration stored, signed answer sent: success")
+        infos = await self._step("Bob asks how to ring Alice", self._bob.query(self._alice.identity.public))
+        self._expect(len(infos) == 1, f"Bob learnt of {len(infos)} devices instead of one")
+        self._tell("Bob", "got an access token; Alice's grant for this server is genuine")
+        return infos
+
+    async def _ring(self, apns: MockApns, infos: tuple[Info, ...]) -> None:
+        before = len(apns.received)
+        reports = await self._step("Bob asks the server to ring Alice", self._notify(self._bob, infos))
+        self._expect_success(reports)
+        await self._rung(apns, before + 1)
+
+    async def _ask_again(self, apns: MockApns, infos: tuple[Info, ...]) -> None:
+        """The same chat message once more, under another key: reported as success, but the phone rang already."""
+        self._messages -= 1
+        before = len(apns.received)
+        reports = await self._step("Bob sends the same message again", self._notify(self._bob, infos))
+        self._expect_success(reports)
+        self._expect(len(apns.received) == before, "the phone rang twice for one message")
+        self._tell("Alice's phone", "stays silent: one message rings once")
+
+    async def _refuse_mallory(self, infos: tuple[Info, ...]) -> None:
+        forged = tuple(_with_token(info, "00000000-0000-4000-8000-000000000000") for info in infos)
+        reports = await self._step("Mallory guesses an access token", self._notify(self._mallory, forged))
+        self._expect(
+            [report.error for report in reports] == [ReportError.WRONG_TOKEN], "Mallory's guess was not refused"
+        )
+        self._tell("server", "refused: WRONG_TOKEN")
+
+    async def _mention(self, infos: tuple[Info, ...]) -> None:
+        """Alice allows mentions in no chat: reported as success, so that Mallory cannot learn her rules."""
+        reports = await self._step(
+            "Mallory mentions Alice in a chat she is not in",
+            self._notify(self._mallory, infos, NotificationType.MENTION),
+        )
+        self._expect_success(reports)
+        self._tell("Alice's phone", "stays silent: her rules filter it, and Mallory cannot tell")
+
+    async def _ring_through_a_restart(self, apns: MockApns, infos: tuple[Info, ...]) -> None:
+        before = len(apns.received)
+        await apns.refuse()
+        self._tell("Apple", "is not reachable")
+        async with self._serving(apns):
+            reports = await self._step("Bob rings Alice all the same", self._notify(self._bob, infos))
+            self._expect_success(reports)
+        self._tell("server", "stops; the push is on disk")
+        await apns.listen()
+        self._tell("Apple", "is back")
+        async with self._serving(apns):
+            self._tell("server", "starts again")
+            await self._rung(apns, before + 1)
+
+    async def _notify(
+        self, sender: Phone, infos: tuple[Info, ...], type_: NotificationType = NotificationType.MESSAGE
+    ) -> tuple[Report, ...]:
+        self._messages += 1
+        message_id = self._messages.to_bytes(32, "big")
+        return await sender.notify(infos, message_id, "0x" + sender.identity.public.hex(), type_)
+
+    async def _rung(self, apns: MockApns, number: int) -> None:
+        for _ in range(int(PATIENCE * 1000)):
+            if len(apns.received) >= number:
+                break
+            await asyncio.sleep(0.001)
+        self._expect(len(apns.received) == number, f"Apple has {len(apns.received)} pushes instead of {number}")
+        self._tell("Apple", "accepted the push: HTTP/2 200")
+        self._tell("Alice's phone", f"rings: “{_screen(apns.received[-1])}”")
+
+    async def _step(self, what: str, doing: Awaitable[T]) -> T:
+        self._tell(what.split(maxsplit=1)[0], what.split(" ", 1)[1])
+        try:
+            return await doing
+        except HushbellError as error:
+            raise Unexpected(f"{what}: {error}") from error
+
+    def _expect_success(self, reports: tuple[Report, ...]) -> None:
+        self._expect([report.success for report in reports] == [True], f"the server reported {reports}")
+        self._tell("server", "reports success")
+
+    def _expect(self, holds: bool, otherwise: str) -> None:  # noqa: FBT001  reads as a sentence
+        if not holds:
+            raise Unexpected(otherwise)
+
+
+def _screen(push: Received) -> str:
+    """Return what the phone shows."""
+    alert = json.loads(push.payload)["aps"]["alert"]
+    return str(alert["body"] if isinstance(alert, dict) else alert)
+
+
+def _with_token(info: Info, token: str) -> Info:
+    return replace(info, access_token=token)
