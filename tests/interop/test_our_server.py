@@ -26,7 +26,7 @@ async def registered(start_peer: Any, our_server: Any, key: Any = None, **argume
     return client
 
 
-async def test_status_go_registers_and_registers_again(start_peer, our_server) -> None:
+async def test_status_go_registers_and_registers_again(start_peer: Any, our_server: Any) -> None:
     bob = await registered(start_peer, our_server)
 
     await bob.do("register", device_token="f" * 64, token_type="APN_TOKEN", apn_topic="im.status.ethereum")
@@ -35,7 +35,9 @@ async def test_status_go_registers_and_registers_again(start_peer, our_server) -
     assert answer["decoded"]["success"] is True
 
 
-async def test_status_go_finds_and_rings_a_phone_through_us(start_peer, our_server, gorush, new_key) -> None:
+async def test_status_go_finds_and_rings_a_phone_through_us(
+    start_peer: Any, our_server: Any, gorush: Any, new_key: Any
+) -> None:
     bobs_key = new_key()
     await registered(start_peer, our_server, key=bobs_key)
     alice = await start_peer("client", our_server.bus)
@@ -59,7 +61,7 @@ async def test_status_go_finds_and_rings_a_phone_through_us(start_peer, our_serv
 
 
 async def test_a_chat_message_with_a_stale_token_is_refused_then_asked_for_and_sent_again(
-    start_peer, our_server, gorush, new_key
+    start_peer: Any, our_server: Any, gorush: Any, new_key: Any
 ) -> None:
     bobs_key, alices_key, carols_key = new_key(), new_key(), new_key()
     both = [alices_key.public.hex(), carols_key.public.hex()]
@@ -79,7 +81,9 @@ async def test_a_chat_message_with_a_stale_token_is_refused_then_asked_for_and_s
     await gorush.wait_for(2)
 
 
-async def test_contacts_only_lets_a_contact_ring_and_nobody_else(start_peer, our_server, gorush, new_key) -> None:
+async def test_contacts_only_lets_a_contact_ring_and_nobody_else(
+    start_peer: Any, our_server: Any, gorush: Any, new_key: Any
+) -> None:
     bobs_key, alices_key = new_key(), new_key()
     await registered(
         start_peer,
@@ -100,7 +104,7 @@ async def test_contacts_only_lets_a_contact_ring_and_nobody_else(start_peer, our
     assert (await mallory.do("info", public_key=bobs_key.public.hex()))["info"] == []
 
 
-async def test_unregistering_stops_the_ringing(start_peer, our_server, new_key) -> None:
+async def test_unregistering_stops_the_ringing(start_peer: Any, our_server: Any, new_key: Any) -> None:
     bobs_key = new_key()
     bob = await registered(start_peer, our_server, key=bobs_key)
 
@@ -122,7 +126,7 @@ async def test_unregistering_stops_the_ringing(start_peer, our_server, new_key) 
     ],
 )
 async def test_status_go_is_refused_with_the_code_of_the_rule(
-    start_peer, our_server, message: dict[str, Any], extra: dict[str, Any], error: str
+    start_peer: Any, our_server: Any, message: dict[str, Any], extra: dict[str, Any], error: str
 ) -> None:
     client = await start_peer("client", our_server.bus)
     complete = {

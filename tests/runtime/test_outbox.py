@@ -16,8 +16,17 @@ from hushbell.ports.gateway import ACCEPTED, Outcome, Scope, Verdict
 from hushbell.runtime.outbox import Outbox
 from hushbell.stores.memory import MemoryStore
 from hushbell.testing.clock import FakeClock
-from hushbell.types import DeviceKey, DeviceToken, InstallationId, KeyHash, MessageId, Millis, NotificationId
-from hushbell.types import NotificationType, TokenType
+from hushbell.types import (
+    DeviceKey,
+    DeviceToken,
+    InstallationId,
+    KeyHash,
+    MessageId,
+    Millis,
+    NotificationId,
+    NotificationType,
+    TokenType,
+)
 
 TTL = 600  # seconds
 TURNS = 20  # of the event loop before a quarter of a second passes
@@ -98,6 +107,7 @@ class Bench:
 
     async def until(self, *states: str) -> None:
         """Let time pass until the first pushes have these states."""
+        known: list[str | None] = []
         for turn in range(100_000):
             known = [await self.store.push_state(NotificationId(f"push-{n + 1}")) for n in range(len(states))]
             if known == list(states):
@@ -106,6 +116,14 @@ class Bench:
             if turn % TURNS == 0:
                 self.clock.advance(0.25)
         raise AssertionError(f"states are {known}, counters {dict(self.counters)}")
+
+    async def attempts(self, number: int) -> None:
+        """Return when the gateway was given that many pushes."""
+        for _ in range(1_000_000):
+            if len(self.gateway.asked) >= number:
+                return
+            await asyncio.sleep(0)
+        raise AssertionError(f"{len(self.gateway.asked)} attempts, counters {dict(self.counters)}")
 
 
 @pytest.fixture
@@ -185,8 +203,7 @@ async def test_a_provider_that_is_down_is_asked_once_for_many_pushes(bench: Benc
     bench.gateway.script = [replace(RETRY, scope=Scope.PROVIDER)]
     await bench.commit(bench.push())
     await bench.until("pending")
-    while not bench.gateway.asked:
-        await asyncio.sleep(0)
+    await bench.attempts(1)
 
     await bench.commit(*[bench.push() for _ in range(50)])
     await bench.until(*["delivered"] * 51)
@@ -241,8 +258,7 @@ async def test_more_than_memory_holds_is_delivered_in_order_of_arrival() -> None
     await bench.store.commit([Enqueue(bench.push()) for _ in range(20_000)])
 
     running = asyncio.create_task(bench.outbox.run())
-    while len(bench.gateway.asked) < 20_000:
-        await asyncio.sleep(0)
+    await bench.attempts(20_000)
     bench.outbox.stop()
     await running
 

@@ -114,7 +114,8 @@ async def test_our_server_answers_as_status_go_did(path: Path, start_service: An
         gateway = GorushGateway(GorushSettings(url=gorush.url), CurlHttp(HttpSettings()))
         running = await start_service(identity=identity, store=store, gateway=gateway)
         everybody = running.bus.connect()
-        sent, posted, before = 0, 0, [{}]
+        sent, posted = 0, 0
+        before: list[dict[str, Any]] = [{}]
         for outcome in transcript["outcomes"]:
             if path.stem.startswith(PLAYED_BY_HAND) and outcome["silence"]:
                 continue

@@ -27,7 +27,7 @@ from hushbell.stores.sqlite import SqliteStore
 from hushbell.testing.apns import MockApns
 from hushbell.testing.apns_rules import Received
 from hushbell.transports.bus import Bus
-from hushbell.types import DeviceToken, KeyPair, NotificationType
+from hushbell.types import AccessToken, DeviceToken, KeyPair, NotificationType
 from hushbell.wire.messages import Report, ReportError
 
 TOPIC = "org.example.messenger"
@@ -216,4 +216,4 @@ def _screen(push: Received) -> str:
 
 
 def _with_token(info: Info, token: str) -> Info:
-    return replace(info, access_token=token)
+    return replace(info, access_token=AccessToken(token))

@@ -146,9 +146,9 @@ class Reads:
         if after is None:
             return 0
         row = self._connection.execute(
-            "SELECT place FROM outbox WHERE notification_id = ?1 "
-            "UNION ALL SELECT place FROM settled WHERE notification_id = ?1",
-            (after,),
+            "SELECT place FROM outbox WHERE notification_id = ? "
+            "UNION ALL SELECT place FROM settled WHERE notification_id = ?",
+            (after, after),
         ).fetchone()
         return ((row[0] >> REQUEST_SHIFT) + 1) << REQUEST_SHIFT if row else 0
 
@@ -172,9 +172,9 @@ class Reads:
     def push_state(self, notification_id: NotificationId) -> str | None:
         """Return ``pending``, a final state, or None."""
         row = self._connection.execute(
-            "SELECT 'pending' FROM outbox WHERE notification_id = ?1 "
-            "UNION ALL SELECT state FROM settled WHERE notification_id = ?1",
-            (notification_id,),
+            "SELECT 'pending' FROM outbox WHERE notification_id = ? "
+            "UNION ALL SELECT state FROM settled WHERE notification_id = ?",
+            (notification_id, notification_id),
         ).fetchone()
         return row[0] if row else None
 

@@ -47,7 +47,7 @@ _ANSWER = "INSERT OR IGNORE INTO answers (wrapper_id, day, sealed) VALUES (?, ?,
 _RING = "INSERT OR IGNORE INTO rings (ring_id, day) VALUES (?, ?)"
 _ENQUEUE = """
 INSERT OR IGNORE INTO outbox (place, notification_id, request, position, due_at, attempts, expires_at, sealed)
-SELECT {place}, ?1, ?2, ?3, ?4, 0, ?5, ?6 WHERE NOT EXISTS (SELECT 1 FROM settled WHERE notification_id = ?1)"""
+SELECT {place}, ?, ?, ?, ?, 0, ?, ? WHERE NOT EXISTS (SELECT 1 FROM settled WHERE notification_id = ?)"""
 _LAST_PLACE = "SELECT coalesce(max(seq), 0) {step} FROM sqlite_sequence WHERE name = 'outbox'"
 _ENQUEUE_FIRST = _ENQUEUE.format(place=f"((({_LAST_PLACE.format(step=f'>> {REQUEST_SHIFT}')}) + 1) << {REQUEST_SHIFT})")
 _ENQUEUE_NEXT = _ENQUEUE.format(place=f"({_LAST_PLACE.format(step='+ 1')})")
@@ -104,5 +104,6 @@ def _save(write: SaveRegistration, at_rest: AtRest) -> Statement:
 
 def _enqueue(push: Push, at_rest: AtRest, *, is_first: bool) -> Statement:
     sealed = at_rest.seal("outbox", push.notification_id.encode(), encode_push(push))
-    values = (push.notification_id, push.request, push.position, push.created_at, push.expires_at, sealed)
+    name = push.notification_id
+    values = (name, push.request, push.position, push.created_at, push.expires_at, sealed, name)
     return Statement(_ENQUEUE_FIRST if is_first else _ENQUEUE_NEXT, values)
