@@ -69,6 +69,7 @@ class PushServer:
         self._room = asyncio.Semaphore(IN_FLIGHT)
         self._turn: asyncio.Future[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._deriving: set[asyncio.Task[None]] = set()
         self._waiting = 0
         self._stopping = asyncio.Event()
 
@@ -90,6 +91,9 @@ class PushServer:
             if sealed:
                 await self._start(sealed)
         stopping.cancel()
+        # Nobody was promised an answer to a query that still waits for its topic's key.
+        for task in self._deriving:
+            task.cancel()
         while self._tasks:
             await asyncio.wait(self._tasks)
 
@@ -126,7 +130,9 @@ class PushServer:
             self._count("queries_beyond_waiting", 1)
             return None
         self._waiting += 1
-        self._spawn(self._derive(envelope.waku_message, owners))
+        task = self._spawn(self._derive(envelope.waku_message, owners))
+        self._deriving.add(task)
+        task.add_done_callback(self._deriving.discard)
         return None
 
     async def _derive(self, waku_message: bytes, owners: Sequence[KeyHash]) -> None:
@@ -145,10 +151,11 @@ class PushServer:
         before, self._turn = self._turn, asyncio.get_running_loop().create_future()
         self._spawn(self._serve(sealed, before, self._turn))
 
-    def _spawn(self, coroutine: Coroutine[None, None, None]) -> None:
+    def _spawn(self, coroutine: Coroutine[None, None, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(coroutine)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     async def _serve(
         self, sealed: Sequence[Sealed], before: asyncio.Future[None] | None, done: asyncio.Future[None]

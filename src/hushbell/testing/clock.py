@@ -31,7 +31,7 @@ class FakeClock:
         """Return when that many seconds have passed."""
         self.slept.append(seconds)
         until = self._now + round(max(seconds, 0) * 1000)
-        if not self._manual:
+        if not self._manual or until <= self._now:
             self._now = max(self._now, until)
             await asyncio.sleep(0)  # let the other tasks run, as a real sleep would
             return

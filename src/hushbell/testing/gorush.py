@@ -48,6 +48,7 @@ class MockGorush:
         self.reply = Reply()
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._arrived = asyncio.Condition()
 
     @property
     def url(self) -> str:
@@ -58,6 +59,12 @@ class MockGorush:
     def bodies(self) -> list[bytes]:
         """Every body, in order of arrival."""
         return [posted.body for posted in self.posted]
+
+    async def wait_for(self, number: int, *, patience: float = 10.0) -> list[bytes]:
+        """Return the bodies once there are that many; TimeoutError after ``patience`` seconds."""
+        async with asyncio.timeout(patience), self._arrived:
+            await self._arrived.wait_for(lambda: len(self.posted) >= number)
+        return self.bodies
 
     async def __aenter__(self) -> Self:
         await self.listen()
@@ -105,6 +112,8 @@ class MockGorush:
             return False
         body = await reader.readexactly(length)
         self.posted.append(Posted(first.split(" ")[1], headers, body))
+        async with self._arrived:
+            self._arrived.notify_all()
         reply = self.script.popleft() if self.script else self.reply
         if reply.hang:
             await reader.read()

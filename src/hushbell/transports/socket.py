@@ -14,7 +14,7 @@ import socket
 import stat
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Self
+from typing import Self, cast
 
 from hushbell.errors import ConfigError, TransportError
 from hushbell.transports import lines
@@ -68,8 +68,8 @@ class _Connection(asyncio.Protocol):
         self.lost = asyncio.Event()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)  # what create_unix_* promise
-        self._transport = transport
+        # What create_unix_* promise; uvloop's transports are no asyncio.Transport by class.
+        self._transport = cast("asyncio.Transport", transport)
 
     def connection_lost(self, _: Exception | None) -> None:
         self.lost.set()
