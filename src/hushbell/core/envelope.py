@@ -7,7 +7,7 @@ messages), application message (reference/status-go.md sections 4 and 5).
 """
 
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from hushbell import wire
 from hushbell.config.limits import Limits
@@ -173,6 +173,9 @@ def server_event(opened: Opened, server: KeyPair, limits: Limits) -> Event | Non
     """
     Return what an opened envelope means to the push notification server, or None if it does not concern it.
 
+    A list over its bound is cut just above it: it is refused all the same, and half a million two-byte entries do not
+    stay in memory until then.
+
     Raises:
         Unauthentic: a registration that does not decrypt; spec 16 discards it.
         WireError: not the message that its type promises.
@@ -182,9 +185,11 @@ def server_event(opened: Opened, server: KeyPair, limits: Limits) -> Event | Non
             return _registration(opened, server, limits)
         case ApplicationType.PUSH_NOTIFICATION_QUERY:
             query = wire.decode(Query, opened.payload, limit=limits.envelope)
+            query = replace(query, public_keys=query.public_keys[: limits.query_keys + 1])
             return QueryReceived(opened.sender, opened.message_id, query)
         case ApplicationType.PUSH_NOTIFICATION_REQUEST:
             request = wire.decode(NotificationRequest, opened.payload, limit=limits.envelope)
+            request = replace(request, requests=request.requests[: limits.request_items + 1])
             return RequestReceived(opened.sender, opened.message_id, request)
         case _:
             return None
@@ -202,11 +207,23 @@ def _registration(opened: Opened, server: KeyPair, limits: Limits) -> Registrati
     if len(plaintext) <= limits.registration:
         # What decrypted but cannot be parsed is an event: its sender is told that it is malformed.
         with suppress(WireError):
-            registration = wire.decode(Registration, plaintext, limit=limits.registration)
+            registration = _cut(wire.decode(Registration, plaintext, limit=limits.registration), limits)
     if registration is not None and not registration.unregister:
         token = AccessToken(registration.access_token)
         grant_is_valid = grants.grant_is_valid(registration.grant, opened.sender, server.public, token)
     return RegistrationReceived(opened.sender, ids.request_id(opened.payload), plaintext, registration, grant_is_valid)
+
+
+def _cut(registration: Registration, limits: Limits) -> Registration:
+    """Return the registration with its lists cut just above their bound; the plaintext keeps them whole."""
+    over = limits.list_entries + 1
+    return replace(
+        registration,
+        allowed_key_list=registration.allowed_key_list[:over],
+        blocked_chat_list=registration.blocked_chat_list[:over],
+        allowed_mentions_chat_list=registration.allowed_mentions_chat_list[:over],
+        muted_chat_list=registration.muted_chat_list[:over],
+    )
 
 
 def _signed_frame(application: bytes, signer: KeyPair, random: Random) -> bytes:

@@ -15,7 +15,7 @@ from hushbell.config.limits import Limits
 from hushbell.core.server.events import Event
 from hushbell.core.server.facts import Decision, Needed, Reply, SaveRegistration
 from hushbell.core.server.failure import failure
-from hushbell.errors import StoreError, TransportError, WireError
+from hushbell.errors import StoreError, TooLarge, TransportError, WireError
 from hushbell.ports.clock import Clock
 from hushbell.ports.store import Store
 from hushbell.ports.transport import Transport
@@ -113,6 +113,9 @@ class PushServer:
             return None
         try:
             topic = wire.decode(WakuMessage, envelope.waku_message, limit=self._limits.envelope).content_topic
+        except TooLarge:
+            self._count("envelopes_too_large", 1)
+            return None
         except WireError:
             self._count("envelopes_undecodable", 1)
             return None
@@ -122,7 +125,11 @@ class PushServer:
         if not owners:
             self._count("envelopes_of_other_topics", 1)
             return None
-        known = [await self._query_keys.known(owner) for owner in owners]
+        try:
+            known = [await self._query_keys.known(owner) for owner in owners]
+        except StoreError:
+            self._count("queries_without_key", 1)
+            return None
         keys = tuple(key for key in known if key is not None)
         if len(keys) == len(owners):
             return Sealed(envelope.waku_message, keys)
@@ -174,8 +181,13 @@ class PushServer:
             if before is not None and not before.done():
                 await before
             done.set_result(None)
-        await self._answer(replies)
-        self._room.release()
+        try:
+            await self._answer(replies)
+        except Exception:
+            self._count("batches_failed", 1)
+            log.exception("answers were lost")
+        finally:
+            self._room.release()
 
     def _events(self, opened: Sequence[Event | Dropped]) -> Sequence[Event]:
         events = []
@@ -196,8 +208,8 @@ class PushServer:
             self._count("store_failures", len(events))
             log.error("the store failed: %s", error)  # noqa: TRY400  the text names the cause; a trace adds nothing
             return [reply for event in events for reply in failure(event)]
-        await self._listen(decisions)
         self._outbox.take(pushes(decisions))
+        await self._listen(decisions)
         return [reply for decision in decisions for reply in decision.replies]
 
     async def _listen(self, decisions: Sequence[Decision]) -> None:
@@ -212,7 +224,12 @@ class PushServer:
                     self._interest.remove(write.device.owner)
 
     async def _is_registered(self, owner: KeyHash) -> bool:
-        facts = await self._store.load(Needed(installations=frozenset((owner,))), byte_limit=0)
+        """Say whether queries for an owner concern us; if it cannot be known, listening in vain does no harm."""
+        try:
+            facts = await self._store.load(Needed(installations=frozenset((owner,))), byte_limit=0)
+        except StoreError:
+            self._count("store_failures", 1)
+            return True
         return any(facts.installations.get(owner, {}).values())
 
     async def _answer(self, replies: Sequence[Reply]) -> None:
