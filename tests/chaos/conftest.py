@@ -5,11 +5,12 @@ import json
 import os
 import random
 import signal
+import sqlite3
 import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -174,6 +175,12 @@ class Server:
     def store(self) -> SqliteStore:
         """Open the data of a server that does not run."""
         return SqliteStore.open(self.data / "hushbell.db", self.data / "at-rest.key", random=system_random)
+
+    def pending(self) -> int:
+        """Return how many pushes have no final state, also while the server runs."""
+        with closing(sqlite3.connect(f"file:{self.data}/hushbell.db?mode=ro", uri=True)) as reading:
+            (counted,) = reading.execute("SELECT count(*) FROM outbox").fetchone()
+        return int(counted)
 
     async def close(self) -> None:
         if hasattr(self, "_process"):
@@ -380,10 +387,11 @@ class World:
         await self.load.start(**load)
 
     async def drained(self, within: float = DRAINED) -> float:
-        """Wait until everything that was promised has arrived and return the seconds it took."""
+        """Wait until everything promised has arrived and the server knows it; return the seconds it took."""
         began = time.monotonic()
-        while missing := set(self.load.owed.items()) - self.apple.look():
-            assert time.monotonic() - began < within, f"{len(missing)} of {len(self.load.owed)} pushes never arrived"
+        while (missing := set(self.load.owed.items()) - self.apple.look()) or self.server.pending():
+            late = f"{len(missing)} of {len(self.load.owed)} did not arrive, {self.server.pending()} are pending"
+            assert time.monotonic() - began < within, late
             await asyncio.sleep(0.1)
         return time.monotonic() - began
 
