@@ -21,7 +21,7 @@ from hushbell.runtime.workers import WorkerPool
 from hushbell.types import DEFAULT_PUBSUB_TOPIC, KeyPair, Millis, PubsubTopic, Random, TokenType
 
 HOUR = 3600.0
-GRACE = 8.0  # seconds for attempts under way at a stop; what is left is on disk and goes out after the next start
+GRACE = 6.0  # seconds for attempts under way at a stop, of the 10 promised; what is left goes out after the next start
 
 log = logging.getLogger(__name__)
 
@@ -120,10 +120,12 @@ class Service:
         finally:
             forgetting.cancel()
             self._outbox.stop()
+            # Side by side: whoever reads no answers must not add its grace to a gateway's that gives none.
+            leaving = loop.create_task(self._transport.close())
             await asyncio.wait([delivering], timeout=GRACE)
             await self._gateway.close()
             await asyncio.wait([delivering, forgetting], timeout=1.0)
-            await self._transport.close()
+            await leaving
             await self._sealing.close()
             await self._store.close()
 
