@@ -2,11 +2,22 @@
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
 from hushbell import wire
-from hushbell.core.client.registration import Device, Last, Options, answer, refresh_token, registered, sealed
+from hushbell.core.client.registration import (
+    Device,
+    Last,
+    Options,
+    answer,
+    outdated,
+    refresh_token,
+    registered,
+    sealed,
+    unregistered,
+)
 from hushbell.core.envelope import Opened
 from hushbell.crypto.ciphers import open_gcm
 from hushbell.crypto.hashes import hash_chat_id
@@ -93,3 +104,59 @@ def test_only_the_server_that_was_asked_can_answer() -> None:
         answer(Opened(MALLORY.public, MessageId(b""), 17, payload), pending)
     with pytest.raises(Unauthentic):
         answer(Opened(SERVER.public, MessageId(b""), 17, payload), {})
+
+
+def test_every_server_is_told_the_same_but_for_its_grant() -> None:
+    made = registered(Options(muted=("a",)), DEVICE, None, ALICE, counting()).registration
+
+    told = []
+    for server in (SERVER, OTHER):
+        sent = wire.decode(wire.ApplicationMessage, sealed(made, ALICE, server.public, counting()).application)
+        shared = SymmetricKey(ecdh_x(server.private, ALICE.public))
+        told.append(wire.decode(wire.Registration, open_gcm(shared, sent.payload)))
+
+    assert told[0].grant != told[1].grant
+    assert {replace(each, grant=b"") for each in told} == {made}
+
+
+@pytest.mark.parametrize(
+    "options, device, due",
+    [
+        (Options(), DEVICE, False),
+        (Options(), replace(DEVICE, device_token=DeviceToken("another")), True),
+        (Options(), replace(DEVICE, token_type=TokenType.FIREBASE), True),
+        (Options(muted=("a",)), DEVICE, True),
+        (Options(enabled=False), DEVICE, True),
+        (Options(contacts=(CONTACT.public,)), DEVICE, False),
+    ],
+    ids=["nothing new", "device token", "provider", "muted chat", "switched off", "contact that needs no list"],
+)
+def test_a_new_device_token_or_wish_is_a_reason_to_register_again(options: Options, device: Device, due: bool) -> None:
+    last = registered(Options(), DEVICE, None, ALICE, counting())
+
+    assert outdated(last, options, device) == due
+
+
+def test_for_contacts_only_a_new_contact_is_a_reason_to_register_again() -> None:
+    before = Options(contacts_only=True, contacts=(CONTACT.public,))
+    last = registered(before, DEVICE, None, ALICE, counting())
+
+    assert not outdated(last, before, DEVICE)
+    assert outdated(last, replace(before, contacts=(CONTACT.public, OTHER.public)), DEVICE)
+
+
+def test_who_unregistered_is_not_registered_again_by_a_new_device_token() -> None:
+    gone = unregistered(DEVICE.installation_id, registered(Options(), DEVICE, None, ALICE, counting()))
+
+    assert not outdated(gone, Options(), replace(DEVICE, device_token=DeviceToken("another")))
+
+
+def test_registering_again_says_the_latest_wishes_with_a_higher_version() -> None:
+    last = registered(Options(muted=("a",)), DEVICE, None, ALICE, counting())
+    device = replace(DEVICE, device_token=DeviceToken("another"))
+
+    again = registered(Options(muted=("b",)), device, last, ALICE, counting()).registration
+
+    assert again.version > last.registration.version
+    assert (again.device_token, again.muted_chat_list) == ("another", hashed("b"))
+    assert again.access_token == last.registration.access_token

@@ -69,6 +69,22 @@ def refresh_token(last: Last | None, options: Options) -> bool:
     return not set(last.contacts) <= set(options.contacts)
 
 
+def outdated(last: Last, options: Options, device: Device) -> bool:
+    """
+    Say whether the servers should be told again: the device has another token, or the user other wishes.
+
+    Never after unregistering: whoever left returns on purpose only.
+    """
+    told = last.registration
+    if told.unregister:
+        return False
+    if options.contacts_only and set(options.contacts) != set(last.contacts):
+        return True
+    if refresh_token(last, options):
+        return True
+    return replace(told, access_token="", version=0, allowed_key_list=(), grant=b"") != _said(options, device)
+
+
 def registered(options: Options, device: Device, last: Last | None, client: KeyPair, random: Random) -> Last:
     """Return the next registration, still without a grant: that is each server's own."""
     if last is None or refresh_token(last, options):
@@ -78,21 +94,8 @@ def registered(options: Options, device: Device, last: Last | None, client: KeyP
     allowed: tuple[bytes, ...] = ()
     if options.contacts_only:
         allowed = tokens.allowed_key_list(token, client.private, options.contacts, random)
-    registration = wire.Registration(
-        token_type=device.token_type,
-        device_token=device.device_token,
-        installation_id=device.installation_id,
-        access_token=token,
-        enabled=options.enabled,
-        version=_next_version(last),
-        allowed_key_list=allowed,
-        blocked_chat_list=_hashed(options.blocked),
-        allow_from_contacts_only=options.contacts_only,
-        apn_topic=device.apn_topic,
-        block_mentions=options.block_mentions,
-        allowed_mentions_chat_list=_hashed(options.mentions_in),
-        muted_chat_list=_hashed(options.muted),
-    )
+    said = _said(options, device)
+    registration = replace(said, access_token=token, version=_next_version(last), allowed_key_list=allowed)
     return Last(registration, options.contacts)
 
 
@@ -133,6 +136,22 @@ def answer(opened: Opened, pending: Mapping[RequestId, PublicKey]) -> Answer:
     if pending.get(request) != opened.sender:
         raise Unauthentic("no answer to a registration of ours by the server it was for")
     return Answer(opened.sender, request, response.success, response.error)
+
+
+def _said(options: Options, device: Device) -> wire.Registration:
+    """Return what a registration says of the device and the wishes; token, version and list of keys come on top."""
+    return wire.Registration(
+        token_type=device.token_type,
+        device_token=device.device_token,
+        installation_id=device.installation_id,
+        enabled=options.enabled,
+        blocked_chat_list=_hashed(options.blocked),
+        allow_from_contacts_only=options.contacts_only,
+        apn_topic=device.apn_topic,
+        block_mentions=options.block_mentions,
+        allowed_mentions_chat_list=_hashed(options.mentions_in),
+        muted_chat_list=_hashed(options.muted),
+    )
 
 
 def _next_version(last: Last | None) -> int:
