@@ -157,3 +157,11 @@ def test_what_init_writes_names_every_limit_and_every_key_of_the_server() -> Non
 
     assert {path[-1] for path in keys(Settings) if path[0] != "gateway"} <= named
     assert {field.name for field in fields(Limits)} <= named
+
+
+@pytest.mark.parametrize("value", ["[" * 5000, "{a=" * 5000, "1" * 5000], ids=["lists", "tables", "digits"])
+def test_a_value_beyond_what_a_parser_takes_is_a_mistake_like_any_other(value: str) -> None:
+    with pytest.raises(ConfigError, match=r"h\.toml: not TOML"):
+        load(Source("h.toml", f"a = {value}"))
+    with pytest.raises(ConfigError, match=r"server.workers: must be"):
+        load(None, {"HUSHBELL_SERVER__WORKERS": value})

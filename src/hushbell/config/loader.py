@@ -76,6 +76,9 @@ class _Reading:
             line = told["line"] if told else source.text.count("\n") + 1
             self.problems.append(f"{source.name}:{line}: not TOML: {told['rule'] if told else error}")
             return
+        except (ValueError, RecursionError):  # tomllib says neither where nor which
+            self.problems.append(f"{source.name}: not TOML: a number is too long, or a value is nested too deeply")
+            return
         numbers = lines(source.text)
         self._table(tables, (), lambda path: f"{source.name}:{line_of(path, numbers)}")
 

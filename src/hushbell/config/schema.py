@@ -39,7 +39,7 @@ class Key:
             return self.parse(text)
         try:
             value = tomllib.loads(f"value = {text}")
-        except tomllib.TOMLDecodeError:
+        except (ValueError, RecursionError):  # not TOML, a number of thousands of digits, or nested too deeply
             raise ValueError(f"must be {self.wanted()}, as a TOML value") from None
         return self.parse(value["value"])
 
