@@ -68,7 +68,9 @@ class Outbox:
             # Order within a token is kept: what is on disk goes first.
             self._behind = True
         else:
-            self._hold([Pending(push, 0, push.created_at) for push in pushes])
+            # A look at the disk may have found them between their commit and this call.
+            new = [push for push in pushes if push.notification_id not in self._held]
+            self._hold([Pending(push, 0, push.created_at) for push in new])
         self._wake.set()
 
     @property
