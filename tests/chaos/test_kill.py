@@ -50,3 +50,18 @@ async def test_nothing_that_was_acknowledged_is_lost_by_kills_at_any_moment(worl
     assert world.load.acknowledged > KILLS
     world.check_log()
     world.tell(kills=KILLS, drained=f"{drained:.2f} s", stopped=f"{stopped:.2f} s")
+
+
+async def test_a_first_start_that_was_killed_is_begun_again(world: Any) -> None:
+    await world.begin(alices=1, bobs=0, changing=0)
+    await world.server.stop()
+
+    for number in range(max(5, KILLS // 5)):
+        world.server.data, world.server.identity = world.folder / f"data{number}", b""
+        await world.server.spawn()
+        await asyncio.sleep(0.1 + world.dice.random() * 0.4)
+        await world.server.kill()
+        await world.server.start()
+        await world.server.kill()
+
+    world.check_log()
