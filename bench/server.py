@@ -15,6 +15,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
+from _curve_cpu import curve_limit_cpu
 from _load import Message, feed, registrations, requests
 from _rig import Server, StandIn, server, stand_in
 from _statusgo import build, measure
@@ -137,6 +138,11 @@ def status_go(figures: Figures, folder: Path, binary: Path) -> None:
             figures.add(f"status_go_{name}_per_second{IN_FLIGHT[in_flight]}_wall", done.per_second, "1/s")
 
 
+def add_curve(figures: Figures) -> None:
+    figures.add("curve_limit", curve_limit_cpu(), "1/s")
+    figures.add("curve_limit_wall", curve_limit(), "1/s")
+
+
 async def main() -> None:
     figures = Figures()
     peer = build()
@@ -149,12 +155,12 @@ async def main() -> None:
         async with stand_in(folder / "apple") as apple:
             bench = Bench(figures, work, apple, identity)
             for number in range(ROUNDS):
-                figures.add("curve_limit", curve_limit(), "1/s")
+                add_curve(figures)
                 await bench.one_process(folder / f"one{number}")
                 if isinstance(peer, Path):
                     status_go(figures, folder / f"statusgo{number}", peer)
                 await bench.two_workers(folder / f"two{number}")
-                figures.add("curve_limit", curve_limit(), "1/s")
+                add_curve(figures)
     tell_ratios(figures, with_status_go=isinstance(peer, Path))
 
 
