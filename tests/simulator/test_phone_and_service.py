@@ -160,3 +160,49 @@ async def test_a_lost_answer_is_given_again_and_the_device_rings_once(
     assert len(transport.published) >= 2
     assert len(set(transport.published)) == 1
     assert len(served.gateway.pushes) == 1
+
+
+async def test_who_follows_a_contact_code_finds_the_device_without_a_query(
+    served: Any, new_phone: NewPhone, bus: Bus
+) -> None:
+    transport = Unreliable(bus.connect())
+    alice, bob = await new_phone(), await new_phone(transport=transport)
+    await bob.follow(alice.identity.public)
+    await alice.register(served.identity.public, DEVICE_TOKEN)
+
+    await alice.advertise()
+    [info] = await bob.discover(alice.identity.public)
+    [report] = await bob.notify(alice.identity.public, message_id=b"m" * 32, chat_id="chat")
+
+    assert info.server == served.identity.public
+    assert report.success
+    assert len(transport.published) == 1, "the request alone"
+
+
+async def test_who_never_registered_or_left_advertises_nothing(served: Any, new_phone: NewPhone, bus: Bus) -> None:
+    transport = Unreliable(bus.connect())
+    alice = await new_phone(transport=transport)
+
+    await alice.advertise()
+    await alice.register(served.identity.public, DEVICE_TOKEN)
+    await alice.unregister(served.identity.public)
+    await alice.advertise()
+
+    assert len(transport.published) == 2, "what the server was told"
+
+
+async def test_an_anonymous_key_is_found_on_its_own_contact_code_topic(served: Any, new_phone: NewPhone) -> None:
+    anonymous, bob = await new_phone(), await new_phone()
+    await bob.follow(anonymous.identity.public)
+    await anonymous.register(served.identity.public, DEVICE_TOKEN)
+
+    await anonymous.advertise()
+
+    assert [info.target for info in await bob.discover(anonymous.identity.public)] == [anonymous.identity.public]
+
+
+async def test_contact_codes_that_nobody_sends_are_a_timeout(served: Any, new_phone: NewPhone) -> None:
+    bob = await new_phone(patience=0.01)
+
+    with pytest.raises(NoAnswer):
+        await bob.discover(served.identity.public)

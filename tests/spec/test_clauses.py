@@ -31,7 +31,6 @@ SECTIONS = {
     "description": 1,
     "anonymous": 2,
 }
-CLIENT = "Belongs to the client library."
 CASES = {"V": 18, "R": 15, "Q": 2, "N": 2, "B": 14, "P": 4, "G": 1, "C": 5}
 
 
@@ -81,14 +80,8 @@ def test_no_case_of_the_acceptance_list_is_missing() -> None:
 
 @pytest.mark.parametrize("clause", SPEC + ACCEPTANCE, ids=name)
 def test_a_clause_has_tests_that_exist_or_says_why_not(clause: dict[str, Any]) -> None:
-    said = [key for key in ("tests", "deviation", "open") if clause.get(key)]
+    said = [key for key in ("tests", "deviation") if clause.get(key)]
 
     assert clause["text"]
     assert len(said) == 1
     assert [reference for reference in clause.get("tests", []) if not exists(reference)] == []
-
-
-def test_what_is_open_is_known_to_be() -> None:
-    still_open = {name(clause) for clause in SPEC + ACCEPTANCE if clause.get("open") not in {None, CLIENT}}
-
-    assert still_open == set()

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from hushbell import wire
 from hushbell.core import envelope
-from hushbell.core.client import query, registration, request
+from hushbell.core.client import advert, query, registration, request
 from hushbell.core.client.query import Info
 from hushbell.core.client.registration import Device, Last, Options
 from hushbell.crypto import hashes, secp256k1, topics
@@ -28,12 +28,13 @@ from hushbell.types import (
     PubsubTopic,
     Random,
     RequestId,
+    SymmetricKey,
     TokenType,
 )
 
 BATCH = 256  # envelopes taken at once
 EPHEMERAL_KEYS = 64  # that still listen; an answer to an older one is missed
-RESEND = 3.0  # seconds to wait for an answer before the same bytes are sent again
+RESEND = request.ANSWER_WAIT  # seconds to wait for an answer before the same bytes are sent again
 PATIENCE = 10.0  # seconds until a call gives up
 
 Clock = Callable[[], Nanos]
@@ -80,6 +81,9 @@ class Phone:
         self._resend = resend
         self._patience = patience
         self._last: Last | None = None
+        self._servers: list[PublicKey] = []  # that accepted the last registration sent to them
+        self._adverts: dict[PublicKey, tuple[Info, ...]] = {}
+        self._topic_keys: dict[ContentTopic, SymmetricKey] = {}
         self._listening: dict[ContentTopic, list[KeyPair]] = {}
         self._ephemeral: list[KeyPair] = []
         self._waiting: set[Callable[[envelope.Opened], None]] = set()
@@ -123,6 +127,45 @@ class Phone:
         self._last = registration.unregistered(self.installation_id, self._last)
         return await self._send_registration(server)
 
+    async def advertise(self) -> None:
+        """Say how to ring this device, on its account's contact code topic; nothing if no server accepted it."""
+        if self._last is None or not self._servers:
+            return
+        application = advert.advert(self._last, self._servers, self.identity)
+        if application is None:
+            return
+        message = advert.sealed(
+            application,
+            installation_id=self.installation_id,
+            client=self.identity,
+            key=await _topic_key(topics.contact_code_topic_name(self.identity.public)),
+            timestamp=self._clock(),
+            random=self._random,
+        )
+        await self._transport.publish([Envelope(self._pubsub_topic, message)])
+
+    async def follow(self, target: PublicKey) -> None:
+        """Listen to somebody's contact code topic from now on."""
+        if target in self._adverts:
+            return
+        key = await _topic_key(topics.contact_code_topic_name(target))
+        self._topic_keys[topics.contact_code_topic(target)] = key
+        self._adverts[target] = ()
+
+        def keep(opened: envelope.Opened) -> None:
+            with suppress(WireError):
+                heard = query.advertised(opened, target, self.identity.private)
+                self._adverts[target] = query.newest(dict.fromkeys((*self._adverts[target], *heard)))
+
+        self._waiting.add(keep)
+
+    async def discover(self, target: PublicKey) -> tuple[Info, ...]:
+        """Return how to ring somebody as they advertise it. Raises NoAnswer: they say nothing in time."""
+        await self.follow(target)
+        if not query.must_ask(self._adverts[target]):
+            return self._adverts[target]
+        return await self._ask(None, lambda opened: query.advertised(opened, target, self.identity.private))
+
     async def query(self, target: PublicKey) -> tuple[Info, ...]:
         """Return how to ring somebody. Raises NoAnswer: nobody who knows answered."""
         signer = self._fresh_key()
@@ -130,7 +173,7 @@ class Phone:
         name = topics.query_topic_name(hashes.hash_public_key(target))
         message = envelope.seal_with_key(
             asked.application,
-            key=await asyncio.to_thread(topics.topic_key, name),
+            key=await _topic_key(name),
             signer=signer,
             content_topic=topics.content_topic(topics.topic4(name)),
             timestamp=self._clock(),
@@ -154,7 +197,7 @@ class Phone:
 
         Raises NoAnswer: a server did not answer.
         """
-        infos = await self.query(PublicKey(target)) if isinstance(target, bytes) else target
+        infos = await self._known(PublicKey(target)) if isinstance(target, bytes) else target
         signer = self._fresh_key()
         ringing = request.Ringing(message_id, chat_id, type, self.identity.public, message)
         asked = request.requests(request.chosen(infos, self._random), ringing, signer)
@@ -171,10 +214,19 @@ class Phone:
         sent = registration.sealed(self._last.registration, self.identity, server, self._random)
         message = self._seal(sent.application, server, self.identity, topics.personal_topic(server))
         pending = {RequestId(sent.request_id): server}
-        return await self._ask(message, lambda opened: registration.answer(opened, pending))
+        answer = await self._ask(message, lambda opened: registration.answer(opened, pending))
+        if server in self._servers:
+            self._servers.remove(server)
+        if answer.success and not self._last.registration.unregister:
+            self._servers.append(server)
+        return answer
 
-    async def _ask(self, message: bytes, read: Callable[[envelope.Opened], Answer]) -> Answer:
-        """Send until something arrives that ``read`` believes. The same bytes each time, so nothing happens twice."""
+    async def _known(self, target: PublicKey) -> tuple[Info, ...]:
+        advertised = self._adverts.get(target, ())
+        return await self.query(target) if query.must_ask(advertised) else advertised
+
+    async def _ask(self, message: bytes | None, read: Callable[[envelope.Opened], Answer]) -> Answer:
+        """Send, or only listen, until something arrives that ``read`` believes. The same bytes each time."""
         answered: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
 
         def take(opened: envelope.Opened) -> None:
@@ -189,6 +241,8 @@ class Phone:
         try:
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._patience):
+                    if message is None:
+                        return await answered
                     return await self._send_until(answered, Envelope(self._pubsub_topic, message))
         finally:
             self._waiting.discard(take)
@@ -246,4 +300,12 @@ class Phone:
                 return envelope.open_with_private(waku, key.private)
             except WireError:
                 continue
+        topic_key = self._topic_keys.get(ContentTopic(waku.content_topic))
+        if topic_key is not None:
+            with suppress(WireError):
+                return envelope.open_with_symmetric(waku, topic_key)
         return None
+
+
+async def _topic_key(name: str) -> SymmetricKey:
+    return await asyncio.to_thread(topics.topic_key, name)
