@@ -80,18 +80,26 @@ def write_new(path: Path, content: bytes, *, mode: int = 0o644) -> None:
     """
     Write a file that must not exist yet, and return when it survives a power cut.
 
+    It appears under its name only when it is whole, so that nothing killed meanwhile leaves half a key behind.
+
     Raises:
         ConfigError: it exists; nothing was changed.
         OSError: it cannot be written.
     """
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    beside.unlink(missing_ok=True)
+    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        # A link, unlike a rename, never replaces what another process put there.
+        os.link(beside, path)
     except FileExistsError as error:
         raise ConfigError(f"{path} exists and is left as it is") from error
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
+    finally:
+        beside.unlink()
     folder = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(folder)
