@@ -6,11 +6,16 @@ from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from hushbell.config.lines import Path
+from hushbell.config.node import NodeSettings
 from hushbell.config.settings import Settings
 
 SOCKET_PATH = 103  # bytes of a Unix socket's path, the smallest limit among the systems we run on
+NUMBERS = 65_535  # of clusters, and of shards in one
 _SHARD = re.compile(r"/waku/2/rs/\d{1,5}/\d{1,5}")
 _HOST_PORT = re.compile(r"(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\]):(\d{1,5})")
+# Which protocols a multiaddr may name is the node's business; here only its shape is.
+_MULTIADDR = re.compile(r"(/(ip4|ip6|dns|dns4|dns6)/[^/]+/tcp/\d{1,5})(/tls|/sni/[^/]+|/ws|/wss)*(/p2p/[1-9A-Za-z]+)?")
+_DNS_LIST = re.compile(r"enrtree://[A-Z2-7]{53}@[A-Za-z0-9.-]+")
 _APPLE_ID = re.compile(r"[A-Z0-9]{10}")
 
 
@@ -21,7 +26,37 @@ def broken_rules(settings: Settings) -> Iterator[tuple[Path, str]]:
             yield ("server", "pubsub_topics"), "each must look like /waku/2/rs/CLUSTER/SHARD"
     if len(settings.transport.bus.encode()) > SOCKET_PATH:
         yield ("transport", "bus"), f"must be a path of at most {SOCKET_PATH} bytes"
+    yield from _node_rules(settings)
     yield from _gateway_rules(settings)
+
+
+def _node_rules(settings: Settings) -> Iterator[tuple[Path, str]]:
+    node = settings.node
+    for name, addresses in (("listen", node.listen), ("peers", node.peers)):
+        if not all(_MULTIADDR.fullmatch(address) for address in addresses):
+            yield ("node", name), "each must look like /ip4/127.0.0.1/tcp/60000 or /dns4/HOST/tcp/PORT/ws"
+    if not all(_DNS_LIST.fullmatch(name) for name in node.dns_lists):
+        yield ("node", "dns_lists"), "each must look like enrtree://KEY@DOMAIN"
+    if node.cluster > NUMBERS:
+        yield ("node", "cluster"), f"must be at most {NUMBERS}"
+    if not node.shards or node.shards[-1] > NUMBERS:
+        yield ("node", "shards"), f"must name at least one shard, each at most {NUMBERS}"
+    yield from _one_carrier(settings)
+
+
+def _one_carrier(settings: Settings) -> Iterator[tuple[Path, str]]:
+    """Envelopes come by one way only."""
+    node = settings.node
+    if node.rest and not is_private(node.rest):
+        # It has no authentication and shows whoever listens which topics are ours.
+        yield ("node", "rest"), "must begin with https://, or with http:// and a loopback address"
+    ways = {"transport.bus": settings.transport.bus, "node.rest": node.rest}
+    used = [name for name, value in ways.items() if value]
+    if len(used) > 1:
+        yield ("node", "rest"), "transport.bus carries the envelopes already; remove one of the two"
+    for name, given in (("listen", node.listen != NodeSettings().listen), ("peers", bool(node.peers))):
+        if used and given:
+            yield ("node", name), f"there is no node of our own beside {used[0]}; remove one of the two"
 
 
 def _gateway_rules(settings: Settings) -> Iterator[tuple[Path, str]]:

@@ -16,8 +16,11 @@ T = TypeVar("T")
 FLAT = (HttpSettings,)
 """Classes whose keys stand in the section around them: ``connect`` belongs to the provider."""
 
-MAY_BE_ZERO = frozenset({"log.blur", "gateway.gorush.gather", "limits.tombstones"})
+MAY_BE_ZERO = frozenset({"log.blur", "gateway.gorush.gather", "limits.tombstones", "node.cluster", "node.shards"})
 """Numbers for which zero means something. All others are one or more, or above zero for fractions."""
+
+MAY_BE_EMPTY = frozenset({"node.peers", "node.dns_lists"})
+"""Lists that need no member."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,29 +57,32 @@ class Key:
         if options := _options(self.type):
             return "one of " + ", ".join(f'"{option}"' for option in options)
         zero = "0" if ".".join(self.path) in MAY_BE_ZERO else "1"
+        texts = "texts" if ".".join(self.path) in MAY_BE_EMPTY else "at least one text"
         return {
             bool: "true or false",
             int: f"a whole number from {zero}",
             float: "a number of 0 or more" if zero == "0" else "a number above 0",
             str: "a text in quotes",
-            tuple[str, ...]: "a list of at least one text",
-            tuple[int, ...]: "a list of whole numbers from 1, in rising order",
+            tuple[str, ...]: f"a list of {texts}",
+            tuple[int, ...]: f"a list of whole numbers from {zero}, in rising order",
         }[self.type]
 
     def _fits(self, value: Any, wanted: Any) -> bool:
         if options := _options(wanted):
             return value in options
+        name = ".".join(self.path)
+        zero = name in MAY_BE_ZERO
         if wanted == tuple[str, ...]:
-            return isinstance(value, list) and bool(value) and all(isinstance(item, str) for item in value)
+            some = bool(value) or name in MAY_BE_EMPTY
+            return isinstance(value, list) and some and all(isinstance(item, str) for item in value)
         if wanted == tuple[int, ...]:
             return (
                 isinstance(value, list)
-                and all(type(item) is int and item > 0 for item in value)
+                and all(type(item) is int and item >= (0 if zero else 1) for item in value)
                 and (value == sorted(set(value)))
             )
         if wanted in (int, float):
             is_number = type(value) is int or (wanted is float and type(value) is float)
-            zero = ".".join(self.path) in MAY_BE_ZERO
             return is_number and (value >= 0 if zero else value > 0) and value < 2**53
         return type(value) is wanted
 

@@ -5,6 +5,7 @@ from typing import Literal
 
 from hushbell.config.gateway import GatewaySettings
 from hushbell.config.limits import Limits
+from hushbell.config.node import NodeSettings
 from hushbell.types import DEFAULT_PUBSUB_TOPIC
 
 
@@ -49,6 +50,7 @@ class Settings:
     server: ServerSettings = field(default_factory=ServerSettings)
     store: StoreSettings = field(default_factory=StoreSettings)
     transport: TransportSettings = field(default_factory=TransportSettings)
+    node: NodeSettings = field(default_factory=NodeSettings)
     gateway: GatewaySettings = field(default_factory=GatewaySettings)
     limits: Limits = field(default_factory=Limits)
     log: LogSettings = field(default_factory=LogSettings)

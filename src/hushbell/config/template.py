@@ -18,6 +18,28 @@ data = "hushbell-data"  # folder with state and keys; made on first start
 # bus = ""  # path of a Unix socket that carries JSON lines; made with mode 0600
 # batch = 256  # envelopes that are decided together
 
+[node]  # Waku; the defaults are those of the Status network. Sizes in bytes, times in seconds
+# listen = ["/ip4/127.0.0.1/tcp/0"]  # port 0 picks one and the ready line tells it; /ws behind it for WebSocket
+# peers = []  # nodes to stay connected to, such as "/dns4/node.example.org/tcp/30303/p2p/16Uiu2…"
+# dns_lists = []  # of further nodes (EIP-1459), such as "enrtree://KEY@nodes.example.org"
+# connections = 6  # kept to nodes of the lists
+# identity_file = ""  # the node's private key, 64 hex digits; "" is node.key in the data folder
+# cluster = 16
+# shards = [32]  # a server listens to server.pubsub_topics as well
+# message = 1048576  # larger is not relayed
+# filter = true  # push messages to light clients that ask for them
+# lightpush = true  # publish for light clients
+# store = true  # keep messages and answer who missed some
+# store_age = 172800  # older messages are forgotten
+# store_size = 1073741824  # beyond it the oldest messages go first
+# inbox = 8192  # messages for the server that wait; beyond it they are fetched from a store later
+# seen = 200000  # messages remembered, so that none is handed on twice
+# seen_for = 7200
+# reconcile = 300  # stores are asked so often for what no peer delivered
+# catch_up = 259200  # how far back after a long silence
+# rest = ""  # URL of an nwaku or go-waku, such as "http://127.0.0.1:8645", in place of a node of our own
+# rest_dialect = "nwaku"  # or "go-waku"
+
 [gateway.texts]  # what a person sees when the app does not replace it
 # message = "You have a new message"
 # mention = "Someone mentioned you"

@@ -1,0 +1,105 @@
+"""The window of seen messages: bounded, and true after a restart."""
+
+from pathlib import Path
+
+import pytest
+
+from hushbell.errors import StoreUnavailable
+from hushbell.types import Millis
+from hushbell.waku.seen import SETTLED, Seen, SeenFile, Settled
+
+NOW = Millis(1_700_000_000_000)
+LATER = Millis(NOW + SETTLED)
+HOUR = 3_600_000
+
+
+def window(limit: int = 100) -> Seen:
+    return Seen(limit=limit, age=HOUR)
+
+
+def test_a_message_is_new_once() -> None:
+    seen = window()
+
+    assert seen.add(b"a", NOW)
+    assert not seen.add(b"a", NOW)
+
+
+def test_beyond_the_limit_the_oldest_are_forgotten() -> None:
+    seen = window(limit=2)
+
+    for key in (b"a", b"b", b"c"):
+        seen.add(key, NOW)
+
+    assert len(seen) == 2
+    assert not seen.add(b"c", NOW)
+    assert seen.add(b"a", NOW)
+
+
+def test_what_could_not_be_handed_on_may_come_again() -> None:
+    seen = window()
+    seen.add(b"a", NOW)
+
+    seen.forget(b"a")
+
+    assert seen.add(b"a", NOW)
+
+
+def test_only_what_was_handed_on_long_ago_settles_and_once() -> None:
+    seen = window()
+    for key in (b"done", b"in hand", b"waiting"):
+        seen.add(key, NOW)
+    seen.handed(b"done", NOW)
+    seen.handed(b"in hand", LATER)
+
+    assert seen.settled(NOW) == Settled([(b"done", NOW)], None)
+    assert seen.settled(NOW) == Settled([], None)
+    assert seen.settled(LATER) == Settled([(b"in hand", NOW)], None)
+
+
+def test_the_mark_moves_only_with_what_came_before_it() -> None:
+    seen = window()
+    seen.add(b"a", NOW)
+    seen.handed(b"a", NOW)
+    seen.covered(Millis(NOW - 5), LATER)
+
+    assert seen.settled(NOW).covered is None
+    assert seen.settled(LATER).covered == NOW - 5
+
+
+def test_old_entries_go() -> None:
+    seen = window()
+    seen.add(b"a", NOW)
+    seen.add(b"b", Millis(NOW + HOUR))
+
+    seen.settled(Millis(NOW + HOUR + 1))
+
+    assert len(seen) == 1
+    assert seen.add(b"a", NOW)
+
+
+def test_the_file_returns_the_newest_and_the_mark(tmp_path: Path) -> None:
+    SeenFile(tmp_path / "seen.db").save(Settled([(b"%d" % n, Millis(NOW + n)) for n in range(5)], NOW), Millis(0))
+
+    entries, covered = SeenFile(tmp_path / "seen.db").load(NOW, 2)
+
+    assert entries == [(b"3", NOW + 3), (b"4", NOW + 4)]
+    assert covered == NOW
+
+
+def test_a_new_file_is_empty_and_has_no_mark(tmp_path: Path) -> None:
+    assert SeenFile(tmp_path / "seen.db").load(Millis(0), 10) == ([], None)
+
+
+def test_the_file_drops_what_is_too_old(tmp_path: Path) -> None:
+    file = SeenFile(tmp_path / "seen.db")
+
+    file.save(Settled([(b"a", NOW), (b"b", LATER)], None), LATER)
+
+    assert file.load(Millis(0), 10) == ([(b"b", LATER)], None)
+
+
+def test_a_file_that_is_none_is_said_with_its_path(tmp_path: Path) -> None:
+    (tmp_path / "seen.db").write_bytes(b"this is no database, not in the least" * 100)
+
+    with pytest.raises(StoreUnavailable, match=r"seen\.db"):
+        SeenFile(tmp_path / "seen.db")
