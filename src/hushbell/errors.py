@@ -12,6 +12,7 @@ HushbellError
 │   ├── StoreMismatch        the data is another identity's, key's or a newer program's: the operator must act
 │   └── StoreCorrupt         a row does not decrypt or parse: the operator must act
 ├── TransportError           the network did not take the message: try again later
+├── CallerError              what a caller asked for can never be done: tell them; names the field and the rule
 └── ConfigError              the operator must act; the message names the file, the setting and the rule
 """
 
@@ -58,6 +59,16 @@ class StoreCorrupt(StoreError):
 
 class TransportError(HushbellError):
     """The network did not take the message: try again later."""
+
+
+class CallerError(HushbellError):
+    """What a caller asked for can never be done: tell them; names the field and the rule."""
+
+    def __init__(self, field: str, rule: str) -> None:
+        """Take the path of the field, such as ``notifications[2].apns.topic``, and what is allowed there."""
+        super().__init__(f"{field}: {rule}")
+        self.field = field
+        self.rule = rule
 
 
 class ConfigError(HushbellError):

@@ -1,0 +1,1 @@
+"""What the program ``hushbell gateway`` decides, without doing anything: notifications, states, fairness."""
