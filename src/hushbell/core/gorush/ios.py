@@ -1,0 +1,135 @@
+"""
+A notification of gorush's for Apple (reference/gateway.md 1.13).
+
+Three things are better than there: a message keeps its words beside a subtitle, a silent push says that it is one,
+and ``expiration: 0`` reaches Apple.
+"""
+
+import re
+from typing import Any, Final
+
+import orjson
+
+from hushbell.core.gateway.notification import Message
+from hushbell.core.gorush.draft import Fields
+
+PRIORITIES: Final = {"normal": "5", "high": "10"}
+_HEADER = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]{0,1022}[\x21-\x7e])?", re.ASCII)
+
+_ALERT_KEYS: Final = (
+    "title",
+    "body",
+    "subtitle",
+    "title-loc-key",
+    "title-loc-args",
+    "loc-key",
+    "loc-args",
+    "action-loc-key",
+    "launch-image",
+    "action",
+    "summary-arg",
+)
+_APS_KEYS: Final = (
+    "category",
+    "thread-id",
+    "url-args",
+    "content-state",
+    "event",
+    "attributes-type",
+    "attributes",
+    "relevance-score",
+)
+_DATES: Final = ("stale-date", "dismissal-date", "timestamp")
+
+
+def message(fields: Fields) -> Message | str:
+    """Return the message, or why there can be none."""
+    data = fields.get("data", {})
+    if "aps" in data:
+        return "data must not contain aps: it would replace the whole notification"
+    aps = _aps(fields)
+    headers = _headers(fields, aps)
+    for name, value in headers:
+        if not _HEADER.fullmatch(value):
+            return f"{name} holds characters that no header can carry"
+    return Message(
+        provider="apns",
+        route="production" if "production" in fields else "development" if "development" in fields else "",
+        headers=headers,
+        body=orjson.dumps({"aps": aps, **data} if data else {"aps": aps}),
+    )
+
+
+def _aps(fields: Fields) -> dict[str, Any]:
+    aps: dict[str, Any] = {}
+    alert = _alert(fields)
+    if alert:
+        aps["alert"] = alert
+    badge = fields.get("badge", -1)
+    if badge >= 0:
+        aps["badge"] = badge
+    if "mutable_content" in fields:
+        aps["mutable-content"] = 1
+    if "content_available" in fields:
+        aps["content-available"] = 1
+    _add_sound(aps, fields)
+    for key in _APS_KEYS:
+        if key in fields:
+            aps[key] = fields[key]
+    if "interruption_level" in fields:
+        aps["interruption-level"] = fields["interruption_level"]
+    for key in _DATES:
+        if fields.get(key, 0) > 0:
+            aps[key] = fields[key]
+    return aps
+
+
+def _alert(fields: Fields) -> dict[str, Any] | str:
+    given = fields.get("alert", {})
+    words, title = fields.get("message", ""), fields.get("title", "")
+    alert = {key: given[key] for key in _ALERT_KEYS if key in given}
+    if given.get("summary-arg-count", 0) > 0:
+        alert["summary-arg-count"] = given["summary-arg-count"]
+    if not alert and not title:
+        return str(words)
+    if words:
+        alert.setdefault("body", words)
+    if title:
+        alert.setdefault("title", title)
+    return alert
+
+
+def _add_sound(aps: dict[str, Any], fields: Fields) -> None:
+    """A name or a volume beside the sound makes it a critical one."""
+    sound = fields.get("sound")
+    if isinstance(sound, str):
+        aps["sound"] = sound
+    elif isinstance(sound, dict):
+        aps["sound"] = _critical(sound)
+    if "name" in fields or fields.get("volume", 0) > 0:
+        aps["sound"] = {"critical": 1, "name": fields.get("name", "default"), "volume": fields.get("volume", 1)}
+
+
+def _critical(sound: dict[str, Any]) -> dict[str, Any]:
+    """What has the wrong type is left out."""
+    kept: dict[str, Any] = {}
+    for key, value in sound.items():
+        name, kinds = key.casefold(), (int, float)
+        fits = isinstance(value, str) if name == "name" else isinstance(value, kinds) and not isinstance(value, bool)
+        if name in ("critical", "name", "volume") and fits and value:
+            kept[name] = int(value) if name == "critical" else value
+    return kept
+
+
+def _headers(fields: Fields, aps: dict[str, Any]) -> tuple[tuple[str, str], ...]:
+    silent = "content-available" in aps and not aps.keys() & {"alert", "badge", "sound"} and "push_type" not in fields
+    priority = PRIORITIES.get(fields.get("priority", ""), "5" if silent else "")
+    found = {
+        "apns-id": fields.get("apns_id", ""),
+        "apns-topic": fields.get("topic", ""),
+        "apns-collapse-id": fields.get("collapse_id", ""),
+        "apns-expiration": str(max(0, fields["expiration"])) if "expiration" in fields else "",
+        "apns-priority": priority,
+        "apns-push-type": fields.get("push_type", "background" if silent else "alert"),
+    }
+    return tuple((name, value) for name, value in found.items() if value)
