@@ -35,7 +35,7 @@ def lifetime(fields: Fields) -> float | None:
 
 def _message(fields: Fields) -> Block:
     notification = _notification(fields)
-    apns = _apns(fields, notification is not None)
+    apns = _apns(fields, shown=notification is not None)
     android = fields.get("android")
     sound = fields.get("sound")
     if isinstance(sound, str):
@@ -65,7 +65,7 @@ def _notification(fields: Fields) -> Block | None:
     return {**(block or {}), **given} if given else block
 
 
-def _apns(fields: Fields, shown: bool) -> Block | None:
+def _apns(fields: Fields, *, shown: bool) -> Block | None:
     """A silent or mutable push replaces the caller's own block, as gorush does."""
     if "content_available" in fields:
         aps = {"content-available": 1}

@@ -38,6 +38,16 @@ def drafts(fields: Fields) -> tuple[Sequence[Draft], Sequence[Refusal]]:
     if isinstance(message, str):
         targets = [*(value for _, value in topics[:1]), *tokens]
         return (), [_refusal(fields, platform, target, message) for target in targets]
+    if topics or not all(map(_TOKEN.fullmatch, tokens)):
+        return _sorted_out(fields, message, tokens, topics)
+    return [_draft(fields, platform, "token", tuple(tokens), message)] if tokens else (), ()
+
+
+def _sorted_out(
+    fields: Fields, message: Message, tokens: list[str], topics: list[tuple[str, str]]
+) -> tuple[Sequence[Draft], Sequence[Refusal]]:
+    """Part what can be pushed to from what cannot, so that one target harms no other."""
+    platform = Platform(fields["platform"])
     bad = {token: _wrong(token) for token in tokens if not _TOKEN.fullmatch(token)}
     bad.update({value: "malformed topic name" for kind, value in topics if kind == "topic" and not _topic_fits(value)})
     groups: list[tuple[str, tuple[str, ...]]] = [(kind, (value,)) for kind, value in topics if value not in bad]
@@ -49,8 +59,8 @@ def drafts(fields: Fields) -> tuple[Sequence[Draft], Sequence[Refusal]]:
 
 
 def _tokens(fields: Fields) -> list[str]:
-    extra = [fields["to"]] if "to" in fields else []
-    return [*fields.get("tokens", ()), *extra]
+    tokens: list[str] = fields.get("tokens", [])
+    return [*tokens, fields["to"]] if "to" in fields else tokens
 
 
 def _topics(fields: Fields, platform: Platform) -> list[tuple[str, str]]:
@@ -73,7 +83,7 @@ def _draft(fields: Fields, platform: Platform, kind: str, targets: tuple[str, ..
     return Draft(
         platform=platform,
         kind=kind,
-        tokens=tuple(one.removeprefix("/topics/") for one in targets) if kind == "topic" else targets,
+        tokens=targets if kind != "topic" else tuple(one.removeprefix("/topics/") for one in targets),
         message=message,
         notif_id=fields.get("notif_id", ""),
         words=fields.get("message", ""),

@@ -29,16 +29,19 @@ _ALERT_KEYS: Final = (
     "action",
     "summary-arg",
 )
-_APS_KEYS: Final = (
-    "category",
-    "thread-id",
-    "url-args",
-    "content-state",
-    "event",
-    "attributes-type",
-    "attributes",
-    "relevance-score",
-)
+# Fields that stand in Apple's dictionary as they are given, and under which name.
+_AS_GIVEN: Final = {
+    "category": "category",
+    "thread-id": "thread-id",
+    "url-args": "url-args",
+    "content-state": "content-state",
+    "event": "event",
+    "attributes-type": "attributes-type",
+    "attributes": "attributes",
+    "relevance-score": "relevance-score",
+    "interruption_level": "interruption-level",
+}
+_HEADER_NAMES: Final = (("apns_id", "apns-id"), ("topic", "apns-topic"), ("collapse_id", "apns-collapse-id"))
 _DATES: Final = ("stale-date", "dismissal-date", "timestamp")
 
 
@@ -73,11 +76,9 @@ def _aps(fields: Fields) -> dict[str, Any]:
     if "content_available" in fields:
         aps["content-available"] = 1
     _add_sound(aps, fields)
-    for key in _APS_KEYS:
-        if key in fields:
-            aps[key] = fields[key]
-    if "interruption_level" in fields:
-        aps["interruption-level"] = fields["interruption_level"]
+    for key, value in fields.items():
+        if key in _AS_GIVEN:
+            aps[_AS_GIVEN[key]] = value
     for key in _DATES:
         if fields.get(key, 0) > 0:
             aps[key] = fields[key]
@@ -85,8 +86,10 @@ def _aps(fields: Fields) -> dict[str, Any]:
 
 
 def _alert(fields: Fields) -> dict[str, Any] | str:
-    given = fields.get("alert", {})
+    given = fields.get("alert")
     words, title = fields.get("message", ""), fields.get("title", "")
+    if not given:
+        return {"title": title, "body": words} if title and words else {"title": title} if title else str(words)
     alert = {key: given[key] for key in _ALERT_KEYS if key in given}
     if given.get("summary-arg-count", 0) > 0:
         alert["summary-arg-count"] = given["summary-arg-count"]
@@ -123,13 +126,11 @@ def _critical(sound: dict[str, Any]) -> dict[str, Any]:
 
 def _headers(fields: Fields, aps: dict[str, Any]) -> tuple[tuple[str, str], ...]:
     silent = "content-available" in aps and not aps.keys() & {"alert", "badge", "sound"} and "push_type" not in fields
+    headers = [(name, fields[field]) for field, name in _HEADER_NAMES if field in fields]
+    if "expiration" in fields:
+        headers.append(("apns-expiration", str(max(0, fields["expiration"]))))
     priority = PRIORITIES.get(fields.get("priority", ""), "5" if silent else "")
-    found = {
-        "apns-id": fields.get("apns_id", ""),
-        "apns-topic": fields.get("topic", ""),
-        "apns-collapse-id": fields.get("collapse_id", ""),
-        "apns-expiration": str(max(0, fields["expiration"])) if "expiration" in fields else "",
-        "apns-priority": priority,
-        "apns-push-type": fields.get("push_type", "background" if silent else "alert"),
-    }
-    return tuple((name, value) for name, value in found.items() if value)
+    if priority:
+        headers.append(("apns-priority", priority))
+    headers.append(("apns-push-type", fields.get("push_type") or ("background" if silent else "alert")))
+    return tuple(headers)
