@@ -4,15 +4,28 @@
 import asyncio
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
+from hushbell import wire
+from hushbell.config.gateway import HttpSettings
 from hushbell.ports.transport import Transport
+from hushbell.providers.http_curl import CurlHttp
+from hushbell.runtime.clock import SystemClock, system_random
+from hushbell.testing.waku_rest import MockRestNode, RestNetwork
 from hushbell.transports.bus import Bus
 from hushbell.transports.socket import SocketBusServer, SocketBusTransport
-from hushbell.types import DEFAULT_PUBSUB_TOPIC, Envelope
+from hushbell.types import DEFAULT_PUBSUB_TOPIC, Envelope, PubsubTopic
+from hushbell.waku.catching_up import CatchingUp
+from hushbell.waku.receiving import Receiving
+from hushbell.waku.rest import ANSWER, RestNode, RestTransport
+from hushbell.waku.transport import WakuTransport
+from hushbell.wire.messages import WakuMessage
 
+OTHER_SHARD = PubsubTopic("/waku/2/rs/16/64")
 Connect = Callable[[], Awaitable[Transport]]
 
 
@@ -23,12 +36,99 @@ def socket_path() -> Iterator[Path]:
         yield Path(folder) / "bus.sock"
 
 
-@pytest.fixture(params=["bus", "socket"])
-async def connect(request: pytest.FixtureRequest, socket_path: Path) -> AsyncIterator[Connect]:
+class Air:
+    """Carries every member's messages to all others, as a relay would."""
+
+    def __init__(self) -> None:
+        self.members: list[Receiving] = []
+
+    def network(self, receiving: Receiving) -> "Member":
+        self.members.append(receiving)
+        return Member(self, receiving)
+
+
+class Member:
+    def __init__(self, air: Air, receiving: Receiving) -> None:
+        self._air = air
+        self._receiving = receiving
+
+    def publish(self, pubsub_topic: PubsubTopic, data: bytes) -> int:
+        for member in self._air.members:  # the writer hears itself, as behind REST
+            member.arrived(pubsub_topic, data)
+        return len(self._air.members)
+
+    async def close(self) -> None:
+        if self._receiving in self._air.members:
+            self._air.members.remove(self._receiving)
+
+
+def _uncounted(name: str, number: int) -> None:
+    """Nobody looks."""
+
+
+async def receiving() -> tuple[Receiving, CatchingUp]:
+    clock = SystemClock()
+    place = await Receiving.open(
+        clock=clock, count=_uncounted, file=None, seen=10_000, seen_for=60, waiting=8192, message_limit=1024 * 1024
+    )
+    asking = CatchingUp(
+        receiving=place, stores=list, topics={}, clock=clock, random=system_random, count=_uncounted, every=60, back=60
+    )
+    return place, asking
+
+
+async def waku_member(air: Air) -> Transport:
+    place, asking = await receiving()
+    member = WakuTransport(
+        network=air.network(place), receiving=place, catching_up=asking, clock=SystemClock(), pace=1e6
+    )
+    member.start()
+    return member
+
+
+async def rest_member(node: MockRestNode) -> Transport:
+    place, asking = await receiving()
+    member = RestTransport(
+        node=RestNode(CurlHttp(HttpSettings(answer=ANSWER)), node.url, node.dialect),
+        receiving=place,
+        catching_up=asking,
+        clock=SystemClock(),
+        random=system_random,
+        count=_uncounted,
+        pubsub_topics=[DEFAULT_PUBSUB_TOPIC, OTHER_SHARD],
+    )
+    await member.start()
+    return member
+
+
+@asynccontextmanager
+async def through_waku(kind: Literal["waku", "nwaku", "go-waku"]) -> AsyncIterator[Connect]:
+    """Connects a new member to one network, or over REST each to a node of its own."""
+    air, network = Air(), RestNetwork()
+    made: list[Transport] = []
+    nodes: list[MockRestNode] = []
+
+    async def joined() -> Transport:
+        if kind == "waku":
+            made.append(await waku_member(air))
+        else:
+            nodes.append(await MockRestNode(network, kind, capacity=5000).__aenter__())
+            made.append(await rest_member(nodes[-1]))
+        return made[-1]
+
+    yield joined
+    for member in made:
+        await member.close()
+    for node in nodes:
+        await node.__aexit__()
+
+
+@asynccontextmanager
+async def through_bus(kind: Literal["bus", "socket"], socket_path: Path) -> AsyncIterator[Connect]:
     """Connects a new member to one bus; over a socket the first member is the listening end."""
     made: list[Transport] = []
     bus = Bus()
-    server = None if request.param == "bus" else await SocketBusServer.listen(socket_path)
+    server = None if kind == "bus" else await SocketBusServer.listen(socket_path)
 
     async def joined() -> Transport:
         member: Transport
@@ -51,10 +151,26 @@ async def connect(request: pytest.FixtureRequest, socket_path: Path) -> AsyncIte
         await server.close()
 
 
+@pytest.fixture(params=["bus", "socket", "waku", "nwaku", "go-waku"])
+async def connect(request: pytest.FixtureRequest, socket_path: Path) -> AsyncIterator[Connect]:
+    """Connects a new member to a network of every kind."""
+    bus = request.param in ("bus", "socket")
+    async with through_bus(request.param, socket_path) if bus else through_waku(request.param) as joined:
+        yield joined
+
+
+@pytest.fixture(params=["bus", "socket"])
+async def connect_to_bus(request: pytest.FixtureRequest, socket_path: Path) -> AsyncIterator[Connect]:
+    """Connects a new member to one of those that slow their writers down."""
+    async with through_bus(request.param, socket_path) as joined:
+        yield joined
+
+
 @pytest.fixture
 def envelope() -> Callable[..., Envelope]:
     def build(number: int, size: int = 32) -> Envelope:
-        return Envelope(DEFAULT_PUBSUB_TOPIC, number.to_bytes(4, "big") * (size // 4))
+        message = WakuMessage(payload=number.to_bytes(4, "big") * (size // 4), content_topic="/t", timestamp=1)
+        return Envelope(DEFAULT_PUBSUB_TOPIC, wire.encode(message))
 
     return build
 

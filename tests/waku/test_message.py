@@ -77,7 +77,7 @@ def test_a_message_over_the_limit_has_no_topic() -> None:
     "spoiled",
     [
         replace(MESSAGE, version=0),
-        replace(MESSAGE, meta=b""),
+        replace(MESSAGE, meta=b"m"),
         replace(MESSAGE, payload=b"seale", content_topic="d" + TOPIC),
         replace(MESSAGE, timestamp=None),
     ],

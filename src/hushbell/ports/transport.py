@@ -14,7 +14,8 @@ class Transport(Protocol):
         Wait for at least one envelope and return up to ``limit``, oldest first.
 
         An empty answer means the transport was closed and nothing more will come.
-        What is not taken yet waits in a bounded place; a full one slows the writer down.
+        What is not taken yet waits in a bounded place; a full one slows the writer down. Where the writers are
+        strangers nobody may slow them down: there what finds no room is counted and comes again from a store.
         """
         ...
 

@@ -55,14 +55,15 @@ def fingerprint(pubsub_topic: str, message: WakuMessage) -> bytes:
     Return what makes a message the same as another, :data:`FINGERPRINT` bytes.
 
     The hash of RFC 14 leaves out the version, so that a stranger who races an honest message with a spoiled copy could
-    have the honest one taken for it. Here every field that is read later counts, with its length.
+    have the honest one taken for it. Here every field that is read later counts, with its length;
+    an empty one is the same as none, as it is to nodes that pass messages on as JSON.
     """
     digest = hashlib.sha256()
     for part in (
         pubsub_topic.encode(),
         message.payload,
         message.content_topic.encode(),
-        b"" if message.meta is None else b"\x01" + message.meta,
+        message.meta or b"",
         (message.timestamp or 0).to_bytes(8, "big", signed=True),
         (message.version or 0).to_bytes(4, "big"),
     ):

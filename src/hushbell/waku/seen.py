@@ -48,7 +48,7 @@ class Seen:
 
     def __init__(self, *, limit: int, age: int, known: Iterable[Entry] = ()) -> None:
         self._limit = limit
-        self._age = age
+        self.age = age
         self._first: dict[bytes, Millis] = dict(known)  # in the order of arrival
         self._handed: deque[tuple[bytes | None, Millis, Millis]] = deque()  # key or mark, handed at, first seen or mark
 
@@ -88,7 +88,7 @@ class Seen:
                 covered = value
             else:
                 keys.append((key, value))
-        self._expire(Millis(before - self._age))
+        self._expire(Millis(before - self.age))
         return Settled(keys, covered)
 
     def _expire(self, before: Millis) -> None:
