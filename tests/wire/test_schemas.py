@@ -6,13 +6,15 @@ import pytest
 from google.protobuf.descriptor import FileDescriptor
 from google.protobuf.descriptor_pb2 import DescriptorProto, FileDescriptorProto, FileDescriptorSet
 
-from hushbell.wire.pb import layers_pb2, push_pb2, waku_pb2
+from hushbell.wire.pb import layers_pb2, push_pb2, services_pb2, waku_pb2
 
 ROOT = Path(__file__).parents[2]
 FOLDER = "hushbell/wire/pb"
 
 
-@pytest.mark.parametrize("compiled", [layers_pb2.DESCRIPTOR, push_pb2.DESCRIPTOR, waku_pb2.DESCRIPTOR])
+@pytest.mark.parametrize(
+    "compiled", [one.DESCRIPTOR for one in (layers_pb2, push_pb2, services_pb2, waku_pb2)], ids=lambda one: one.name
+)
 def test_a_schema_was_compiled_after_its_last_change(compiled: FileDescriptor, tmp_path: Path) -> None:
     protoc = pytest.importorskip("grpc_tools.protoc")
     schemas = ROOT / "src/hushbell/wire/schemas"
