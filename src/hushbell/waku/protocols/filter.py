@@ -1,0 +1,137 @@
+"""Filter v2 as a service: light clients say which messages they want, and each is pushed to them (RFC 12)."""
+
+from collections.abc import Callable, Collection, Sequence
+
+from hushbell.errors import WireError
+from hushbell.ports.clock import Clock
+from hushbell.waku.libp2p.stream import PeerId
+from hushbell.waku.protocols.exchange import EXCHANGE, Service
+from hushbell.waku.protocols.filter_push import Pusher, PushLimits, Waiting
+from hushbell.waku.protocols.filter_table import FilterLimits, FilterTable
+from hushbell.waku.protocols.links import Count, Host
+from hushbell.waku.protocols.rates import Rate, Rates
+from hushbell.wire import service_codecs as codecs
+from hushbell.wire.services import FilterPush, FilterRequest, FilterResponse, Status
+
+PROTOCOL = "/vac/waku/filter-subscribe/2.0.0-beta1"
+REQUEST = 64 * 1024  # bytes; 100 content topics of 256 are 26 KiB
+RATE = Rate(per_minute=30, burst=30)  # requests of one peer, as nwaku's
+
+
+class FilterService:
+    """
+    Answers subscribers and pushes to them.
+
+    Args:
+        host: the node's.
+        clock: time.
+        topics: the pubsub topics this node relays, as of now.
+        count: ``filter_*`` counters.
+        limits: what subscriptions may cost.
+        push: what may wait for subscribers.
+        rate: requests of one peer.
+        seconds: for an answer.
+    """
+
+    def __init__(
+        self,
+        *,
+        host: Host,
+        clock: Clock,
+        topics: Callable[[], Collection[str]],
+        count: Count,
+        limits: FilterLimits | None = None,
+        push: PushLimits | None = None,
+        rate: Rate = RATE,
+        seconds: float = EXCHANGE,
+    ) -> None:
+        self._host = host
+        self._clock = clock
+        self._topics = topics
+        self._count = count
+        self._push_limits = push or PushLimits()
+        self._table = FilterTable(limits or FilterLimits())
+        self._rates = Rates(rate)
+        self._pushers: dict[PeerId, Pusher] = {}
+        self._waiting = Waiting()
+        Service(
+            host=host,
+            protocol=PROTOCOL,
+            answer=self._answer,
+            name="filter",
+            limit=REQUEST,
+            count=count,
+            seconds=seconds,
+        )
+        host.watch(self._on_connected, self._on_disconnected)
+
+    @property
+    def subscribers(self) -> int:
+        """How many peers have a subscription."""
+        return len(self._table)
+
+    @property
+    def waiting_bytes(self) -> int:
+        """What waits for subscribers."""
+        return self._waiting.size
+
+    def deliver(self, pubsub_topic: str, content_topic: str, waku_message: bytes) -> None:
+        """Push a message that came by relay, or was published here, to everybody who wants it; costs a look-up."""
+        if not self._table.wants(pubsub_topic, content_topic):
+            return
+        self._table.expire(self._clock.now())
+        frame = codecs.encode(FilterPush(waku_message, pubsub_topic))
+        for peer in self._table.matching(pubsub_topic, content_topic):
+            self._pusher(peer).push(frame)
+
+    async def close(self) -> None:
+        """Push no more."""
+        for pusher in list(self._pushers.values()):
+            await pusher.close()
+        self._pushers.clear()
+
+    async def _answer(self, peer: PeerId, request: bytes, is_busy: bool) -> bytes:  # noqa: FBT001
+        now = self._clock.now()
+        try:
+            asked = codecs.decode(FilterRequest, request, limit=REQUEST)
+        except WireError:
+            self._count("filter_undecodable", 1)
+            return codecs.encode(FilterResponse("", Status.BAD_REQUEST, "not a filter request"))
+        if is_busy or not self._rates.allows(peer, now):
+            self._count("filter_rate_limited", 1)
+            status, description = Status.TOO_MANY_REQUESTS, "too many requests"
+        else:
+            status, description = self._table.answer(peer, asked, now, self._topics())
+            self._forget_pushers()
+        return codecs.encode(FilterResponse(asked.request_id, status, description))
+
+    def _pusher(self, peer: PeerId) -> Pusher:
+        known = self._pushers.get(peer)
+        if known is None:
+            known = self._pushers[peer] = Pusher(
+                peer,
+                host=self._host,
+                clock=self._clock,
+                limits=self._push_limits,
+                waiting=self._waiting,
+                count=self._count,
+                on_hopeless=self._on_hopeless,
+            )
+        return known
+
+    def _forget_pushers(self) -> None:
+        """Stop pushing to whoever is no longer subscribed."""
+        for peer in [peer for peer in self._pushers if not self._table.criteria(peer)]:
+            self._pushers.pop(peer).stop()
+
+    def _on_hopeless(self, peer: PeerId) -> None:
+        self._table.drop(peer)
+        self._pushers.pop(peer, None)
+
+    def _on_connected(self, peer: PeerId, protocols: Sequence[str]) -> None:  # noqa: ARG002
+        self._table.set_away(peer, is_away=False)
+
+    def _on_disconnected(self, peer: PeerId) -> None:
+        self._table.set_away(peer, is_away=True)
+        if pusher := self._pushers.pop(peer, None):
+            pusher.stop()

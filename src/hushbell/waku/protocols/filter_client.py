@@ -1,0 +1,215 @@
+"""Filter v2 as a client: which messages we want pushed, and by whom (RFC 12)."""
+
+import asyncio
+from collections.abc import Callable, Collection, Iterator, Sequence
+from itertools import islice
+
+from hushbell import wire
+from hushbell.errors import TransportError, WireError
+from hushbell.ports.clock import Clock
+from hushbell.types import Random
+from hushbell.waku.libp2p.stream import PeerId, Stream
+from hushbell.waku.protocols.exchange import EXCHANGE, ask
+from hushbell.waku.protocols.filter import PROTOCOL
+from hushbell.waku.protocols.filter_push import PROTOCOL as PUSH
+from hushbell.waku.protocols.filter_table import Criterion
+from hushbell.waku.protocols.links import Count, Host
+from hushbell.waku.protocols.request_ids import request_id
+from hushbell.wire import service_codecs as codecs
+from hushbell.wire.messages import WakuMessage
+from hushbell.wire.services import FilterKind, FilterPush, FilterRequest, FilterResponse, Status
+
+RESPONSE = 16 * 1024  # bytes
+AROUND = 1024  # bytes of a push besides the message
+TOPICS = 100  # content topics of one request; nwaku takes no more
+PING = 60.0  # seconds; services forget a subscription after five minutes
+FAILURES = 2  # pings without an answer after which a service is given up
+
+
+class FilterClient:
+    """
+    Subscribes at service nodes, and hands on what they push.
+
+    Only what was asked for is handed on: a push from a stranger, or of another topic, is counted and dropped.
+
+    Args:
+        host: the node's.
+        clock: time.
+        random: names requests.
+        received: called with pubsub topic and serialised message, duplicates included.
+        count: ``filter_client_*`` counters.
+        message_limit: bytes of a message.
+        lost: called with a service that no longer answers; nothing is expected from it any more.
+        seconds: for an answer.
+    """
+
+    def __init__(
+        self,
+        *,
+        host: Host,
+        clock: Clock,
+        random: Random,
+        received: Callable[[str, bytes], None],
+        count: Count,
+        message_limit: int,
+        lost: Callable[[PeerId], None] | None = None,
+        seconds: float = EXCHANGE,
+    ) -> None:
+        self._host = host
+        self._clock = clock
+        self._random = random
+        self._received = received
+        self._count = count
+        self._message_limit = message_limit
+        self._lost = lost
+        self._seconds = seconds
+        self._wanted: dict[PeerId, set[Criterion]] = {}
+        self._failures: dict[PeerId, int] = {}
+        host.handle(PUSH, self._pushed)
+
+    def subscribed(self, peer: PeerId) -> Collection[Criterion]:
+        """Return what is subscribed at a service."""
+        return frozenset(self._wanted.get(peer, ()))
+
+    async def subscribe(self, peer: PeerId, pubsub_topic: str, content_topics: Collection[str]) -> None:
+        """
+        Ask a service to push messages of these topics from now on, until :meth:`unsubscribe`.
+
+        Raises:
+            TransportError: it refused, or did not answer; what it took before that stays.
+        """
+        for some in _hundreds(content_topics):
+            # Known before the answer comes: the first push may overtake it.
+            new = {(pubsub_topic, topic) for topic in some} - self._wanted.get(peer, set())
+            self._wanted.setdefault(peer, set()).update(new)
+            try:
+                await self._must(peer, FilterKind.SUBSCRIBE, pubsub_topic, some)
+            except BaseException:
+                self._forget(peer, new)
+                raise
+
+    async def unsubscribe(self, peer: PeerId, pubsub_topic: str, content_topics: Collection[str]) -> None:
+        """
+        Ask a service to stop pushing messages of these topics. They are dropped from now on, whatever it answers.
+
+        Raises:
+            TransportError: it refused, or did not answer.
+        """
+        self._forget(peer, {(pubsub_topic, topic) for topic in content_topics})
+        for some in _hundreds(content_topics):
+            await self._must(peer, FilterKind.UNSUBSCRIBE, pubsub_topic, some)
+
+    async def unsubscribe_all(self, peer: PeerId) -> None:
+        """
+        Ask a service to push nothing any more. What it pushes is dropped from now on, whatever it answers.
+
+        Raises:
+            TransportError: it refused, or did not answer.
+        """
+        self._forget(peer, self._wanted.get(peer, set()).copy())
+        await self._must(peer, FilterKind.UNSUBSCRIBE_ALL)
+
+    async def ping(self, peer: PeerId) -> bool:
+        """
+        Keep the subscription alive, and say whether the service has one.
+
+        Raises:
+            TransportError: it did not answer, or refused.
+        """
+        response = await self._ask(peer, FilterKind.PING)
+        if response.status_code == Status.NOT_FOUND:
+            return False
+        _check(response)
+        return True
+
+    async def run(self) -> None:
+        """Keep every subscription alive until cancelled: ping, and subscribe again where it was forgotten."""
+        while True:
+            await self._clock.sleep(PING)
+            await asyncio.gather(*(self._keep(peer) for peer in list(self._wanted)))
+
+    async def _keep(self, peer: PeerId) -> None:
+        try:
+            if not await self.ping(peer):
+                self._count("filter_client_resubscribed", 1)
+                await self._subscribe_again(peer)
+        except TransportError:
+            self._failures[peer] = self._failures.get(peer, 0) + 1
+            self._count("filter_client_ping_failed", 1)
+            if self._failures[peer] >= FAILURES:
+                self._forget(peer, self._wanted.get(peer, set()).copy())
+                if self._lost is not None:
+                    self._lost(peer)
+        else:
+            self._failures.pop(peer, None)
+
+    async def _subscribe_again(self, peer: PeerId) -> None:
+        by_shard: dict[str, list[str]] = {}
+        for pubsub_topic, content_topic in self._wanted.get(peer, ()):
+            by_shard.setdefault(pubsub_topic, []).append(content_topic)
+        for pubsub_topic, content_topics in by_shard.items():
+            for some in _hundreds(content_topics):
+                await self._must(peer, FilterKind.SUBSCRIBE, pubsub_topic, some)
+
+    async def _must(
+        self, peer: PeerId, kind: FilterKind, pubsub_topic: str | None = None, content_topics: Sequence[str] = ()
+    ) -> None:
+        _check(await self._ask(peer, kind, pubsub_topic, content_topics))
+
+    async def _ask(
+        self, peer: PeerId, kind: FilterKind, pubsub_topic: str | None = None, content_topics: Sequence[str] = ()
+    ) -> FilterResponse:
+        request = FilterRequest(request_id(self._random), kind, pubsub_topic, tuple(content_topics))
+        try:
+            answer = await ask(
+                self._host, peer, PROTOCOL, codecs.encode(request), limit=RESPONSE, seconds=self._seconds
+            )
+            response = codecs.decode(FilterResponse, answer, limit=RESPONSE)
+        except WireError as error:
+            raise TransportError("the filter service's answer is not understood") from error
+        if response.request_id != request.request_id and 200 <= response.status_code < 300:
+            raise TransportError("the filter service answered another request")
+        return response
+
+    async def _pushed(self, stream: Stream) -> None:
+        """Take pushes as long as the stream lasts: some services use one for each, others one for all."""
+        if stream.peer not in self._wanted:
+            self._count("filter_client_unwanted", 1)
+            stream.reset()
+            return
+        try:
+            while stream.peer in self._wanted:
+                self._take(stream.peer, await stream.read_frame(self._message_limit + AROUND))
+            stream.reset()
+        except TransportError:
+            return
+        except WireError:
+            # Also how the last frame is followed by nothing: the end where a length should be.
+            stream.close_write()
+
+    def _take(self, peer: PeerId, frame: bytes) -> None:
+        push = codecs.decode(FilterPush, frame, limit=self._message_limit + AROUND)
+        message = wire.decode(WakuMessage, push.waku_message, limit=self._message_limit)
+        if (push.pubsub_topic or "", message.content_topic) not in self._wanted.get(peer, ()):
+            self._count("filter_client_unwanted", 1)
+            return
+        self._count("filter_client_received", 1)
+        self._received(push.pubsub_topic or "", push.waku_message)
+
+    def _forget(self, peer: PeerId, criteria: set[Criterion]) -> None:
+        if known := self._wanted.get(peer):
+            known -= criteria
+            if not known:
+                del self._wanted[peer]
+                self._failures.pop(peer, None)
+
+
+def _check(response: FilterResponse) -> None:
+    if not 200 <= response.status_code < 300:
+        raise TransportError(f"the filter service refuses with status {response.status_code}")
+
+
+def _hundreds(topics: Collection[str]) -> Iterator[tuple[str, ...]]:
+    left = iter(topics)
+    while some := tuple(islice(left, TOPICS)):
+        yield some

@@ -1,0 +1,174 @@
+"""
+Messages on their way to one filter subscriber.
+
+Every message goes on a stream of its own, of which our half is closed at once. go-waku reads one message of a stream
+and ignores what follows; js-waku never closes its half and takes at most 100 open ones, so the oldest beyond 32 are
+reset (measured with both, reference/waku.md 9.1.2). A reset loses nothing: it leaves after the whole message, on the
+same connection, and the peer has answered to later streams since.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from hushbell.errors import TransportError
+from hushbell.ports.clock import Clock
+from hushbell.types import Millis
+from hushbell.waku.libp2p.stream import PeerId, Stream
+from hushbell.waku.protocols.exchange import Tasks
+from hushbell.waku.protocols.links import Count, Host
+
+PROTOCOL = "/vac/waku/filter-push/2.0.0-beta1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PushLimits:
+    """What may wait for subscribers, and how long."""
+
+    waiting: int = 1_024  # messages for one subscriber
+    waiting_bytes: int = 4 * 1024 * 1024  # for one subscriber
+    all_bytes: int = 64 * 1024 * 1024  # for all of them
+    at_once: int = 8  # streams being opened to one subscriber, so that a long way does not mean a slow one
+    open: int = 32  # streams to one subscriber that it has not closed
+    seconds: float = 10.0  # for one push
+    unreachable: int = 60_000  # ms of failing pushes after which a subscriber is dropped (RFC 12)
+
+
+class Waiting:
+    """Bytes that wait for all subscribers together."""
+
+    def __init__(self) -> None:
+        self.size = 0
+
+
+class Pusher:
+    """
+    Pushes to one subscriber, most of the time in order.
+
+    Args:
+        peer: the subscriber.
+        host: opens streams.
+        clock: time.
+        limits: what may wait.
+        waiting: shared with the other pushers.
+        count: counts.
+        on_hopeless: called once when the subscriber must be dropped, because it is too slow or unreachable.
+    """
+
+    def __init__(
+        self,
+        peer: PeerId,
+        *,
+        host: Host,
+        clock: Clock,
+        limits: PushLimits,
+        waiting: Waiting,
+        count: Count,
+        on_hopeless: Callable[[PeerId], None],
+    ) -> None:
+        self._peer = peer
+        self._host = host
+        self._clock = clock
+        self._limits = limits
+        self._all = waiting
+        self._count = count
+        self._on_hopeless = on_hopeless
+        self._queue: deque[bytes] = deque()
+        self._size = 0
+        self._open: dict[int, Stream] = {}
+        self._opened = 0
+        self._failing_since: Millis | None = None
+        self._tasks = Tasks()
+        self._is_over = False
+
+    def push(self, frame: bytes) -> None:
+        """Send a message soon, or give the subscriber up if it left too many waiting."""
+        if self._is_over:
+            return
+        limits = self._limits
+        # What waits for others never keeps a subscriber from its one message.
+        is_too_much = self._queue and (
+            len(self._queue) >= limits.waiting
+            or self._size + len(frame) > limits.waiting_bytes
+            or self._all.size + len(frame) > limits.all_bytes
+        )
+        if is_too_much:
+            self._count("filter_slow_dropped", 1)
+            self._give_up()
+            return
+        self._queue.append(frame)
+        self._size += len(frame)
+        self._all.size += len(frame)
+        if len(self._tasks) < limits.at_once:
+            self._tasks.start(self._work())
+
+    def stop(self) -> None:
+        """Forget what waits. What is being sent ends by itself, within its deadline."""
+        self._is_over = True
+        self._queue.clear()
+        self._all.size -= self._size
+        self._size = 0
+
+    async def close(self) -> None:
+        """Stop, and end what is being sent."""
+        self.stop()
+        await self._tasks.close()
+        for stream in list(self._open.values()):
+            stream.reset()
+
+    async def _work(self) -> None:
+        while self._queue:
+            frame = self._queue.popleft()
+            try:
+                await self._send(frame)
+            except (TransportError, TimeoutError):
+                self._failed()
+            else:
+                self._failing_since = None
+                self._count("filter_pushed", 1)
+            finally:
+                # Only now: what waits in a stream's buffer waits too.
+                if not self._is_over:
+                    self._size -= len(frame)
+                    self._all.size -= len(frame)
+
+    async def _send(self, frame: bytes) -> None:
+        async with asyncio.timeout(self._limits.seconds):
+            stream = await self._host.open(self._peer, (PROTOCOL,))
+            try:
+                self._keep(stream)
+                stream.write_frame(frame)
+                stream.close_write()
+                await stream.drain()
+            except BaseException:
+                stream.reset()
+                raise
+
+    def _keep(self, stream: Stream) -> None:
+        number = self._opened
+        self._opened += 1
+        self._open[number] = stream
+
+        def closed() -> None:
+            self._open.pop(number, None)
+
+        stream.on_closed = closed
+        while len(self._open) > self._limits.open:
+            oldest = self._open.pop(next(iter(self._open)))
+            oldest.on_closed = None
+            oldest.reset()
+
+    def _failed(self) -> None:
+        self._count("filter_push_failed", 1)
+        now = self._clock.now()
+        if self._failing_since is None:
+            self._failing_since = now
+        elif now - self._failing_since >= self._limits.unreachable:
+            self._count("filter_unreachable_dropped", 1)
+            self._give_up()
+
+    def _give_up(self) -> None:
+        if not self._is_over:
+            self.stop()
+            self._on_hopeless(self._peer)

@@ -1,0 +1,162 @@
+"""Who wants which messages pushed: the rules of filter v2 (RFC 12), without streams."""
+
+from collections import OrderedDict
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+
+from hushbell.types import Millis
+from hushbell.waku.libp2p.stream import PeerId
+from hushbell.wire.services import FilterKind, FilterRequest, Status
+
+Criterion = tuple[str, str]
+"""Pubsub topic and content topic."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FilterLimits:
+    """What subscribers may cost. The first four are nwaku's (reference/waku.md 2.2)."""
+
+    peers: int = 100
+    criteria: int = 1_000  # of one peer
+    topics: int = 100  # content topics of one request
+    ttl: int = 300_000  # ms without a request after which a subscription is forgotten
+    topic: int = 256  # bytes of a content topic; Status's are 27
+
+
+@dataclass(slots=True)
+class _Subscription:
+    expires_at: Millis
+    criteria: set[Criterion] = field(default_factory=set)
+    is_away: bool = False
+
+
+class FilterTable:
+    """
+    All subscriptions, by peer and by what they match.
+
+    Every request that names a subscription keeps it alive. When all places are taken, a subscriber whose connection is
+    gone makes room for a new one.
+    """
+
+    def __init__(self, limits: FilterLimits) -> None:
+        self._limits = limits
+        self._peers: OrderedDict[PeerId, _Subscription] = OrderedDict()  # the one that expires first is first
+        self._wanted: dict[Criterion, dict[PeerId, None]] = {}
+
+    def __len__(self) -> int:
+        return len(self._peers)
+
+    def criteria(self, peer: PeerId) -> Collection[Criterion]:
+        """Return what the peer subscribed to."""
+        known = self._peers.get(peer)
+        return frozenset(known.criteria) if known else frozenset()
+
+    def answer(self, peer: PeerId, request: FilterRequest, now: Millis, served: Collection[str]) -> tuple[Status, str]:
+        """Do what a request asks for, all of it or nothing; ``served`` are the pubsub topics messages come from."""
+        self.expire(now)
+        if not request.request_id:
+            return Status.BAD_REQUEST, "no request id"
+        known = self._peers.get(peer)
+        if request.kind == FilterKind.PING:
+            return self._refreshed(peer, now) if known else _NO_SUBSCRIPTION
+        if request.kind == FilterKind.UNSUBSCRIBE_ALL:
+            if not known:
+                return _NO_SUBSCRIPTION
+            self.drop(peer)
+            return _OK
+        if request.kind not in (FilterKind.SUBSCRIBE, FilterKind.UNSUBSCRIBE):
+            return Status.BAD_REQUEST, "unknown kind of request"
+        if refusal := self._refusal(request, served):
+            return Status.BAD_REQUEST, refusal
+        asked = {(request.pubsub_topic or "", topic) for topic in request.content_topics}
+        if request.kind == FilterKind.SUBSCRIBE:
+            return self._subscribe(peer, asked, now)
+        return self._unsubscribe(peer, asked, now)
+
+    def matching(self, pubsub_topic: str, content_topic: str) -> Sequence[PeerId]:
+        """Return who wants a message of these topics, in the order of their subscriptions."""
+        return tuple(self._wanted.get((pubsub_topic, content_topic), ()))
+
+    def wants(self, pubsub_topic: str, content_topic: str) -> bool:
+        """Say whether anybody wants it."""
+        return (pubsub_topic, content_topic) in self._wanted
+
+    def expire(self, now: Millis) -> None:
+        """Forget who has not asked for anything in a while."""
+        while self._peers:
+            peer, first = next(iter(self._peers.items()))
+            if first.expires_at > now:
+                return
+            self.drop(peer)
+
+    def drop(self, peer: PeerId) -> bool:
+        """Forget a peer's subscription, and say whether it had one."""
+        known = self._peers.pop(peer, None)
+        if known is None:
+            return False
+        for criterion in known.criteria:
+            self._unwant(peer, criterion)
+        return True
+
+    def set_away(self, peer: PeerId, is_away: bool) -> None:  # noqa: FBT001
+        """Note that a peer's connection is gone, or back."""
+        if known := self._peers.get(peer):
+            known.is_away = is_away
+
+    def _refusal(self, request: FilterRequest, served: Collection[str]) -> str:
+        if not request.pubsub_topic or not request.content_topics:
+            return "a pubsub topic and content topics are needed"
+        if request.pubsub_topic not in served:
+            return "this pubsub topic is not served here"
+        if len(request.content_topics) > self._limits.topics:
+            return f"more than {self._limits.topics} content topics"
+        if not all(0 < len(topic.encode()) <= self._limits.topic for topic in request.content_topics):
+            return f"a content topic is empty or over {self._limits.topic} bytes"
+        return ""
+
+    def _subscribe(self, peer: PeerId, asked: set[Criterion], now: Millis) -> tuple[Status, str]:
+        known = self._peers.get(peer)
+        if known is None:
+            if len(self._peers) >= self._limits.peers and not self._make_room():
+                return Status.UNAVAILABLE, "too many subscribers"
+            known = self._peers[peer] = _Subscription(now)
+        elif len(known.criteria | asked) > self._limits.criteria:
+            return Status.UNAVAILABLE, f"more than {self._limits.criteria} filter criteria"
+        known.is_away = False
+        for criterion in asked - known.criteria:
+            self._wanted.setdefault(criterion, {})[peer] = None
+        known.criteria |= asked
+        return self._refreshed(peer, now)
+
+    def _unsubscribe(self, peer: PeerId, asked: set[Criterion], now: Millis) -> tuple[Status, str]:
+        known = self._peers.get(peer)
+        if known is None:
+            return _NO_SUBSCRIPTION
+        for criterion in asked & known.criteria:
+            self._unwant(peer, criterion)
+        known.criteria -= asked
+        if not known.criteria:
+            self.drop(peer)
+            return _OK
+        return self._refreshed(peer, now)
+
+    def _refreshed(self, peer: PeerId, now: Millis) -> tuple[Status, str]:
+        known = self._peers[peer]
+        # Order is by last request, so the clock going backwards only makes somebody stay longer.
+        known.expires_at = Millis(now + self._limits.ttl)
+        self._peers.move_to_end(peer)
+        return _OK
+
+    def _make_room(self) -> bool:
+        away = next((peer for peer, known in self._peers.items() if known.is_away), None)
+        return away is not None and self.drop(away)
+
+    def _unwant(self, peer: PeerId, criterion: Criterion) -> None:
+        wanting = self._wanted[criterion]
+        del wanting[peer]
+        if not wanting:
+            del self._wanted[criterion]
+
+
+_OK = (Status.OK, "OK")
+_NO_SUBSCRIPTION = (Status.NOT_FOUND, "no subscription")

@@ -1,0 +1,139 @@
+"""Lightpush v2 and v3 as a service: publish for those who do not relay themselves (RFC 19, reference/waku.md 5)."""
+
+from collections.abc import Callable, Collection
+
+from hushbell import wire
+from hushbell.errors import TransportError, WireError
+from hushbell.ports.clock import Clock
+from hushbell.types import PubsubTopic
+from hushbell.waku.libp2p.stream import PeerId
+from hushbell.waku.protocols.exchange import EXCHANGE, Service
+from hushbell.waku.protocols.links import Count, Host
+from hushbell.waku.protocols.rates import Rate, Rates
+from hushbell.wire import service_codecs as codecs
+from hushbell.wire.messages import WakuMessage
+from hushbell.wire.services import LightpushRequest, LightpushResponse, PushResponse, PushRpc, Status
+
+PROTOCOL_V2 = "/vac/waku/lightpush/2.0.0-beta1"
+PROTOCOL_V3 = "/vac/waku/lightpush/3.0.0"
+AROUND = 1024  # bytes of a request besides the message
+META = 64  # bytes of meta at most (RFC 14)
+RATE = Rate(per_minute=6_000, burst=600)
+"""Of one peer, in units: a message is one, and one more for each :data:`UNIT` of its bytes."""
+UNIT = 16 * 1024
+NO_ID = "N/A"  # the request id of an answer to what nobody could read; as nwaku's
+
+Verdict = tuple[Status, str, int]
+"""Status, its description, and how many peers took the message."""
+
+
+class LightpushService:
+    """
+    Answers both versions.
+
+    Args:
+        host: the node's.
+        clock: time.
+        publish: hands a message to relay and returns how many peers took it, zero being an error to tell. Raises
+            ``WireError`` if relay's rules refuse the message and ``TransportError`` if it cannot be sent now.
+        topics: the pubsub topics this node relays, as of now.
+        count: ``lightpush_*`` counters.
+        message_limit: bytes of a message.
+        rate: of one peer.
+        seconds: for an answer.
+    """
+
+    def __init__(
+        self,
+        *,
+        host: Host,
+        clock: Clock,
+        publish: Callable[[PubsubTopic, bytes], int],
+        topics: Callable[[], Collection[str]],
+        count: Count,
+        message_limit: int,
+        rate: Rate = RATE,
+        seconds: float = EXCHANGE,
+    ) -> None:
+        self._clock = clock
+        self._publish = publish
+        self._topics = topics
+        self._count = count
+        self._message_limit = message_limit
+        self._limit = 2 * message_limit + AROUND  # of a frame: a message somewhat too large gets an answer
+        self._rates = Rates(rate)
+        for protocol, answer in ((PROTOCOL_V2, self._answer_v2), (PROTOCOL_V3, self._answer_v3)):
+            Service(
+                host=host,
+                protocol=protocol,
+                answer=answer,
+                name="lightpush",
+                limit=self._limit,
+                count=count,
+                seconds=seconds,
+            )
+
+    async def _answer_v2(self, peer: PeerId, request: bytes, is_busy: bool) -> bytes:  # noqa: FBT001
+        try:
+            asked = codecs.decode(PushRpc, request, limit=self._limit)
+        except WireError:
+            asked = PushRpc()
+        if asked.request is None:
+            self._count("lightpush_refused", 1)
+            return codecs.encode(PushRpc(NO_ID, response=PushResponse(info="not a push request")))
+        topic, message = asked.request.pubsub_topic, asked.request.waku_message
+        status, description, _ = self._take(peer, topic, message, is_busy=is_busy)
+        response = PushResponse(is_success=status == Status.OK, info=description)
+        return codecs.encode(PushRpc(asked.request_id, response=response))
+
+    async def _answer_v3(self, peer: PeerId, request: bytes, is_busy: bool) -> bytes:  # noqa: FBT001
+        try:
+            asked = codecs.decode(LightpushRequest, request, limit=self._limit)
+        except WireError:
+            self._count("lightpush_refused", 1)
+            return codecs.encode(LightpushResponse(NO_ID, Status.BAD_REQUEST, "not a lightpush request"))
+        status, description, peers = self._take(peer, asked.pubsub_topic, asked.waku_message, is_busy=is_busy)
+        if status == Status.OK:
+            return codecs.encode(LightpushResponse(asked.request_id, status, None, peers))
+        return codecs.encode(LightpushResponse(asked.request_id, status, description))
+
+    def _take(self, peer: PeerId, topic: str | None, message: bytes, *, is_busy: bool) -> Verdict:
+        cost = 1 + len(message) // UNIT
+        if is_busy or not self._rates.allows(peer, self._clock.now(), cost):
+            self._count("lightpush_rate_limited", 1)
+            return Status.TOO_MANY_REQUESTS, "too many requests", 0
+        if refused := self._refusal(topic, message):
+            self._count("lightpush_refused", 1)
+            return (*refused, 0)
+        verdict = self._published(PubsubTopic(topic or ""), message)
+        self._count("lightpush_published" if verdict[0] == Status.OK else "lightpush_unpublished", 1)
+        return verdict
+
+    def _refusal(self, topic: str | None, data: bytes) -> tuple[Status, str] | None:
+        """Return the first rule that a request breaks. The empty message is refused because go-waku punishes it."""
+        if not topic:
+            return Status.INVALID_MESSAGE, "a pubsub topic is needed: shards are static here"
+        if topic not in self._topics():
+            return Status.UNSUPPORTED_TOPIC, "this pubsub topic is not served here"
+        if len(data) > self._message_limit:
+            return Status.TOO_LARGE, f"a message is at most {self._message_limit} bytes"
+        try:
+            message = wire.decode(WakuMessage, data, limit=self._message_limit)
+        except WireError:
+            return Status.INVALID_MESSAGE, "not a Waku message"
+        if not message.payload or not message.content_topic:
+            return Status.INVALID_MESSAGE, "a message has a payload and a content topic"
+        if len(message.meta or b"") > META:
+            return Status.INVALID_MESSAGE, f"meta is at most {META} bytes"
+        return None
+
+    def _published(self, topic: PubsubTopic, data: bytes) -> Verdict:
+        try:
+            peers = self._publish(topic, data)
+        except WireError:
+            return Status.INVALID_MESSAGE, "relay's rules refuse the message", 0
+        except TransportError:
+            return Status.UNAVAILABLE, "cannot publish now", 0
+        if not peers:
+            return Status.NO_PEERS, "not published to any peer", 0
+        return Status.OK, "OK", peers

@@ -1,0 +1,91 @@
+"""Lightpush v2 and v3 as a client: have a service node publish for us (RFC 19, reference/waku.md 5)."""
+
+from typing import TypeVar
+
+from hushbell.errors import TransportError, WireError
+from hushbell.types import PubsubTopic, Random
+from hushbell.waku.libp2p.stream import PeerId
+from hushbell.waku.protocols.exchange import EXCHANGE, ask
+from hushbell.waku.protocols.lightpush import PROTOCOL_V2, PROTOCOL_V3
+from hushbell.waku.protocols.links import Count, Host
+from hushbell.waku.protocols.request_ids import request_id
+from hushbell.wire import service_codecs as codecs
+from hushbell.wire.services import LightpushRequest, LightpushResponse, PushRequest, PushRpc, Status
+
+T = TypeVar("T")
+
+RESPONSE = 16 * 1024  # bytes
+_WHY = {status.value: status.name.lower().replace("_", " ") for status in Status}
+
+
+class Refused(TransportError):
+    """The service answered that it did not publish. ``status`` is lightpush v3's, 0 where version 2 told none."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(f"the lightpush service refuses: {_WHY.get(status, 'unknown reason')} ({status})")
+        self.status = status
+
+
+class LightpushClient:
+    """
+    Publishes through service nodes.
+
+    Args:
+        host: the node's.
+        random: names requests.
+        count: ``lightpush_client_*`` counters.
+        seconds: for an answer.
+    """
+
+    def __init__(self, *, host: Host, random: Random, count: Count, seconds: float = EXCHANGE) -> None:
+        self._host = host
+        self._random = random
+        self._count = count
+        self._seconds = seconds
+
+    async def publish(self, peer: PeerId, pubsub_topic: PubsubTopic, waku_message: bytes) -> int | None:
+        """
+        Have ``peer`` publish a message, and return how many peers took it; None if it did not tell.
+
+        Raises:
+            Refused: it did not publish.
+            TransportError: it did not answer; the message may have been published or not.
+        """
+        request = LightpushRequest(request_id(self._random), pubsub_topic, waku_message)
+        response = await self._ask(peer, PROTOCOL_V3, request, LightpushResponse)
+        if not 200 <= response.status_code < 300:
+            self._count("lightpush_client_refused", 1)
+            raise Refused(response.status_code)
+        _same(request.request_id, response.request_id)
+        self._count("lightpush_client_published", 1)
+        return response.relay_peer_count
+
+    async def publish_v2(self, peer: PeerId, pubsub_topic: PubsubTopic, waku_message: bytes) -> None:
+        """
+        Have ``peer`` publish a message by version 2, which tells no more than that it did.
+
+        Raises:
+            Refused: it did not publish.
+            TransportError: it did not answer; the message may have been published or not.
+        """
+        request = PushRpc(request_id(self._random), PushRequest(pubsub_topic, waku_message))
+        answer = await self._ask(peer, PROTOCOL_V2, request, PushRpc)
+        if answer.response is None or not answer.response.is_success:
+            self._count("lightpush_client_refused", 1)
+            raise Refused(0)
+        _same(request.request_id, answer.request_id)
+        self._count("lightpush_client_published", 1)
+
+    async def _ask(self, peer: PeerId, protocol: str, request: object, kind: type[T]) -> T:
+        try:
+            answer = await ask(
+                self._host, peer, protocol, codecs.encode(request), limit=RESPONSE, seconds=self._seconds
+            )
+            return codecs.decode(kind, answer, limit=RESPONSE)
+        except WireError as error:
+            raise TransportError("the lightpush service's answer is not understood") from error
+
+
+def _same(sent: str, told: str) -> None:
+    if sent != told:
+        raise TransportError("the lightpush service answered another request")

@@ -1,0 +1,8 @@
+"""Names of requests: unique, and telling nothing."""
+
+from hushbell.types import Random
+
+
+def request_id(random: Random) -> str:
+    """Return 32 hexadecimal digits."""
+    return random(16).hex()
