@@ -1,0 +1,164 @@
+"""What is remembered of messages: the ids that were seen, and for some heartbeats the messages themselves."""
+
+from collections import deque
+from collections.abc import Callable, Collection
+
+from hushbell.types import Millis
+from hushbell.waku.relay.settings import RelaySettings
+
+_SPAN = 1000  # ms; ids that came within it expire together
+_EXPIRED_BY_ADDING = 2  # ids; so the memory shrinks while it is used and no moment pays for all
+_EXPIRED_BY_SWEEPING = 2000  # ids; half a millisecond
+_LEFT_BY_PUTTING = 2  # messages; the same for the cache
+_LEFT_BY_SHIFTING = 1000  # messages; half a millisecond
+
+
+class SeenIds:
+    """
+    Ids of messages that were accepted, for a time and up to a number; what is done costs the same however many.
+
+    Beyond the number the oldest are forgotten early and counted as ``relay_seen_forgotten``.
+    """
+
+    def __init__(self, settings: RelaySettings, count: Callable[[str, int], None]) -> None:
+        self.ids: set[bytes] = set()
+        self._groups: deque[tuple[Millis, deque[bytes]]] = deque()  # when each expires, oldest first
+        self._newest: deque[bytes] = deque()
+        self._until = Millis(0)
+        self._lasting = settings.seen_for
+        self._limit = settings.seen
+        self._count = count
+
+    def __contains__(self, key: bytes) -> bool:
+        return key in self.ids
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def add(self, key: bytes, now: Millis) -> None:
+        """Remember an id that is not known yet."""
+        if now >= self._until or not self._groups:
+            self._newest = deque()
+            self._until = Millis(now + _SPAN)
+            self._groups.append((Millis(now + _SPAN + self._lasting), self._newest))
+        self.ids.add(key)
+        self._newest.append(key)
+        if self._groups[0][0] <= now:
+            self._expire(now, _EXPIRED_BY_ADDING)
+        if len(self.ids) > self._limit:
+            self._drop()
+            self._count("relay_seen_forgotten", 1)
+
+    def sweep(self, now: Millis) -> None:
+        """Forget some of what expired; called at each heartbeat."""
+        self._expire(now, _EXPIRED_BY_SWEEPING)
+
+    def _expire(self, now: Millis, limit: int) -> None:
+        for _ in range(limit):
+            if not self._groups or self._groups[0][0] > now:
+                return
+            self._drop()
+
+    def _drop(self) -> None:
+        group = self._groups[0][1]
+        if group:
+            self.ids.discard(group.popleft())
+        if not group:
+            self._groups.popleft()
+
+
+class MessageCache:
+    """
+    Messages by id for some heartbeats, for those who missed them, within a number of bytes.
+
+    Beyond it the oldest go early; ``relay_cache_evicted`` counts them.
+    """
+
+    def __init__(self, settings: RelaySettings, count: Callable[[str, int], None]) -> None:
+        self._entries: dict[bytes, tuple[str, bytes]] = {}
+        self._served: dict[bytes, dict[bytes, int]] = {}
+        self._windows: deque[deque[bytes]] = deque([deque()])  # newest last
+        self._newest = self._windows[0]
+        self._leaving: deque[deque[bytes]] = deque()  # windows that are over
+        self._size = 0
+        self._limit = settings.cached
+        self._history = settings.history
+        self._gossip = settings.history_gossip
+        self._served_limit = settings.bounds.iwant_served
+        self._count = count
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    @property
+    def size(self) -> int:
+        """Bytes of all messages."""
+        return self._size
+
+    def put(self, key: bytes, topic: str, frame: bytes) -> None:
+        """Keep a message that is not there yet."""
+        self._entries[key] = (topic, frame)
+        self._newest.append(key)
+        self._size += len(frame)
+        if self._leaving:
+            self._leave(_LEFT_BY_PUTTING)
+        while self._size > self._limit:
+            self._evict()
+
+    def serve(self, key: bytes, peer: bytes) -> bytes | None:
+        """Return the RPC with a message that the peer asks for; None if it is gone or was sent to it often enough."""
+        entry = self._entries.get(key)
+        if entry is None:
+            return None
+        served = self._served.setdefault(key, {})
+        times = served.get(peer, 0)
+        if times >= self._served_limit:
+            self._count("relay_iwant_refused", 1)
+            return None
+        served[peer] = times + 1
+        return entry[1]
+
+    def recent(self, topics: Collection[str], limit: int) -> dict[str, list[bytes]]:
+        """Return the newest ids to offer, by topic, at most ``limit`` of each."""
+        found: dict[str, list[bytes]] = {topic: [] for topic in topics}
+        looked = 0
+        for window in list(self._windows)[: -self._gossip - 1 : -1]:
+            for key in reversed(window):
+                entry = self._entries.get(key)
+                if entry is not None and entry[0] in found and len(found[entry[0]]) < limit:
+                    found[entry[0]].append(key)
+                looked += 1
+                if looked >= limit * max(2, len(found)):
+                    return found
+        return found
+
+    def shift(self) -> None:
+        """Begin a new heartbeat and forget the messages of the oldest, not all at once."""
+        if len(self._windows) >= self._history:
+            self._leaving.append(self._windows.popleft())
+        self._newest = deque()
+        self._windows.append(self._newest)
+        self._leave(_LEFT_BY_SHIFTING)
+
+    def _leave(self, limit: int) -> None:
+        leaving = self._leaving
+        for _ in range(limit):
+            while leaving and not leaving[0]:
+                leaving.popleft()
+            if not leaving:
+                return
+            self._forget(leaving[0].popleft())
+
+    def _evict(self) -> None:
+        for window in (*self._leaving, *self._windows):
+            if window:
+                self._forget(window.popleft())
+                self._count("relay_cache_evicted", 1)
+                return
+
+    def _forget(self, key: bytes) -> None:
+        entry = self._entries.pop(key, None)
+        if entry is not None:
+            self._size -= len(entry[1])
+            if self._served:
+                self._served.pop(key, None)

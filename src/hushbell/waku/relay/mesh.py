@@ -1,0 +1,255 @@
+"""
+The mesh of gossipsub v1.1: with whom full messages are exchanged in each topic.
+
+A pure state machine: events and the time go in, ``Peers.take_said`` tells what to say to whom. The rules stand in the
+order of the specification's heartbeat.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+
+from hushbell.types import Millis, Random
+from hushbell.waku.libp2p.stream import PeerId
+from hushbell.waku.relay.backoff import Backoffs
+from hushbell.waku.relay.peers import Peers, chosen
+from hushbell.waku.relay.score import Scores
+from hushbell.waku.relay.settings import RelaySettings
+
+_SECOND = 1000  # ms
+
+
+class Mesh:
+    """Who is in the mesh of each topic that we joined, and in the fan-out of those we only publish to."""
+
+    def __init__(
+        self,
+        settings: RelaySettings,
+        *,
+        peers: Peers,
+        scores: Scores,
+        random: Random,
+        count: Callable[[str, int], None],
+    ) -> None:
+        self.members: dict[str, dict[PeerId, None]] = {}  # of each joined topic
+        self._fanout: dict[str, dict[PeerId, None]] = {}
+        self._published: dict[str, Millis] = {}
+        self._settings = settings
+        self._peers = peers
+        self._scores = scores
+        self._random = random
+        self._count = count
+        self._backoffs = Backoffs(settings.bounds.backoffs)
+        self._beats = 0
+
+    def join(self, topic: str, now: Millis) -> None:
+        """Subscribe: tell everybody, and graft the fan-out and others at once."""
+        if topic in self.members:
+            return
+        self.members[topic] = {}
+        listeners = self._peers.follow(topic)
+        for peer in self._peers.known:
+            self._peers.say(peer).subscriptions.append((True, topic))
+        self._published.pop(topic, None)
+        fanout = self._fanout.pop(topic, {})
+        fit = [peer for peer in fanout if peer in listeners and self._may_graft(topic, peer, now)]
+        for peer in fit[: self._settings.degree]:
+            self._graft(topic, peer, now)
+        self._fill(topic, now)
+
+    def leave(self, topic: str, now: Millis) -> None:
+        """Unsubscribe: tell everybody and leave the mesh, for a short while if it was a mistake."""
+        members = self.members.get(topic)
+        if members is None:
+            return
+        for peer in list(members):
+            self._prune(topic, peer, now, self._settings.unsubscribe_backoff)
+        del self.members[topic]
+        self._peers.listening.pop(topic, None)
+        for peer in self._peers.known:
+            self._peers.say(peer).subscriptions.append((False, topic))
+
+    def connected(self, peer: PeerId) -> None:
+        """Tell a new peer what we listen to."""
+        if self.members:
+            self._peers.say(peer).subscriptions.extend((True, topic) for topic in self.members)
+
+    def disconnected(self, peer: PeerId) -> None:
+        """Drop a peer everywhere."""
+        for members in (*self.members.values(), *self._fanout.values()):
+            members.pop(peer, None)
+
+    def subscribed(self, peer: PeerId, changes: Sequence[tuple[bool, str]], now: Millis) -> None:
+        """Note what a peer listens to. Its own bounds decide how much of it is believed."""
+        state = self._peers.known[peer]
+        allowed = max(0, self._settings.bounds.subscription_changes - state.changes)
+        state.changes += len(changes)
+        if len(changes) > allowed:
+            self._count("relay_subscription_floods", 1)
+            self._scores.penalise(peer, 1.0, now)
+        for wanted, topic in changes[:allowed]:
+            if not self._peers.subscribe(peer, topic, wanted=wanted):
+                continue
+            if not wanted:
+                self._drop(topic, peer, now)
+            elif topic in self.members and len(self.members[topic]) < self._settings.degree_low:
+                self._fill(topic, now)  # the next heartbeat would do it too, a second later
+
+    def grafted(self, peer: PeerId, topics: Iterable[str], now: Millis) -> None:
+        """Take a peer into the mesh, or say why not with a PRUNE."""
+        for topic in topics:
+            members = self.members.get(topic)
+            if members is None or peer in members:
+                continue  # an unknown topic is not even answered
+            until = self._backoffs.until(topic, peer)
+            if now < until:
+                self._count("relay_grafts_too_early", 1)
+                began = until - self._settings.prune_backoff
+                self._scores.penalise(peer, 2.0 if now < began + self._settings.graft_flood else 1.0, now)
+            elif self._scores.of(peer) >= 0 and (
+                len(members) < self._settings.degree_high or self._peers.known[peer].outbound
+            ):
+                members[peer] = None
+                self._scores.grafted(peer, topic, now)
+                continue
+            self._refuse(topic, peer, now)
+
+    def pruned(self, peer: PeerId, topics: Iterable[tuple[str, int]], now: Millis) -> None:
+        """Leave the mesh of a peer that does not want us in its own. Peers that it recommends are not followed."""
+        for topic, seconds in topics:
+            if topic in self.members:
+                self._drop(topic, peer, now)
+                asked = seconds * _SECOND or self._settings.prune_backoff
+                self._back_off(topic, peer, now, min(asked, self._settings.bounds.backoff))
+
+    def receivers(self, topic: str, now: Millis) -> list[PeerId]:
+        """Return to whom a message of our own goes."""
+        threshold = self._settings.scoring.publish_threshold
+        listeners = self._peers.follow(topic)
+        members = self.members.get(topic)
+        if members is None:
+            self._published[topic] = now
+        if self._settings.flood_publish:
+            return [peer for peer in listeners if self._scores.of(peer) >= threshold]
+        if members is not None:
+            return list(members)
+        fanout = self._fanout.setdefault(topic, {})
+        self._fill_fanout(topic, fanout)
+        return list(fanout)
+
+    def heartbeat(self, now: Millis) -> None:
+        """Mend every mesh: gossipsub v1.1, "Heartbeat"."""
+        self._beats += 1
+        self._backoffs.expire(Millis(now - self._settings.backoff_slack))
+        for topic, members in self.members.items():
+            for peer in [peer for peer in members if self._scores.of(peer) < 0]:
+                self._prune(topic, peer, now)
+            if len(members) < self._settings.degree_low:
+                self._fill(topic, now)
+            if len(members) >= self._settings.degree_high:
+                self._shrink(topic, now)
+            self._fill_outbound(topic, now)
+            if self._beats % self._settings.opportunistic_ticks == 0:
+                self._improve(topic, now)
+        self._expire_fanout(now)
+
+    def outside(self, topic: str) -> list[PeerId]:
+        """Return who listens to a topic and is not sent its messages: whom gossip is for."""
+        inside = self.members.get(topic) or self._fanout.get(topic, {})
+        threshold = self._settings.scoring.gossip_threshold
+        listeners = self._peers.listening.get(topic, {})
+        return [peer for peer in listeners if peer not in inside and self._scores.of(peer) >= threshold]
+
+    @property
+    def gossiping(self) -> list[str]:
+        """Topics with messages that others may have missed."""
+        return [*self.members, *self._fanout]
+
+    def _fill(self, topic: str, now: Millis) -> None:
+        missing = self._settings.degree - len(self.members[topic])
+        fit = [peer for peer in self._peers.listening[topic] if self._may_graft(topic, peer, now)]
+        for peer in chosen(fit, missing, self._random) if missing > 0 else ():
+            self._graft(topic, peer, now)
+
+    def _shrink(self, topic: str, now: Millis) -> None:
+        """Keep the best, and of the rest whom chance chooses, but enough that we dialled: nobody can crowd us in."""
+        settings = self._settings
+        ranked = sorted(chosen(list(self.members[topic]), len(self.members[topic]), self._random), key=self._badness)
+        best, rest = ranked[: settings.degree_score], ranked[settings.degree_score :]
+        order = best + chosen(rest, len(rest), self._random)
+        dialled = [peer for peer in order if self._peers.known[peer].outbound][: settings.degree_out]
+        kept = dialled + [peer for peer in order if peer not in dialled]
+        for peer in kept[settings.degree :]:
+            self._prune(topic, peer, now)
+
+    def _fill_outbound(self, topic: str, now: Millis) -> None:
+        members = self.members[topic]
+        if len(members) < self._settings.degree_low:
+            return
+        missing = self._settings.degree_out - sum(self._peers.known[peer].outbound for peer in members)
+        missing = min(missing, self._settings.degree_high - len(members))
+        if missing > 0:
+            listeners = self._peers.listening[topic]
+            fit = [p for p in listeners if self._peers.known[p].outbound and self._may_graft(topic, p, now)]
+            for peer in chosen(fit, missing, self._random):
+                self._graft(topic, peer, now)
+
+    def _improve(self, topic: str, now: Millis) -> None:
+        """Opportunistic grafting: a mesh whose middle is bad gets some who are better than it."""
+        members = self.members[topic]
+        if len(members) < 2:
+            return
+        median = sorted(self._scores.of(peer) for peer in members)[len(members) // 2]
+        if median >= self._settings.scoring.opportunistic_threshold:
+            return
+        room = self._settings.degree_high - len(members)
+        listeners = self._peers.listening[topic]
+        fit = [p for p in listeners if self._may_graft(topic, p, now) and self._scores.of(p) > median]
+        for peer in chosen(fit, min(room, self._settings.opportunistic_peers), self._random):
+            self._graft(topic, peer, now)
+
+    def _expire_fanout(self, now: Millis) -> None:
+        for topic, last in list(self._published.items()):
+            if now - last > self._settings.fanout_for:
+                del self._published[topic]
+                self._fanout.pop(topic, None)
+                self._peers.listening.pop(topic, None)
+        for topic, fanout in self._fanout.items():
+            self._fill_fanout(topic, fanout)
+
+    def _fill_fanout(self, topic: str, fanout: dict[PeerId, None]) -> None:
+        threshold = self._settings.scoring.publish_threshold
+        listeners = self._peers.listening[topic]
+        for peer in [peer for peer in fanout if peer not in listeners or self._scores.of(peer) < threshold]:
+            del fanout[peer]
+        fit = [peer for peer in listeners if peer not in fanout and self._scores.of(peer) >= threshold]
+        fanout.update(dict.fromkeys(chosen(fit, max(0, self._settings.degree - len(fanout)), self._random)))
+
+    def _may_graft(self, topic: str, peer: PeerId, now: Millis) -> bool:
+        until = self._backoffs.until(topic, peer)
+        free = not until or now >= until + self._settings.backoff_slack
+        return free and peer not in self.members[topic] and self._scores.of(peer) >= 0
+
+    def _graft(self, topic: str, peer: PeerId, now: Millis) -> None:
+        self.members[topic][peer] = None
+        self._scores.grafted(peer, topic, now)
+        self._peers.say(peer).graft.append(topic)
+
+    def _prune(self, topic: str, peer: PeerId, now: Millis, backoff: int | None = None) -> None:
+        self._drop(topic, peer, now)
+        self._refuse(topic, peer, now, backoff)
+
+    def _refuse(self, topic: str, peer: PeerId, now: Millis, backoff: int | None = None) -> None:
+        lasting = self._settings.prune_backoff if backoff is None else backoff
+        self._back_off(topic, peer, now, lasting)
+        self._peers.say(peer).prune.append((topic, lasting // _SECOND))
+
+    def _back_off(self, topic: str, peer: PeerId, now: Millis, lasting: int) -> None:
+        self._backoffs.set(topic, peer, Millis(now + lasting))
+
+    def _drop(self, topic: str, peer: PeerId, now: Millis) -> None:
+        members = self.members.get(topic, {})
+        if peer in members:
+            del members[peer]
+            self._scores.pruned(peer, topic, now)
+
+    def _badness(self, peer: PeerId) -> float:
+        return -self._scores.of(peer)

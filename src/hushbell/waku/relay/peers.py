@@ -1,0 +1,96 @@
+"""What the mesh knows of its peers: who listens to what, how we met, and what they used up of this heartbeat."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from hushbell.types import Random
+from hushbell.waku.libp2p.stream import PeerId
+from hushbell.waku.relay.rpc import Control
+from hushbell.waku.relay.settings import Bounds
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class Peer:
+    """One connected peer that speaks the relay's protocol."""
+
+    outbound: bool  # we dialled
+    topics: set[str] = field(default_factory=set)
+    changes: int = 0  # of subscriptions in this heartbeat
+    ihave: int = 0  # messages in this heartbeat
+    asked: int = 0  # ids that we asked of it in this heartbeat
+    asking: int = 0  # ids that it asked of us in this heartbeat
+
+
+class Peers:
+    """Who is connected and who listens to which topic of ours; and what is to be said to each."""
+
+    def __init__(self, bounds: Bounds, count: Callable[[str, int], None]) -> None:
+        self.known: dict[PeerId, Peer] = {}
+        self.listening: dict[str, dict[PeerId, None]] = {}  # of topics that we joined or published to
+        self._bounds = bounds
+        self._count = count
+        self._said: dict[PeerId, Control] = {}
+
+    def add(self, peer: PeerId, *, outbound: bool) -> None:
+        """Add a peer that is not there yet."""
+        self.known.setdefault(peer, Peer(outbound))
+
+    def remove(self, peer: PeerId) -> None:
+        """Forget a peer."""
+        self.known.pop(peer, None)
+        self._said.pop(peer, None)
+        for listeners in self.listening.values():
+            listeners.pop(peer, None)
+
+    def follow(self, topic: str) -> dict[PeerId, None]:
+        """Return who listens to a topic, from now on kept up to date."""
+        listeners = self.listening.get(topic)
+        if listeners is None:
+            listeners = {peer: None for peer, state in self.known.items() if topic in state.topics}
+            self.listening[topic] = listeners
+        return listeners
+
+    def subscribe(self, peer: PeerId, topic: str, *, wanted: bool) -> bool:
+        """Note one change and say whether it was one; False also when the peer changes too often or has too many."""
+        state = self.known[peer]
+        if (topic in state.topics) == wanted or not topic:
+            return False
+        if wanted and len(state.topics) >= self._bounds.subscriptions:
+            self._count("relay_subscriptions_refused", 1)
+            return False
+        (state.topics.add if wanted else state.topics.discard)(topic)
+        listeners = self.listening.get(topic)
+        if listeners is not None:
+            if wanted:
+                listeners[peer] = None
+            else:
+                listeners.pop(peer, None)
+        return True
+
+    def say(self, peer: PeerId) -> Control:
+        """Return what waits to be said to a peer, to be added to."""
+        return self._said.setdefault(peer, Control())
+
+    def take_said(self) -> dict[PeerId, Control]:
+        """Return what is to be said to whom, once."""
+        said, self._said = self._said, {}
+        return said
+
+    def renew(self) -> None:
+        """Begin a heartbeat: everybody may do again what is allowed in one."""
+        for state in self.known.values():
+            state.changes = state.ihave = state.asked = state.asking = 0
+
+
+def chosen(items: Sequence[T], number: int, random: Random) -> list[T]:
+    """Return that many different items, or all there are, at random and in random order."""
+    pool = list(items)
+    number = min(number, len(pool))
+    drawn = random(4 * number)
+    for place in range(number):
+        other = place + int.from_bytes(drawn[4 * place : 4 * place + 4], "big") % (len(pool) - place)
+        pool[place], pool[other] = pool[other], pool[place]
+    return pool[:number]

@@ -1,0 +1,180 @@
+"""
+What waits to be sent to one peer, and what is dropped when the peer does not take it.
+
+The policy: control and own messages go first and are never dropped, but beyond ``bounds.urgent`` the publisher hears
+that the peer did not get the next one. Forwarded messages wait within ``bounds.forwarded``, and the oldest is dropped
+(``relay_forward_dropped``). A peer is cut when control exceeds ``bounds.overflow``, when it takes nothing for
+``bounds.stalled`` heartbeats, or when messages were dropped in each of ``bounds.dropping`` heartbeats.
+"""
+
+from collections import deque
+from collections.abc import Callable
+
+from hushbell.errors import TransportError
+from hushbell.waku.libp2p.stream import Stream
+from hushbell.waku.relay.settings import Bounds
+
+
+class Total:
+    """Bytes that wait for all peers together."""
+
+    __slots__ = ("size",)
+
+    def __init__(self) -> None:
+        self.size = 0
+
+
+class Outbox:
+    """
+    The queue to one peer.
+
+    Args:
+        bounds: of what may wait.
+        total: shared by all outboxes.
+        count: counter by name.
+        wait: called when something waits for the stream: it must run ``drain`` in a task.
+    """
+
+    def __init__(
+        self, bounds: Bounds, total: Total, count: Callable[[str, int], None], wait: Callable[["Outbox"], None]
+    ) -> None:
+        self._stream: Stream | None = None
+        self._urgent: deque[bytes] = deque()
+        self._forwarded: deque[bytes] = deque()
+        self._urgent_size = self._forwarded_size = 0
+        self._waiting = True  # for the stream to open, at first
+        self._bounds = bounds
+        self._in_stream = bounds.in_stream
+        self._total = total
+        self._count = count
+        self._wait = wait
+        self._taken = True  # something since the last heartbeat
+        self._stalled = self._dropping = 0
+        self._dropped = False
+        self._left = 0  # in the stream at the last heartbeat
+
+    @property
+    def size(self) -> int:
+        """Bytes that wait here, not counting those in the stream."""
+        return self._urgent_size + self._forwarded_size
+
+    @property
+    def waiting(self) -> bool:
+        """Say whether something has to wait, here or for the stream."""
+        return self._waiting
+
+    @property
+    def open(self) -> bool:
+        """Say whether there is a stream."""
+        return self._stream is not None
+
+    def forward(self, frame: bytes) -> None:
+        """Send a message of somebody else."""
+        stream = self._stream
+        if not self._waiting and stream is not None:
+            stream.write(frame)
+            if stream.buffered >= self._in_stream:
+                self._begin_waiting()
+            return
+        self._forwarded.append(frame)
+        self._forwarded_size += len(frame)
+        self._total.size += len(frame)
+        while self._forwarded_size > self._bounds.forwarded or (
+            self._total.size > self._bounds.waiting and self._forwarded
+        ):
+            self._drop()
+
+    def publish(self, frame: bytes) -> bool:
+        """Send a message of our own; False if the peer has not taken what it was sent before."""
+        if self._urgent_size >= self._bounds.urgent:
+            self._count("relay_publish_skipped", 1)
+            return False
+        self.control(frame)
+        return True
+
+    def control(self, frame: bytes) -> None:
+        """Send control."""
+        stream = self._stream
+        if not self._waiting and stream is not None:
+            stream.write(frame)
+            if stream.buffered >= self._in_stream:
+                self._begin_waiting()
+            return
+        self._urgent.append(frame)
+        self._urgent_size += len(frame)
+        self._total.size += len(frame)
+
+    def attach(self, stream: Stream) -> None:
+        """Begin to send what waits."""
+        self._stream = stream
+        self._flush()
+        if self.size:
+            self._wait(self)
+        else:
+            self._waiting = False
+
+    def detach(self) -> Stream | None:
+        """Drop everything and return the stream, if there was one."""
+        stream, self._stream = self._stream, None
+        self._waiting = True
+        self._total.size -= self.size
+        self._urgent.clear()
+        self._forwarded.clear()
+        self._urgent_size = self._forwarded_size = 0
+        return stream
+
+    async def drain(self) -> None:
+        """
+        Send what waits as the stream takes it, until nothing waits.
+
+        Raises:
+            TransportError: the stream was reset.
+        """
+        while (stream := self._stream) is not None:
+            await stream.drain()
+            if self._stream is not stream:
+                continue
+            self._taken = True
+            self._flush()
+            if not self.size and stream.buffered < self._in_stream:
+                self._waiting = False
+                return
+        raise TransportError("the stream was closed")
+
+    def heartbeat(self) -> str | None:
+        """Return why the peer has to be cut, or None."""
+        left = self._stream.buffered if self._stream is not None else 0
+        self._stalled = self._stalled + 1 if self._waiting and not self._taken and left >= self._left else 0
+        self._dropping = self._dropping + 1 if self._dropped else 0
+        self._left, self._taken, self._dropped = left, False, False
+        if self._urgent_size > self._bounds.overflow:
+            return "relay_cut_overflow"
+        if self._stalled >= self._bounds.stalled:
+            return "relay_cut_stalled"
+        return "relay_cut_slow" if self._dropping >= self._bounds.dropping else None
+
+    def _begin_waiting(self) -> None:
+        self._waiting = True
+        self._wait(self)
+
+    def _flush(self) -> None:
+        stream = self._stream
+        assert stream is not None
+        while stream.buffered < self._in_stream:
+            if self._urgent:
+                frame = self._urgent.popleft()
+                self._urgent_size -= len(frame)
+            elif self._forwarded:
+                frame = self._forwarded.popleft()
+                self._forwarded_size -= len(frame)
+            else:
+                return
+            self._total.size -= len(frame)
+            stream.write(frame)
+
+    def _drop(self) -> None:
+        frame = self._forwarded.popleft()
+        self._forwarded_size -= len(frame)
+        self._total.size -= len(frame)
+        self._dropped = True
+        self._count("relay_forward_dropped", 1)

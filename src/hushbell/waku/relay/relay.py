@@ -1,0 +1,287 @@
+"""
+The driver of the relay: streams of a libp2p host on one side, topics and messages on the other.
+
+A message is read, judged, sent on and handed over within one call, so it waits nowhere on its way.
+"""
+
+import asyncio
+from collections.abc import Callable
+from hashlib import sha256
+
+from hushbell.errors import TooLarge, TransportError, Undecodable
+from hushbell.ports.clock import Clock
+from hushbell.types import Random
+from hushbell.waku.libp2p.stream import PeerId
+from hushbell.waku.relay.cache import MessageCache, SeenIds
+from hushbell.waku.relay.gossip import Gossip
+from hushbell.waku.relay.links import Host, Links, Origin
+from hushbell.waku.relay.mesh import Mesh
+from hushbell.waku.relay.peers import Peers
+from hushbell.waku.relay.rpc import Rpc, Shapes, control_frames, message_frame, topic_tail
+from hushbell.waku.relay.score import Deliveries, Scores
+from hushbell.waku.relay.settings import RelaySettings
+from hushbell.waku.relay.validation import Validation, Verdict
+
+_MALFORMED = 10.0  # penalty points; the fourth time a peer is below the graylist's threshold
+_REFUSALS = {verdict: f"relay_refused_{verdict.name.lower()}" for verdict in Verdict}
+
+
+def _nobody(_topic: str, _data: bytes) -> None:
+    return None
+
+
+class Relay:
+    """
+    Waku's relay on a host.
+
+    Args:
+        host: where peers come from.
+        clock: for back-offs, scores and dates of messages.
+        random: chooses among peers.
+        count: counter by name.
+        validator: the node's own rule for (pubsub topic, message); what it refuses is not held against the peer.
+        origin: how a peer and we met; the score of an address and the share of dialled peers need it.
+
+    ``on_message`` is called once with each message (pubsub topic, serialised WakuMessage) of a topic that was
+    subscribed, never with those published here.
+    """
+
+    def __init__(
+        self,
+        host: Host,
+        settings: RelaySettings,
+        *,
+        clock: Clock,
+        random: Random,
+        count: Callable[[str, int], None],
+        validator: Callable[[str, bytes], bool] | None = None,
+        origin: Callable[[PeerId], Origin] = lambda _: Origin("", outbound=False),
+    ) -> None:
+        self.on_message: Callable[[str, bytes], None] = _nobody
+        self.shapes = Shapes()
+        self._settings = settings
+        self._clock = clock
+        self._count = count
+        self._validator = validator
+        self._validation = Validation(settings)
+        self._seen = SeenIds(settings, count)
+        self._cache = MessageCache(settings, count)
+        self._scores = Scores(settings.scoring, count)
+        self._deliveries = Deliveries(self._scores, settings.scoring.topic)
+        self._peers = Peers(settings.bounds, count)
+        self._mesh = Mesh(settings, peers=self._peers, scores=self._scores, random=random, count=count)
+        self._gossip = Gossip(
+            settings,
+            self._mesh,
+            peers=self._peers,
+            scores=self._scores,
+            cache=self._cache,
+            seen=self._seen,
+            random=random,
+            count=count,
+        )
+        self._accepted = self._duplicates = 0  # counted on at heartbeats
+        self._heart: asyncio.Task[None] | None = None
+        self._links = Links(host, settings.bounds, self, clock=clock, count=count, origin=origin)
+        self._outboxes = self._links.outboxes
+
+    def start(self) -> None:
+        """Begin the heartbeat."""
+        self._heart = asyncio.get_running_loop().create_task(self._beat())
+
+    async def close(self) -> None:
+        """Leave every topic and end the streams."""
+        for topic in list(self._mesh.members):
+            self.unsubscribe(topic)
+        if self._heart is not None:
+            self._heart.cancel()
+            await asyncio.gather(self._heart, return_exceptions=True)
+        await self._links.close()
+
+    def subscribe(self, topic: str) -> None:
+        """Join a topic: its messages go to ``on_message`` and on to other peers."""
+        self._check_topic(topic)
+        self.shapes.add(topic)
+        self._mesh.join(topic, self._clock.now())
+        self._speak()
+
+    def unsubscribe(self, topic: str) -> None:
+        """Leave a topic."""
+        self.shapes.remove(topic)
+        self._mesh.leave(topic, self._clock.now())
+        self._speak()
+
+    def publish(self, topic: str, data: bytes) -> int:
+        """
+        Send a serialised WakuMessage to everybody who listens and return how many that are, now.
+
+        With 0 nothing was sent and nothing is remembered: publish it again when there are peers. A message that was
+        seen already is not sent again.
+
+        Raises:
+            TooLarge: over the bound of a message.
+            Undecodable: no WakuMessage that others would relay.
+            TransportError: too many topics.
+        """
+        self._check_topic(topic)
+        now = self._clock.now()
+        verdict = self._validation(data, now)
+        if verdict:
+            raise (TooLarge if verdict is Verdict.LARGE else Undecodable)(f"others would refuse it: {verdict.name}")
+        receivers = self._mesh.receivers(topic, now)
+        key = sha256(data).digest()
+        if key in self._seen.ids:
+            return len(receivers)
+        frame = message_frame(data, topic_tail(topic))
+        outboxes = [self._outboxes[peer] for peer in receivers]  # first: a write may end a connection
+        sent = sum(outbox.publish(frame) for outbox in outboxes)
+        if sent:
+            self._seen.add(key, now)
+            self._cache.put(key, topic, frame)
+        return sent
+
+    async def room(self) -> None:
+        """Wait until peers took what they were sent, or ``PACE``: how whoever publishes much paces itself."""
+        await self._links.room()
+
+    def listeners(self, topic: str) -> int:
+        """Return how many peers listen to a topic of ours."""
+        return len(self._peers.listening.get(topic, ()))
+
+    def mesh(self, topic: str) -> int:
+        """Return how many peers are in the mesh of a topic."""
+        return len(self._mesh.members.get(topic, ()))
+
+    def score(self, peer: PeerId) -> float:
+        """Return a peer's score."""
+        return self._scores.of(peer)
+
+    def heartbeat(self) -> None:
+        """Do what is done once a second."""
+        now = self._clock.now()
+        self._count("relay_accepted", self._accepted)
+        self._count("relay_duplicates", self._duplicates)
+        self._accepted = self._duplicates = 0
+        self._scores.heartbeat(now)
+        self._peers.renew()
+        self._deliveries.expire(now)
+        for peer, outbox in list(self._outboxes.items()):
+            reason = outbox.heartbeat()
+            if reason is not None:
+                self._links.cut(peer, reason)
+            elif self.refuses(peer):
+                self._links.cut(peer, "relay_cut_graylisted")
+        self._mesh.heartbeat(now)
+        self._gossip.heartbeat(now)
+        self._speak()
+
+    def message(self, peer: PeerId, topic: str, data: bytes, frame: bytes) -> None:
+        """Take a message from the reader of a stream: forward it and hand it over, if it is new and valid."""
+        key = sha256(data).digest()
+        if key in self._seen.ids:
+            self._duplicates += 1
+            if self._scores.follows_duplicates:
+                self._deliveries.again(key, peer, topic, self._clock.now())
+            return
+        now = self._clock.now()
+        verdict = self._validation(data, now)
+        if not verdict and self._validator is not None and not self._validator(topic, data):
+            verdict = Verdict.REFUSED
+        if self._gossip.promises:
+            self._gossip.promises.pop(key, None)
+        if verdict:
+            self._refused(peer, topic, verdict)
+            return
+        self._seen.add(key, now)
+        self._cache.put(key, topic, frame)
+        self._accepted += 1
+        outboxes = self._outboxes
+        for other in [*self._mesh.members[topic]]:  # a copy: a write may end a connection
+            if other != peer and (outbox := outboxes.get(other)) is not None:
+                outbox.forward(frame)
+        self._scores.delivered(peer, topic)
+        if self._scores.follows_duplicates:
+            self._deliveries.first(key, peer, now)
+        self.on_message(topic, data)
+
+    def rpc(self, peer: PeerId, rpc: Rpc) -> None:
+        """Take an RPC from the reader of a stream that is not just one message."""
+        now = self._clock.now()
+        control = rpc.control
+        if control.subscriptions:
+            self._mesh.subscribed(peer, control.subscriptions, now)
+        for message in rpc.messages:
+            topic = message.topic
+            if topic is None or topic not in self._mesh.members:
+                self._count("relay_refused_topic", 1)
+            elif message.signed:
+                self._count("relay_refused_signed", 1)
+                self._refused(peer, topic, Verdict.INVALID)
+            else:
+                self.message(peer, topic, message.data, message_frame(message.data, topic_tail(topic)))
+            if peer not in self._outboxes:
+                return  # it was cut meanwhile
+        for topic, ids in control.ihave:
+            self._gossip.offered(peer, topic, ids, now)
+        if control.iwant:
+            outbox = self._outboxes[peer]
+            for frame in self._gossip.asked(peer, control.iwant):
+                outbox.forward(frame)
+        if peer in self._outboxes:
+            self._mesh.grafted(peer, control.graft, now)
+            self._mesh.pruned(peer, control.prune, now)
+        self._speak()
+
+    def malformed(self, peer: PeerId) -> None:
+        """Hear from the reader of a stream that its peer does not keep to the protocol."""
+        self._count("relay_malformed", 1)
+        self._scores.penalise(peer, _MALFORMED, self._clock.now())
+        self._cut_if_graylisted(peer)
+
+    def _refused(self, peer: PeerId, topic: str, verdict: Verdict) -> None:
+        self._count(_REFUSALS[verdict], 1)
+        if verdict is Verdict.INVALID:
+            self._scores.invalid(peer, topic, self._clock.now())
+            self._cut_if_graylisted(peer)
+
+    def _check_topic(self, topic: str) -> None:
+        bounds = self._settings.bounds
+        if not topic or len(topic.encode()) > bounds.topic_name:
+            raise TransportError("no topic, or its name is too long")
+        if topic not in self._peers.listening and len(self._peers.listening) >= bounds.topics:
+            raise TransportError("too many topics")
+
+    def _speak(self) -> None:
+        for peer, control in self._peers.take_said().items():
+            outbox = self._outboxes.get(peer)
+            if outbox is not None:
+                for frame in control_frames(control, self._settings.bounds.iwant_batch):
+                    outbox.control(frame)
+
+    def arrived(self, peer: PeerId, origin: Origin) -> None:
+        """Hear of a peer and tell it what we listen to."""
+        self._scores.connected(peer, origin.address)
+        self._scores.refresh(peer, self._clock.now())
+        self._peers.add(peer, outbound=origin.outbound)
+        self._mesh.connected(peer)
+        self._speak()
+
+    def left(self, peer: PeerId) -> None:
+        """Hear that a peer is gone."""
+        self._mesh.disconnected(peer)
+        self._gossip.forget(peer)
+        self._peers.remove(peer)
+        self._scores.disconnected(peer, self._clock.now())
+
+    def refuses(self, peer: PeerId) -> bool:
+        """Say whether a peer is on the graylist."""
+        return self._scores.of(peer) < self._settings.scoring.graylist_threshold
+
+    def _cut_if_graylisted(self, peer: PeerId) -> None:
+        if self.refuses(peer):
+            self._links.cut(peer, "relay_cut_graylisted")
+
+    async def _beat(self) -> None:
+        while True:
+            await self._clock.sleep(self._settings.heartbeat / 1000)
+            self.heartbeat()

@@ -1,0 +1,244 @@
+"""
+What peers earned: the scores of gossipsub v1.1, P1 to P7.
+
+P5, the application's own score, is 0: nothing above the relay judges peers. Counting costs the same for each message
+however many peers there are; sums are made at heartbeats and when a peer was penalised.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from hushbell.types import Millis
+from hushbell.waku.libp2p.stream import PeerId
+from hushbell.waku.relay.settings import Scoring, TopicScoring
+
+_SECOND = 1000  # ms
+
+
+@dataclass(slots=True)
+class Counts:
+    """What one peer did in one topic."""
+
+    first: float = 0.0
+    mesh: float = 0.0
+    failure: float = 0.0
+    invalid: float = 0.0
+    in_mesh_since: Millis | None = None
+
+
+@dataclass(slots=True)
+class Record:
+    """What is known of one peer."""
+
+    address: str = ""
+    topics: dict[str, Counts] = field(default_factory=dict)
+    behaviour: float = 0.0
+    score: float = 0.0  # as it was when it was last summed
+    left: Millis | None = None  # None while it is connected
+
+
+class Scores:
+    """Every peer's record. Topics are ours alone, so a peer cannot make records grow."""
+
+    def __init__(self, scoring: Scoring, count: Callable[[str, int], None]) -> None:
+        self._scoring = scoring
+        self._count = count
+        self._records: dict[PeerId, Record] = {}
+        self._left: dict[PeerId, None] = {}  # in the order in which they left
+        self._at_address: dict[str, int] = {}
+        self._decayed = Millis(0)
+        self.follows_duplicates = bool(scoring.topic.mesh)
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def connected(self, peer: PeerId, address: str) -> Record:
+        """Begin or resume a peer's record."""
+        record = self._records.setdefault(peer, Record())
+        if record.left is not None:
+            record.left = None
+            self._left.pop(peer, None)
+        elif record.address:
+            self._leave_address(record.address)
+        record.address = address
+        self._at_address[address] = self._at_address.get(address, 0) + 1
+        return record
+
+    def disconnected(self, peer: PeerId, now: Millis) -> None:
+        """Keep the record for a while if there is anything to hold against the peer; praise is not kept."""
+        record = self._records.get(peer)
+        if record is None or record.left is not None:
+            return
+        for topic in list(record.topics):
+            self.pruned(peer, topic, now)
+        self._leave_address(record.address)
+        record.left, record.address = now, ""
+        if self.refresh(peer, now) >= 0:
+            del self._records[peer]
+            return
+        self._left[peer] = None
+        if len(self._left) > self._scoring.retained:
+            oldest = next(iter(self._left))
+            del self._left[oldest], self._records[oldest]
+
+    def of(self, peer: PeerId) -> float:
+        """Return the score as it was last summed; 0 for a stranger."""
+        record = self._records.get(peer)
+        return record.score if record is not None else 0.0
+
+    def counts(self, peer: PeerId, topic: str) -> Counts:
+        """Return what the peer did in a topic of ours, to be counted on."""
+        record = self._records.get(peer)
+        if record is None:
+            record = self._records[peer] = Record()
+        counts = record.topics.get(topic)
+        if counts is None:
+            counts = record.topics[topic] = Counts()
+        return counts
+
+    def grafted(self, peer: PeerId, topic: str, now: Millis) -> None:
+        """Begin P1 and P3."""
+        counts = self.counts(peer, topic)
+        counts.in_mesh_since, counts.mesh = now, 0.0
+
+    def pruned(self, peer: PeerId, topic: str, now: Millis) -> None:
+        """End P1 and P3; what was missing then becomes P3b."""
+        counts = self._records[peer].topics.get(topic) if peer in self._records else None
+        if counts is None or counts.in_mesh_since is None:
+            return
+        if self._active(counts, now) and counts.mesh < self._scoring.topic.mesh_threshold:
+            counts.failure += (self._scoring.topic.mesh_threshold - counts.mesh) ** 2
+        counts.in_mesh_since = None
+
+    def delivered(self, peer: PeerId, topic: str) -> None:
+        """Count a message that the peer brought first: P2, and P3 in the mesh."""
+        rules = self._scoring.topic
+        counts = self.counts(peer, topic)
+        if counts.first < rules.first_cap:
+            counts.first = min(counts.first + 1.0, rules.first_cap)
+        if self.follows_duplicates:
+            self.repeated(peer, topic)
+
+    def repeated(self, peer: PeerId, topic: str) -> None:
+        """Count a message that the peer brought in time though not first: P3."""
+        counts = self.counts(peer, topic)
+        if counts.in_mesh_since is not None:
+            counts.mesh = min(counts.mesh + 1.0, self._scoring.topic.mesh_cap)
+
+    def invalid(self, peer: PeerId, topic: str, now: Millis) -> None:
+        """Count a message that nobody may relay: P4."""
+        self.counts(peer, topic).invalid += 1.0
+        self.refresh(peer, now)
+
+    def penalise(self, peer: PeerId, points: float, now: Millis) -> None:
+        """Count bad behaviour: P7."""
+        record = self._records.get(peer)
+        if record is not None:
+            record.behaviour += points
+            self._count("relay_penalties", 1)
+            self.refresh(peer, now)
+
+    def heartbeat(self, now: Millis) -> None:
+        """Let counters decay when it is time, forget who left long ago, and sum up everybody."""
+        if now - self._decayed >= self._scoring.decay_interval:
+            self._decayed = now
+            for record in self._records.values():
+                self._decay(record)
+        for peer in list(self._left):
+            left = self._records[peer].left
+            if left is not None and now - left < self._scoring.retain:
+                break
+            del self._left[peer], self._records[peer]
+        for peer in self._records:
+            self.refresh(peer, now)
+
+    def refresh(self, peer: PeerId, now: Millis) -> float:
+        """Sum up a peer's score and return it."""
+        record = self._records.get(peer)
+        if record is None:
+            return 0.0
+        rules = self._scoring
+        if not record.topics and not record.behaviour and self._alone(record.address):
+            record.score = 0.0
+            return 0.0
+        score = sum(self._topic_score(counts, now) for counts in record.topics.values())
+        if rules.topics_cap and score > rules.topics_cap:
+            score = rules.topics_cap
+        score += self._colocation(record.address)
+        excess = record.behaviour - rules.behaviour_threshold
+        if excess > 0:
+            score += excess * excess * rules.behaviour
+        record.score = score
+        return score
+
+    def _topic_score(self, counts: Counts, now: Millis) -> float:
+        rules = self._scoring.topic
+        score = counts.first * rules.first + counts.failure * rules.failure
+        score += counts.invalid * counts.invalid * rules.invalid
+        if counts.in_mesh_since is not None:
+            score += min((now - counts.in_mesh_since) // _SECOND, rules.time_in_mesh_cap) * rules.time_in_mesh
+        if self._active(counts, now) and counts.mesh < rules.mesh_threshold:
+            score += (rules.mesh_threshold - counts.mesh) ** 2 * rules.mesh
+        return score * rules.weight
+
+    def _active(self, counts: Counts, now: Millis) -> bool:
+        since = counts.in_mesh_since
+        return since is not None and now - since >= self._scoring.topic.mesh_activation
+
+    def _alone(self, address: str) -> bool:
+        return self._at_address.get(address, 0) <= self._scoring.colocation_threshold
+
+    def _colocation(self, address: str) -> float:
+        rules = self._scoring
+        surplus = self._at_address.get(address, 0) - rules.colocation_threshold
+        if surplus <= 0 or not address or address.startswith(rules.colocation_exempt):
+            return 0.0
+        return surplus * surplus * rules.colocation
+
+    def _decay(self, record: Record) -> None:
+        rules, zero = self._scoring.topic, self._scoring.decay_to_zero
+        for counts in record.topics.values():
+            counts.first = _shrunk(counts.first, rules.first_decay, zero)
+            counts.mesh = _shrunk(counts.mesh, rules.mesh_decay, zero)
+            counts.failure = _shrunk(counts.failure, rules.failure_decay, zero)
+            counts.invalid = _shrunk(counts.invalid, rules.invalid_decay, zero)
+        record.behaviour = _shrunk(record.behaviour, self._scoring.behaviour_decay, zero)
+
+    def _leave_address(self, address: str) -> None:
+        left = self._at_address.get(address, 0) - 1
+        if left > 0:
+            self._at_address[address] = left
+        else:
+            self._at_address.pop(address, None)
+
+
+def _shrunk(value: float, decay: float, zero: float) -> float:
+    value *= decay
+    return value if value >= zero else 0.0
+
+
+class Deliveries:
+    """Who brought a message within the window after the first, for P3; unused while its weight is 0, as in Waku."""
+
+    def __init__(self, scores: Scores, rules: TopicScoring) -> None:
+        self._scores = scores
+        self._window = rules.mesh_window
+        self._brought: dict[bytes, tuple[Millis, set[PeerId]]] = {}
+
+    def first(self, key: bytes, peer: PeerId, now: Millis) -> None:
+        """Begin the window of a message."""
+        self._brought[key] = (now, {peer})
+
+    def again(self, key: bytes, peer: PeerId, topic: str, now: Millis) -> None:
+        """Count another delivery, once for each peer."""
+        at, peers = self._brought.get(key, (Millis(0), set[PeerId]()))
+        if now - at <= self._window and peer not in peers:
+            peers.add(peer)
+            self._scores.repeated(peer, topic)
+
+    def expire(self, now: Millis) -> None:
+        """Forget windows that are over."""
+        for key in list(self._brought):
+            if now - self._brought[key][0] <= self._window:
+                break
+            del self._brought[key]

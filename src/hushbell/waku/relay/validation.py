@@ -1,0 +1,54 @@
+"""
+Whether a message may be relayed: RFC 14 and what other nodes refuse.
+
+Only what every implementation refuses is REJECTed and held against the peer. What others pass on in good faith (a date
+in the future, an empty payload, a long topic) is IGNOREd: else Mallory could set honest neighbours against each other.
+"""
+
+from enum import IntEnum
+
+from google.protobuf.message import DecodeError
+
+from hushbell.types import Millis
+from hushbell.waku.relay.settings import RelaySettings
+from hushbell.wire.pb.waku_pb2 import WakuMessage
+
+
+class Verdict(IntEnum):
+    """What becomes of a message."""
+
+    ACCEPT = 0
+    EMPTY = 1  # ignored: no payload or no content topic; go-waku would hold it against us
+    LARGE = 2  # ignored: over the bound
+    LONG_TOPIC = 3  # ignored
+    FUTURE = 4  # ignored
+    REFUSED = 5  # ignored: the node's own validator does not want it
+    INVALID = 6  # rejected: no WakuMessage, or meta is too long
+
+
+class Validation:
+    """The rules with their numbers filled in."""
+
+    def __init__(self, settings: RelaySettings) -> None:
+        self._parse = WakuMessage.FromString
+        self._limit = settings.message
+        self._topic = settings.content_topic
+        self._meta = settings.meta
+        self._future = settings.future
+
+    def __call__(self, data: bytes, now: Millis) -> Verdict:
+        """Judge a serialised WakuMessage."""
+        if len(data) > self._limit:
+            return Verdict.LARGE
+        try:
+            message = self._parse(data)
+        except DecodeError:
+            return Verdict.INVALID
+        if len(message.meta) > self._meta:
+            return Verdict.INVALID
+        topic = message.content_topic
+        if not topic or not message.payload:
+            return Verdict.EMPTY
+        if len(topic) > self._topic or (not topic.isascii() and len(topic.encode()) > self._topic):
+            return Verdict.LONG_TOPIC
+        return Verdict.FUTURE if message.timestamp > (now + self._future) * 1_000_000 else Verdict.ACCEPT
