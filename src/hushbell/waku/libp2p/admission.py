@@ -1,0 +1,68 @@
+"""Which inbound connections are let in, before any cryptography. No I/O."""
+
+import ipaddress
+from collections import Counter
+from typing import Protocol
+
+from hushbell.waku.libp2p.limits import Limits
+
+
+class Guest(Protocol):
+    """An inbound connection that has not authenticated itself yet."""
+
+    @property
+    def source(self) -> str:
+        """Whom it counts for: see :func:`source_of`."""
+        ...
+
+
+class Admission:
+    """Counts inbound connections by address, and those of them that are still strangers."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._by_source: Counter[str] = Counter()
+        self._strangers: dict[Guest, None] = {}
+        self.total = 0
+
+    def refusal(self, source: str) -> str:
+        """Return the bound that one more connection would break, or nothing."""
+        if self.total >= self._limits.connections:
+            return "connections"
+        if self._by_source[source] >= self._limits.connections_per_address:
+            return "connections_per_address"
+        return ""
+
+    def admit(self, guest: Guest) -> Guest | None:
+        """Let one in, and return who must make room for it: the oldest stranger of the most crowded address."""
+        self.total += 1
+        self._by_source[guest.source] += 1
+        self._strangers[guest] = None
+        if len(self._strangers) <= self._limits.handshakes:
+            return None
+        crowds = Counter(stranger.source for stranger in self._strangers)
+        crowded = crowds.most_common(1)[0][0]
+        return next(stranger for stranger in self._strangers if stranger.source == crowded)
+
+    def known(self, guest: Guest) -> None:
+        """Note that a stranger has authenticated itself, or left."""
+        self._strangers.pop(guest, None)
+
+    def leave(self, source: str) -> None:
+        """Note that an inbound connection has ended."""
+        self.total -= 1
+        self._by_source[source] -= 1
+        if not self._by_source[source]:
+            del self._by_source[source]
+
+
+def source_of(remote: str) -> str:
+    """Return what an address counts as: an IPv4 address itself, an IPv6 one by its /64, which one machine may own."""
+    try:
+        address = ipaddress.ip_address(remote.partition("%")[0])
+    except ValueError:
+        return remote
+    if isinstance(address, ipaddress.IPv6Address):
+        mapped = address.ipv4_mapped
+        return str(mapped) if mapped is not None else str(ipaddress.ip_network((address, 64), strict=False))
+    return remote

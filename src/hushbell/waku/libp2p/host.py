@@ -1,0 +1,356 @@
+"""
+A libp2p host: listens, dials, keeps one or two connections to each peer, and hands their streams to protocols.
+
+It speaks identify, identify-push and ping by itself. Times are the clock's, checked once a second.
+"""
+
+import asyncio
+import ssl
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from typing import Any
+
+from hushbell.errors import HushbellError, TransportError
+from hushbell.ports.clock import Clock
+from hushbell.types import Millis, Random
+from hushbell.waku.libp2p import identify, mplex, ping, yamux
+from hushbell.waku.libp2p.admission import Admission, source_of
+from hushbell.waku.libp2p.arriving import Arrival
+from hushbell.waku.libp2p.connection import Connection
+from hushbell.waku.libp2p.identifying import Identifying
+from hushbell.waku.libp2p.keys import Identity
+from hushbell.waku.libp2p.ledger import Count, Ledger
+from hushbell.waku.libp2p.limits import Limits
+from hushbell.waku.libp2p.multiaddr import Multiaddr
+from hushbell.waku.libp2p.muxed import MuxedStream
+from hushbell.waku.libp2p.muxer import Muxer
+from hushbell.waku.libp2p.outgoing import elapsed
+from hushbell.waku.libp2p.pipe import Pipe
+from hushbell.waku.libp2p.sockets import Sockets
+from hushbell.waku.libp2p.stream import PeerId, Stream
+from hushbell.waku.libp2p.upgrade import Upgrade, Upgraded
+
+MUXERS = (yamux.PROTOCOL, mplex.PROTOCOL)
+Handler = Callable[[Stream], Awaitable[None]]
+Connected = Callable[[PeerId, Sequence[str]], None]
+Disconnected = Callable[[PeerId], None]
+_SWEEP_AT_ONCE = 100  # connections looked after before the loop may do something else
+
+
+class Host:
+    """One node's end of all its connections."""
+
+    def __init__(
+        self,
+        identity: Identity,
+        *,
+        clock: Clock,
+        random: Random,
+        count: Count,
+        limits: Limits | None = None,
+        muxers: Sequence[str] = MUXERS,
+        agent: str = "hushbell",
+        server_tls: ssl.SSLContext | None = None,
+        client_tls: ssl.SSLContext | None = None,
+    ) -> None:
+        """
+        Make a host that neither listens nor dials yet.
+
+        Args:
+            identity: whose peer id it has.
+            clock: for every time limit.
+            random: for handshakes and pings.
+            count: takes a counter's name and by how much it grew.
+            limits: the bounds; the default ones if None.
+            muxers: what it speaks, the best first.
+            agent: what it calls itself to its peers.
+            server_tls: the certificate to listen with on addresses with ``/wss``.
+            client_tls: whom to trust when dialling them; the system's authorities if None.
+        """
+        self.peer_id = identity.peer_id
+        self.addresses: list[Multiaddr] = []
+        self.limits = limits or Limits()
+        self._identity = identity
+        self._clock = clock
+        self._random = random
+        self._count = count
+        self._muxers = tuple(muxers)
+        self._handlers: dict[str, Callable[[Connection, MuxedStream], Awaitable[None]]] = {}
+        self._connections: dict[PeerId, list[Connection]] = {}
+        self._sources: dict[Connection, str] = {}
+        self._arrivals: set[Arrival] = set()
+        self._watchers: list[tuple[Connected, Disconnected]] = []
+        self._announced: dict[PeerId, tuple[str, ...]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._sweeping: asyncio.Task[None] | None = None
+        self._closed = False
+        self._admission = Admission(self.limits)
+        self._ledger = Ledger(self.limits, count)
+        self._sockets = Sockets(self.limits, server_tls, client_tls)
+        self._identifying = Identifying(self, identity.public_key, agent, self.limits, count)
+        self._handlers[identify.PROTOCOL] = self._identifying.answer
+        self._handlers[identify.PUSH] = self._identifying.take
+        self._handlers[ping.PROTOCOL] = self._echo
+
+    # What everybody uses.
+
+    def handle(self, protocol: str, handler: Handler) -> None:
+        """
+        Take inbound streams of a protocol: a task each, bounded per peer.
+
+        When the handler returns, the stream is wound up, unless it has a receiver: then it lives until it is closed. A
+        handler that raises resets its stream. Peers that are connected already are told.
+        """
+        self._handlers[protocol] = lambda _, stream: handler(stream)
+        self._identifying.tell(self._all())
+
+    async def open(self, peer: PeerId, protocols: Sequence[str]) -> MuxedStream:
+        """
+        Open a stream to a connected peer in the first of the protocols that it speaks.
+
+        Raises:
+            TransportError: it is not connected or speaks none of them.
+        """
+        connections = self._connections.get(peer)
+        if not connections:
+            raise TransportError("the peer is not connected")
+        return await connections[-1].open(protocols)
+
+    async def dial(self, address: Multiaddr) -> PeerId:
+        """
+        Connect to an address, unless the peer it names is connected already, and return who answered.
+
+        Raises:
+            TransportError: nobody answers there, or another peer than the address names.
+        """
+        self._start()
+        expected = address.peer
+        if expected is not None and expected in self._connections:
+            return expected
+        arrivals: list[Arrival] = []
+        try:
+            await self._sockets.connect(
+                address, lambda pipe: arrivals.append(self._arrive(pipe, expected, outbound=True))
+            )
+            return await arrivals[0].future
+        except asyncio.CancelledError:
+            for arrival in arrivals:
+                arrival.give_up("cancelled")
+            raise
+
+    async def listen(self, address: Multiaddr) -> None:
+        """
+        Listen on an address; port 0 picks one, which ``addresses`` then tells.
+
+        Raises:
+            TransportError: the address cannot be listened on.
+        """
+        self._start()
+        bound = await self._sockets.listen(address.without_peer(), self._let_in)
+        self.addresses.append(bound.with_peer(self.peer_id))
+        self._identifying.tell(self._all())
+
+    def watch(self, connected: Connected, disconnected: Disconnected) -> None:
+        """
+        Be told of peers: after identify with the protocols they speak, again when those change, and when they are gone.
+
+        A peer that does not answer identify is told of without protocols.
+        """
+        self._watchers.append((connected, disconnected))
+        for peer, protocols in self._announced.items():
+            connected(peer, protocols)
+
+    def disconnect(self, peer: PeerId) -> None:
+        """Close all connections to a peer."""
+        for connection in tuple(self._connections.get(peer, ())):
+            connection.close()
+
+    async def close(self) -> None:
+        """Stop listening and close everything."""
+        self._closed = True
+        await self._sockets.close()
+        for arrival in tuple(self._arrivals):
+            arrival.give_up("closing")
+        for peer in tuple(self._connections):
+            self.disconnect(peer)
+        tasks = [*self._tasks, *([self._sweeping] if self._sweeping else [])]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    @property
+    def peers(self) -> Sequence[PeerId]:
+        """Everybody connected, identified or not."""
+        return tuple(self._connections)
+
+    def connection(self, peer: PeerId) -> Connection | None:
+        """Return the newest connection to a peer."""
+        connections = self._connections.get(peer)
+        return connections[-1] if connections else None
+
+    # What connections and identify call.
+
+    def now(self) -> Millis:
+        """Return the time."""
+        return self._clock.now()
+
+    def speaks(self, protocol: str) -> bool:
+        """Whether inbound streams of this protocol are taken."""
+        return protocol in self._handlers
+
+    def protocols(self) -> Sequence[str]:
+        """Return everything that inbound streams may be."""
+        return tuple(self._handlers)
+
+    def accept(self, connection: Connection, stream: MuxedStream) -> None:
+        """Run the handler of an inbound stream."""
+        protocol = stream.protocol
+        running = connection.handlers.get(protocol, 0)
+        if running >= self.limits.handlers_per_peer:
+            self._count("libp2p_refused_handlers_per_peer", 1)
+            stream.reset()
+            return
+        connection.handlers[protocol] = running + 1
+        self.spawn(self._run(connection, stream))
+
+    def left(self, connection: Connection) -> None:
+        """Forget a connection that has ended."""
+        source = self._sources.pop(connection, None)
+        if source is not None:
+            self._admission.leave(source)
+        connections = self._connections.get(connection.peer, [])
+        if connection in connections:
+            connections.remove(connection)
+        if connections:
+            return
+        self._connections.pop(connection.peer, None)
+        if self._announced.pop(connection.peer, None) is not None:
+            for _, disconnected in self._watchers:
+                disconnected(connection.peer)
+
+    def announce(self, connection: Connection, protocols: tuple[str, ...]) -> None:
+        """Note what a peer speaks and tell the watchers, if it is news."""
+        peer = connection.peer
+        for each in self._connections.get(peer, ()):
+            each.protocols = protocols
+        if peer in self._connections and self._announced.get(peer) != protocols:
+            self._announced[peer] = protocols
+            for connected, _ in self._watchers:
+                connected(peer, protocols)
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run something until the host closes."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    # Inside.
+
+    def _all(self) -> list[Connection]:
+        return [connection for connections in self._connections.values() for connection in connections]
+
+    def _start(self) -> None:
+        if self._closed:
+            raise TransportError("the host is closed")
+        if self._sweeping is None:
+            self._sweeping = asyncio.get_running_loop().create_task(self._sweep())
+
+    def _let_in(self, pipe: Pipe) -> None:
+        """Take an inbound socket, or close it before it costs anything."""
+        refused = "closing" if self._closed else self._admission.refusal(source_of(pipe.remote))
+        if refused:
+            self._count("libp2p_refused_" + refused, 1)
+            pipe.abort()
+            return
+        self._count("libp2p_connections_inbound", 1)
+        evicted = self._admission.admit(self._arrive(pipe, None, outbound=False))
+        if isinstance(evicted, Arrival):
+            evicted.give_up("handshakes")
+
+    def _arrive(self, pipe: Pipe, expected: PeerId | None, *, outbound: bool) -> Arrival:
+        upgrade = Upgrade(
+            self._identity, initiator=outbound, muxers=self._muxers, random=self._random, expected=expected
+        )
+        arrival = Arrival(
+            pipe,
+            upgrade,
+            outbound=outbound,
+            began=self._clock.now(),
+            count=self._count,
+            arrived=self._arrived,
+            failed=self._gave_up,
+        )
+        self._arrivals.add(arrival)
+        pipe.sink = arrival
+        arrival.start()
+        return arrival
+
+    def _gave_up(self, arrival: Arrival) -> None:
+        self._arrivals.discard(arrival)
+        if not arrival.outbound:
+            self._admission.known(arrival)
+            self._admission.leave(arrival.source)
+
+    def _arrived(self, arrival: Arrival, upgraded: Upgraded) -> None:
+        self._arrivals.discard(arrival)
+        connection = Connection(
+            self,
+            arrival.pipe,
+            upgraded,
+            self._muxer(upgraded.muxer, initiator=arrival.outbound),
+            outbound=arrival.outbound,
+            limits=self.limits,
+            ledger=self._ledger,
+            count=self._count,
+        )
+        arrival.pipe.sink = connection
+        if not arrival.outbound:
+            self._admission.known(arrival)
+            self._sources[connection] = arrival.source
+        connections = self._connections.setdefault(upgraded.peer, [])
+        connections.append(connection)
+        connection.protocols = self._announced.get(upgraded.peer)
+        connection.started(upgraded.rest)
+        if not arrival.future.done():
+            arrival.future.set_result(upgraded.peer)
+        self.spawn(self._identifying.ask(connection))
+        if len(connections) > self.limits.connections_per_peer:
+            self._count("libp2p_closed_connections_per_peer", 1)
+            connections[0].close()
+
+    def _muxer(self, protocol: str, *, initiator: bool) -> Muxer:
+        streams = self.limits.streams_per_connection
+        if protocol == yamux.PROTOCOL:
+            return yamux.Yamux(initiator=initiator, streams=streams, wide_window=self.limits.wide_window)
+        return mplex.Mplex(streams=streams)
+
+    async def _run(self, connection: Connection, stream: MuxedStream) -> None:
+        protocol = stream.protocol
+        try:
+            await self._handlers[protocol](connection, stream)
+        except HushbellError:
+            self._count("libp2p_streams_failed", 1)
+            stream.reset()
+        except BaseException:
+            stream.reset()
+            raise
+        finally:
+            connection.handlers[protocol] -= 1
+            if not connection.handlers[protocol]:
+                del connection.handlers[protocol]
+            connection.done(stream)
+
+    async def _echo(self, _: Connection, stream: MuxedStream) -> None:
+        await ping.echo(stream, self._clock, self._count, self.limits.pings_per_second)
+
+    async def _sweep(self) -> None:
+        while True:
+            await self._clock.sleep(1)
+            now = self._clock.now()
+            for arrival in tuple(self._arrivals):
+                if elapsed(arrival.began, now, self.limits.handshake_seconds):
+                    arrival.give_up("handshake_seconds")
+            for number, connection in enumerate(self._all()):
+                if not connection.closed:
+                    connection.sweep(now)
+                if number % _SWEEP_AT_ONCE == _SWEEP_AT_ONCE - 1:
+                    await asyncio.sleep(0)

@@ -1,0 +1,102 @@
+"""
+identify and identify-push: what a peer speaks and where it listens. Messages only; the host does the talking.
+
+Source: github.com/libp2p/specs, identify/README.md. A message may come in several frames, which are read as one.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from hushbell.errors import Undecodable, WireError
+from hushbell.waku.libp2p import fields, keys, varint
+from hushbell.waku.libp2p.multiaddr import Multiaddr
+from hushbell.waku.libp2p.stream import PeerId
+
+PROTOCOL = "/ipfs/id/1.0.0"
+PUSH = "/ipfs/id/push/1.0.0"
+_FIELDS_MOST = 512
+_ADDRESSES_MOST = 64
+_NAME_MOST = 256
+_PUBLIC_KEY, _LISTEN, _PROTOCOL, _OBSERVED, _VERSION, _AGENT = 1, 2, 3, 4, 5, 6
+_PROTOCOL_VERSION = b"ipfs/0.1.0"
+
+
+@dataclass(frozen=True, slots=True)
+class Identify:
+    """What a peer says about itself. Nothing of it is proved but its key."""
+
+    protocols: tuple[str, ...] = ()
+    addresses: tuple[Multiaddr, ...] = ()
+    """Where it listens; those that cannot be dialled from here are left out."""
+    observed: Multiaddr | None = None
+    """Where it sees us."""
+    agent: str = ""
+
+
+def encode(public_key: bytes, about: Identify) -> bytes:
+    """Return the message about a node with this public key, given as libp2p's protobuf."""
+    parts = [fields.put(_PUBLIC_KEY, public_key)]
+    parts += [fields.put(_LISTEN, address.without_peer().encode()) for address in about.addresses]
+    parts += [fields.put(_PROTOCOL, protocol.encode()) for protocol in about.protocols]
+    if about.observed is not None:
+        parts.append(fields.put(_OBSERVED, about.observed.encode()))
+    parts += [fields.put(_VERSION, _PROTOCOL_VERSION), fields.put(_AGENT, about.agent.encode())]
+    return b"".join(parts)
+
+
+def unframed(data: bytes) -> bytes:
+    """
+    Return the message that one or more frames hold together.
+
+    Raises:
+        Undecodable: the bytes are no whole frames.
+    """
+    message, place = b"", 0
+    while place < len(data):
+        found = varint.decode(data, place, longest=3)
+        if found is None or found[0] > len(data) - found[1]:
+            raise Undecodable("identify ends inside a frame")
+        place = found[0] + found[1]
+        message += data[found[1] : place]
+    return message
+
+
+def decode(data: bytes, peer: PeerId, protocols_most: int) -> Identify:
+    """
+    Read what an authenticated peer says about itself.
+
+    Args:
+        data: the message, already within its bound.
+        peer: whose connection it came over; a message with another's key is refused.
+        protocols_most: protocols that are taken; what is over it is left out.
+
+    Raises:
+        TooLarge: too many fields.
+        Undecodable: not the message, or with another peer's key.
+    """
+    protocols: dict[str, None] = {}
+    addresses: list[Multiaddr] = []
+    observed: Multiaddr | None = None
+    agent = ""
+    for number, value in fields.read(data, _FIELDS_MOST):
+        if not isinstance(value, bytes):
+            continue
+        if number == _PUBLIC_KEY and keys.peer_id_of(value) != peer:
+            raise Undecodable("identify carries another peer's key")
+        if number == _PROTOCOL and len(value) <= _NAME_MOST and len(protocols) < protocols_most:
+            protocols[value.decode("utf-8", "replace")] = None
+        elif number == _LISTEN and len(addresses) < _ADDRESSES_MOST:
+            addresses += _read(value)
+        elif number == _OBSERVED:
+            observed = next(iter(_read(value)), None)
+        elif number == _AGENT:
+            agent = value[:_NAME_MOST].decode("utf-8", "replace")
+    return Identify(tuple(protocols), tuple(addresses), observed, agent)
+
+
+def _read(data: bytes) -> Sequence[Multiaddr]:
+    """Return one address, or none if it is of a kind that cannot be dialled here."""
+    try:
+        return (Multiaddr.decode(data),)
+    except WireError:
+        return ()

@@ -1,0 +1,108 @@
+"""identify, spoken: ask each new peer, answer each that asks, and push what changed to those who want to know."""
+
+import asyncio
+from collections.abc import Coroutine, Iterable, Sequence
+from typing import Any, Protocol
+
+from hushbell.errors import HushbellError, TooLarge
+from hushbell.waku.libp2p import identify
+from hushbell.waku.libp2p.connection import Connection
+from hushbell.waku.libp2p.ledger import Count
+from hushbell.waku.libp2p.limits import Limits
+from hushbell.waku.libp2p.multiaddr import Multiaddr
+from hushbell.waku.libp2p.muxed import MuxedStream
+
+
+class Node(Protocol):
+    """What identify needs of the host."""
+
+    addresses: list[Multiaddr]
+
+    def protocols(self) -> Sequence[str]:
+        """Return what we speak."""
+        ...
+
+    def announce(self, connection: Connection, protocols: tuple[str, ...]) -> None:
+        """Note what a peer speaks."""
+        ...
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run something beside."""
+        ...
+
+
+class Identifying:
+    """Both sides of identify and identify-push."""
+
+    def __init__(self, node: Node, public_key: bytes, agent: str, limits: Limits, count: Count) -> None:
+        self._node = node
+        self._public_key = public_key
+        self._agent = agent
+        self._limits = limits
+        self._count = count
+        self._telling: set[Connection] = set()
+
+    async def ask(self, connection: Connection) -> None:
+        """Ask a peer what it speaks and announce it; one that does not answer speaks nothing."""
+        try:
+            stream = await connection.open((identify.PROTOCOL,))
+            stream.close_write()
+            try:
+                async with asyncio.timeout(self._limits.handshake_seconds):
+                    about = await self._read(stream)
+            finally:
+                stream.reset()
+        except (HushbellError, TimeoutError):
+            self._count("libp2p_identify_failed", 1)
+            about = identify.Identify()
+        if not connection.closed:
+            connection.about = about
+            self._node.announce(connection, about.protocols)
+
+    async def answer(self, connection: Connection, stream: MuxedStream) -> None:
+        """Say who we are."""
+        stream.write_frame(self._message(connection))
+        stream.close_write()
+
+    async def take(self, connection: Connection, stream: MuxedStream) -> None:
+        """Note what a peer says has changed."""
+        async with asyncio.timeout(self._limits.handshake_seconds):
+            about = await self._read(stream)
+        connection.about = about
+        if about.protocols:
+            self._node.announce(connection, about.protocols)
+
+    def tell(self, connections: Iterable[Connection]) -> None:
+        """Push what we speak and where we listen, once for all changes of this turn of the loop."""
+        for connection in connections:
+            if identify.PUSH in (connection.protocols or ()) and connection not in self._telling:
+                self._telling.add(connection)
+                self._node.spawn(self._tell(connection))
+
+    async def _tell(self, connection: Connection) -> None:
+        self._telling.discard(connection)
+        try:
+            stream = await connection.open((identify.PUSH,))
+            stream.write_frame(self._message(connection))
+            stream.close_write()
+        except HushbellError:
+            self._count("libp2p_identify_failed", 1)
+
+    async def _read(self, stream: MuxedStream) -> identify.Identify:
+        """Read frames until the peer ends its side; together they are one message."""
+        data = b""
+        while True:
+            piece = await stream.read(self._limits.identify_most)
+            if not piece:
+                return identify.decode(identify.unframed(data), stream.peer, self._limits.protocols_most)
+            data += piece
+            if len(data) > self._limits.identify_most:
+                raise TooLarge("an identify message is too long")
+
+    def _message(self, connection: Connection) -> bytes:
+        kind = "ip6" if ":" in connection.pipe.remote else "ip4"
+        observed = None
+        if connection.pipe.remote and "%" not in connection.pipe.remote:
+            observed = Multiaddr(((kind, connection.pipe.remote), ("tcp", str(connection.pipe.port))))
+        about = identify.Identify(tuple(self._node.protocols()), tuple(self._node.addresses), observed, self._agent)
+        return identify.encode(self._public_key, about)

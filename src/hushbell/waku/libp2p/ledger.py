@@ -1,0 +1,62 @@
+"""What all connections of a host hold together, and who must give way when it is too much."""
+
+from collections.abc import Callable
+from typing import Protocol
+
+from hushbell.waku.libp2p.limits import Limits
+
+Count = Callable[[str, int], None]
+
+
+class Holder(Protocol):
+    """A connection, as far as memory goes."""
+
+    held: int
+    """Bytes received that nobody has taken yet."""
+    inbound: int
+    """Streams that the peer has open."""
+
+    @property
+    def unsent(self) -> int:
+        """Bytes written that the socket has not taken."""
+        ...
+
+    def cut(self, reason: str) -> None:
+        """End the connection at once."""
+        ...
+
+
+class Ledger:
+    """Totals over all connections, checked where they grow."""
+
+    def __init__(self, limits: Limits, count: Count) -> None:
+        self._limits = limits
+        self._count = count
+        self.holders: set[Holder] = set()
+        self.held = 0
+        self.unsent = 0
+        self.streams = 0
+
+    def hold(self, change: int) -> None:
+        """Note that a connection holds more or less received bytes."""
+        self.held += change
+        if self.held > self._limits.unread_in_all:
+            self._relieve(lambda holder: holder.held, "unread_in_all")
+
+    def write(self, size: int) -> None:
+        """Note bytes that wait for a socket."""
+        self.unsent += size
+        if self.unsent > self._limits.unsent_in_all:
+            self._relieve(lambda holder: holder.unsent, "unsent_in_all")
+
+    def open(self) -> None:
+        """Note one more inbound stream."""
+        self.streams += 1
+        if self.streams > self._limits.streams_in_all:
+            self._relieve(lambda holder: holder.inbound, "streams_in_all")
+
+    def _relieve(self, cost: Callable[[Holder], int], bound: str) -> None:
+        # Whoever holds the most gives way, so that filling the house does not shut out the others.
+        if self.holders:
+            self._count("libp2p_over_" + bound, 1)
+            max(self.holders, key=cost).cut(bound)

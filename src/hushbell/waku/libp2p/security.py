@@ -1,0 +1,142 @@
+"""
+How libp2p uses Noise: every message behind two bytes of length, and in the second and third a proof of identity.
+
+Source: github.com/libp2p/specs, noise/README.md. A dialler that hears in the second message that the peer speaks its
+first muxer names that one in the third, and both skip the negotiation of the muxer. A listener names none: js-libp2p
+would choose from such a list in the listener's order, go-libp2p in the dialler's.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from hushbell.errors import TooLarge, Unauthentic, Undecodable
+from hushbell.types import Random
+from hushbell.waku.libp2p import fields, keys
+from hushbell.waku.libp2p.noise import Handshake, Opener, Sealer
+from hushbell.waku.libp2p.stream import PeerId
+
+PROTOCOL = "/noise"
+MESSAGE_MOST = 4096  # bytes of a handshake message; a usual one has 250
+_FIELDS_MOST = 64
+_MUXERS_MOST = 16
+_PREFIX = b"noise-libp2p-static-key:"
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """Who the other side proved to be, and the muxers it says it speaks (none, if it says nothing)."""
+
+    peer: PeerId
+    muxers: tuple[str, ...]
+
+
+class Securing:
+    """
+    The handshake over a plain connection. Bytes in any chunks; ``done`` after the last message.
+
+    Afterwards ``proof`` names the peer, ``sealer`` and ``opener`` carry the records and ``muxer`` is set if it was
+    agreed upon already. Bytes that came behind the handshake are in ``rest``.
+    """
+
+    def __init__(
+        self,
+        identity: keys.Identity,
+        *,
+        initiator: bool,
+        muxers: Sequence[str],
+        random: Random,
+        expected: PeerId | None,
+    ) -> None:
+        """
+        Begin.
+
+        Args:
+            identity: what this side proves.
+            initiator: whether this side dialled.
+            muxers: what this side speaks, the best first.
+            random: for the two X25519 keys.
+            expected: whom the dialled address names; another peer is refused before it learns who we are.
+        """
+        self._identity = identity
+        self._initiator = initiator
+        self._noise = Handshake(initiator=initiator, static=random(32), ephemeral=random(32))
+        self._muxers = tuple(muxers)
+        self._expected = expected
+        self.rest = b""
+        self.proof: Proof | None = None
+        self.muxer: str | None = None
+        self.sealer: Sealer | None = None
+        self.opener: Opener | None = None
+
+    @property
+    def done(self) -> bool:
+        """Whether the handshake is over."""
+        return self.sealer is not None
+
+    def start(self) -> bytes:
+        """Return what the dialler sends first."""
+        return _message(self._noise.write(b"")) if self._initiator else b""
+
+    def receive(self, data: bytes) -> bytes:
+        """
+        Take some bytes and return the answer to them.
+
+        Raises:
+            Unauthentic: the peer does not prove its identity, or is not the expected one.
+            TooLarge, Undecodable: not a handshake.
+        """
+        self.rest += data
+        answer = b""
+        while not self.done and len(self.rest) >= 2:
+            size = int.from_bytes(self.rest[:2], "big")
+            if size > MESSAGE_MOST:
+                raise TooLarge("a handshake message is too long")
+            if len(self.rest) < 2 + size:
+                break
+            message, self.rest = self.rest[2 : 2 + size], self.rest[2 + size :]
+            answer += self._take(message)
+        return answer
+
+    def _take(self, message: bytes) -> bytes:
+        payload = self._noise.read(message)
+        if not self._initiator and self.proof is None and not self._noise.finished:
+            return _message(self._noise.write(self._payload(())))
+        self.proof = self._proved(payload)
+        answer = b""
+        if self._initiator:
+            self.muxer = self._muxers[0] if self._muxers[0] in self.proof.muxers else None
+            answer = _message(self._noise.write(self._payload((self.muxer,) if self.muxer else ())))
+        self.sealer, self.opener = self._noise.split()
+        return answer
+
+    def _payload(self, muxers: tuple[str, ...]) -> bytes:
+        signature = self._identity.sign(_PREFIX + self._noise.static_key)
+        payload = fields.put(1, self._identity.public_key) + fields.put(2, signature)
+        if muxers:
+            payload += fields.put(4, b"".join(fields.put(2, muxer.encode()) for muxer in muxers))
+        return payload
+
+    def _proved(self, payload: bytes) -> Proof:
+        found: dict[int, int | bytes] = dict(fields.read(payload, _FIELDS_MOST))
+        public, signature, extensions = (found.get(number, b"") for number in (1, 2, 4))
+        if not isinstance(public, bytes) or not isinstance(signature, bytes) or not isinstance(extensions, bytes):
+            raise Undecodable("a handshake payload has the wrong fields")
+        key = keys.read_public_key(public)
+        if not key.verify(_PREFIX + self._noise.remote_static_key, signature):
+            raise Unauthentic("the peer's identity did not sign its handshake")
+        # The id is made of the bytes as sent: everybody else hashes those, too.
+        peer = keys.peer_id_of(public)
+        if self._expected is not None and peer != self._expected:
+            raise Unauthentic("another peer than the address names")
+        if peer == self._identity.peer_id:
+            raise Unauthentic("the peer has our own identity")
+        return Proof(peer, _muxers(extensions))
+
+
+def _muxers(extensions: bytes) -> tuple[str, ...]:
+    named = [value for number, value in fields.read(extensions, _FIELDS_MOST) if number == 2]
+    return tuple(value.decode("utf-8", "replace") for value in named[:_MUXERS_MOST] if isinstance(value, bytes))
+
+
+def _message(data: bytes) -> bytes:
+    return len(data).to_bytes(2, "big") + data

@@ -1,0 +1,101 @@
+"""
+From a fresh connection to an authenticated one with a muxer: multistream, Noise, multistream again. No I/O.
+
+Source: github.com/libp2p/specs, connections/README.md.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from hushbell.types import Random
+from hushbell.waku.libp2p import multistream, security
+from hushbell.waku.libp2p.keys import Identity
+from hushbell.waku.libp2p.noise import Opener, Sealer
+from hushbell.waku.libp2p.stream import PeerId
+
+
+@dataclass(frozen=True, slots=True)
+class Upgraded:
+    """What the connection is now, and the muxer's bytes that have come already."""
+
+    peer: PeerId
+    muxer: str
+    sealer: Sealer = field(repr=False)
+    opener: Opener = field(repr=False)
+    rest: tuple[bytes, ...] = field(repr=False)
+
+
+class Upgrade:
+    """One side of the upgrade. Bytes in any chunks; ``upgraded`` is set at the end."""
+
+    def __init__(
+        self, identity: Identity, *, initiator: bool, muxers: Sequence[str], random: Random, expected: PeerId | None
+    ) -> None:
+        """Begin; arguments as :class:`hushbell.waku.libp2p.security.Securing` takes them."""
+        self._initiator = initiator
+        self._muxers = muxers
+        self._securing = security.Securing(
+            identity, initiator=initiator, muxers=muxers, random=random, expected=expected
+        )
+        self._agreement = self._negotiation([security.PROTOCOL])
+        self._over_noise: multistream.Proposing | multistream.Choosing | None = None
+        self.upgraded: Upgraded | None = None
+
+    def start(self) -> bytes:
+        """Return what this side sends first."""
+        return self._agreement.start() if isinstance(self._agreement, multistream.Proposing) else b""
+
+    def receive(self, data: bytes) -> bytes:
+        """
+        Take some bytes and return the answer to them. After the end there is none: give further bytes to the opener.
+
+        Raises:
+            Unauthentic: the peer does not prove its identity, or is not the expected one.
+            TransportError: the two share no muxer, or not even Noise.
+            TooLarge, Undecodable: not an upgrade.
+        """
+        answer = b""
+        if not self._agreement.agreed:
+            answer = self._agreement.receive(data)
+            if self._agreement.chosen is None:
+                return answer
+            answer += self._securing.start()
+            data, self._agreement.rest = self._agreement.rest, b""
+        if not self._securing.done:
+            answer += self._securing.receive(data)
+            if self._securing.sealer is None:
+                return answer
+            data, self._securing.rest = self._securing.rest, b""
+            answer += self._secured()
+        return answer + self._agree_on_muxer(data)
+
+    def _secured(self) -> bytes:
+        securing = self._securing
+        if securing.muxer is not None or securing.sealer is None:
+            return b""
+        self._over_noise = self._negotiation(self._muxers)
+        if isinstance(self._over_noise, multistream.Proposing):
+            return securing.sealer.seal(self._over_noise.start())
+        return b""
+
+    def _agree_on_muxer(self, data: bytes) -> bytes:
+        securing, agreement = self._securing, self._over_noise
+        if securing.sealer is None or securing.opener is None or securing.proof is None:
+            raise ValueError("the handshake is not over")
+        plain = securing.opener.open(data) if data else []
+        if agreement is None:
+            chosen: str | None = securing.muxer
+            answer = b""
+        else:
+            answer = agreement.receive(b"".join(plain))
+            chosen = agreement.chosen
+            plain = [agreement.rest] if agreement.rest else []
+        if chosen is not None:
+            rest = tuple(plain)
+            self.upgraded = Upgraded(securing.proof.peer, chosen, securing.sealer, securing.opener, rest)
+        return securing.sealer.seal(answer) if answer else b""
+
+    def _negotiation(self, protocols: Sequence[str]) -> multistream.Proposing | multistream.Choosing:
+        if self._initiator:
+            return multistream.Proposing(protocols)
+        return multistream.Choosing(lambda protocol: protocol in protocols, lambda: protocols)

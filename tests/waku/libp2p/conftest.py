@@ -1,0 +1,111 @@
+"""Hosts on loopback with a clock that moves only when told."""
+
+import asyncio
+import itertools
+import random
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from hushbell.types import Millis
+from hushbell.waku.libp2p import keys
+from hushbell.waku.libp2p.host import Host
+from hushbell.waku.libp2p.multiaddr import Multiaddr
+from hushbell.waku.libp2p.stream import PeerId
+
+LOOPBACK = Multiaddr.parse("/ip4/127.0.0.1/tcp/0")
+
+
+@dataclass
+class SteppedClock:
+    """Stands still until moved; sleepers wake in order."""
+
+    time: int = 1_000_000
+    sleepers: list[tuple[int, asyncio.Future[None]]] = field(default_factory=list)
+
+    def now(self) -> Millis:
+        return Millis(self.time)
+
+    async def sleep(self, seconds: float) -> None:
+        future = asyncio.get_running_loop().create_future()
+        self.sleepers.append((self.time + int(seconds * 1000), future))
+        await future
+
+    async def pass_by(self, seconds: int) -> None:
+        """Let seconds pass, one after the other, and everything due happen."""
+        for _ in range(seconds):
+            self.time += 1000
+            due = [future for at, future in self.sleepers if at <= self.time]
+            self.sleepers = [(at, future) for at, future in self.sleepers if at > self.time]
+            for future in due:
+                if not future.done():
+                    future.set_result(None)
+            for _ in range(5):
+                await asyncio.sleep(0)
+
+
+@dataclass
+class Node:
+    """A host, what it counted, and what its watcher saw."""
+
+    host: Host
+    clock: SteppedClock
+    counts: Counter[str]
+    seen: list[tuple[str, PeerId, tuple[str, ...]]] = field(default_factory=list)
+
+    @property
+    def address(self) -> Multiaddr:
+        return self.host.addresses[0]
+
+    @property
+    def identified(self) -> bool:
+        return any(kind == "connected" for kind, _, _ in self.seen)
+
+
+MakeNode = Callable[..., Awaitable[Node]]
+
+
+@pytest.fixture
+async def node() -> AsyncIterator[MakeNode]:
+    """Makes nodes that listen on loopback; arguments are those of Host."""
+    made: list[Node] = []
+    seeds = itertools.count(1)
+
+    async def make(*, listen: Multiaddr | None = LOOPBACK, seed: int | None = None, **settings: Any) -> Node:
+        source = random.Random(next(seeds) if seed is None else seed)
+        counts: Counter[str] = Counter()
+        clock = SteppedClock()
+
+        def count(name: str, number: int) -> None:
+            counts[name] += number
+
+        identity = settings.pop("identity", None) or keys.new_identity(source.randbytes)
+        host = Host(identity, clock=clock, random=source.randbytes, count=count, **settings)
+        one = Node(host, clock, counts)
+        host.watch(
+            lambda peer, protocols: one.seen.append(("connected", peer, tuple(protocols))),
+            lambda peer: one.seen.append(("gone", peer, ())),
+        )
+        if listen is not None:
+            await host.listen(listen)
+        made.append(one)
+        return one
+
+    yield make
+    for one in made:
+        await one.host.close()
+
+
+@pytest.fixture
+def until() -> Callable[[Callable[[], object]], Awaitable[None]]:
+    """Waits until something is so."""
+
+    async def wait(condition: Callable[[], object]) -> None:
+        async with asyncio.timeout(10):
+            while not condition():  # noqa: ASYNC110
+                await asyncio.sleep(0)
+
+    return wait
