@@ -5,7 +5,9 @@ from typing import Any
 import pytest
 
 from hushbell.errors import TransportError
+from hushbell.waku.catching_up import History
 from hushbell.waku.protocols.archive import Archive
+from hushbell.waku.protocols.history import StoreHistory
 from hushbell.waku.protocols.rates import Rate
 from hushbell.waku.protocols.store import HASHES, PROTOCOL, StoreService
 from hushbell.waku.protocols.store_client import QueryRefused, StoreClient
@@ -277,3 +279,19 @@ async def test_a_page_that_is_too_large_is_asked_for_in_halves(net: Any, monkeyp
 
     assert [asked.limit for asked in liar.asked] == [40, 20]
     assert found == [net.message(1)]
+
+
+async def test_what_was_missed_is_fetched_by_topic_or_of_whole_shards(
+    net: Any, archive: Archive, client: StoreClient, server: Any
+) -> None:
+    messages = fill(net, archive, 130)
+    store: History = StoreHistory(client, server.peer_id)
+
+    first = await store.page(None, (), net.clock.now(), None)
+    rest = await store.page(None, (), net.clock.now(), first.cursor)
+    some = await store.page(net.shard, [net.topic], net.clock.now() + 100, None)
+
+    assert [one.data for page in (first, rest) for one in page.messages] == messages
+    assert (rest.cursor, some.cursor) == (None, None)
+    assert [one.data for one in some.messages] == messages[101::2]
+    assert {one.pubsub_topic for one in first.messages} == {net.shard}

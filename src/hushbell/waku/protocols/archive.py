@@ -18,10 +18,10 @@ from queue import Empty, SimpleQueue
 from typing import Self
 
 from hushbell import wire
-from hushbell.crypto.message_hash import message_hash
 from hushbell.errors import StoreError, StoreUnavailable, WireError
 from hushbell.ports.clock import Clock
 from hushbell.types import Millis, PubsubTopic
+from hushbell.waku.message import message_hash
 from hushbell.waku.protocols.links import Count
 from hushbell.waku.protocols.store_db import TRIM_STEP, Database, Page, Stored, Wanted
 from hushbell.wire.messages import WakuMessage
@@ -207,9 +207,7 @@ class Archive:
         if message.timestamp is None or abs(message.timestamp - arrived.at * MS) > OFF:
             counts["archive_untimely"] += 1
             return None
-        name = message_hash(
-            arrived.pubsub_topic, message.payload, message.content_topic, message.meta, message.timestamp
-        )
+        name = message_hash(arrived.pubsub_topic, message)
         return Stored(name, message.timestamp, arrived.pubsub_topic, message.content_topic, arrived.data)
 
     def _trim(self, now: Millis) -> int:

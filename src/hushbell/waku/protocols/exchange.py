@@ -109,8 +109,6 @@ class Service:
         except BaseException:
             stream.reset()
             raise
-        else:
-            await _part(stream)
 
     async def _give(self, stream: Stream, request: bytes) -> None:
         peer = stream.peer

@@ -4,10 +4,10 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from hushbell import wire
-from hushbell.crypto.message_hash import message_hash
 from hushbell.errors import TooLarge, TransportError, WireError
 from hushbell.types import PubsubTopic, Random
 from hushbell.waku.libp2p.stream import PeerId
+from hushbell.waku.message import message_hash
 from hushbell.waku.protocols.exchange import EXCHANGE, ask
 from hushbell.waku.protocols.links import Count, Host
 from hushbell.waku.protocols.request_ids import request_id
@@ -122,17 +122,38 @@ class StoreClient:
         )
         cursors: set[bytes] = set()
         for _ in range(PAGES):
-            response, request = await self._page(peer, request)
-            found = [one for entry in response.entries if (one := self._found(entry, request))]
+            found, cursor, request = await self.page(peer, request)
             if found:
                 yield found
-            if not response.cursor or not response.entries:
+            if cursor is None:
                 return
-            if response.cursor in cursors:
+            if cursor in cursors:
                 raise TransportError("the store repeats itself")
-            cursors.add(response.cursor)
-            request = replace(request, cursor=response.cursor)
+            cursors.add(cursor)
+            request = replace(request, cursor=cursor)
         raise TransportError("the store does not come to an end")
+
+    async def page(self, peer: PeerId, request: StoreRequest) -> tuple[Sequence[Found], bytes | None, StoreRequest]:
+        """
+        Ask for one page with its messages, which are checked.
+
+        Returns:
+            What was asked for and came; the cursor to go on with, None at the end; and the request with the page size
+            that worked, for the next page.
+
+        Raises:
+            TransportError: as :meth:`query`, or a single message is over :data:`RESPONSE`.
+        """
+        while True:
+            try:
+                response = await self.query(peer, request)
+            except TooLarge as error:
+                if (request.limit or 1) <= 1:
+                    raise TransportError("the store's answers are too large") from error
+                request = replace(request, limit=(request.limit or 1) // 2)
+                continue
+            found = [one for entry in response.entries if (one := self._found(entry, request))]
+            return found, (response.cursor or None) if response.entries else None, request
 
     async def present(self, peer: PeerId, hashes: Sequence[bytes]) -> frozenset[bytes]:
         """
@@ -150,35 +171,25 @@ class StoreClient:
             raise TransportError("the store's answer is not understood") from error
         return frozenset(hashes) & {entry.message_hash or b"" for entry in response.entries}
 
-    async def _page(self, peer: PeerId, request: StoreRequest) -> tuple[StoreResponse, StoreRequest]:
-        """Return the next page, and the request with the page size that it could be had with."""
-        while True:
-            try:
-                return await self.query(peer, request), request
-            except TooLarge as error:
-                if (request.limit or 1) <= 1:
-                    raise TransportError("the store's answers are too large") from error
-                request = replace(request, limit=(request.limit or 1) // 2)
-
     def _found(self, entry: StoreEntry, request: StoreRequest) -> Found | None:
         found = self._checked(entry, request)
         self._count("store_client_received" if found else "store_client_unwanted", 1)
         return found
 
     def _checked(self, entry: StoreEntry, request: StoreRequest) -> Found | None:
-        if entry.waku_message is None or entry.pubsub_topic not in (None, "", request.pubsub_topic):
+        shard = entry.pubsub_topic or request.pubsub_topic
+        if entry.waku_message is None or not shard or request.pubsub_topic not in (None, shard):
             return None
         try:
             message = wire.decode(WakuMessage, entry.waku_message, limit=self._message_limit)
         except WireError:
             return None
         time = message.timestamp or 0
-        if message.content_topic not in request.content_topics or time < (request.time_start or 0):
+        if request.content_topics and message.content_topic not in request.content_topics:
             return None
-        if request.time_end is not None and time >= request.time_end:
+        if time < (request.time_start or 0) or (request.time_end is not None and time >= request.time_end):
             return None
-        shard = PubsubTopic(request.pubsub_topic or "")
-        name = message_hash(shard, message.payload, message.content_topic, message.meta, time)
+        name = message_hash(shard, message)
         if entry.message_hash not in (None, name):
             return None
-        return Found(name, shard, message.content_topic, time, entry.waku_message)
+        return Found(name, PubsubTopic(shard), message.content_topic, time, entry.waku_message)
