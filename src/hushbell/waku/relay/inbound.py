@@ -34,7 +34,7 @@ class Sink(Protocol):
 
 
 class Partial:
-    """Bytes of unfinished RPCs of all peers together."""
+    """Bytes of all peers together that are kept: unfinished RPCs, and what a turn had no room for."""
 
     __slots__ = ("size",)
 
@@ -74,6 +74,7 @@ class Inbound:
         self._later = later
         self._on_close = on_close
         self._held = bytearray()  # the beginning of an RPC
+        self._kept = 0  # bytes
         self._incomplete = False
         self._missing = 0  # bytes, at least, before looking at it again is of use
         self._backlog = _EMPTY  # what this turn had no room for
@@ -92,7 +93,7 @@ class Inbound:
             return
         self._closed = True
         self._stream.receiver = None
-        self._partial.size -= len(self._held)
+        self._keep(-self._kept)
         self._held.clear()
         self._backlog = _EMPTY
         self._on_close()
@@ -110,11 +111,12 @@ class Inbound:
         if not self._renewing:
             self._renewing = True
             self._later(self._renew)
-        if self._backlog:
-            self._backlog += chunk
-            return
         try:
-            self._read(chunk)
+            if self._backlog:
+                self._keep(len(chunk))
+                self._backlog += chunk
+            else:
+                self._read(chunk)
         except WireError:
             self.close()
             self._sink.malformed(self._peer)
@@ -131,6 +133,7 @@ class Inbound:
         if self._incomplete:
             self._hold(chunk, place)
         else:
+            self._keep(len(chunk) - place)
             self._backlog = chunk[place:]
             self._stream.receiver = None
 
@@ -138,23 +141,24 @@ class Inbound:
         """Return the held beginning with the chunk behind it, or nothing while that makes no whole RPC."""
         self._missing -= len(chunk)
         if self._missing > 0:
-            self._grow(len(chunk))
+            self._keep(len(chunk))
             self._held += chunk
             return _EMPTY
         chunk = b"".join((self._held, chunk))
-        self._partial.size -= len(self._held)
+        self._keep(-len(self._held))
         self._held.clear()
         return chunk
 
     def _hold(self, chunk: bytes, place: int) -> None:
-        self._grow(len(chunk) - place)
+        self._keep(len(chunk) - place)
         self._held += memoryview(chunk)[place:]
 
-    def _grow(self, size: int) -> None:
+    def _keep(self, size: int) -> None:
+        """Note that more or fewer bytes are kept. A little is always allowed, so that floods do not cost others."""
+        self._kept += size
         self._partial.size += size
-        if self._partial.size > self._bounds.partial:
-            self._partial.size -= size
-            raise TooLarge("too many unfinished RPCs of all peers")
+        if size > 0 and self._kept > self._bounds.share and self._partial.size > self._bounds.partial:
+            raise TooLarge("too much is unfinished")
 
     def _renew(self) -> None:
         self._renewing = False
@@ -162,6 +166,7 @@ class Inbound:
         self._messages_left = self._bounds.tick_messages
         if self._backlog and not self._closed:
             backlog, self._backlog = self._backlog, _EMPTY
+            self._keep(-len(backlog))
             self._resume(backlog)
 
     def _resume(self, backlog: bytes) -> None:

@@ -1,6 +1,7 @@
 """Peers and their streams: one that we opened and only write to, and one that the peer opened and we only read."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -84,6 +85,7 @@ class Links:
         self.outboxes: dict[PeerId, Outbox] = {}
         self._links: dict[PeerId, _Link] = {}
         self._present: set[PeerId] = set()  # whose connection's end will be told
+        self._lost: Counter[PeerId] = Counter()  # streams, of those who are present
         self._host = host
         self._bounds = bounds
         self._owner = owner
@@ -128,6 +130,7 @@ class Links:
 
     def _disconnected(self, peer: PeerId) -> None:
         self._present.discard(peer)
+        self._lost.pop(peer, None)
         self._remove(peer)
 
     def _arrive(self, peer: PeerId) -> _Link:
@@ -182,6 +185,10 @@ class Links:
         if self._links.get(peer) is link:
             self._count("relay_streams_lost", 1)
             self._remove(peer)
+            if peer in self._present:
+                self._lost[peer] += 1
+            if self._lost[peer] >= self._bounds.openings:
+                return  # it says that it speaks the protocol and does not
             await self._clock.sleep(1.0)
             if peer in self._present and peer not in self._links:
                 self._arrive(peer)

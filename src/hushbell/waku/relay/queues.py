@@ -45,6 +45,7 @@ class Outbox:
         self._waiting = True  # for the stream to open, at first
         self._bounds = bounds
         self._in_stream = bounds.in_stream
+        self._unchecked = 0  # bytes that may be written before looking how many the stream has
         self._total = total
         self._count = count
         self._wait = wait
@@ -73,8 +74,9 @@ class Outbox:
         stream = self._stream
         if not self._waiting and stream is not None:
             stream.write(frame)
-            if stream.buffered >= self._in_stream:
-                self._begin_waiting()
+            self._unchecked -= len(frame)
+            if self._unchecked < 0:
+                self._check(stream)
             return
         self._forwarded.append(frame)
         self._forwarded_size += len(frame)
@@ -97,8 +99,9 @@ class Outbox:
         stream = self._stream
         if not self._waiting and stream is not None:
             stream.write(frame)
-            if stream.buffered >= self._in_stream:
-                self._begin_waiting()
+            self._unchecked -= len(frame)
+            if self._unchecked < 0:
+                self._check(stream)
             return
         self._urgent.append(frame)
         self._urgent_size += len(frame)
@@ -153,9 +156,11 @@ class Outbox:
             return "relay_cut_stalled"
         return "relay_cut_slow" if self._dropping >= self._bounds.dropping else None
 
-    def _begin_waiting(self) -> None:
-        self._waiting = True
-        self._wait(self)
+    def _check(self, stream: Stream) -> None:
+        self._unchecked = self._in_stream // 16
+        if stream.buffered >= self._in_stream:
+            self._waiting = True
+            self._wait(self)
 
     def _flush(self) -> None:
         stream = self._stream

@@ -65,7 +65,8 @@ class Bounds:
     """What one peer may cost."""
 
     rpc: int = 4 * MIB  # of one RPC
-    partial: int = 64 * MIB  # of RPCs of all peers that arrived in part
+    partial: int = 64 * MIB  # kept of all peers: RPCs that arrived in part, and what a turn had no room for
+    share: int = 64 * KIB  # of it that every peer may have, even when others have taken everything
     messages_per_rpc: int = 4096
     subscriptions_per_rpc: int = 1024
     fields_per_rpc: int = 32_768  # of protobuf, at all levels; some milliseconds to read
