@@ -7,6 +7,7 @@ hand: a scanner can refuse by count before anything is built, and keeps a messag
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from hushbell.errors import TooLarge, Undecodable
 from hushbell.waku.relay.settings import ID_SIZE, Bounds
@@ -214,6 +215,7 @@ def _ids(scan: Fields, start: int, end: int, wanted: int, limit: int) -> list[by
     ][: max(0, limit)]
 
 
+@lru_cache(64)
 def topic_tail(topic: str) -> bytes:
     """Return the topic as it stands at the end of a published message."""
     return _field(4, topic.encode())
@@ -261,9 +263,15 @@ def _shapes(size: int, tail: int) -> Iterator[tuple[bytes, int, int]]:
 
 def message_frame(data: bytes, tail: bytes) -> bytes:
     """Return an RPC that publishes one message, with its length in front. Encoded once, sent to many."""
-    head = b"\x12" + varint(len(data))
-    body = b"\x12" + varint(len(head) + len(data) + len(tail))
-    return b"".join((varint(len(body) + len(head) + len(data) + len(tail)), body, head, data, tail))
+    return b"".join((_frame_head(len(data), len(tail)), data, tail))
+
+
+@lru_cache(_SHAPES)
+def _frame_head(data: int, tail: int) -> bytes:
+    """Return what stands before data and tail of those sizes."""
+    head = b"\x12" + varint(data)
+    body = b"\x12" + varint(len(head) + data + tail)
+    return varint(len(body) + len(head) + data + tail) + body + head
 
 
 def control_frames(control: Control, batch: int) -> list[bytes]:

@@ -46,7 +46,7 @@ class Scoring:
     topics_cap: float = 0.0  # on the sum of the topics; 0 is none
     colocation: float = -50.0  # P6, times the square of the peers above the threshold at one address
     colocation_threshold: int = 5
-    colocation_exempt: tuple[str, ...] = ("127.", "::1")  # beginnings of addresses: who is on this machine is ours
+    colocation_exempt: tuple[str, ...] = ("127.", "::1", "::/64")  # beginnings of addresses: who is on this machine is ours
     behaviour: float = -10.0  # P7, times the square of the penalties
     behaviour_threshold: float = 0.0
     behaviour_decay: float = 0.986
@@ -81,8 +81,8 @@ class Bounds:
     iwant_served: int = 3  # how often one message is sent to the same peer on demand
     backoffs: int = 10_000  # of one topic
     backoff: int = 60 * MINUTE  # a peer that asks for longer gets this
-    tick_bytes: int = 256 * KIB  # read from one peer in one turn of the loop
-    tick_messages: int = 256  # read from one peer in one turn of the loop
+    tick_bytes: int = 512 * KIB  # read from one peer in one turn of the loop
+    tick_messages: int = 512  # read from one peer in one turn of the loop
     in_stream: int = 1 * MIB  # handed to a stream that its peer has not taken
     forwarded: int = 16 * MIB  # waiting for one peer; beyond it the oldest are dropped
     urgent: int = 8 * MIB  # control and own messages waiting for one peer; beyond it own ones are not sent to it
