@@ -13,6 +13,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +22,10 @@ import uvloop
 from hushbell.config.gateway import ApnsSettings, HttpSettings, Texts
 from hushbell.core.push import Push
 from hushbell.ports.gateway import ACCEPTED
-from hushbell.ports.http import HttpAnswer
+from hushbell.ports.http import Http, HttpAnswer, HttpFailure, HttpRequest
 from hushbell.providers.apns import PRODUCTION, Apns, App, request
 from hushbell.providers.apns_token import TokenSigner
+from hushbell.providers.http2 import Http2
 from hushbell.providers.http_curl import CurlHttp
 from hushbell.testing.clock import FakeClock
 from hushbell.types import (
@@ -59,7 +61,21 @@ def push(number: int) -> Push:
     )
 
 
-async def measure(name: str, send: Send, items: Sequence[Any], *, callers: int, batch: int = 1) -> None:
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """What was measured."""
+
+    name: str
+    cpu: float  # seconds a push
+    per_second: float
+
+    def tell(self) -> None:
+        """Print it."""
+        print(f"{self.name}_cpu {self.cpu * 1e6:.1f} us")
+        print(f"{self.name} {self.per_second:.0f} pushes/s")
+
+
+async def measure(name: str, send: Send, items: Sequence[Any], *, callers: int, batch: int = 1) -> Figure:
     batches = iter([items[start : start + batch] for start in range(0, len(items), batch)])
 
     async def caller() -> None:
@@ -68,9 +84,66 @@ async def measure(name: str, send: Send, items: Sequence[Any], *, callers: int, 
 
     wall, cpu = time.perf_counter(), time.process_time()
     await asyncio.gather(*(caller() for _ in range(callers)))
-    cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
-    print(f"{name}_cpu {cpu / len(items) * 1e6:.1f} us")
-    print(f"{name} {len(items) / wall:.0f} pushes/s")
+    return Figure(name, (time.process_time() - cpu) / len(items), len(items) / (time.perf_counter() - wall))
+
+
+async def measure_posts(name: str, http: Http, requests: Sequence[HttpRequest], *, under_way: int) -> Figure:
+    """The same through callbacks, each of which posts the next request."""
+    left, done = iter(requests), asyncio.get_running_loop().create_future()
+    missing = len(requests)
+
+    def answered(answer: HttpAnswer | HttpFailure) -> None:
+        nonlocal missing
+        assert isinstance(answer, HttpAnswer)
+        assert answer.status == 200
+        missing -= 1
+        if not missing:
+            done.set_result(None)
+        elif (request := next(left, None)) is not None:
+            http.post(request, answered)
+
+    wall, cpu = time.perf_counter(), time.process_time()
+    for _ in range(under_way):
+        http.post(next(left), answered)
+    await done
+    return Figure(name, (time.process_time() - cpu) / len(requests), len(requests) / (time.perf_counter() - wall))
+
+
+CLIENTS: dict[str, Callable[[HttpSettings], Http]] = {"apns": Http2, "apns_curl": CurlHttp}
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """One HTTP client, alone and under the provider."""
+
+    prefix: str
+    http: Http
+    apns: Apns
+    figures: dict[str, Figure]
+
+    async def run(self, pushes: Sequence[Push], requests: Sequence[HttpRequest]) -> None:
+        """Measure everything."""
+        await self._deliver(pushes[:1])  # connects
+        await self._add("client_c100", self._send, requests, callers=100)
+        self._keep(await measure_posts(f"{self.prefix}_client_post", self.http, requests, under_way=100))
+        await self._add("client_batch100", self._send, requests, callers=2, batch=100)
+        await self._add("gateway_c1", self._deliver, pushes[: PUSHES // 4], callers=1)
+        await self._add("gateway_c16", self._deliver, pushes, callers=16)
+        await self._add("gateway_batch100", self._deliver, pushes, callers=2, batch=100)
+        await self._add("gateway", self._deliver, pushes, callers=128)
+        await self.apns.close()
+
+    async def _add(self, name: str, send: Send, items: Sequence[Any], *, callers: int, batch: int = 1) -> None:
+        self._keep(await measure(f"{self.prefix}_{name}", send, items, callers=callers, batch=batch))
+
+    def _keep(self, figure: Figure) -> None:
+        self.figures[figure.name] = figure
+
+    async def _deliver(self, pushes: Sequence[Push]) -> None:
+        assert await self.apns.deliver(pushes) == [ACCEPTED] * len(pushes)
+
+    async def _send(self, requests: Sequence[HttpRequest]) -> None:
+        assert all(isinstance(one, HttpAnswer) and one.status == 200 for one in await self.http.send(requests))
 
 
 async def main(ready: dict[str, Any]) -> None:
@@ -84,26 +157,18 @@ async def main(ready: dict[str, Any]) -> None:
         key_id=settings.key_id,
         team_id=settings.team_id,
     )
-    http = CurlHttp(http_settings)
-    apns = Apns(settings, http, signer, clock)
-    app = App(host=PRODUCTION, topic="", texts=Texts(), sizes=settings.sizes, timeout=settings.timeout)
-
-    async def deliver(pushes: Sequence[Push]) -> None:
-        assert await apns.deliver(pushes) == [ACCEPTED] * len(pushes)
-
-    async def send(requests: Sequence[Any]) -> None:
-        assert all(isinstance(answer, HttpAnswer) and answer.status == 200 for answer in await http.send(requests))
-
+    figures: dict[str, Figure] = {}
     pushes = [push(number) for number in range(PUSHES)]
-    requests = [request(one, app, signer.token(clock.now())) for one in pushes]
-    await deliver(pushes[:1])  # connects
-    await measure("apns_client_c100", send, requests, callers=100)
-    await measure("apns_client_batch100", send, requests, callers=2, batch=100)
-    await measure("apns_gateway_c1", deliver, pushes[: PUSHES // 4], callers=1)
-    await measure("apns_gateway_c16", deliver, pushes, callers=16)
-    await measure("apns_gateway_batch100", deliver, pushes, callers=2, batch=100)
-    await measure("apns_gateway", deliver, pushes, callers=128)
-    await apns.close()
+    for prefix, made in CLIENTS.items():
+        http = made(http_settings)
+        bench = Bench(prefix, http, Apns(settings, http, signer, clock), figures)
+        app = App(host=PRODUCTION, topic="", texts=Texts(), sizes=settings.sizes, timeout=settings.timeout)
+        await bench.run(pushes, [request(one, app, signer.token(clock.now())) for one in pushes])
+    for figure in figures.values():
+        figure.tell()
+    for name in ("client_post", "client_c100", "client_batch100", "gateway"):
+        ratio = figures[f"apns_curl_{name}"].cpu / figures[f"apns_{name}"].cpu
+        print(f"ratio_to_curl{'' if name == 'gateway' else '_' + name} {ratio:.2f} x")
 
 
 if __name__ == "__main__":

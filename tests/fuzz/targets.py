@@ -16,8 +16,12 @@ from hushbell.core.server.events import Event, QueryReceived, RegistrationReceiv
 from hushbell.core.server.facts import Facts, StoredRegistration
 from hushbell.crypto import ciphers, ecies, frames, grants, hashes, secp256k1
 from hushbell.errors import ConfigError, WireError
-from hushbell.ports.http import HttpAnswer
+from hushbell.ports.http import HttpAnswer, HttpFailure
 from hushbell.providers import apns_outcome, gorush
+from hushbell.providers.http2_core import Core
+from hushbell.providers.http2_frames import Type
+from hushbell.providers.http2_frames import frame as http2_frame
+from hushbell.providers.http2_stream import Bounds, Stream
 from hushbell.runtime.sealing import Dropped, Sealed, open_one
 from hushbell.transports import lines
 from hushbell.types import AccessToken, DeviceKey, InstallationId, MessageId, Millis, RequestId, SymmetricKey
@@ -174,6 +178,29 @@ def answers(data: bytes) -> None:
     gorush.logged_outcomes(answer.body)
 
 
+class _Nobody:
+    def take(self, index: int, result: HttpAnswer | HttpFailure) -> None:
+        raise AssertionError("the core tells nobody itself")
+
+
+def http2(data: bytes) -> None:
+    """What an HTTP/2 server says, in pieces as long as the first byte: every request ends once, or is still open."""
+    core = Core("api.push.apple.com", Bounds(answer=100, nuisance=50, block=1000))
+    core.receive(http2_frame(Type.SETTINGS, 0, 0), 0.0)
+    streams = [Stream(_Nobody(), n, 1.0, "POST", b"\x04\x01/", "bearer a", b"", b"{}" * 40_000 * n) for n in range(4)]
+    for stream in streams:
+        core.open(stream)
+    size = data[0] + 1 if data else 1
+    for start in range(1, len(data), size):
+        core.receive(data[start : start + size], 0.0)
+    core.lose()
+    ended = [stream for stream, _ in core.done] + core.untouched
+    assert sorted(stream.index for stream in ended) == [0, 1, 2, 3]
+    for _, result in core.done:
+        assert not isinstance(result, HttpAnswer) or list(result.headers) == list(result.headers)
+    assert len(core.take()) < 480_000 + 100_000  # the bodies, and what a few dozen frames can provoke
+
+
 def settings(data: bytes) -> None:
     """A configuration file and one variable of the environment."""
     text = data.decode("utf-8", "replace").replace("\r\n", "\n")
@@ -192,5 +219,6 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "rules": rules,
     "bus": bus,
     "answers": answers,
+    "http2": http2,
     "settings": settings,
 }

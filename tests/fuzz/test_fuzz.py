@@ -18,12 +18,18 @@ SECONDS = int(os.environ.get("HUSHBELL_FUZZ_SECONDS", "10"))
 START = 60  # seconds for the imports and the first look at the corpus
 MEMORY = 1024  # MiB
 LONGEST = 64 * 1024  # bytes of an input; what larger ones cost is measured elsewhere
-TARGETS = ("decode", "frame", "segment", "unwrap", "whole", "rules", "bus", "answers", "settings")
+TARGETS = ("decode", "frame", "segment", "unwrap", "whole", "rules", "bus", "answers", "http2", "settings")
 WORDS: dict[str, tuple[bytes, ...]] = {
     "bus": (b'{"pubsub_topic": "/waku/2/rs/16/32", "waku_message": "0a01ff"}\n',),
     "answers": (
         b"\x36\1100   " + b'{"reason": "Unregistered", "timestamp": 1700000000000}',
         b"\x64\0100   " + b'{"logs": [{"type": "failed-push", "notif_id": "a", "error": "BadDeviceToken"}]}',
+    ),
+    "http2": (
+        b"\xff\0\0\1\1\5\0\0\0\1\x88" + b"\0\0\x14\1\4\0\0\0\3\x08\x03410\0\7apns-id\4abcd" + b"\0\0\2\0\1\0\0\0\3{}",
+        b"\5\0\0\6\4\0\0\0\0\0\0\4\0\0\0\5\0" + b"\0\0\4\x08\0\0\0\0\5\0\0\x10\0" + b"\0\0\x08\6\0\0\0\0\0" + bytes(8),
+        b"\xff\0\0\x08\7\0\0\0\0\0\0\0\0\3\0\0\0\0" + b"\0\0\4\3\0\0\0\0\1\0\0\0\7",
+        b"\xff\0\0\1\1\0\0\0\0\1\x88" + b"\0\0\x0e\x09\4\0\0\0\1\0\7apns-id\4abcd",
     ),
     "settings": (
         b'[server]\nworkers = 2\n[limits]\nenvelope = 1024\n[gateway]\nurl = "http://127.0.0.1:8088"\n',

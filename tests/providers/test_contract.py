@@ -15,6 +15,7 @@ from hushbell.ports.gateway import Gateway, Verdict
 from hushbell.providers.apns import Apns
 from hushbell.providers.apns_token import TokenSigner
 from hushbell.providers.gorush import GorushGateway
+from hushbell.providers.http2 import Http2
 from hushbell.providers.http_curl import CurlHttp
 from hushbell.providers.routing import Router
 from hushbell.testing.apns import Act, Answer, MockApns
@@ -59,7 +60,7 @@ async def gorush_world(shape: Shape) -> AsyncIterator[World]:
         await gateway.close()
 
 
-async def apns_world(*, routed: bool) -> AsyncIterator[World]:
+async def apns_world(client: type[CurlHttp] | type[Http2], *, routed: bool = False) -> AsyncIterator[World]:
     clock = FakeClock()
     async with MockApns(now=clock.now) as mock:
         http = HttpSettings(connect=mock.address, ca_file=str(mock.ca_file))
@@ -67,7 +68,7 @@ async def apns_world(*, routed: bool) -> AsyncIterator[World]:
             key_file=str(mock.key_file), key_id=mock.key_id, team_id=mock.team_id, timeout=TIMEOUT, http=http
         )
         signer = TokenSigner(mock.key, key_id=mock.key_id, team_id=mock.team_id)
-        gateway: Gateway = Apns(settings, CurlHttp(http), signer, clock)
+        gateway: Gateway = Apns(settings, client(http), signer, clock)
         if routed:
             gateway = Router({TokenType.APN: gateway})
 
@@ -87,8 +88,9 @@ async def apns_world(*, routed: bool) -> AsyncIterator[World]:
 
 
 WORLDS: dict[str, Callable[[], AsyncIterator[World]]] = {
-    "apns": lambda: apns_world(routed=False),
-    "router": lambda: apns_world(routed=True),
+    "apns": lambda: apns_world(Http2),
+    "apns over libcurl": lambda: apns_world(CurlHttp),
+    "router": lambda: apns_world(Http2, routed=True),
     "gorush status": lambda: gorush_world(Shape.STATUS),
     "gorush spec": lambda: gorush_world(Shape.SPEC),
     "gorush own": lambda: gorush_world(Shape.OWN),

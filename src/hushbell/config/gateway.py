@@ -27,6 +27,7 @@ class HttpSettings:
 
     connect: str = ""  # HOST:PORT to connect to instead; authority and server name stay the provider's
     ca_file: str = ""  # certificates to trust instead of the system's
+    certificate_file: str = ""  # PEM with a certificate and its key, shown to servers that ask who we are
     connections: int = 4  # to one host
     streams: int = 250  # side by side on one HTTP/2 connection; the server may allow fewer
     in_flight: int = 1000  # requests under way; more of them wait

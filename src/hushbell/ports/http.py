@@ -1,6 +1,6 @@
 """Many small HTTP requests to few hosts, as gateways and providers need them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol
@@ -32,7 +32,7 @@ class HttpAnswer:
     """What came back. The body is cut at the client's cap."""
 
     status: int
-    headers: tuple[tuple[str, str], ...] = field(repr=False)  # names in lower case, in order of arrival
+    headers: Sequence[tuple[str, str]] = field(repr=False)  # names in lower case, in order of arrival
     body: bytes = field(repr=False)
 
     def header(self, name: str) -> str:
@@ -48,8 +48,20 @@ class HttpFailure:
     sent: bool  # False: the request surely did not reach the server, so sending it again is safe
 
 
+OnAnswer = Callable[[HttpAnswer | HttpFailure], object]
+
+
 class Http(Protocol):
-    """Never raises for what the other side does or fails to do."""
+    """Never raises for what the other side does or fails to do. Used in one event loop."""
+
+    def post(self, request: HttpRequest, on_answer: OnAnswer) -> None:
+        """
+        Send a request; the callback gets its result exactly once, in the event loop and never before this returns.
+
+        For callers with very many requests: it costs neither a task nor a future. A callback is quick, may post
+        again, and must not raise. What is posted in one turn of the event loop leaves together.
+        """
+        ...
 
     async def send(self, requests: Sequence[HttpRequest]) -> Sequence[HttpAnswer | HttpFailure]:
         """Send the requests side by side and return one result each, in order."""

@@ -16,7 +16,7 @@ from typing import Any
 import pycurl
 
 from hushbell.config.gateway import HttpSettings
-from hushbell.ports.http import FailureKind, HttpAnswer, HttpFailure, HttpRequest
+from hushbell.ports.http import FailureKind, HttpAnswer, HttpFailure, HttpRequest, OnAnswer
 
 Result = HttpAnswer | HttpFailure
 
@@ -47,11 +47,28 @@ class _Batch:
     left: int
     done: asyncio.Future[None]
 
+    def take(self, index: int, result: Result) -> None:
+        self.results[index] = result
+        self.left -= 1
+        if not self.left and not self.done.done():
+            self.done.set_result(None)
+
+
+@dataclass(frozen=True, slots=True)
+class _Single:
+    """What one caller of ``post`` wants to be told."""
+
+    loop: asyncio.AbstractEventLoop
+    on_answer: OnAnswer
+
+    def take(self, _index: int, result: Result) -> None:
+        self.loop.call_soon(self.on_answer, result)  # libcurl may be busy with others
+
 
 @dataclass(slots=True)
 class _Job:
     request: HttpRequest
-    batch: _Batch
+    batch: _Batch | _Single
     index: int
     deadline: float  # of the event loop's time
 
@@ -103,6 +120,15 @@ class CurlHttp:
             self._abandon(batch)
             raise
         return [result for result in batch.results if result is not None]
+
+    def post(self, request: HttpRequest, on_answer: OnAnswer) -> None:
+        """Send a request; the callback gets the result, never before this returns."""
+        loop = self._open()
+        if self._closed or len(self._waiting) >= self._settings.waiting:
+            loop.call_soon(on_answer, HttpFailure(FailureKind.REFUSED, sent=False))
+            return
+        self._waiting.append(_Job(request, _Single(loop, on_answer), 0, loop.time() + request.timeout))
+        self._fill()
 
     async def close(self) -> None:
         """Let go of connections. Requests under way end with CLOSED."""
@@ -211,11 +237,7 @@ class CurlHttp:
 
     @staticmethod
     def _settle(job: _Job, result: Result) -> None:
-        batch = job.batch
-        batch.results[job.index] = result
-        batch.left -= 1
-        if not batch.left and not batch.done.done():
-            batch.done.set_result(None)
+        job.batch.take(job.index, result)
 
     def _abandon(self, batch: _Batch) -> None:
         """Nobody waits for the batch any more."""
@@ -239,6 +261,8 @@ class CurlHttp:
         ca_file = self._settings.ca_file or ssl.get_default_verify_paths().cafile
         if ca_file:
             curl.setopt(pycurl.CAINFO, ca_file)
+        if self._settings.certificate_file:
+            curl.setopt(pycurl.SSLCERT, self._settings.certificate_file)
         if self._settings.connect:
             curl.setopt(pycurl.CONNECT_TO, [f"::{self._settings.connect}"])
         curl.setopt(pycurl.HEADERFUNCTION, handle.headers.append)

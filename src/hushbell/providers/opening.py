@@ -1,4 +1,9 @@
-"""The gateway that the settings describe."""
+"""
+The gateway that the settings describe.
+
+The few hosts that carry the load, Apple's and Google's, are reached by the own HTTP/2 sender; everything else, which
+may speak older HTTP, by libcurl.
+"""
 
 from pathlib import Path
 
@@ -9,6 +14,7 @@ from hushbell.ports.gateway import Gateway
 from hushbell.providers.apns import Apns
 from hushbell.providers.apns_token import TokenSigner
 from hushbell.providers.gorush import GorushGateway
+from hushbell.providers.http2 import Http2
 from hushbell.providers.http_curl import CurlHttp
 from hushbell.providers.routing import Router
 from hushbell.types import TokenType
@@ -35,4 +41,4 @@ def _open_apns(settings: ApnsSettings, texts: Texts, clock: Clock) -> Apns:
     except OSError as error:
         raise ConfigError(f"apns.key_file: cannot read {settings.key_file}: {error.strerror}") from error
     signer = TokenSigner(key, key_id=settings.key_id, team_id=settings.team_id)
-    return Apns(settings, CurlHttp(settings.http), signer, clock, texts)
+    return Apns(settings, Http2(settings.http), signer, clock, texts)

@@ -1,0 +1,87 @@
+"""One request on its way through the HTTP/2 client, and what the client allows a peer."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from hushbell.ports.http import HttpAnswer, HttpFailure
+
+Result = HttpAnswer | HttpFailure
+
+
+class Taker(Protocol):
+    """Whoever waits for results."""
+
+    def take(self, index: int, result: Result) -> None:
+        """Take the result of the request with this number. Called once for each."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bounds:
+    """What one connection may cost us. A peer that wants more loses the connection, or the stream."""
+
+    streams: int = 250  # side by side; the peer may allow fewer
+    answer: int = 64 * 1024  # bytes of a body that are kept; a longer one is cut and its stream ended
+    window: int = 1 << 20  # bytes of all bodies that may be on the way to us
+    block: int = 64 * 1024  # bytes of a header block, over all its frames
+    nuisance: int = 1000  # frames in a ``period`` that serve no request, such as PING; a request allows four more
+    period: float = 10.0  # seconds
+    requests: int = 1_000_000  # on one connection, then it is replaced; far below the 2^30 that stream ids allow
+
+
+class Stream:
+    """A request from the moment it is handed over until its result is."""
+
+    __slots__ = (
+        "authorization",
+        "body",
+        "deadline",
+        "headers",
+        "index",
+        "method",
+        "path",
+        "payload",
+        "received",
+        "rest",
+        "sid",
+        "status",
+        "taker",
+        "tries",
+        "unsent",
+        "window",
+    )
+
+    def __init__(  # noqa: PLR0917  # one for each push: keywords would cost a microsecond
+        self,
+        taker: Taker,
+        index: int,
+        deadline: float,
+        method: str,
+        path: bytes,
+        authorization: str,
+        rest: bytes,
+        payload: bytes,
+    ) -> None:
+        self.taker = taker
+        self.index = index
+        self.deadline = deadline  # of the event loop's time
+        self.method = method
+        self.path = path  # encoded
+        self.authorization = authorization
+        self.rest = rest  # the other headers, encoded
+        self.payload = payload  # the body
+        self.unsent = b""  # what the peer's windows still hold back of it once the stream is open
+        self.sid = 0  # of the stream; 0 while not a byte has left
+        self.tries = 0  # how often the peer said that it had not looked at it
+        self.status = 0  # of the answer, 0 until its headers are complete
+        self.headers: Sequence[tuple[str, str]] = ()
+        self.body: list[bytes] = []
+        self.received = 0  # bytes of the body
+        self.window = 0  # bytes the peer takes on this stream; may be negative
+
+    def renew(self) -> None:
+        """Forget the attempt that the peer has not looked at."""
+        self.sid = self.status = self.received = 0
+        self.unsent, self.headers, self.body = b"", (), []
+        self.tries += 1

@@ -1,0 +1,491 @@
+"""What every HTTP client promises, against servers that speak HTTP/2 rightly or wrongly."""
+
+import asyncio
+import struct
+import time
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+from h2.settings import SettingCodes
+
+from hushbell.config.gateway import HttpSettings
+from hushbell.ports.http import FailureKind, Http, HttpAnswer, HttpFailure, HttpRequest
+from hushbell.providers.http2 import Http2
+from hushbell.providers.http_curl import CurlHttp
+from hushbell.testing.http2 import Conversation, Http2Peer
+
+ADAPTERS: dict[str, Callable[[HttpSettings], Http]] = {"own": Http2, "libcurl": CurlHttp}
+URL = "https://api.push.apple.com/3/device/aabb?x=1"
+
+Opened = Callable[..., Http]
+Result = HttpAnswer | HttpFailure
+
+
+@pytest.fixture
+async def peer() -> AsyncIterator[Http2Peer]:
+    async with Http2Peer() as made:
+        yield made
+
+
+@pytest.fixture(params=ADAPTERS)
+async def opened(request: pytest.FixtureRequest) -> AsyncIterator[Opened]:
+    made: list[Http] = []
+
+    def make(peer: Http2Peer, **settings: Any) -> Http:
+        given = {"connect": peer.address, "ca_file": str(peer.ca_file)} | settings
+        made.append(ADAPTERS[request.param](HttpSettings(**given)))
+        return made[-1]
+
+    yield make
+    for http in made:
+        await http.close()
+
+
+def post(body: bytes = b"{}", *, timeout: float = 3.0, url: str = URL, **headers: Any) -> HttpRequest:
+    named = tuple((name.replace("_", "-"), value) for name, value in headers.items())
+    return HttpRequest(url, named, body, timeout)
+
+
+def told(results: Any) -> list[int | HttpFailure]:
+    return [result.status if isinstance(result, HttpAnswer) else result for result in results]
+
+
+async def test_a_request_arrives_as_it_was_written(peer: Http2Peer, opened: Opened) -> None:
+    [answer] = await opened(peer).send([post(b'{"aps":{}}', apns_id="7", authorization="bearer x", apns_topic="a.b")])
+
+    [asked] = peer.asked
+    assert isinstance(answer, HttpAnswer)
+    assert asked.body == b'{"aps":{}}'
+    expected = {":method": "POST", ":path": "/3/device/aabb?x=1", ":authority": "api.push.apple.com"}
+    expected |= {":scheme": "https", "apns-id": "7", "authorization": "bearer x", "apns-topic": "a.b"}
+    assert expected.items() <= asked.headers.items()
+    assert peer.faults == []
+
+
+async def test_an_answer_is_given_back_whole(peer: Http2Peer, opened: Opened) -> None:
+    peer.behave = lambda conversation, stream: conversation.answer(
+        stream, 410, (("apns-id", "q"), ("x", "1"), ("x", "2")), b'{"reason":"Unregistered"}'
+    )
+
+    [answer] = await opened(peer).send([post()])
+
+    assert isinstance(answer, HttpAnswer)
+    assert (answer.status, answer.body) == (410, b'{"reason":"Unregistered"}')
+    assert list(answer.headers) == [("apns-id", "q"), ("x", "1"), ("x", "2")]
+
+
+async def test_headers_of_a_success_can_be_read(peer: Http2Peer, opened: Opened) -> None:
+    peer.behave = lambda conversation, stream: conversation.answer(stream, 200, (("apns-id", "q"),))
+
+    [answer] = await opened(peer).send([post()])
+
+    assert isinstance(answer, HttpAnswer)
+    assert (answer.status, answer.header("apns-id"), answer.body) == (200, "q", b"")
+
+
+async def test_a_get_has_no_body(peer: Http2Peer, opened: Opened) -> None:
+    request = HttpRequest(URL, (), b"", 2.0, method="GET")
+
+    assert told(await opened(peer).send([request])) == [200]
+    assert [(asked.headers[":method"], bytes(asked.body)) for asked in peer.asked] == [("GET", b"")]
+
+
+async def test_answers_come_in_the_order_of_the_requests(peer: Http2Peer, opened: Opened) -> None:
+    def behave(conversation: Conversation, stream: int) -> None:
+        asyncio.get_running_loop().call_later(
+            0.05 - len(peer.asked) * 0.002, conversation.answer, stream, 200, (), bytes(peer.asked[-1].body)
+        )
+
+    peer.behave = behave
+
+    answers = await opened(peer, connections=1).send([post(b"%d" % number) for number in range(20)])
+
+    bodies = [answer.body for answer in answers if isinstance(answer, HttpAnswer)]
+    assert bodies == [b"%d" % number for number in range(20)]
+    assert peer.connections == 1
+
+
+async def test_posts_are_answered_once_each_and_never_at_once(peer: Http2Peer, opened: Opened) -> None:
+    http, answers = opened(peer), list[Result]()
+    for number in range(30):
+        http.post(post(b"%d" % number), answers.append)
+    http.post(post(url="nonsense://x"), answers.append)
+    assert answers == []
+
+    async with asyncio.timeout(5):
+        while len(answers) < 31:  # noqa: ASYNC110 - callbacks set no event
+            await asyncio.sleep(0.001)
+
+    assert sorted(map(str, told(answers)))[:30] == ["200"] * 30
+    assert [answer.sent for answer in answers if isinstance(answer, HttpFailure)] == [False]
+
+
+async def test_a_callback_may_post_again(peer: Http2Peer, opened: Opened) -> None:
+    http, done = opened(peer), asyncio.get_running_loop().create_future()
+    left = 10
+
+    def again(answer: Result) -> None:
+        nonlocal left
+        left -= 1
+        if left:
+            http.post(post(), again)
+        else:
+            done.set_result(answer)
+
+    http.post(post(), again)
+
+    assert told([await asyncio.wait_for(done, 5)]) == [200]
+    assert len(peer.asked) == 10
+
+
+async def test_a_body_over_the_cap_is_cut(peer: Http2Peer, opened: Opened) -> None:
+    peer.behave = lambda conversation, stream: conversation.answer(stream, 400, (), b"x" * 1_000_000)
+
+    [answer] = await opened(peer, answer=1000).send([post()])
+
+    assert isinstance(answer, HttpAnswer)
+    assert (answer.status, answer.body) == (400, b"x" * 1000)
+
+
+async def test_large_bodies_pass_small_windows(opened: Opened) -> None:
+    async with Http2Peer(settings={SettingCodes.INITIAL_WINDOW_SIZE: 50}) as peer:
+        http = opened(peer, connections=1)
+        await http.send([post(b"")])  # until it is told, libcurl assumes more
+        peer.asked.clear()
+
+        answers = await http.send([post(bytes([65 + number]) * 3000) for number in range(20)])
+
+        assert told(answers) == [200] * 20
+        assert sorted(bytes(asked.body) for asked in peer.asked) == [bytes([65 + n]) * 3000 for n in range(20)]
+        assert peer.faults == []
+
+
+async def test_streams_stay_within_what_the_server_allows(opened: Opened) -> None:
+    async with Http2Peer(settings={SettingCodes.MAX_CONCURRENT_STREAMS: 3}) as peer:
+        peer.behave = lambda conversation, stream: conversation.later(0.005, stream)
+
+        http = opened(peer, connections=1)
+        await http.send([post()])  # until it is told, libcurl assumes a hundred
+
+        assert told(await http.send([post() for _ in range(40)])) == [200] * 40
+        assert peer.side_by_side == 3
+        assert peer.faults == []
+
+
+async def test_no_answer_in_time_is_sent_and_unknown(peer: Http2Peer, opened: Opened) -> None:
+    peer.behave = lambda conversation, stream: None
+    before = time.monotonic()
+
+    answers = await opened(peer).send([post(timeout=0.2), post(timeout=0.1)])
+
+    assert answers == [HttpFailure(FailureKind.TIMEOUT, sent=True)] * 2
+    assert 0.15 < time.monotonic() - before < 1.0
+
+
+async def test_a_late_answer_disturbs_nobody(peer: Http2Peer, opened: Opened) -> None:
+    peer.behave = lambda conversation, stream: conversation.later(0.15 if len(peer.asked) == 1 else 0.01, stream)
+    http = opened(peer, connections=1)
+    await http.send([post()])  # connects, however long that takes
+    await asyncio.sleep(0)
+    peer.asked.clear()
+
+    assert told(await http.send([post(timeout=0.05)])) == [HttpFailure(FailureKind.TIMEOUT, sent=True)]
+    assert told(await http.send([post() for _ in range(20)])) == [200] * 20
+
+
+async def test_nobody_listening_is_refused_unsent(peer: Http2Peer, opened: Opened) -> None:
+    await peer.refuse()
+
+    assert told(await opened(peer).send([post(), post()])) == [HttpFailure(FailureKind.REFUSED, sent=False)] * 2
+
+
+async def test_a_certificate_for_another_name_is_refused_unsent(peer: Http2Peer, opened: Opened) -> None:
+    [answer] = await opened(peer).send([post(url="https://mallory.example/3/device/aa")])
+
+    assert answer == HttpFailure(FailureKind.TLS, sent=False)
+    assert peer.asked == []
+
+
+async def test_an_unknown_authority_is_refused_unsent(peer: Http2Peer, opened: Opened) -> None:
+    [answer] = await opened(peer, ca_file="").send([post()])
+
+    assert answer == HttpFailure(FailureKind.TLS, sent=False)
+
+
+async def test_a_client_shows_its_certificate(opened: Opened) -> None:
+    async with Http2Peer(wants_certificate=True) as peer:
+        certified = opened(peer, certificate_file=str(peer.certificate_file))
+
+        assert told(await certified.send([post()])) == [200]
+
+
+async def test_a_client_without_a_certificate_is_not_served(opened: Opened) -> None:
+    async with Http2Peer(wants_certificate=True) as peer:
+        [answer] = await opened(peer).send([post()])
+
+        assert isinstance(answer, HttpFailure)
+        assert peer.asked == []
+
+
+@pytest.mark.parametrize("name", ["x", "authorization"])
+@pytest.mark.parametrize("value", ["a\r\nx: y", "a\nx: y", "\ud800"])
+async def test_a_header_that_would_break_the_request_is_not_sent(
+    peer: Http2Peer, opened: Opened, name: str, value: str
+) -> None:
+    answers = await opened(peer).send([HttpRequest(URL, ((name, value),), b"", 3.0), post()])
+
+    assert told(answers) == [HttpFailure(FailureKind.UNKNOWN, sent=False), 200]
+    assert len(peer.asked) == 1
+
+
+@pytest.mark.parametrize(
+    "url", ["file:///etc/passwd", "ftp://127.0.0.1/x", "nonsense://x", "", "https://", "https:///x"]
+)
+async def test_what_is_no_address_is_not_asked(peer: Http2Peer, opened: Opened, url: str) -> None:
+    [answer] = await opened(peer, connect="").send([post(url=url)])
+
+    assert isinstance(answer, HttpFailure)
+    assert not answer.sent
+
+
+async def test_what_does_not_fit_waits_its_turn(peer: Http2Peer, opened: Opened) -> None:
+    peer.behave = lambda conversation, stream: conversation.later(0.002, stream)
+
+    assert told(await opened(peer, in_flight=2).send([post() for _ in range(20)])) == [200] * 20
+    assert peer.side_by_side <= 2
+
+
+async def test_too_many_waiting_are_refused_unsent(peer: Http2Peer, opened: Opened) -> None:
+    answers = await opened(peer, waiting=3).send([post() for _ in range(4)])
+
+    assert answers == [HttpFailure(FailureKind.REFUSED, sent=False)] * 4
+    assert peer.asked == []
+
+
+async def test_time_in_the_queue_counts(peer: Http2Peer, opened: Opened) -> None:
+    http = opened(peer, in_flight=1)
+    await http.send([post()])
+    peer.behave = lambda conversation, stream: None
+
+    answers = await http.send([post(timeout=seconds) for seconds in (0.1, 0.02, 0.02)])
+
+    assert answers[0] == HttpFailure(FailureKind.TIMEOUT, sent=True)
+    assert answers[1:] == [HttpFailure(FailureKind.TIMEOUT, sent=False)] * 2
+
+
+async def test_a_cancelled_call_leaves_nothing_behind(peer: Http2Peer, opened: Opened) -> None:
+    http = opened(peer, in_flight=1)
+    peer.behave = lambda conversation, stream: None if len(peer.asked) == 1 else conversation.answer(stream)
+    call = asyncio.ensure_future(http.send([post(), post()]))
+    while not peer.asked:  # noqa: ASYNC110 - the other side knows no event
+        await asyncio.sleep(0.001)
+
+    call.cancel()
+    await asyncio.gather(call, return_exceptions=True)
+
+    assert told(await http.send([post()])) == [200]
+    assert len(peer.asked) == 2
+
+
+async def test_closing_ends_what_is_under_way(peer: Http2Peer, opened: Opened) -> None:
+    http = opened(peer, in_flight=1)
+    peer.behave = lambda conversation, stream: None
+    call = asyncio.ensure_future(http.send([post(), post()]))
+    while not peer.asked:  # noqa: ASYNC110 - the other side knows no event
+        await asyncio.sleep(0.001)
+
+    await http.close()
+
+    closed = [HttpFailure(FailureKind.CLOSED, sent=sent) for sent in (True, False)]
+    assert await call == closed
+    assert await http.send([post()]) == [HttpFailure(FailureKind.REFUSED, sent=False)]
+
+
+async def test_it_works_again_when_the_server_does(peer: Http2Peer, opened: Opened) -> None:
+    http = opened(peer)
+    await http.send([post()])
+
+    await peer.refuse()
+    down = await http.send([post(), post()])
+    await peer.listen()
+
+    assert all(isinstance(result, HttpFailure) for result in down)
+    assert told(await http.send([post() for _ in range(5)])) == [200] * 5
+
+
+# Differential: whatever the server does, both clients tell the same, and neither calls sent what was refused.
+
+
+def cut(conversation: Conversation, stream: int) -> None:
+    conversation.abort()
+
+
+def refused_once(conversation: Conversation, stream: int) -> None:
+    if len(conversation.peer.asked) % 2:
+        conversation.reset(stream, 7)
+    else:
+        conversation.answer(stream)
+
+
+def reset(code: int) -> Callable[[Conversation, int], None]:
+    return lambda conversation, stream: conversation.reset(stream, code)
+
+
+def reset_amid_answer(conversation: Conversation, stream: int) -> None:
+    conversation.h2.send_headers(stream, [(":status", "200")])
+    conversation.h2.send_data(stream, b"half")
+    conversation.reset(stream, 2)
+
+
+def cut_amid_answer(conversation: Conversation, stream: int) -> None:
+    conversation.h2.send_headers(stream, [(":status", "200")])
+    conversation.flush()
+    asyncio.get_running_loop().call_later(0.01, conversation.abort)
+
+
+def half_closed(conversation: Conversation, stream: int) -> None:
+    assert conversation.transport is not None
+    conversation.transport.close()
+
+
+def slow_data(conversation: Conversation, stream: int) -> None:
+    conversation.h2.send_headers(stream, [(":status", "503")])
+    conversation.flush()
+    loop = asyncio.get_running_loop()
+    for number in range(10):
+        loop.call_later(0.005 * number, conversation.frame, 0, number == 9, stream, b"%d" % number)
+
+
+def goaway_every_fifth(conversation: Conversation, stream: int) -> None:
+    if conversation.requests < 5:
+        conversation.answer(stream)
+    elif conversation.requests == 5:
+        conversation.answer(stream)
+        conversation.go_away(stream)
+
+
+def graceful_goaway(conversation: Conversation, stream: int) -> None:
+    if conversation.requests == 5:
+        conversation.go_away(2**31 - 1)
+    conversation.later(0.01, stream)
+
+
+def settings_storm(conversation: Conversation, stream: int) -> None:
+    for size in range(5):
+        conversation.frame(4, 0, 0, struct.pack(">HI", 4, 65_535 + size))
+    conversation.answer(stream)
+
+
+def endless_settings(conversation: Conversation, stream: int) -> None:
+    for _ in range(3000):
+        conversation.frame(4, 0, 0, struct.pack(">HI", 4, 65_535))
+
+
+def huge_headers(conversation: Conversation, stream: int) -> None:
+    conversation.answer(stream, 503, tuple((f"x-{n}", "y" * 4000) for n in range(25)))
+
+
+def continuation_flood(conversation: Conversation, stream: int) -> None:
+    conversation.frame(1, 1, stream, b"\x88")
+    for _ in range(200):
+        conversation.frame(9, 0, stream, bytes(9000))
+
+
+def too_large_a_frame(conversation: Conversation, stream: int) -> None:
+    conversation.frame(0, 0, stream, b"x" * 70_000)
+
+
+def garbage(conversation: Conversation, stream: int) -> None:
+    conversation.frame(1, 5, stream, b"\xff\xff\xff\xff")
+
+
+def plain_text(conversation: Conversation, stream: int) -> None:
+    conversation.raw(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+
+
+def interim(conversation: Conversation, stream: int) -> None:
+    conversation.h2.send_headers(stream, [(":status", "103"), ("link", "x")])
+    conversation.answer(stream, 200, (("apns-id", "q"),))
+
+
+def trailers(conversation: Conversation, stream: int) -> None:
+    conversation.h2.send_headers(stream, [(":status", "400")])
+    conversation.h2.send_data(stream, b"{}", pad_length=7)
+    conversation.h2.send_headers(stream, [("trailer", "x")], end_stream=True)
+
+
+def dripping(conversation: Conversation, stream: int) -> None:
+    conversation.h2.send_headers(stream, [(":status", "200"), ("apns-id", "q")], end_stream=True)
+    for at, byte in enumerate(data := conversation.h2.data_to_send()):
+        assert at < len(data)
+        conversation.raw(bytes([byte]))
+
+
+def push_promise(conversation: Conversation, stream: int) -> None:
+    conversation.frame(5, 4, stream, struct.pack(">I", 2) + b"\x82")
+
+
+def silence(conversation: Conversation, stream: int) -> None:
+    return
+
+
+BEHAVIOURS: dict[str, tuple[Callable[[Conversation, int], None], set[object]]] = {
+    "connection cut after the request": (cut, {True}),
+    "REFUSED_STREAM every other time": (refused_once, {200, False}),
+    "REFUSED_STREAM always": (reset(7), {False, True}),
+    "reset NO_ERROR": (reset(0), {True}),
+    "reset INTERNAL_ERROR": (reset(2), {True}),
+    "reset CANCEL": (reset(8), {True}),
+    "reset amid the answer": (reset_amid_answer, {True}),
+    "cut amid the answer": (cut_amid_answer, {True}),
+    "half-closed": (half_closed, {True}),
+    "slow DATA": (slow_data, {503}),
+    "GOAWAY every fifth": (goaway_every_fifth, {200}),
+    "GOAWAY that waits": (graceful_goaway, {200}),
+    "SETTINGS storm": (settings_storm, {200}),
+    "endless SETTINGS": (endless_settings, {True}),
+    "huge headers": (huge_headers, {True, 503}),
+    "endless CONTINUATION": (continuation_flood, {True}),
+    "a frame too large": (too_large_a_frame, {True}),
+    "headers that are none": (garbage, {True}),
+    "HTTP/1.1 over HTTP/2": (plain_text, {True}),
+    "an interim answer": (interim, {200}),
+    "trailers and padding": (trailers, {400}),
+    "an answer byte by byte": (dripping, {200}),
+    "a push": (push_promise, {True}),
+    "a black hole": (silence, {True}),
+}
+
+
+@pytest.mark.parametrize("name", BEHAVIOURS)
+async def test_whatever_the_server_does_is_told_truly(peer: Http2Peer, opened: Opened, name: str) -> None:
+    peer.behave, expected = BEHAVIOURS[name]
+    http = opened(peer, connections=2)
+    before = time.monotonic()
+
+    results = await http.send([post(b"%d" % number, timeout=0.5) for number in range(12)])
+
+    assert time.monotonic() - before < 3.0
+    found = {result.status if isinstance(result, HttpAnswer) else result.sent for result in results}
+    assert found <= expected
+    assert peer.faults == []
+
+
+@pytest.mark.parametrize("alpn", [("http/1.1",), ()], ids=["http/1.1", "none"])
+async def test_a_server_without_http2_gets_none(opened: Opened, alpn: tuple[str, ...]) -> None:
+    async with Http2Peer(alpn=alpn) as peer:
+        [answer] = await opened(peer).send([post(timeout=0.5)])
+
+        assert isinstance(answer, HttpFailure)
+        assert peer.asked == []
+
+
+async def test_a_server_that_never_greets_costs_the_deadline(peer: Http2Peer, opened: Opened) -> None:
+    peer.greet = lambda conversation: None
+    peer.deaf = True
+
+    [answer] = await opened(peer).send([post(timeout=0.2)])
+
+    assert isinstance(answer, HttpFailure)
+    assert answer.kind is FailureKind.TIMEOUT
