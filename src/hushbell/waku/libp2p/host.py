@@ -85,7 +85,7 @@ class Host:
         self._closed = False
         self._admission = Admission(self.limits)
         self._ledger = Ledger(self.limits, count)
-        self._sockets = Sockets(self.limits, server_tls, client_tls)
+        self._sockets = Sockets(self.limits, server_tls, client_tls, count)
         self._identifying = Identifying(self, identity.public_key, agent, self.limits, count)
         self._handlers[identify.PROTOCOL] = self._identifying.answer
         self._handlers[identify.PUSH] = self._identifying.take
@@ -181,6 +181,11 @@ class Host:
     def peers(self) -> Sequence[PeerId]:
         """Everybody connected, identified or not."""
         return tuple(self._connections)
+
+    @property
+    def strangers(self) -> int:
+        """How many connections, both ways, are not authenticated yet."""
+        return len(self._arrivals)
 
     def connection(self, peer: PeerId) -> Connection | None:
         """Return the newest connection to a peer."""

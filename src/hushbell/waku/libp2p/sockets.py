@@ -5,11 +5,16 @@ import socket
 import ssl
 from collections.abc import Callable
 
+from websockets.protocol import Protocol
+
 from hushbell.errors import TransportError
+from hushbell.waku.libp2p import websocket
+from hushbell.waku.libp2p.ledger import Count
 from hushbell.waku.libp2p.limits import Limits
 from hushbell.waku.libp2p.multiaddr import Multiaddr
 from hushbell.waku.libp2p.pipe import Pipe
 from hushbell.waku.libp2p.tcp import READ_MOST, TcpPipe
+from hushbell.waku.libp2p.websocket import WebSocketPipe
 
 Opened = Callable[[Pipe], None]
 _FAMILIES = {"ip4": socket.AF_INET, "dns4": socket.AF_INET, "ip6": socket.AF_INET6, "dns6": socket.AF_INET6}
@@ -19,10 +24,13 @@ _BACKLOG = 256
 class Sockets:
     """All sockets of one host."""
 
-    def __init__(self, limits: Limits, server_tls: ssl.SSLContext | None, client_tls: ssl.SSLContext | None) -> None:
+    def __init__(
+        self, limits: Limits, server_tls: ssl.SSLContext | None, client_tls: ssl.SSLContext | None, count: Count
+    ) -> None:
         self._limits = limits
         self._server_tls = server_tls
         self._client_tls = client_tls
+        self._count = count
         self._servers: list[asyncio.Server] = []
         self._buffer = memoryview(bytearray(READ_MOST))
 
@@ -39,7 +47,7 @@ class Sockets:
         try:
             async with asyncio.timeout(self._limits.dial_seconds):
                 await asyncio.get_running_loop().create_connection(
-                    lambda: self._protocol(address, opened),
+                    lambda: self._protocol(address, opened, lambda: websocket.client(address)),
                     address.host,
                     address.port,
                     ssl=tls,
@@ -60,7 +68,7 @@ class Sockets:
             raise TransportError(f"{address} needs a certificate")
         try:
             server = await asyncio.get_running_loop().create_server(
-                lambda: self._protocol(address, opened),
+                lambda: self._protocol(address, opened, websocket.server),
                 address.host,
                 address.port,
                 ssl=self._server_tls if address.is_tls else None,
@@ -78,7 +86,7 @@ class Sockets:
         for server in self._servers:
             server.close()
 
-    def _protocol(self, address: Multiaddr, opened: Opened) -> TcpPipe:
+    def _protocol(self, address: Multiaddr, opened: Opened, core: Callable[[], Protocol]) -> TcpPipe | WebSocketPipe:
         if address.is_websocket:
-            raise TransportError("no WebSocket yet")
+            return WebSocketPipe(opened, core(), self._limits.socket_buffer, self._count)
         return TcpPipe(opened, self._buffer, self._limits.socket_buffer)

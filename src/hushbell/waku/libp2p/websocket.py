@@ -1,0 +1,153 @@
+"""
+WebSocket under a connection, both sides, on the sans-I/O core of the library websockets.
+
+libp2p sees a stream of bytes: where the messages begin and end means nothing. TLS, if any, lies below.
+
+Source: github.com/libp2p/specs, websockets/README.md.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from websockets.client import ClientProtocol
+from websockets.exceptions import InvalidState
+from websockets.frames import Frame, Opcode
+from websockets.http11 import Request
+from websockets.protocol import Protocol, State
+from websockets.server import ServerProtocol
+from websockets.uri import parse_uri
+
+from hushbell.waku.libp2p.ledger import Count
+from hushbell.waku.libp2p.limits import KIB, MIB
+from hushbell.waku.libp2p.multiaddr import Multiaddr
+from hushbell.waku.libp2p.pipe import Sink
+from hushbell.waku.libp2p.tcp import prepared
+
+MESSAGE_MOST = 1 * MIB  # bytes the other side may put in one message; others write one Noise record
+FRAME_MOST = 128 * KIB  # bytes of ours in one
+_UNREAD_MOST = 1 * MIB  # over the socket's bound: a peer that pings and does not read
+_WAITING_MOST = 64 * KIB  # written before the HTTP upgrade is through: a multistream line or two
+
+
+def client(address: Multiaddr) -> Protocol:
+    """Return the dialler's side for an address."""
+    scheme = "wss" if address.is_tls else "ws"
+    host = f"[{address.host}]" if address.host_kind == "ip6" else address.server_name
+    return ClientProtocol(parse_uri(f"{scheme}://{host}:{address.port}/"), max_size=MESSAGE_MOST)
+
+
+def server() -> Protocol:
+    """Return the listener's side."""
+    return ServerProtocol(max_size=MESSAGE_MOST)
+
+
+class WebSocketPipe(asyncio.Protocol):
+    """One WebSocket. ``opened`` is called when the socket is connected, before HTTP is spoken."""
+
+    def __init__(
+        self, opened: Callable[["WebSocketPipe"], None], core: Protocol, socket_buffer: int, count: Count
+    ) -> None:
+        self._opened = opened
+        self._core = core
+        self._socket_buffer = socket_buffer
+        self._count = count
+        self._transport: Any = None
+        self._waiting: list[bytes] | None = []
+        self.sink: Sink | None = None
+        self.remote, self.port = "", 0
+        self.full = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take the socket."""
+        self._transport = transport
+        self._transport.set_write_buffer_limits(high=self._socket_buffer)
+        self.remote, self.port = prepared(transport)
+        if isinstance(self._core, ClientProtocol):
+            self._core.send_request(self._core.connect())
+            self._send()
+        self._opened(self)
+
+    def data_received(self, data: bytes) -> None:
+        """Hand on what the frames hold."""
+        core = self._core
+        core.receive_data(data)
+        chunks = []
+        for event in core.events_received():
+            if isinstance(event, Request) and isinstance(core, ServerProtocol):
+                core.send_response(core.accept(event))
+            elif isinstance(event, Frame) and event.opcode in {Opcode.BINARY, Opcode.CONT} and event.data:
+                chunks.append(bytes(event.data))
+            elif isinstance(event, Frame) and event.opcode is Opcode.TEXT:
+                self.abort()
+                return
+        if self._waiting is not None and core.state is State.OPEN:
+            waiting, self._waiting = self._waiting, None
+            for piece in waiting:
+                self.write(piece)
+        self._send()
+        for chunk in chunks:
+            if self.sink is not None:
+                self.sink.received(chunk)
+        if core.close_expected() or core.handshake_exc is not None:
+            self.close()
+
+    def eof_received(self) -> None:
+        """Close."""
+
+    def pause_writing(self) -> None:
+        """Note that the socket is behind."""
+        self.full = True
+
+    def resume_writing(self) -> None:
+        """Go on writing."""
+        self.full = False
+        if self.sink is not None:
+            self.sink.writable()
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
+        """Tell the sink."""
+        sink, self.sink = self.sink, None
+        if sink is not None:
+            sink.lost()
+
+    def write(self, data: bytes) -> None:
+        """Send bytes, in frames of a bounded size; before the HTTP upgrade is through, keep them."""
+        if self._waiting is not None:
+            self._waiting.append(data)
+            if sum(map(len, self._waiting)) > _WAITING_MOST:
+                self.abort()
+            return
+        try:
+            for start in range(0, len(data), FRAME_MOST):
+                self._core.send_binary(data[start : start + FRAME_MOST])
+        except InvalidState:  # the closing handshake has begun
+            return
+        self._send()
+
+    def pause(self) -> None:
+        """Read no more."""
+        self._transport.pause_reading()
+
+    def resume(self) -> None:
+        """Read again."""
+        self._transport.resume_reading()
+
+    def close(self) -> None:
+        """Close after the buffer has gone out."""
+        if self._core.state is State.OPEN:
+            self._core.send_close(1000)
+            self._send()
+        self._transport.close()
+
+    def abort(self) -> None:
+        """Close at once."""
+        self._transport.abort()
+
+    def _send(self) -> None:
+        for data in self._core.data_to_send():
+            if data and not self._transport.is_closing():
+                self._transport.write(data)
+        if self._transport.get_write_buffer_size() > self._socket_buffer + _UNREAD_MOST:
+            self._count("libp2p_cut_websocket_unread", 1)
+            self.abort()
