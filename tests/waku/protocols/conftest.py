@@ -53,6 +53,11 @@ class FakeStream:
         if self.is_reset:
             raise TransportError("reset")
 
+    async def agreed(self) -> None:
+        await asyncio.sleep(0)
+        if self.is_reset:
+            raise TransportError("reset")
+
     async def read(self, limit: int) -> bytes:
         while not self._inbox and not self.is_ended and not self.is_reset:
             self._changed.clear()
@@ -127,7 +132,7 @@ class FakeHost:
     def handle(self, protocol: str, handler: Callable[[Stream], Awaitable[None]]) -> None:
         self._handlers[protocol] = handler
 
-    async def open(self, peer: PeerId, protocols: Sequence[str]) -> Stream:
+    async def open(self, peer: PeerId, protocols: Sequence[str]) -> FakeStream:
         await asyncio.sleep(0)
         other = self._net.hosts.get(peer)
         if other is None or frozenset((self.peer_id, peer)) not in self._net.connections:

@@ -24,6 +24,9 @@ async def test_both_ends_learn_the_others_cluster_and_shards(net: Any) -> None:
 
     assert ours.of(bob.peer_id) == Metadata(16, (32, 64))
     assert theirs.of(alice.peer_id) == Metadata(16, (32,))
+    asked = len(alice.opened)
+    alice.tell(bob, is_connected=True)  # its protocols changed
+    assert len(alice.opened) == asked
     assert net.connections
 
 

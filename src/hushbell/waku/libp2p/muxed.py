@@ -201,6 +201,9 @@ class MuxedStream:
         Raises:
             TransportError: it did not.
         """
+        if self.negotiation is None or self.gone:
+            self._check()
+            return
         self._settling = asyncio.get_running_loop().create_future()
         try:
             await self._settling

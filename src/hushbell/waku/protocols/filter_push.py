@@ -3,8 +3,8 @@ Messages on their way to one filter subscriber.
 
 Every message goes on a stream of its own, of which our half is closed at once. go-waku reads one message of a stream
 and ignores what follows; js-waku never closes its half and takes at most 100 open ones, so the oldest beyond 32 are
-reset (measured with both, reference/waku.md 9.1.2). A reset loses nothing: it leaves after the whole message, on the
-same connection, and the peer has answered to later streams since.
+reset (measured with both, reference/waku.md 9.1.2). A reset loses nothing: the peer has agreed to the stream, and to
+later ones since, so that the message behind the agreement has arrived as well.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ class PushLimits:
     waiting: int = 1_024  # messages for one subscriber
     waiting_bytes: int = 4 * 1024 * 1024  # for one subscriber
     all_bytes: int = 64 * 1024 * 1024  # for all of them
-    at_once: int = 8  # streams being opened to one subscriber, so that a long way does not mean a slow one
+    at_once: int = 16  # streams being opened to one subscriber, so that a long way does not mean a slow one
     open: int = 32  # streams to one subscriber that it has not closed
     seconds: float = 10.0  # for one push
     unreachable: int = 60_000  # ms of failing pushes after which a subscriber is dropped (RFC 12)
@@ -141,6 +141,7 @@ class Pusher:
                 stream.write_frame(frame)
                 stream.close_write()
                 await stream.drain()
+                await stream.agreed()
             except BaseException:
                 stream.reset()
                 raise

@@ -9,6 +9,19 @@ Count = Callable[[str, int], None]
 """Counts something under a name that this program chose."""
 
 
+class Opened(Stream, Protocol):
+    """A stream that we opened. What is written goes out before the peer has agreed to its protocol."""
+
+    async def agreed(self) -> None:
+        """
+        Wait until it has.
+
+        Raises:
+            TransportError: it did not, or the stream was reset.
+        """
+        ...
+
+
 class Host(Protocol):
     """Peers we are connected to, by the protocols they speak."""
 
@@ -16,7 +29,7 @@ class Host(Protocol):
         """Give each stream that a peer opens for ``protocol`` to ``handler``, in a task of its own."""
         ...
 
-    async def open(self, peer: PeerId, protocols: Sequence[str]) -> Stream:
+    async def open(self, peer: PeerId, protocols: Sequence[str]) -> Opened:
         """
         Open a stream for the first of the protocols that the peer speaks.
 

@@ -49,7 +49,7 @@ class MetadataService:
         self._seconds = seconds
         self._tasks = Tasks()
         self._known: dict[PeerId, Metadata] = {}
-        self._connected: set[PeerId] = set()
+        self._connected: dict[PeerId, bool] = {}  # whether it was asked
         Service(
             host=host,
             protocol=PROTOCOL,
@@ -85,12 +85,13 @@ class MetadataService:
         return Metadata(self._cluster, tuple(self._shards()))
 
     def _on_connected(self, peer: PeerId, protocols: Sequence[str]) -> None:
-        self._connected.add(peer)
-        if PROTOCOL in protocols:
+        is_asked = self._connected.get(peer, False)
+        self._connected[peer] = is_asked or PROTOCOL in protocols
+        if PROTOCOL in protocols and not is_asked:
             self._tasks.start(self._greet(peer))
 
     def _on_disconnected(self, peer: PeerId) -> None:
-        self._connected.discard(peer)
+        self._connected.pop(peer, None)
         self._known.pop(peer, None)
 
     async def _greet(self, peer: PeerId) -> None:
