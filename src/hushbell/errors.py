@@ -12,6 +12,7 @@ HushbellError
 │   ├── StoreMismatch        the data is another identity's, key's or a newer program's: the operator must act
 │   └── StoreCorrupt         a row does not decrypt or parse: the operator must act
 ├── TransportError           the network did not take the message: try again later
+├── Overloaded               there is no room now: come back after the seconds it names
 ├── CallerError              what a caller asked for can never be done: tell them; names the field and the rule
 └── ConfigError              the operator must act; the message names the file, the setting and the rule
 """
@@ -59,6 +60,15 @@ class StoreCorrupt(StoreError):
 
 class TransportError(HushbellError):
     """The network did not take the message: try again later."""
+
+
+class Overloaded(HushbellError):
+    """There is no room now: come back after the seconds it names."""
+
+    def __init__(self, what: str, after: float) -> None:
+        """Take what is full, and the seconds after which there may be room."""
+        super().__init__(what)
+        self.after = after
 
 
 class CallerError(HushbellError):

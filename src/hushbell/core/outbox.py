@@ -5,7 +5,7 @@ Pure: the time and the jitter are arguments. A push ends in exactly one of the f
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hushbell.core.outcome import Outcome, Scope, Verdict
 from hushbell.core.push import Pending
@@ -83,6 +83,13 @@ class Breaker:
     answered: int = 0
     dropped: int = 0
     open_until: Millis = NEVER
+
+    def having_accepted(self, accepted: int, now: Millis) -> "Breaker":
+        """Return the breaker after so many pushes were accepted, counted together."""
+        if not accepted:
+            return self
+        once, _ = self.judge(Outcome(Verdict.ACCEPTED), now)
+        return replace(once, answered=once.answered + accepted - 1)
 
     def judge(self, outcome: Outcome, now: Millis) -> "tuple[Breaker, Outcome]":
         """Count one answer and return the breaker after it, with the outcome to act upon."""

@@ -7,6 +7,8 @@ from hushbell.core.gateway.notification import Message, Notification
 from hushbell.core.outcome import Outcome
 from hushbell.types import Millis
 
+__all__ = ["Done", "Message", "Notification", "Outcome", "Provider"]
+
 Done = Callable[[int, Outcome], None]
 """Told once for each push: its place in ``notification.tokens``, and what came of the attempt."""
 

@@ -1,9 +1,9 @@
 """Where the gateway keeps what it accepted."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
-from hushbell.core.gateway.job import Batch, Dead, Ended, Event, Hook, Job, Progress, Repeatable
+from hushbell.core.gateway.job import Batch, Dead, Ended, Event, Hook, Job, Progress, Repeatable, Waiting
 from hushbell.errors import StoreError
 from hushbell.types import Millis
 
@@ -35,19 +35,21 @@ class Queue(Protocol):
         """
         ...
 
-    def open_jobs(self, after: int, *, byte_limit: int) -> Sequence[tuple[Job, Progress | None]]:
-        """
-        Return jobs that did not end, of numbers greater than ``after``, oldest first.
+    def open_jobs(self) -> Iterator[Waiting]:
+        """Return what did not end, oldest first, without opening it; read at once, before anything is committed."""
+        ...
 
-        Stops after the job with which ``byte_limit`` is passed; empty only if there is none.
+    def jobs(self, numbers: Sequence[int]) -> Sequence[tuple[Job, Progress | None]]:
+        """
+        Return the jobs of these numbers that did not end, in that order, with how far they are.
 
         Raises:
             StoreUnavailable: trying again is safe.
         """
         ...
 
-    def ended(self, number: int) -> Ended | None:
-        """Return the job that ended with the notification of that number, if it is remembered."""
+    def find(self, number: int) -> Ended | tuple[Job, Progress | None] | None:
+        """Return the job with the notification of that number: how it ended, or how far it is; None if unknown."""
         ...
 
     def dead(self, app: str, after: int, limit: int) -> Sequence[Dead]:

@@ -1,6 +1,5 @@
 """The server's facts in one SQLite file: embedded, durable, sealed."""
 
-import contextlib
 import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,25 +7,16 @@ from typing import Self
 
 from hushbell.core.push import Pending
 from hushbell.core.server.facts import Facts, Needed, Write
-from hushbell.errors import ConfigError, StoreCorrupt, StoreMismatch, StoreUnavailable
-from hushbell.stores.at_rest import AtRest, load_key, load_or_create_key
+from hushbell.errors import StoreMismatch, StoreUnavailable
+from hushbell.stores.at_rest import AtRest
 from hushbell.stores.sqlite_errors import mapped
+from hushbell.stores.sqlite_opening import open_database
 from hushbell.stores.sqlite_reads import Reads
-from hushbell.stores.sqlite_schema import (
-    BUSY_READING,
-    BUSY_WRITING,
-    NEWEST,
-    connect,
-    create_file,
-    migrate,
-    version_of,
-)
 from hushbell.stores.sqlite_writer import Writer
 from hushbell.stores.sqlite_writes import DAY, Statement, statements
 from hushbell.types import KeyHash, Millis, NotificationId, PrivateKey, Random, SymmetricKey
 
 FORGET_STEP = 1_000  # rows dropped in one transaction, so that forgetting never holds up an answer for long
-_CHECK = b"the key file belongs to this database"
 
 
 class SqliteStore:
@@ -55,21 +45,8 @@ class SqliteStore:
             StoreUnavailable: the file is locked or cannot be read or written.
             StoreCorrupt: the file is damaged.
         """
-        try:
-            create_file(path)
-        except OSError as error:
-            raise ConfigError(f"{path}: the database cannot be made or opened: {error.strerror}") from error
-        with contextlib.ExitStack() as opened:
-            writing = opened.enter_context(contextlib.closing(connect(path, busy=BUSY_WRITING)))
-            version = version_of(writing, path)
-            at_rest = AtRest(_key(path, key_path, is_new=version == 0, random=random), random=random)
-            _prepare(writing, version, at_rest, path)
-            _check(writing, at_rest, path, key_path)
-            reading = opened.enter_context(contextlib.closing(connect(path, busy=BUSY_READING)))
-            with mapped():
-                reading.execute("PRAGMA query_only = ON")
-            opened.pop_all()
-        return cls(Writer(writing), reading, at_rest)
+        opened = open_database(path, key_path, random=random)
+        return cls(Writer(opened.writing), opened.reading, opened.at_rest)
 
     async def load(self, needed: Needed, *, byte_limit: int) -> Facts:
         """See :meth:`hushbell.ports.store.Store.load`; bytes are counted unsealed."""
@@ -154,43 +131,3 @@ class SqliteStore:
     def _check_open(self) -> None:
         if self._closed:
             raise StoreUnavailable("the store is closed")
-
-
-def _key(path: Path, key_path: Path, *, is_new: bool, random: Random) -> SymmetricKey:
-    """Return the key; only a new database may get a new one."""
-    if is_new:
-        return load_or_create_key(key_path, random=random)
-    try:
-        return load_key(key_path)
-    except FileNotFoundError as error:
-        raise StoreMismatch(
-            f"{key_path}: the key of the database {path} is missing; restore it from a backup"
-        ) from error
-    except OSError as error:
-        raise ConfigError(f"{key_path}: the storage key cannot be read: {error.strerror}") from error
-
-
-def _prepare(connection: sqlite3.Connection, version: int, at_rest: AtRest, path: Path) -> None:
-    """Make the tables and what tells the right key, or bring older tables up to date: all of it, or nothing."""
-    if version == NEWEST:
-        return
-    with mapped():
-        connection.execute("BEGIN IMMEDIATE")
-        if version_of(connection, path) != version:
-            raise StoreUnavailable(f"{path}: another process changes the tables")
-        migrate(connection, version)
-        if version == 0:
-            sealed = at_rest.seal("secrets", b"check", _CHECK)
-            connection.execute("INSERT INTO secrets (name, sealed) VALUES ('check', ?)", (sealed,))
-        connection.execute("COMMIT")
-
-
-def _check(connection: sqlite3.Connection, at_rest: AtRest, path: Path, key_path: Path) -> None:
-    """Refuse a key that is not the database's before anything is read or written with it."""
-    try:
-        with mapped():
-            found = Reads(connection, at_rest).secret("check")
-    except StoreCorrupt as error:
-        raise StoreMismatch(f"{key_path}: not the key of the database {path}; restore the right one") from error
-    if found != _CHECK:
-        raise StoreMismatch(f"{path}: the database names no key")

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import sqlite3
+from dataclasses import dataclass
 from pathlib import Path
 
 from hushbell.errors import StoreMismatch, StoreUnavailable
@@ -82,6 +83,22 @@ MIGRATIONS = (VERSION_1,)  # number n brings a database of version n to n + 1; w
 NEWEST = len(MIGRATIONS)
 
 
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """The tables of one kind of database."""
+
+    application_id: int
+    migrations: tuple[str, ...]  # number n brings a database of version n to n + 1
+
+    @property
+    def newest(self) -> int:
+        """Return the version that this program makes."""
+        return len(self.migrations)
+
+
+MAIN = Schema(APPLICATION_ID, MIGRATIONS)
+
+
 def create_file(path: Path) -> None:
     """
     Make the folder (0700) and an empty database file (0600), both on the disk before this returns.
@@ -121,7 +138,7 @@ def connect(path: Path, *, busy: float) -> sqlite3.Connection:
     return connection
 
 
-def version_of(connection: sqlite3.Connection, path: Path) -> int:
+def version_of(connection: sqlite3.Connection, path: Path, schema: Schema = MAIN) -> int:
     """
     Return the version of the tables, 0 for an empty database.
 
@@ -132,21 +149,21 @@ def version_of(connection: sqlite3.Connection, path: Path) -> int:
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         (application,) = connection.execute("PRAGMA application_id").fetchone()
         (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
-    if application != APPLICATION_ID and (application or version or tables):
+    if application != schema.application_id and (application or version or tables):
         raise StoreMismatch(f"{path}: not a hushbell database")
-    if version > NEWEST:
+    if version > schema.newest:
         raise StoreMismatch(
-            f"{path}: the database has schema version {version}, this hushbell knows up to {NEWEST}; "
+            f"{path}: the database has schema version {version}, this hushbell knows up to {schema.newest}; "
             f"run the newer hushbell that made it"
         )
     return int(version)
 
 
-def migrate(connection: sqlite3.Connection, version: int) -> None:
+def migrate(connection: sqlite3.Connection, version: int, schema: Schema = MAIN) -> None:
     """Bring the tables from a version to today's, in the transaction of the caller."""
-    for step in MIGRATIONS[version:]:
+    for step in schema.migrations[version:]:
         for statement in step.split(";\n"):
             if statement.strip():
                 connection.execute(statement)
-    connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-    connection.execute(f"PRAGMA user_version = {NEWEST}")
+    connection.execute(f"PRAGMA application_id = {schema.application_id}")
+    connection.execute(f"PRAGMA user_version = {schema.newest}")

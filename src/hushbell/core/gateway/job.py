@@ -1,8 +1,8 @@
 """
 What the gateway's queue keeps: jobs, how far they are, how they ended, and who must hear of it.
 
-A job is what one caller handed in with one request for one app: it becomes durable, and ends, as a whole. Its
-notifications have consecutive numbers, its pushes consecutive places, over all its notifications in order.
+A job is what one caller handed in with one request for one app and one provider: it becomes durable, and ends, as a
+whole. Its notifications have consecutive numbers, its pushes consecutive places, over all its notifications in order.
 """
 
 from dataclasses import dataclass, field
@@ -13,12 +13,33 @@ from hushbell.types import Millis
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One accepted request."""
+    """One accepted request, or the part of it that goes to one provider."""
 
     number: int  # of the first notification; greater than that of every job before
     app: str
     accepted_at: Millis
     notifications: tuple[Notification, ...]
+
+    @property
+    def provider(self) -> str:
+        """Return the name that all its messages say."""
+        return self.notifications[0].message.provider
+
+    @property
+    def pushes(self) -> int:
+        """Return how many pushes it is made of."""
+        return sum([len(note.tokens) for note in self.notifications])
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A job on the disk, as far as planning needs it."""
+
+    number: int
+    app: str
+    provider: str
+    pushes: int  # all of them, also those that ended
+    size: int  # bytes on the disk
 
 
 @dataclass(frozen=True, slots=True)

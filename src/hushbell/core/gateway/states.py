@@ -4,37 +4,44 @@ Where a push is on its way, in the vocabulary of autopush (reference/gateway.md 
 A push that was stored ends in exactly one of the last four.
 """
 
-from enum import Enum
+from enum import IntEnum
 
 from hushbell.core.outcome import Verdict
 
 
-class State(Enum):
-    """The value is what callers read; ``code`` is the byte on the disk."""
+class State(IntEnum):
+    """The number is the byte on the disk, so it never changes its meaning; callers read the label."""
 
-    STORED = "stored"  # on the disk: accepted by us
-    RETRIEVED = "retrieved"  # taken from the disk and being attempted
-    WAITING = "int_transmitted"  # attempted without success; it will be attempted again
-    ACCEPTED = "bridge_transmitted"  # final: the provider took it
-    DEAD = "not_delivered"  # final: the provider says that the device token is dead
-    REFUSED = "errored"  # final: the provider can never deliver it, or the caller's retries are used up
-    EXPIRED = "expired"  # final: its time to live ended first
+    STORED = 0  # on the disk: accepted by us
+    RETRIEVED = 1  # taken from the disk and being attempted
+    WAITING = 2  # attempted without success; it will be attempted again
+    ACCEPTED = 3  # final: the provider took it
+    DEAD = 4  # final: the provider says that the device token is dead
+    REFUSED = 5  # final: the provider can never deliver it, or the retries are used up
+    EXPIRED = 6  # final: its time to live ended first
 
     @property
-    def code(self) -> int:
-        """Return the byte that stands for it."""
-        return CODES.index(self)
+    def label(self) -> str:
+        """Return autopush's word for it."""
+        return LABELS[self]
 
     @property
     def is_final(self) -> bool:
         """Whether nothing can follow."""
-        return self.code >= FIRST_FINAL
+        return self >= FIRST_FINAL
 
 
-CODES = tuple(State)
-"""By byte. What is on a disk never changes its meaning: new states are added before nothing, at the end."""
+LABELS = (
+    "stored",
+    "retrieved",
+    "int_transmitted",
+    "bridge_transmitted",
+    "not_delivered",
+    "errored",
+    "expired",
+)
 
-FIRST_FINAL = CODES.index(State.ACCEPTED)
+FIRST_FINAL = State.ACCEPTED
 
 FINAL = {
     Verdict.ACCEPTED: State.ACCEPTED,

@@ -1,0 +1,37 @@
+"""A queue of many numbers in little memory: 8 bytes each."""
+
+from array import array
+from collections.abc import Iterable, Sequence
+
+_TIDY = 4096  # numbers taken before their memory is given back
+
+
+class Numbers:
+    """First in, first out."""
+
+    __slots__ = ("_start", "_values")
+
+    def __init__(self, values: Iterable[int] = ()) -> None:
+        self._values = array("Q", values)
+        self._start = 0
+
+    def __len__(self) -> int:
+        return len(self._values) - self._start
+
+    def append(self, number: int) -> None:
+        """Add one at the end."""
+        self._values.append(number)
+
+    def take(self, count: int) -> Sequence[int]:
+        """Return the first ones, at most so many, and drop them."""
+        taken = self._values[self._start : self._start + count]
+        self._start += len(taken)
+        if self._start >= _TIDY and self._start * 2 >= len(self._values):
+            del self._values[: self._start]
+            self._start = 0
+        return taken
+
+    def give_back(self, numbers: Sequence[int]) -> None:
+        """Put numbers at the front again, the first of them first."""
+        self._values = array("Q", numbers) + self._values[self._start :]
+        self._start = 0

@@ -1,0 +1,324 @@
+"""
+The gateway's engine: what is accepted is on the disk, then attempted until it ended.
+
+Callbacks, not tasks: a push costs one call to its provider and one call back. Lanes take turns, so that no app waits
+for another's flood; a batch is committed for all of them together.
+"""
+
+import asyncio
+import heapq
+import logging
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from hushbell.core.gateway.asked import Asked, notifications
+from hushbell.core.gateway.job import Dead, Ended, Job, Progress, Repeatable
+from hushbell.core.outbox import Backoff
+from hushbell.errors import CallerError, Overloaded, StoreError
+from hushbell.ports.clock import Clock
+from hushbell.ports.provider import Provider
+from hushbell.ports.queue import Queue
+from hushbell.runtime.gateway.commits import Commits
+from hushbell.runtime.gateway.lane import REFILL, Lane
+from hushbell.runtime.gateway.work import Note, Receipt, Told, Work
+from hushbell.types import Millis, Random
+
+SHARE = 64  # attempts a lane begins in one turn
+TURN = 512  # attempts begun before the event loop sees to everything else
+UNCOMMITTED = 64 * 1024 * 1024  # bytes that may wait for the disk; more is a disk that stands still
+ROUGHLY = 512  # bytes of a push in memory besides what it says
+FULL_AFTER = 5.0  # seconds after which a caller may try a full queue again
+IDLE = 60.0  # seconds between looks at the clock when nothing is known to become due
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class App:
+    """What the engine knows of an app."""
+
+    name: str
+    providers: Mapping[str, Provider]
+    queue: int = 1_000_000  # pushes that may be open: its share of the disk and of our memory
+    ttl: int = 86_400  # seconds a push lives at most
+    retries: int | None = None  # attempts after the first; None leaves it to the time to live
+
+
+class Engine:
+    """Everything is handed in; ``run`` returns after ``stop``, when nothing is under way any more."""
+
+    def __init__(
+        self, *, queue: Queue, apps: Sequence[App], clock: Clock, random: Random, backoff: Backoff | None = None
+    ) -> None:
+        self.apps = {app.name: app for app in apps}
+        self.open: dict[str, int] = {app.name: 0 for app in apps}  # pushes without a final state, by app
+        self.lanes: dict[tuple[str, str], Lane] = {}
+        self.commits = Commits(queue, self._stored)
+        self._queue = queue
+        self._clock = clock
+        self._random = random
+        self._backoff = backoff or Backoff()
+        self._uncommitted = 0
+        self._works: dict[int, Work] = {}  # what is in memory, by the job's number
+        self._longest = 1  # notifications in one of them, at most
+        self._turns: deque[Lane] = deque()
+        self._turning = False
+        self._alarms: list[tuple[int, int, Lane, Note | None, int]] = []
+        self._alarm_count = 0
+        self._alarm = asyncio.Event()
+        self._stopping = False
+        for app in apps:
+            for name in app.providers:
+                self._lane(app.name, name)
+
+    def start(self) -> None:
+        """
+        Find what was open when the queue was closed. Called once, before anything is accepted.
+
+        Raises:
+            StoreUnavailable: the queue cannot be read.
+        """
+        for waiting in self._queue.open_jobs():
+            self._lane(waiting.app, waiting.provider).spilled.append(waiting.number)
+            self.open[waiting.app] = self.open.get(waiting.app, 0) + waiting.pushes
+        for lane in self.lanes.values():
+            self.wake(lane)
+
+    def accept(
+        self,
+        app: str,
+        asked: Sequence[Asked],
+        told: Told,
+        *,
+        hears: bool = False,
+        repeatable: Callable[[Sequence[Job]], Repeatable] | None = None,
+    ) -> Receipt:
+        """
+        Take notifications for one app; ``told`` hears of it once they are on the disk, all or none of them.
+
+        Args:
+            app: name of a configured app.
+            asked: at least one, each with at least one token.
+            told: called once, later.
+            hears: wait until each push had its first attempt, too.
+            repeatable: makes the answer that is given again, to be committed with the jobs.
+
+        Raises:
+            CallerError: a provider could never deliver one of them; nothing is accepted. The field begins with
+                its place in ``asked``, such as ``[2].message``.
+            Overloaded: there is no room.
+        """
+        rules = self.apps[app]
+        pushes = self._check(rules, asked)
+        if self._stopping or self.open[app] + pushes > rules.queue or self._uncommitted > UNCOMMITTED:
+            raise Overloaded("the queue is full", FULL_AFTER)
+        receipt = Receipt(told, hears=hears)
+        now = self._clock.now()
+        works = [self._work(rules, part, receipt, now) for part in _by_provider(asked)]
+        receipt.works = works
+        receipt.to_store = len(works)
+        if hears:
+            receipt.to_hear = pushes
+        self.open[app] += pushes
+        self._longest = max(self._longest, len(asked))
+        if repeatable is not None:
+            self.commits.answer(repeatable([work.job for work in works]))
+        for work in works:
+            self._uncommitted += work.size
+            self.commits.add(work)
+        return receipt
+
+    def find(self, number: int) -> Ended | tuple[Job, Progress | None] | None:
+        """Return an open notification's job and how far it is, or how its job ended; None for an unknown one."""
+        for first in range(number, number - self._longest, -1):
+            work = self._works.get(first)
+            if work is not None:
+                return work.job, work.progress()
+        return self._queue.find(number)
+
+    async def run(self) -> None:
+        """Go on after waits until stopped; then finish the attempts under way."""
+        while not self._stopping:
+            self._alarm.clear()
+            wait = self._ring()
+            if self._alarm.is_set():
+                continue
+            ringing = asyncio.ensure_future(self._alarm.wait())
+            sleeping = asyncio.ensure_future(self._clock.sleep(wait))
+            await asyncio.wait([ringing, sleeping], return_when=asyncio.FIRST_COMPLETED)
+            ringing.cancel()
+            sleeping.cancel()
+        # Once in a program's life; an event would cost every push.
+        while any(lane.in_flight for lane in self.lanes.values()):  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        await self.commits.idle()
+
+    def stop(self) -> None:
+        """Accept nothing and begin no attempt any more."""
+        self._stopping = True
+        for lane in self.lanes.values():
+            lane.is_stopped = True
+        self._alarm.set()
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is open, under way or unwritten."""
+        return not any(self.open.values()) and self.commits.is_idle
+
+    # What lanes need.
+
+    def now(self) -> Millis:
+        """Return Unix time in milliseconds."""
+        return self._clock.now()
+
+    def jitter(self) -> float:
+        """Return a number in [0, 1)."""
+        return self._random(1)[0] / 256
+
+    def wake(self, lane: Lane) -> None:
+        """Give the lane its turns again."""
+        if lane.has_turn or not (lane.may_begin or lane.wants_jobs):
+            return
+        lane.has_turn = True
+        self._turns.append(lane)
+        if not self._turning:
+            self._turning = True
+            asyncio.get_running_loop().call_soon(self._turn)
+
+    def at(self, when: Millis, lane: Lane, note: Note | None, place: int) -> None:
+        """Call :meth:`Lane.again` then."""
+        self._alarm_count += 1
+        heapq.heappush(self._alarms, (when, self._alarm_count, lane, note, place))
+        if self._alarms[0][1] == self._alarm_count:
+            self._alarm.set()
+
+    def ended(self, work: Work, lane: Lane) -> None:
+        """Every push of a job reached its final state."""
+        del self._works[work.job.number]
+        self.open[lane.app] -= work.pushes
+        ended = work.ended(self._clock.now())
+        self.commits.ended(ended)
+        if lane.is_behind:
+            self.wake(lane)
+
+    def changed(self, work: Work) -> None:
+        """Something of a job must go to the disk some time."""
+        self.commits.changed(work)
+
+    def died(self, dead: Dead) -> None:
+        """A provider says that a token is dead."""
+        self.commits.died(dead)
+
+    # Inside.
+
+    def _lane(self, app: str, provider: str) -> Lane:
+        lane = self.lanes.get((app, provider))
+        if lane is None:
+            rules = self.apps.get(app)
+            adapter = rules.providers.get(provider) if rules else None
+            lane = self.lanes[app, provider] = Lane(self, app, provider, adapter, self._backoff)
+        return lane
+
+    @staticmethod
+    def _check(rules: App, asked: Sequence[Asked]) -> int:
+        """Return how many pushes are asked for; each message is checked once, however many it is for."""
+        pushes = 0
+        checked: set[int] = set()
+        for place, one in enumerate(asked):
+            pushes += len(one.tokens)
+            message = one.message
+            if id(message) in checked:
+                continue
+            checked.add(id(message))
+            provider = rules.providers.get(message.provider)
+            if provider is None:
+                raise CallerError(f"[{place}].provider", f"{message.provider} is not configured for this app")
+            try:
+                provider.check(message)
+            except CallerError as error:
+                raise CallerError(f"[{place}].{error.field}", error.rule) from error
+        return pushes
+
+    def _work(self, rules: App, asked: Sequence[Asked], receipt: Receipt, now: Millis) -> Work:
+        first = self._queue.numbers(len(asked))
+        idents = self._queue.idents(first, len(asked))
+        notes = notifications(asked, rules.name, idents, now, ttl=rules.ttl, retries=rules.retries)
+        job = Job(first, rules.name, now, notes)
+        size = sum([len(note.message.body) + ROUGHLY * len(note.tokens) for note in notes])
+        return Work(job, size, receipt)
+
+    def _stored(self, works: list[Work], error: StoreError | None) -> None:
+        """Answer the callers of jobs that are on the disk, then begin to deliver them."""
+        for work in works:
+            self._uncommitted -= work.size
+            assert work.receipt is not None
+            work.receipt.stored(error)
+            if error is not None:
+                self.open[work.job.app] -= work.pushes
+                continue
+            self._take(work)
+
+    def _take(self, work: Work) -> None:
+        lane = self.lanes[work.job.app, work.job.provider]
+        if lane.is_behind or not lane.has_room or self._stopping:
+            lane.spill(work)
+        else:
+            self._works[work.job.number] = work
+            lane.hold(work)
+        if not lane.has_turn:
+            self.wake(lane)
+
+    def _turn(self) -> None:
+        """Give each lane that can use it a share, until enough was begun."""
+        self._turning = False
+        left = TURN
+        turns = self._turns
+        while turns and left > 0:
+            lane = turns.popleft()
+            if lane.wants_jobs:
+                self._refill(lane)
+            left -= 1 + lane.begin(min(SHARE, left)) if lane.may_begin else 1
+            if lane.may_begin or lane.wants_jobs:
+                turns.append(lane)
+            else:
+                lane.has_turn = False
+        if turns:
+            self._turning = True
+            asyncio.get_running_loop().call_soon(self._turn)
+
+    def _refill(self, lane: Lane) -> None:
+        """Read some of what is on the disk alone."""
+        numbers = lane.spilled.take(REFILL)
+        try:
+            found = self._queue.jobs(numbers)
+        except StoreError as error:
+            log.error("the queue cannot be read: %s", error)  # noqa: TRY400  the text names the cause
+            lane.spilled.give_back(numbers)
+            lane.pause_for_the_disk()
+            return
+        for job, progress in found:
+            size = sum(len(note.message.body) + ROUGHLY * len(note.tokens) for note in job.notifications)
+            work = Work(job, size, None, progress)
+            self._works[job.number] = work
+            self._longest = max(self._longest, len(job.notifications))
+            lane.hold(work)
+
+    def _ring(self) -> float:
+        """Wake whom it is time for, and return the seconds until the next."""
+        now = self._clock.now()
+        while self._alarms and self._alarms[0][0] <= now:
+            _, _, lane, note, place = heapq.heappop(self._alarms)
+            lane.again(note, place)
+        return min(IDLE, max(0.0, (self._alarms[0][0] - now) / 1000)) if self._alarms else IDLE
+
+
+def _by_provider(asked: Sequence[Asked]) -> Sequence[Sequence[Asked]]:
+    """Return the notifications in order, those of each provider together."""
+    first = asked[0].message.provider
+    if len(asked) == 1 or all(one.message.provider == first for one in asked):
+        return (asked,)
+    parts: dict[str, list[Asked]] = {}
+    for one in asked:
+        parts.setdefault(one.message.provider, []).append(one)
+    return list(parts.values())

@@ -1,0 +1,91 @@
+"""A provider that answers as scripted, for tests of whatever stands in front of providers."""
+
+import asyncio
+from collections import defaultdict, deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from hushbell.errors import CallerError
+from hushbell.ports.gateway import ACCEPTED, Outcome, Verdict
+from hushbell.ports.provider import Done, Message, Notification
+from hushbell.types import Millis
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One attempt that was begun."""
+
+    notification: Notification
+    place: int
+    done: Done = field(repr=False)
+
+    @property
+    def token(self) -> str:
+        """Return whom it was for."""
+        return self.notification.tokens[self.place]
+
+
+class ScriptedProvider:
+    """
+    Answers in the next turn of the event loop, each token's script first.
+
+    With ``holds`` it answers nothing until :meth:`answer`.
+    """
+
+    def __init__(self, name: str = "apns", *, outcome: Outcome = ACCEPTED, holds: bool = False) -> None:
+        self.name = name
+        self.expires_at: Millis | None = None
+        self.outcome = outcome
+        self.holds = holds
+        self.script: defaultdict[str, deque[Outcome]] = defaultdict(deque)  # by token
+        self.attempts: list[Attempt] = []
+        self.held: list[Attempt] = []
+        self.reloads = 0
+        self.is_closed = False
+
+    @property
+    def tokens(self) -> list[str]:
+        """Return whom attempts were for, in order."""
+        return [attempt.token for attempt in self.attempts]
+
+    def check(self, message: Message) -> None:
+        """Refuse an empty body."""
+        if not message.body:
+            raise CallerError("message.body", "must not be empty")
+
+    def attempt(self, notification: Notification, places: Sequence[int], done: Done) -> None:
+        """Answer soon, or when told."""
+        for place in places:
+            attempt = Attempt(notification, place, done)
+            self.attempts.append(attempt)
+            if self.holds:
+                self.held.append(attempt)
+            else:
+                asyncio.get_running_loop().call_soon(self._answer, attempt)
+
+    def answer(self, token: str, outcome: Outcome | None = None) -> None:
+        """Answer the oldest attempt for a token that is held."""
+        attempt = next(attempt for attempt in self.held if attempt.token == token)
+        self.held.remove(attempt)
+        self._answer(attempt, outcome)
+
+    def answer_all(self) -> None:
+        """Answer whatever is held now."""
+        held, self.held = self.held, []
+        for attempt in held:
+            self._answer(attempt)
+
+    def reload(self) -> None:
+        """Count it."""
+        self.reloads += 1
+
+    async def close(self) -> None:
+        """End what is held with UNKNOWN."""
+        self.is_closed = True
+        held, self.held = self.held, []
+        for attempt in held:
+            self._answer(attempt, Outcome(Verdict.UNKNOWN, "closed"))
+
+    def _answer(self, attempt: Attempt, outcome: Outcome | None = None) -> None:
+        script = self.script[attempt.token]
+        attempt.done(attempt.place, outcome or (script.popleft() if script else self.outcome))

@@ -1,0 +1,488 @@
+"""The engine: nothing leaves before it is on the disk, everything ends once, and no app waits for another."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+
+import pytest
+
+from hushbell.core.gateway.job import Batch, Ended
+from hushbell.core.gateway.notification import Message
+from hushbell.core.gateway.states import State
+from hushbell.core.outcome import Outcome, Scope, Verdict
+from hushbell.errors import CallerError, Overloaded, StoreError, StoreUnavailable
+from hushbell.ports.queue import Committed, Queue
+from hushbell.runtime.gateway.engine import App, Engine
+from hushbell.runtime.gateway.work import Receipt
+from hushbell.stores.queue_memory import MemoryQueue
+from hushbell.testing.clock import FakeClock
+from hushbell.testing.provider import ScriptedProvider
+from hushbell.types import Millis
+
+DEAD = Outcome(Verdict.DROP_TOKEN, "Unregistered", since=Millis(7))
+BUSY = Outcome(Verdict.RETRY, "TooManyRequests")
+LATER = Outcome(Verdict.RETRY, "TooManyRequests", after=120.0)
+DOWN = Outcome(Verdict.RETRY, "ServiceUnavailable", scope=Scope.PROVIDER)
+WRONG = Outcome(Verdict.CONFIG_ERROR, "InvalidProviderToken", scope=Scope.APP)
+BAD = Outcome(Verdict.CALLER_ERROR, "BadTopic")
+LOST = Outcome(Verdict.UNKNOWN, "closed")
+TURNS = 20_000
+
+
+@dataclass(frozen=True)
+class Ask:
+    tokens: tuple[str, ...] = ("token",)
+    provider: str = "apns"
+    body: bytes = b"{}"
+    kind: str = "token"
+    notif_id: str = ""
+    retries: int | None = None
+    expires: int | None = None
+    lifetime: float | None = None
+    message: Message = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "message", Message(provider=self.provider, body=self.body))
+
+
+class SlowDisk(MemoryQueue):
+    """Commits when told, and fails when told."""
+
+    def __init__(self) -> None:
+        super().__init__(random=os.urandom)
+        self.holds = False
+        self.error: StoreError | None = None
+        self.batches: list[Batch] = []
+        self.held: list[tuple[Batch, Committed]] = []
+
+    def commit(self, batch: Batch, done: Committed) -> None:
+        self.batches.append(batch)
+        if self.error is not None:
+            asyncio.get_running_loop().call_soon(done, self.error)
+        elif self.holds:
+            self.held.append((batch, done))
+        else:
+            super().commit(batch, done)
+
+    def sync(self) -> None:
+        held, self.held = self.held, []
+        for batch, done in held:
+            super().commit(batch, done)
+
+
+class Rig:
+    def __init__(self, queue: Queue, apps: Sequence[App], clock: FakeClock) -> None:
+        self.queue = queue
+        self.clock = clock
+        self.engine = Engine(queue=queue, apps=apps, clock=clock, random=lambda size: b"\x80" * size)
+        self.engine.start()
+        self.running = asyncio.create_task(self.engine.run())
+        self.told: list[tuple[Receipt, StoreError | None]] = []
+
+    def accept(self, *asked: Ask, app: str = "chat", hears: bool = False) -> Receipt:
+        return self.engine.accept(app, asked, lambda receipt, error: self.told.append((receipt, error)), hears=hears)
+
+    async def until(self, claim: object) -> None:
+        assert callable(claim)
+        for turn in range(TURNS):
+            if claim():
+                return
+            await asyncio.sleep(0 if turn < 1000 else 0.0005)
+        raise AssertionError("never came true")
+
+    async def quiet(self) -> None:
+        for _ in range(50):
+            await asyncio.sleep(0)
+
+    def ended(self, receipt: Receipt) -> Ended:
+        found = self.queue.find(receipt.works[0].job.number)
+        assert isinstance(found, Ended)
+        return found
+
+    async def stop(self) -> None:
+        self.engine.stop()
+        await self.running
+
+
+@pytest.fixture
+def apns() -> ScriptedProvider:
+    return ScriptedProvider("apns")
+
+
+@pytest.fixture
+def fcm() -> ScriptedProvider:
+    return ScriptedProvider("fcm")
+
+
+@pytest.fixture
+def queue() -> SlowDisk:
+    return SlowDisk()
+
+
+@pytest.fixture
+async def rig(queue: SlowDisk, apns: ScriptedProvider, fcm: ScriptedProvider) -> AsyncIterator[Rig]:
+    other = App(name="other", providers={"apns": ScriptedProvider("apns")}, queue=10)
+    made = Rig(queue, [App(name="chat", providers={"apns": apns, "fcm": fcm}), other], FakeClock(manual=True))
+    yield made
+    if not made.running.done():
+        await made.stop()
+
+
+async def test_nothing_is_answered_or_sent_before_it_is_on_the_disk(
+    rig: Rig, queue: SlowDisk, apns: ScriptedProvider
+) -> None:
+    queue.holds = True
+    receipt = rig.accept(Ask())
+    await rig.until(lambda: queue.held)
+    assert not rig.told
+    assert not apns.attempts
+
+    queue.sync()
+    await rig.until(lambda: apns.attempts)
+
+    assert rig.told == [(receipt, None)]
+    queue.holds = False
+
+
+async def test_a_push_ends_in_one_final_state_that_is_written_down(rig: Rig) -> None:
+    receipt = rig.accept(Ask(("one", "two")), Ask(("three",)))
+
+    await rig.until(lambda: rig.engine.is_idle)
+
+    ended = rig.ended(receipt)
+    assert ended.pushes == (2, 1)
+    assert ended.states == bytes([State.ACCEPTED] * 3)
+    assert ended.attempts == b"\1\1\1"
+
+
+async def test_a_commit_that_fails_accepts_nothing(rig: Rig, queue: SlowDisk, apns: ScriptedProvider) -> None:
+    queue.error = StoreUnavailable("full")
+
+    receipt = rig.accept(Ask())
+    await rig.until(lambda: rig.told)
+
+    assert rig.told == [(receipt, queue.error)]
+    queue.error = None
+    await rig.until(lambda: rig.engine.is_idle)
+    assert not apns.attempts
+
+
+async def test_outcomes_are_written_when_the_disk_is_back(rig: Rig, queue: SlowDisk, apns: ScriptedProvider) -> None:
+    apns.holds = True
+    receipt = rig.accept(Ask())
+    await rig.until(lambda: apns.held)
+    queue.error = StoreUnavailable("full")
+    apns.answer_all()
+    await rig.until(lambda: len(queue.batches) >= 2)
+
+    queue.error = None
+
+    await rig.until(lambda: rig.engine.is_idle)
+    assert rig.ended(receipt).states == bytes([State.ACCEPTED])
+
+
+async def test_a_retry_waits_longer_each_time_under_the_same_name(rig: Rig, apns: ScriptedProvider) -> None:
+    apns.script["token"].extend([BUSY, LOST])
+    receipt = rig.accept(Ask())
+    await rig.until(lambda: len(apns.attempts) == 1)
+    await rig.quiet()
+    rig.clock.advance(0.7)
+    await rig.quiet()
+    assert len(apns.attempts) == 1
+    rig.clock.advance(0.1)
+    await rig.until(lambda: len(apns.attempts) == 2)
+    await rig.quiet()
+    rig.clock.advance(1.4)
+    await rig.quiet()
+    assert len(apns.attempts) == 2
+    rig.clock.advance(0.2)
+
+    await rig.until(lambda: rig.engine.is_idle)
+
+    assert rig.ended(receipt).attempts == b"\3"
+    assert len({attempt.notification.ident for attempt in apns.attempts}) == 1
+
+
+async def test_retry_after_is_honoured(rig: Rig, apns: ScriptedProvider) -> None:
+    apns.script["token"].append(LATER)
+    rig.accept(Ask())
+    await rig.until(lambda: apns.attempts)
+    await rig.quiet()
+
+    rig.clock.advance(119.0)
+    await rig.quiet()
+    assert len(apns.attempts) == 1
+
+    rig.clock.advance(1.0)
+    await rig.until(lambda: len(apns.attempts) == 2)
+
+
+async def test_what_follows_to_a_token_waits_for_what_came_before(rig: Rig, apns: ScriptedProvider) -> None:
+    apns.script["token"].append(BUSY)
+    for number in range(3):
+        rig.accept(Ask(body=b"%d" % number), Ask(("other",), body=b"other"))
+    await rig.until(lambda: len(apns.attempts) == 4)
+    await rig.quiet()
+    assert apns.tokens.count("token") == 1
+
+    rig.clock.advance(1.0)
+    await rig.until(lambda: rig.engine.is_idle)
+
+    bodies = [attempt.notification.message.body for attempt in apns.attempts if attempt.token == "token"]
+    assert bodies == [b"0", b"0", b"1", b"2"]
+
+
+async def test_two_pushes_to_one_token_are_never_under_way_together(rig: Rig, apns: ScriptedProvider) -> None:
+    apns.holds = True
+    rig.accept(Ask(("token", "token", "token")))
+    for left in (2, 1, 0):
+        await rig.until(lambda: apns.held)
+        await rig.quiet()
+        assert len(apns.held) == 1
+        apns.answer("token")
+        assert rig.engine.lanes["chat", "apns"].held == left
+
+    await rig.until(lambda: rig.engine.is_idle)
+
+
+async def test_a_dead_token_is_listed_with_what_its_provider_said(rig: Rig, apns: ScriptedProvider) -> None:
+    apns.script["gone"].append(DEAD)
+
+    receipt = rig.accept(Ask(("gone", "here")))
+    await rig.until(lambda: rig.engine.is_idle)
+
+    (dead,) = rig.queue.dead("chat", 0, 9)
+    assert (dead.token, dead.provider, dead.reason, dead.since) == ("gone", "apns", "Unregistered", 7)
+    ended = rig.ended(receipt)
+    assert list(ended.states) == [State.DEAD, State.ACCEPTED]
+    assert ended.reasons == ((0, "Unregistered"),)
+
+
+async def test_many_dead_tokens_at_once_are_a_mistake_and_no_purge(rig: Rig, apns: ScriptedProvider) -> None:
+    apns.outcome = DEAD
+    rig.accept(Ask(tuple(str(number) for number in range(40))))
+    await rig.until(lambda: len(apns.attempts) == 40)
+    await rig.quiet()
+
+    assert len(rig.queue.dead("chat", 0, 99)) < 10
+    assert rig.engine.lanes["chat", "apns"].is_paused
+
+    apns.outcome = Outcome(Verdict.ACCEPTED)
+    rig.clock.advance(700.0)
+    await rig.until(lambda: rig.engine.is_idle)
+    assert len(rig.queue.dead("chat", 0, 99)) < 10
+
+
+async def test_a_callers_retries_are_a_cap(rig: Rig, apns: ScriptedProvider) -> None:
+    apns.outcome = BUSY
+    receipt = rig.accept(Ask(retries=1))
+    await rig.until(lambda: len(apns.attempts) == 1)
+    await rig.quiet()
+    rig.clock.advance(2.0)
+
+    await rig.until(lambda: rig.engine.is_idle)
+
+    ended = rig.ended(receipt)
+    assert (list(ended.states), ended.attempts) == ([State.REFUSED], b"\2")
+    assert ended.reasons == ((0, "TooManyRequests"),)
+
+
+async def test_a_push_expires_when_its_time_is_over(rig: Rig, apns: ScriptedProvider) -> None:
+    apns.outcome = BUSY
+    receipt = rig.accept(Ask(lifetime=30.0))
+    for _ in range(20):
+        await rig.quiet()
+        rig.clock.advance(5.0)
+
+    await rig.until(lambda: rig.engine.is_idle)
+
+    assert list(rig.ended(receipt).states) == [State.EXPIRED]
+    assert len(apns.attempts) < 8
+
+
+async def test_a_provider_that_is_down_rests_and_is_tried_with_one_push_first(rig: Rig, apns: ScriptedProvider) -> None:
+    apns.outcome = DOWN
+    rig.accept(Ask(tuple(str(number) for number in range(100))))
+    await rig.until(lambda: len(apns.attempts) == 100)
+    await rig.quiet()
+    apns.attempts.clear()
+    apns.holds, apns.outcome = True, Outcome(Verdict.ACCEPTED)
+
+    rig.clock.advance(2.0)
+    await rig.until(lambda: apns.held)
+    await rig.quiet()
+
+    assert len(apns.held) == 1
+    apns.holds = False
+    apns.answer_all()
+    await rig.until(lambda: rig.engine.is_idle)
+
+
+async def test_a_broken_credential_delays_no_other_provider_and_no_other_app(
+    rig: Rig, apns: ScriptedProvider, fcm: ScriptedProvider
+) -> None:
+    apns.outcome = WRONG
+    rig.accept(Ask(("held",)))
+    await rig.until(lambda: apns.attempts)
+
+    rig.accept(Ask(("behind",)), Ask(("android",), provider="fcm"))
+    rig.accept(Ask(("theirs",)), app="other")
+    await rig.until(lambda: fcm.attempts and rig.engine.open["other"] == 0)
+
+    assert apns.tokens == ["held"]
+    assert rig.engine.open["chat"] == 2
+    apns.outcome = Outcome(Verdict.ACCEPTED)
+    rig.clock.advance(2.0)
+    await rig.until(lambda: rig.engine.is_idle)
+    assert apns.tokens[1:] == ["held", "behind"]
+
+
+async def test_a_wrong_configuration_uses_up_no_retries(rig: Rig, apns: ScriptedProvider) -> None:
+    apns.script["token"].extend([WRONG, WRONG])
+    receipt = rig.accept(Ask(retries=0))
+    for _ in range(8):
+        await rig.quiet()
+        rig.clock.advance(2.0)
+
+    await rig.until(lambda: rig.engine.is_idle)
+
+    assert list(rig.ended(receipt).states) == [State.ACCEPTED]
+
+
+async def test_what_expires_while_its_provider_rests_ends_meanwhile(rig: Rig, apns: ScriptedProvider) -> None:
+    apns.outcome = Outcome(Verdict.RETRY, "ServiceUnavailable", after=7200.0, scope=Scope.PROVIDER)
+    rig.accept(Ask(("first",)))
+    await rig.until(lambda: apns.attempts)
+    await rig.quiet()
+    receipt = rig.accept(Ask(("second",), lifetime=90.0))
+    for _ in range(3):
+        await rig.quiet()
+        rig.clock.advance(60.0)
+
+    await rig.until(lambda: rig.engine.open["chat"] == 1)
+    await rig.until(lambda: isinstance(rig.queue.find(receipt.works[0].job.number), Ended))
+
+    assert list(rig.ended(receipt).states) == [State.EXPIRED]
+    assert len(apns.attempts) == 1
+
+
+async def test_a_full_queue_refuses_and_takes_again_when_there_is_room(rig: Rig) -> None:
+    provider = rig.engine.apps["other"].providers["apns"]
+    assert isinstance(provider, ScriptedProvider)
+    provider.holds = True
+    rig.accept(Ask(tuple(str(number) for number in range(10))), app="other")
+
+    with pytest.raises(Overloaded):
+        rig.accept(Ask(), app="other")
+    rig.accept(Ask())
+
+    await rig.until(lambda: len(provider.held) == 10)
+    provider.holds = False
+    provider.answer_all()
+    await rig.until(lambda: rig.engine.is_idle)
+    rig.accept(Ask(), app="other")
+
+
+async def test_what_can_never_be_delivered_is_refused_whole_and_named(rig: Rig, apns: ScriptedProvider) -> None:
+    with pytest.raises(CallerError, match=r"^\[1\]\.message\.body: "):
+        rig.accept(Ask(), Ask(body=b""))
+    with pytest.raises(CallerError, match=r"^\[0\]\.provider: huawei"):
+        rig.accept(Ask(provider="huawei"))
+
+    await rig.quiet()
+    assert not apns.attempts
+
+
+async def test_a_caller_can_wait_for_the_first_attempts(rig: Rig, apns: ScriptedProvider) -> None:
+    apns.script["gone"].append(DEAD)
+    apns.script["busy"].append(BUSY)
+    apns.holds = True
+    rig.accept(Ask(("gone", "busy", "fine")), hears=True)
+    await rig.until(lambda: len(apns.held) == 3)
+    assert not rig.told
+
+    apns.answer_all()
+
+    ((receipt, _),) = rig.told
+    failures = [(failure.notification.tokens[failure.place], failure.is_final) for failure in receipt.failures]
+    assert failures == [("gone", True), ("busy", False)]
+
+
+async def test_more_than_memory_holds_waits_on_the_disk_in_order(
+    rig: Rig, apns: ScriptedProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hushbell.runtime.gateway.lane.HELD", 4)
+    apns.holds = True
+    for number in range(20):
+        rig.accept(Ask((str(number),)))
+    await rig.until(lambda: len(rig.told) == 20)
+    lane = rig.engine.lanes["chat", "apns"]
+    assert lane.held <= 4
+    assert len(lane.spilled) >= 16
+
+    apns.holds = False
+    apns.answer_all()
+    await rig.until(lambda: rig.engine.is_idle)
+
+    assert apns.tokens == [str(number) for number in range(20)]
+
+
+async def test_a_restart_goes_on_where_it_was(rig: Rig, queue: SlowDisk, apns: ScriptedProvider) -> None:
+    apns.script["busy"].append(LATER)
+    receipt = rig.accept(Ask(("fine", "busy")))
+    await rig.until(lambda: len(apns.attempts) == 2)
+    await rig.quiet()
+    await rig.stop()
+    before = apns.attempts[1].notification.ident
+    apns.attempts.clear()
+
+    again = Rig(queue, [rig.engine.apps["chat"]], rig.clock)
+    await again.until(lambda: again.engine.is_idle)
+
+    assert apns.tokens == ["busy"]
+    assert apns.attempts[0].notification.ident == before
+    assert again.ended(receipt).attempts == b"\1\2"
+    await again.stop()
+
+
+async def test_a_stop_begins_nothing_more_and_writes_what_is_under_way(
+    rig: Rig, queue: SlowDisk, apns: ScriptedProvider
+) -> None:
+    apns.holds = True
+    receipt = rig.accept(Ask(("one",)))
+    await rig.until(lambda: apns.held)
+    rig.engine.stop()
+    with pytest.raises(Overloaded):
+        rig.accept(Ask())
+
+    apns.answer_all()
+    await rig.running
+
+    assert rig.ended(receipt).states == bytes([State.ACCEPTED])
+
+
+async def test_a_flood_of_one_app_leaves_the_other_its_turns(rig: Rig, apns: ScriptedProvider) -> None:
+    theirs = rig.engine.apps["other"].providers["apns"]
+    assert isinstance(theirs, ScriptedProvider)
+    for _ in range(20):
+        rig.accept(Ask(tuple(os.urandom(8).hex() for _ in range(500))))
+    rig.accept(Ask(("theirs",)), app="other")
+
+    await rig.until(lambda: theirs.attempts)
+
+    assert len(apns.attempts) <= 1024
+
+
+async def test_an_open_notification_is_found_with_how_far_it_is(rig: Rig, apns: ScriptedProvider) -> None:
+    apns.script["busy"].append(BUSY)
+    receipt = rig.accept(Ask(("fine",)), Ask(("busy",)))
+    await rig.until(lambda: len(apns.attempts) == 2)
+    await rig.quiet()
+
+    found = rig.engine.find(receipt.works[0].job.number + 1)
+
+    assert isinstance(found, tuple)
+    assert found[1] is not None
+    assert list(found[1].states) == [State.ACCEPTED, State.WAITING]
+    assert rig.engine.find(receipt.works[0].job.number + 2) is None

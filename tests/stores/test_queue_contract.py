@@ -1,0 +1,287 @@
+"""What every adapter of the queue port promises."""
+
+import asyncio
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hushbell.core.gateway.job import Batch, Dead, Ended, Event, Hook, Job, Progress, Repeatable
+from hushbell.core.gateway.notification import Message, Notification
+from hushbell.core.gateway.states import State
+from hushbell.errors import StoreError, StoreUnavailable
+from hushbell.ports.queue import Queue
+from hushbell.stores.queue_memory import MemoryQueue
+from hushbell.stores.queue_sqlite import SqliteQueue
+from hushbell.types import Millis
+
+DAY = 86_400_000
+NOW = Millis(20_000 * DAY + 1_000)
+ACCEPTED = bytes([State.ACCEPTED])
+
+
+@pytest.fixture
+def open_queue(tmp_path: Path) -> Callable[[], SqliteQueue]:
+    """Opens the same database each time it is called."""
+    return lambda: SqliteQueue.open(tmp_path / "data" / "gateway.db", tmp_path / "at-rest", random=os.urandom)
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def queue(request: pytest.FixtureRequest, open_queue: Callable[[], SqliteQueue]) -> Iterator[Queue]:
+    opened: Queue = MemoryQueue(random=os.urandom) if request.param == "memory" else open_queue()
+    yield opened
+    opened.close()
+
+
+def job(queue: Queue, *tokens: int, app: str = "chat") -> Job:
+    """A job of one notification for each number of tokens."""
+    first = queue.numbers(len(tokens))
+    message = Message(provider="apns", headers=(("apns-topic", "im.example"),), body=b'{"aps":{}}')
+    notes = [
+        Notification(
+            ident=ident,
+            app=app,
+            kind="token",
+            tokens=tuple(f"hidden-{place}" for place in range(count)),
+            message=message,
+            notif_id="mine",
+            expires_at=Millis(NOW + DAY),
+            retries=3,
+        )
+        for ident, count in zip(queue.idents(first, len(tokens)), tokens, strict=True)
+    ]
+    return Job(first, app, NOW, tuple(notes))
+
+
+def end(job: Job, *, at: int = NOW, reasons: tuple[tuple[int, str], ...] = ()) -> Ended:
+    pushes = tuple(len(note.tokens) for note in job.notifications)
+    return Ended(job.number, job.app, job.accepted_at, Millis(at), pushes, ACCEPTED * sum(pushes), b"\1", reasons)
+
+
+async def commit(queue: Queue, **parts: Any) -> None:
+    done: asyncio.Future[StoreError | None] = asyncio.get_running_loop().create_future()
+    queue.commit(Batch(**parts), done.set_result)
+    error = await done
+    if error is not None:
+        raise error
+
+
+def open_jobs(queue: Queue) -> Sequence[tuple[Job, Progress | None]]:
+    return queue.jobs([waiting.number for waiting in queue.open_jobs()])
+
+
+async def test_a_job_that_was_committed_is_open(queue: Queue) -> None:
+    first, second = job(queue, 1, 3), job(queue, 2)
+
+    await commit(queue, jobs=[first, second])
+
+    assert list(open_jobs(queue)) == [(first, None), (second, None)]
+    assert [(one.number, one.app, one.provider, one.pushes) for one in queue.open_jobs()] == [
+        (first.number, "chat", "apns", 4),
+        (second.number, "chat", "apns", 2),
+    ]
+    assert all(one.size > 0 for one in queue.open_jobs())
+
+
+async def test_jobs_are_read_by_number_in_the_order_asked_for(queue: Queue) -> None:
+    jobs = [job(queue, 1) for _ in range(5)]
+    await commit(queue, jobs=jobs)
+
+    found = queue.jobs([jobs[3].number, 17, jobs[1].number])
+
+    assert list(found) == [(jobs[3], None), (jobs[1], None)]
+
+
+async def test_progress_stays_with_its_job(queue: Queue) -> None:
+    made = job(queue, 2)
+    await commit(queue, jobs=[made])
+
+    await commit(queue, progress=[Progress(made.number, b"\0\3", b"\1\1")])
+    await commit(queue, progress=[Progress(made.number, b"\2\3", b"\2\1")])
+
+    assert list(open_jobs(queue)) == [(made, Progress(made.number, b"\2\3", b"\2\1"))]
+
+
+async def test_an_ended_job_is_open_no_more_and_says_how_it_ended(queue: Queue) -> None:
+    jobs = [job(queue, 1, 2), job(queue, 1), job(queue, 1)]
+    await commit(queue, jobs=jobs)
+    ends = [end(jobs[0], reasons=((2, "Unregistered"),)), end(jobs[2])]
+
+    await commit(queue, ended=ends)
+
+    assert queue.find(jobs[0].number) == ends[0]
+    assert queue.find(jobs[0].number + 1) == ends[0]
+    assert queue.find(jobs[1].number) == (jobs[1], None)
+    assert queue.find(jobs[2].number) == ends[1]
+    assert queue.find(jobs[2].number + 1) is None
+    assert queue.find(5) is None
+
+
+async def test_ended_jobs_are_erased_with_their_tokens(queue: Queue) -> None:
+    jobs = [job(queue, 1) for _ in range(300)]
+    await commit(queue, jobs=jobs, progress=[Progress(jobs[0].number, b"\2", b"\1")])
+
+    await commit(queue, ended=[end(one) for one in jobs])
+
+    assert not open_jobs(queue)
+    assert queue.find(jobs[299].number) == end(jobs[299])
+
+
+async def test_identifiers_are_distinct_and_lead_back_to_their_numbers(queue: Queue) -> None:
+    first = queue.numbers(1000)
+
+    idents = queue.idents(first, 1000)
+
+    assert len(set(idents)) == 1000
+    assert [queue.number_of(ident) for ident in idents] == list(range(first, first + 1000))
+    assert list(queue.idents(first + 7, 1)) == [idents[7]]
+
+
+async def test_a_foreign_identifier_leads_nowhere(queue: Queue) -> None:
+    assert queue.number_of(bytes(16)) is None
+    assert queue.number_of(b"") is None
+    assert queue.number_of(os.urandom(16)) is None
+
+
+async def test_dead_tokens_are_listed_for_their_app_from_a_cursor(queue: Queue) -> None:
+    dead = [Dead("chat", "apns", f"token-{n}", "Unregistered", Millis(NOW - n), NOW) for n in range(3)]
+    other = Dead("other", "fcm", "token", "UNREGISTERED", None, NOW)
+    await commit(queue, dead=[dead[0], other, dead[1], dead[2]])
+
+    page = queue.dead("chat", 0, 2)
+    rest = queue.dead("chat", page[-1].cursor, 9)
+
+    assert [replace(one, cursor=0) for one in (*page, *rest)] == dead
+    assert [one.token for one in queue.dead("other", 0, 9)] == ["token"]
+
+
+async def test_an_event_is_due_until_its_hook_was_told(queue: Queue) -> None:
+    await commit(queue, events=[Event("hook", b"one", NOW), Event("hook", b"two", NOW, due_at=Millis(NOW + 5))])
+    (one,) = queue.due_events(NOW, 0, 9)
+    assert (one.hook, one.body, one.attempts) == ("hook", b"one", 0)
+
+    await commit(queue, deferred=[replace(one, attempts=1, due_at=Millis(NOW + 9))])
+    assert not queue.due_events(NOW, 0, 9)
+    later = queue.due_events(Millis(NOW + 9), 0, 9)
+    assert [(event.body, event.attempts) for event in later] == [(b"one", 1), (b"two", 0)]
+    assert len(queue.due_events(Millis(NOW + 9), one.number, 9)) == 1
+
+    await commit(queue, told=[event.number for event in later])
+    assert not queue.due_events(Millis(NOW + DAY), 0, 9)
+
+
+async def test_a_hook_is_saved_replaced_and_dropped_with_its_events(queue: Queue) -> None:
+    hook = Hook("h1", "chat", "https://secret.example/", b"secret", ("not_delivered",), "event", (("a", "b"),))
+    queue.save_hook(hook)
+    queue.save_hook(replace(hook, url="https://other.example/"))
+    await commit(queue, events=[Event("h1", b"one", NOW)])
+
+    assert list(queue.hooks()) == [replace(hook, url="https://other.example/")]
+    assert queue.drop_hook("h1")
+    assert not queue.drop_hook("h1")
+    assert not queue.hooks()
+    assert not queue.due_events(NOW, 0, 9)
+
+
+async def test_the_first_answer_under_a_key_stays(queue: Queue) -> None:
+    first = Repeatable(b"d" * 32, b"r" * 32, b"answer", NOW)
+    await commit(queue, answers=[first])
+
+    await commit(queue, answers=[replace(first, answer=b"another")])
+
+    assert queue.repeatable(b"d" * 32) == first
+    assert queue.repeatable(b"e" * 32) is None
+
+
+async def test_what_is_old_is_forgotten_and_open_jobs_are_not(queue: Queue) -> None:
+    old, waiting = job(queue, 1), job(queue, 1)
+    await commit(queue, jobs=[old, waiting])
+    await commit(
+        queue,
+        ended=[end(old)],
+        dead=[Dead("chat", "apns", "token", "Unregistered", None, NOW)],
+        answers=[Repeatable(b"d" * 32, b"r" * 32, b"answer", NOW)],
+        events=[Event("hook", b"", NOW)],
+    )
+
+    assert queue.forget(Millis(NOW), 100) == 0
+    assert queue.forget(Millis(NOW + DAY), 100) == 4
+
+    assert queue.find(old.number) is None
+    assert not queue.dead("chat", 0, 9)
+    assert queue.repeatable(b"d" * 32) is None
+    assert list(open_jobs(queue)) == [(waiting, None)]
+
+
+async def test_a_closed_queue_says_so(queue: Queue) -> None:
+    queue.close()
+
+    with pytest.raises(StoreUnavailable):
+        await commit(queue, jobs=[])
+    with pytest.raises(StoreUnavailable):
+        queue.find(1)
+
+
+async def test_everything_is_there_after_a_stop(open_queue: Callable[[], SqliteQueue]) -> None:
+    queue = open_queue()
+    gone, kept = job(queue, 1), job(queue, 2, 1)
+    await commit(queue, jobs=[gone, kept], progress=[Progress(kept.number, b"\2\3\0", b"\1\1\0")])
+    await commit(queue, ended=[end(gone)], dead=[Dead("chat", "apns", "token", "Unregistered", None, NOW)])
+    queue.close()
+
+    again = open_queue()
+
+    assert list(open_jobs(again)) == [(kept, Progress(kept.number, b"\2\3\0", b"\1\1\0"))]
+    assert again.find(gone.number) == end(gone)
+    assert again.number_of(kept.notifications[1].ident) == kept.number + 1
+    assert again.numbers(1) > kept.number + 1
+    assert len(again.dead("chat", 0, 9)) == 1
+    again.close()
+
+
+async def test_a_job_that_ended_just_before_a_crash_does_not_begin_again(
+    open_queue: Callable[[], SqliteQueue],
+) -> None:
+    queue = open_queue()
+    ended, waiting = job(queue, 1, 1), job(queue, 1)
+    await commit(queue, jobs=[ended, waiting])
+    await commit(queue, ended=[end(ended)])
+
+    after_crash = open_queue()
+
+    assert list(open_jobs(after_crash)) == [(waiting, None)]
+    after_crash.close()
+    queue.close()
+
+
+async def test_nothing_secret_is_in_the_file(open_queue: Callable[[], SqliteQueue], tmp_path: Path) -> None:
+    queue = open_queue()
+    made = job(queue, 3)
+    await commit(
+        queue,
+        jobs=[made],
+        dead=[Dead("chat", "apns", "hidden-token", "Unregistered", None, NOW)],
+        events=[Event("hook", b"hidden-body", NOW)],
+    )
+    queue.save_hook(Hook("h1", "chat", "https://hidden.example/", b"hidden", ()))
+    queue.close()
+
+    for file in (tmp_path / "data").iterdir():
+        assert b"hidden" not in file.read_bytes()
+        assert b"im.example" not in file.read_bytes()
+
+
+async def test_a_batch_that_cannot_be_written_changes_nothing(open_queue: Callable[[], SqliteQueue]) -> None:
+    queue = open_queue()
+    made = job(queue, 1)
+
+    with pytest.raises(StoreUnavailable):
+        await commit(queue, jobs=[made], answers=[Repeatable(b"", b"", b"", Millis(1 << 70))])
+
+    assert not open_jobs(queue)
+    await commit(queue, jobs=[made])
+    assert list(open_jobs(queue)) == [(made, None)]
+    queue.close()
