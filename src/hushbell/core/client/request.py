@@ -1,8 +1,9 @@
 """Ringing devices (reference/status-go.md 7.4)."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from hushbell import wire
 from hushbell.core.client.query import Info
@@ -12,6 +13,7 @@ from hushbell.errors import Unauthentic, Undecodable
 from hushbell.types import InstallationId, KeyPair, MessageId, NotificationType, PublicKey, Random
 
 LEAST_DEVICES = 3  # of one person; spec 16 asks for at least so many
+NO_MESSAGES: Mapping[PublicKey, bytes] = MappingProxyType({})
 ANSWER_WAIT = 3.0  # seconds, at least, before another server may be asked
 
 
@@ -86,12 +88,22 @@ def chosen(infos: Iterable[Info], random: Random, silent: AbstractSet[PublicKey]
     return tuple(known[int.from_bytes(random(8)) % len(known)] for known in devices.values())
 
 
-def requests(infos: Iterable[Info], ringing: Ringing, signer: KeyPair) -> tuple[Asked, ...]:
-    """Return one request for each server of the infos, signed by an ephemeral key."""
+def requests(
+    infos: Iterable[Info], ringing: Ringing, signer: KeyPair, messages: Mapping[PublicKey, bytes] = NO_MESSAGES
+) -> tuple[Asked, ...]:
+    """
+    Return one request for each server of the infos, signed by an ephemeral key.
+
+    Args:
+        infos: of the devices that shall ring.
+        ringing: what all items have in common.
+        signer: the ephemeral key.
+        messages: what each person gets in place of the common message, encrypted for that person.
+    """
     servers: dict[PublicKey, list[Info]] = {}
     for info in infos:
         servers.setdefault(info.server, []).append(info)
-    return tuple(_request(server, known, ringing, signer) for server, known in servers.items())
+    return tuple(_request(server, known, ringing, signer, messages) for server, known in servers.items())
 
 
 def reports(opened: Opened, asked: Asked) -> tuple[wire.Report, ...]:
@@ -110,7 +122,9 @@ def reports(opened: Opened, asked: Asked) -> tuple[wire.Report, ...]:
     return response.reports
 
 
-def _request(server: PublicKey, infos: Iterable[Info], ringing: Ringing, signer: KeyPair) -> Asked:
+def _request(
+    server: PublicKey, infos: Iterable[Info], ringing: Ringing, signer: KeyPair, messages: Mapping[PublicKey, bytes]
+) -> Asked:
     chat, author = hashes.hash_chat_id(ringing.chat_id), hashes.hash_author(ringing.author)
     items = tuple(
         wire.Notification(
@@ -118,7 +132,7 @@ def _request(server: PublicKey, infos: Iterable[Info], ringing: Ringing, signer:
             chat_id=chat,
             public_key=hashes.hash_public_key(info.target),
             installation_id=info.installation_id,
-            message=ringing.message,
+            message=messages.get(info.target, ringing.message),
             type=ringing.type,
             author=author,
         )

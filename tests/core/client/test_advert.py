@@ -22,7 +22,7 @@ PHONE = InstallationId("c6ae4fde-bb65-11ea-b3de-0242ac130004")
 DEVICE = Device(installation_id=PHONE, device_token=DeviceToken("device"), token_type=TokenType.APN)
 KEY = SymmetricKey(b"k" * 32)
 NOW = Nanos(1_600_000_000_000_000_000)
-T20 = Path(__file__).parents[1] / "vectors" / "status-go" / "t20_contact_code.json"
+T20 = Path(__file__).parents[2] / "vectors" / "status-go" / "t20_contact_code.json"
 
 
 def drawn(size: int) -> bytes:

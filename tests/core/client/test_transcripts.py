@@ -15,7 +15,7 @@ from hushbell.crypto.secp256k1 import key_pair_from
 from hushbell.errors import WireError
 from hushbell.types import KeyPair, MessageId, PublicKey, RequestId, SymmetricKey
 
-VECTORS = Path(__file__).parent.parent / "vectors" / "status-go"
+VECTORS = Path(__file__).parents[2] / "vectors" / "status-go"
 
 
 class Replay:
