@@ -121,7 +121,7 @@ def test_chunks_do_not_matter(pieces: list[int | None], cuts: list[int], message
 def test_the_fast_way_and_the_careful_way_read_the_same(garbage: bytes, cut: int) -> None:
     body = message_frame(b"abcdef" * 30, TAIL)[2:]
     spoiled = body[: len(garbage)] + garbage[:cut] + body[len(garbage) + cut :]
-    found = []
+    found: list[list[bytes] | None] = []
     for shapes in (True, False):
         made = Reading(_World())
         if not shapes:
@@ -227,7 +227,7 @@ def test_unfinished_rpcs_of_all_peers_are_bounded_but_everybody_has_a_share(read
 def test_a_reader_that_was_closed_in_the_middle_hands_over_nothing_more(reading: Any) -> None:
     made = reading()
     frame = message_frame(b"abc", TAIL)
-    made.sink.message = lambda *_: made.reader.close()  # type: ignore[method-assign]
+    made.sink.message = lambda *_: made.reader.close()
 
     made.reader.feed(frame * 3 + frame[:4])
     made.turn()
