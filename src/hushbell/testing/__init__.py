@@ -1,5 +1,1 @@
-"""Public stand-ins for tests, demos and benchmarks: all push providers, Apple alone, gorush, and time."""
-
-from hushbell.testing.mock_providers import MockProviders
-
-__all__ = ["MockProviders"]
+"""Public stand-ins for tests, demos and benchmarks: Apple, gorush and time."""

@@ -4,12 +4,17 @@ from typing import Any
 
 import pytest
 
-from hushbell.waku.protocols.metadata import PROTOCOL, MetadataService
+from hushbell.waku.protocols.metadata import PROTOCOL, RELAY, MetadataService
 from hushbell.wire import service_codecs as codecs
 from hushbell.wire.services import Metadata
 
 
+async def relay(stream: Any) -> None:
+    await stream.read(1)
+
+
 def serve(net: Any, host: Any, *, cluster: int = 16, shards: tuple[int, ...] = (32,)) -> MetadataService:
+    host.handle(RELAY, relay)
     return MetadataService(
         host=host, clock=net.clock, cluster=cluster, shards=lambda: shards, count=net.count, seconds=1
     )
@@ -55,6 +60,7 @@ async def test_an_answer_without_our_cluster_ends_the_connection(net: Any, clust
         await stream.read_frame(1000)
 
     bob.handle(PROTOCOL, answer)
+    bob.handle(RELAY, relay)
     net.connect(alice, bob)
     await net.settle()
 
@@ -69,12 +75,28 @@ async def test_a_peer_that_does_not_speak_of_it_stays(net: Any) -> None:
         stream.reset()
 
     carol.handle(PROTOCOL, hang_up)
+    carol.handle(RELAY, relay)
     net.connect(alice, bob)
     net.connect(alice, carol)
     await net.settle()
 
     assert len(net.connections) == 2
     assert net.counts["metadata_unanswered"] == 1
+
+
+async def test_a_light_client_is_not_asked(net: Any) -> None:
+    alice, light = net.host("alice"), net.host("light")
+    serve(net, alice)
+
+    async def answer(stream: Any) -> None:
+        stream.write_frame(codecs.encode(Metadata(16)))
+
+    light.handle(PROTOCOL, answer)
+    net.connect(alice, light)
+    await net.settle()
+
+    assert not alice.opened
+    assert len(net.connections) == 1
 
 
 async def test_a_stranger_who_asks_is_told_why_before_it_goes(net: Any) -> None:

@@ -19,7 +19,7 @@ from hushbell.waku.protocols.filter_client import FilterClient
 from hushbell.waku.protocols.filter_push import PROTOCOL as PUSH
 from hushbell.waku.protocols.lightpush import LightpushService
 from hushbell.waku.protocols.lightpush_client import LightpushClient
-from hushbell.waku.protocols.metadata import MetadataService
+from hushbell.waku.protocols.metadata import RELAY, MetadataService
 from hushbell.waku.protocols.store import StoreService
 from hushbell.waku.protocols.store_client import StoreClient
 from hushbell.wire import service_codecs as codecs
@@ -171,6 +171,11 @@ async def test_peers_learn_each_others_cluster_and_strangers_go(net: Any, made: 
     friends = MetadataService(host=friend, cluster=16, shards=lambda: (32, 64), **common)
     strangers = MetadataService(host=stranger, cluster=1, shards=lambda: (0,), **common)
 
+    async def relay(stream: Any) -> None:
+        await stream.read(1)
+
+    for host in (friend, stranger, server.host):
+        host.handle(RELAY, relay)
     for host in (friend, stranger):
         await host.dial(server.host.addresses[0])
     known: Callable[[PeerId], Any] = server.metadata.of

@@ -11,13 +11,14 @@ from hushbell.wire import service_codecs as codecs
 from hushbell.wire.services import Metadata
 
 PROTOCOL = "/vac/waku/metadata/1.0.0"
+RELAY = "/vac/waku/relay/2.0.0"
 LIMIT = 16 * 1024  # bytes; 1,024 shards under both numbers are 6 KiB
 LEAVING = 0.5  # seconds between the answer to a stranger and the end, so that it learns why
 
 
 class MetadataService:
     """
-    Asks whoever connects, and answers.
+    Asks every relay that connects, and answers everybody.
 
     A peer that does not speak the protocol, or fails to answer, stays: bare libp2p nodes relay as well as others, and
     who would lie about its cluster can also keep silent. One that answers without a cluster, or with another, goes.
@@ -86,8 +87,11 @@ class MetadataService:
 
     def _on_connected(self, peer: PeerId, protocols: Sequence[str]) -> None:
         is_asked = self._connected.get(peer, False)
-        self._connected[peer] = is_asked or PROTOCOL in protocols
-        if PROTOCOL in protocols and not is_asked:
+        # A light client tells its cluster when it asks. js-waku's would take our stream for one of its own, ask on it,
+        # and read our question as an answer without a cluster.
+        will_ask = PROTOCOL in protocols and RELAY in protocols and not is_asked
+        self._connected[peer] = is_asked or will_ask
+        if will_ask:
             self._tasks.start(self._greet(peer))
 
     def _on_disconnected(self, peer: PeerId) -> None:

@@ -1,1 +1,0 @@
-"""The parts of the stand-in for push providers (hushbell.testing.mock_providers)."""
