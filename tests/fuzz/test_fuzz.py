@@ -10,21 +10,6 @@ from typing import Any
 
 import pytest
 
-from hushbell import wire
-from hushbell.wire.service_codecs import encode
-from hushbell.wire.services import (
-    FilterPush,
-    FilterRequest,
-    LightpushRequest,
-    Metadata,
-    PeersResponse,
-    PushRequest,
-    PushRpc,
-    StoreEntry,
-    StoreRequest,
-    StoreResponse,
-)
-
 pytestmark = pytest.mark.fuzz
 
 HERE = Path(__file__).parent
@@ -33,26 +18,7 @@ SECONDS = int(os.environ.get("HUSHBELL_FUZZ_SECONDS", "10"))
 START = 60  # seconds for the imports and the first look at the corpus
 MEMORY = 1024  # MiB
 LONGEST = 64 * 1024  # bytes of an input; what larger ones cost is measured elsewhere
-OWN = ("decode", "frame", "segment", "unwrap", "whole", "rules", "bus", "answers", "http2", "settings")
-SERVICES = ("messages", "queries", "answers", "filters", "pushes", "records")
-TARGETS = (*OWN, *(f"waku_services.{name}" for name in SERVICES))
-SHARD, TOPIC = "/waku/2/rs/16/32", "/waku/1/0x69bc8983/rfc26"
-MESSAGE = wire.encode(wire.WakuMessage(payload=b"a", content_topic=TOPIC, timestamp=11, meta=b"b", ephemeral=True))
-ASKED = (
-    FilterRequest("a", 1, SHARD, (TOPIC, "/b")),
-    FilterRequest("a", 3),
-    StoreRequest("a", True, SHARD, (TOPIC[:4], TOPIC[:5]), 1, 9, forward=True, limit=3),
-    StoreRequest("a", message_hashes=(bytes(32),), cursor=bytes(32)),
-    StoreRequest("a", True, limit=3),
-    LightpushRequest("a", SHARD, MESSAGE),
-    PushRpc("a", PushRequest(SHARD, MESSAGE)),
-    Metadata(16, (32, 64)),
-)
-ANSWERED = (
-    FilterPush(MESSAGE, SHARD),
-    StoreResponse("a", 200, "OK", (StoreEntry(None, MESSAGE, SHARD), StoreEntry(bytes(32))), bytes(32)),
-    PeersResponse((b"a",), 200),
-)
+TARGETS = ("decode", "frame", "segment", "unwrap", "whole", "rules", "bus", "answers", "http2", "settings")
 WORDS: dict[str, tuple[bytes, ...]] = {
     "bus": (b'{"pubsub_topic": "/waku/2/rs/16/32", "waku_message": "0a01ff"}\n',),
     "answers": (
@@ -68,20 +34,6 @@ WORDS: dict[str, tuple[bytes, ...]] = {
     "settings": (
         b'[server]\nworkers = 2\n[limits]\nenvelope = 1024\n[gateway]\nurl = "http://127.0.0.1:8088"\n',
         b"[1]",
-    ),
-    "waku_services.messages": (*map(encode, ASKED), *map(encode, ANSWERED)),
-    "waku_services.queries": tuple(encode(one) for one in ASKED if isinstance(one, StoreRequest)),
-    "waku_services.answers": tuple(encode(one) for one in ANSWERED if isinstance(one, StoreResponse)),
-    "waku_services.filters": tuple(
-        bytes([len(encode(one))]) + encode(one) for one in ASKED if isinstance(one, FilterRequest)
-    ),
-    "waku_services.pushes": (MESSAGE,),
-    "waku_services.records": (
-        bytes.fromhex(
-            "f884b8407098ad865b00a582051940cb9cf36836572411a47278783077011599ed5cd16b76f2635f4e234738f30813a89eb9137e3e3d"
-            "f5266e3a1f11df72ecf1145ccb9c01826964827634826970847f00000189736563703235366b31a103ca634cae0d49acb401d8a4c6b6"
-            "fe8c55b70d115bf400769cc1400f3258cd31388375647082765f"
-        ),
     ),
 }
 
