@@ -26,8 +26,8 @@ from hushbell.waku.protocols.links import Count
 from hushbell.waku.protocols.store_db import TRIM_STEP, Database, Page, Stored, Wanted
 from hushbell.wire.messages import WakuMessage
 
-GATHER = 0.05  # seconds
-BATCH = 1_000  # messages of one commit
+GATHER = 0.1  # seconds
+BATCH = 4_000  # messages of one commit: the more there are, the fewer times an index page is written
 WAITING = 20_000  # messages that wait for the disk
 WAITING_BYTES = 32 * 1024 * 1024
 QUESTIONS = 64  # that wait
