@@ -1,0 +1,152 @@
+"""
+What a phone shows before the app is opened, sealed by the sender for the recipient alone (docs/preview.md).
+
+Servers, gateways, Apple and Google carry it without being able to read it, and its length tells one of four sizes.
+The layout needs nothing that a notification service extension does not have: one shared secret, HKDF-SHA256,
+AES-256-GCM, JSON.
+"""
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import orjson
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from hushbell.crypto import ciphers, frames, hashes, secp256k1
+from hushbell.errors import Unauthentic, Undecodable
+from hushbell.types import KeyPair, Millis, PrivateKey, PublicKey, Random, SymmetricKey
+
+VERSION = 1
+SIZES = (320, 640, 1024, 1536)  # bytes; the largest still fits into 4 KiB as hexadecimal beside what servers add
+_HEAD = 1 + 33
+_SIGNATURE = 65
+_SPENT = _HEAD + _SIGNATURE + ciphers.TAG_BYTES
+_INFO = b"hushbell preview v1"
+_NONCE = bytes(ciphers.NONCE_BYTES)  # each key seals one message
+_DOMAIN = b"hushbell preview v1\0"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preview:
+    """A chat message as a notification shows it. Without text the phone fetches the message by its id."""
+
+    message_id: bytes  # 32 bytes
+    chat_id: str = field(repr=False)
+    author: PublicKey = field(repr=False)
+    text: str = field(default="", repr=False)
+    cut: bool = False  # there is more text than fitted
+    sent_at: Millis = Millis(0)
+
+
+def seal(preview: Preview, author: KeyPair, recipient: PublicKey, random: Random) -> bytes:
+    """
+    Return the sealed preview, as long as one of ``SIZES``; text that does not fit is cut.
+
+    Layout: version (1 byte) ‖ ephemeral key (33) ‖ AES-256-GCM(signature (65) ‖ JSON ‖ spaces) with its tag (16).
+
+    Args:
+        preview: what to show; ``author`` in it must be the signer's.
+        author: the sender's identity; its signature over the JSON and the recipient is inside.
+        recipient: the identity that the phone holds.
+        random: draws the ephemeral key.
+
+    Raises:
+        ValueError: the chat id alone is too long.
+    """
+    ephemeral = secp256k1.key_pair(random)
+    content = _fitted(preview)
+    plain = frames.sign_payload(_signed(content, recipient), author.private) + content
+    size = next(size for size in SIZES if size >= _HEAD + len(plain) + ciphers.TAG_BYTES)
+    key = _key(ephemeral.private, recipient, ephemeral.public, recipient)
+    sealed = ciphers.seal_gcm(key, _NONCE, plain.ljust(size - _HEAD - ciphers.TAG_BYTES))
+    return bytes((VERSION,)) + secp256k1.compress(ephemeral.public) + sealed[len(_NONCE) :]
+
+
+def open_preview(sealed: bytes, recipient: KeyPair) -> Preview:
+    """
+    Return what a phone may show.
+
+    Raises:
+        Undecodable: not a preview of version 1.
+        Unauthentic: for somebody else, altered, or not signed by whom it names as its author.
+    """
+    if len(sealed) not in SIZES or sealed[0] != VERSION:
+        raise Undecodable("not a preview of version 1")
+    ephemeral = secp256k1.parse_public_key(sealed[1:_HEAD])
+    key = _key(recipient.private, ephemeral, ephemeral, recipient.public)
+    plain = ciphers.open_gcm(key, _NONCE + sealed[_HEAD:])
+    content = plain[_SIGNATURE:].rstrip(b" ")
+    preview = _read(content)
+    if frames.recover_signer(_signed(content, recipient.public), plain[:_SIGNATURE]) != preview.author:
+        raise Unauthentic("a preview that its author did not sign")
+    return preview
+
+
+def _signed(content: bytes, recipient: PublicKey) -> bytes:
+    return _DOMAIN + secp256k1.compress(recipient) + content
+
+
+def _key(private: PrivateKey, public: PublicKey, ephemeral: PublicKey, recipient: PublicKey) -> SymmetricKey:
+    salt = secp256k1.compress(ephemeral) + secp256k1.compress(recipient)
+    shared = secp256k1.ecdh_x(private, public)
+    return SymmetricKey(HKDF(algorithm=SHA256(), length=32, salt=salt, info=_INFO).derive(shared))
+
+
+def _fitted(preview: Preview) -> bytes:
+    """Return the JSON, with as many characters of the text as fit into the largest size."""
+    room = SIZES[-1] - _SPENT
+    content = _written(preview)
+    if len(content) <= room:
+        return content
+    shortest, longest = 0, min(len(preview.text), room)
+    while shortest < longest:
+        middle = (shortest + longest + 1) // 2
+        if len(_written(replace(preview, text=preview.text[:middle], cut=True))) <= room:
+            shortest = middle
+        else:
+            longest = middle - 1
+    content = _written(replace(preview, text=preview.text[:shortest], cut=True))
+    if len(content) > room:
+        raise ValueError("a chat id this long cannot be previewed")
+    return content
+
+
+def _written(preview: Preview) -> bytes:
+    fields: dict[str, Any] = {
+        "id": preview.message_id.hex(),
+        "chat": preview.chat_id,
+        "from": secp256k1.compress(preview.author).hex(),
+    }
+    if preview.sent_at:
+        fields["at"] = preview.sent_at
+    if preview.text:
+        fields["text"] = preview.text
+    if preview.cut:
+        fields["cut"] = True
+    return orjson.dumps(fields)
+
+
+def _read(content: bytes) -> Preview:
+    try:
+        fields = orjson.loads(content)
+        message_id = bytes.fromhex(fields["id"])
+        chat_id, text, at = fields["chat"], fields.get("text", ""), fields.get("at", 0)
+        author = bytes.fromhex(fields["from"])
+    except (ValueError, TypeError, KeyError, AttributeError):
+        raise Undecodable("a preview without its fields") from None
+    if not isinstance(chat_id, str) or not isinstance(text, str) or type(at) is not int or len(message_id) != 32:
+        raise Undecodable("a preview without its fields")
+    return Preview(
+        message_id=message_id,
+        chat_id=chat_id,
+        author=secp256k1.parse_public_key(author),
+        text=text,
+        cut=fields.get("cut") is True,
+        sent_at=Millis(at),
+    )
+
+
+def names_chat(chat_hash: bytes, chat_id: str) -> bool:
+    """Say whether the hash in a push is this chat's."""
+    return chat_hash == hashes.hash_chat_id(chat_id)
