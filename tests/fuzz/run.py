@@ -1,4 +1,4 @@
-"""Fuzz one target in this process: ``run.py TARGET [libFuzzer option or corpus folder...]``."""
+"""Fuzz one target in this process: ``run.py [MODULE.]TARGET [libFuzzer option or corpus folder...]``."""
 
 import importlib
 import sys
@@ -8,7 +8,8 @@ import atheris
 
 def main() -> None:
     with atheris.instrument_imports(include=["hushbell"]):
-        target = importlib.import_module("targets").TARGETS[sys.argv[1]]
+        module, _, name = sys.argv[1].rpartition(".")
+        target = importlib.import_module(module or "targets").TARGETS[name]
     atheris.Setup([sys.argv[0], *sys.argv[2:]], target)
     atheris.Fuzz()
 

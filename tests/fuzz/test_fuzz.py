@@ -10,6 +10,21 @@ from typing import Any
 
 import pytest
 
+from hushbell import wire
+from hushbell.wire.service_codecs import encode
+from hushbell.wire.services import (
+    FilterPush,
+    FilterRequest,
+    LightpushRequest,
+    Metadata,
+    PeersResponse,
+    PushRequest,
+    PushRpc,
+    StoreEntry,
+    StoreRequest,
+    StoreResponse,
+)
+
 pytestmark = pytest.mark.fuzz
 
 HERE = Path(__file__).parent
@@ -18,7 +33,34 @@ SECONDS = int(os.environ.get("HUSHBELL_FUZZ_SECONDS", "10"))
 START = 60  # seconds for the imports and the first look at the corpus
 MEMORY = 1024  # MiB
 LONGEST = 64 * 1024  # bytes of an input; what larger ones cost is measured elsewhere
-TARGETS = ("decode", "frame", "segment", "unwrap", "whole", "rules", "bus", "answers", "http2", "settings")
+OWN = ("decode", "frame", "segment", "unwrap", "whole", "rules", "bus", "answers", "http2", "settings")
+SERVICES = ("messages", "queries", "answers", "filters", "pushes", "records")
+LIBP2P = ("noise", "records", "upgrade", "negotiation", "yamux", "mplex", "names", "connection")
+TARGETS = (
+    *OWN,
+    *(f"waku_services.{name}" for name in SERVICES),
+    *(f"libp2p_parsers.{name}" for name in LIBP2P),
+)
+SHARD, TOPIC = "/waku/2/rs/16/32", "/waku/1/0x69bc8983/rfc26"
+MESSAGE = wire.encode(wire.WakuMessage(payload=b"a", content_topic=TOPIC, timestamp=11, meta=b"b", ephemeral=True))
+ASKED = (
+    FilterRequest("a", 1, SHARD, (TOPIC, "/b")),
+    FilterRequest("a", 3),
+    StoreRequest("a", True, SHARD, (TOPIC[:4], TOPIC[:5]), 1, 9, forward=True, limit=3),
+    StoreRequest("a", message_hashes=(bytes(32),), cursor=bytes(32)),
+    StoreRequest("a", True, limit=3),
+    LightpushRequest("a", SHARD, MESSAGE),
+    PushRpc("a", PushRequest(SHARD, MESSAGE)),
+    Metadata(16, (32, 64)),
+)
+ANSWERED = (
+    FilterPush(MESSAGE, SHARD),
+    StoreResponse("a", 200, "OK", (StoreEntry(None, MESSAGE, SHARD), StoreEntry(bytes(32))), bytes(32)),
+    PeersResponse((b"a",), 200),
+)
+LINES = b"\x17\x13/multistream/1.0.0\n\x03/a\n"  # a piece's length comes first
+YAMUX = b"\x0b\0\1\0\1" + bytes(3) + b"\3" + bytes(4) + b"\x0d" + bytes(7) + b"\3\0\0\0\2hi"
+OPENING = b"\x23\0\0\0\1\0\0\0\1\0\0\0\x18\x13/multistream/1.0.0\n\x03/a\n"
 WORDS: dict[str, tuple[bytes, ...]] = {
     "bus": (b'{"pubsub_topic": "/waku/2/rs/16/32", "waku_message": "0a01ff"}\n',),
     "answers": (
@@ -31,9 +73,41 @@ WORDS: dict[str, tuple[bytes, ...]] = {
         b"\xff\0\0\x08\7\0\0\0\0\0\0\0\0\3\0\0\0\0" + b"\0\0\4\3\0\0\0\0\1\0\0\0\7",
         b"\xff\0\0\1\1\0\0\0\0\1\x88" + b"\0\0\x0e\x09\4\0\0\0\1\0\7apns-id\4abcd",
     ),
+    "libp2p_parsers.noise": (b"\x0a\x02ab\x12\x02cd\x22\x04\x12\x02/y", b"\x21\0\x20" + bytes(32)),
+    "libp2p_parsers.records": (b"\x13\0\x12" + bytes(18),),
+    "libp2p_parsers.upgrade": (LINES, LINES + b"\x20" + bytes(33)),
+    "libp2p_parsers.negotiation": (LINES, b"\x05\x03ls\n\x03na\n"),
+    "libp2p_parsers.yamux": (YAMUX,),
+    "libp2p_parsers.mplex": (b"\x0a\x08\x011\x0a\x02hi\x0c\0\x0e\0", b"\x06\0\0\2\2hi\1\0"),
+    "libp2p_parsers.names": (
+        bytes.fromhex("047f00000106ea60dd03"),
+        bytes.fromhex("08011220" + "1e" * 32),
+        b"/dns4/a.b/tcp/443/tls/sni/c.d/ws",
+        b"12D3KooWD3eckifWpRn9wQpMG9R9hX3sD158z7EqHWmweQAJU5SA",
+        b"\x0a\x02ab\x12\x08\x04\x7f\0\0\1\6\xea\x60\x1a\2/a\x22\2xx\x2a\1v\x32\1a",
+    ),
+    "libp2p_parsers.connection": (
+        b"\0" + OPENING,
+        b"\0" + OPENING + YAMUX,
+        b"\xff\x1c\0\0\2\x17\x13/multistream/1.0.0\n",
+    ),
     "settings": (
         b'[server]\nworkers = 2\n[limits]\nenvelope = 1024\n[gateway]\nurl = "http://127.0.0.1:8088"\n',
         b"[1]",
+    ),
+    "waku_services.messages": (*map(encode, ASKED), *map(encode, ANSWERED)),
+    "waku_services.queries": tuple(encode(one) for one in ASKED if isinstance(one, StoreRequest)),
+    "waku_services.answers": tuple(encode(one) for one in ANSWERED if isinstance(one, StoreResponse)),
+    "waku_services.filters": tuple(
+        bytes([len(encode(one))]) + encode(one) for one in ASKED if isinstance(one, FilterRequest)
+    ),
+    "waku_services.pushes": (MESSAGE,),
+    "waku_services.records": (
+        bytes.fromhex(
+            "f884b8407098ad865b00a582051940cb9cf36836572411a47278783077011599ed5cd16b76f2635f4e234738f30813a89eb9137e3e3d"
+            "f5266e3a1f11df72ecf1145ccb9c01826964827634826970847f00000189736563703235366b31a103ca634cae0d49acb401d8a4c6b6"
+            "fe8c55b70d115bf400769cc1400f3258cd31388375647082765f"
+        ),
     ),
 }
 

@@ -96,6 +96,8 @@ class Connection:
 
     def received(self, data: bytes | memoryview) -> None:
         """Take bytes of the socket."""
+        if self.closed:
+            return
         muxer = self._muxer
         self._alive = True
         try:
@@ -139,10 +141,10 @@ class Connection:
         self._ledger.held -= self.held
         self.held = 0
         self._outgoing.close()
-        for stream in list(self._streams.values()):
-            stream.lose()
-        self._streams.clear()
+        streams, self._streams = self._streams, {}
         self._deadlines.clear()
+        for stream in streams.values():
+            stream.lose()
         self._owner.left(self)
 
     # What the host calls.

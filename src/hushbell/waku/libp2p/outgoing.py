@@ -33,7 +33,7 @@ class Outgoing:
 
     def send(self, stream: int, data: bytes) -> str:
         """Queue bytes of a stream; returns the bound that it went over, or nothing."""
-        waiting = self._muxer.send(stream, data)
+        waiting = 0 if self._closed else self._muxer.send(stream, data)
         if not waiting:
             return ""
         self._accounted += len(data)
@@ -70,6 +70,8 @@ class Outgoing:
 
     def account(self) -> None:
         """Tell the ledger what waits, after it has become less."""
+        if self._closed:
+            return
         waiting = self._muxer.waiting
         self._ledger.unsent += waiting - self._accounted
         self._accounted = waiting

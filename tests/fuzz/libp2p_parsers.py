@@ -1,0 +1,300 @@
+"""
+libp2p, fuzzed: everything that a stranger's connection says before and after it is authenticated.
+
+The law is that of ``targets``: hostile bytes end in a value or an error of ours. Ciphers are left out where they would
+turn every input into the same refusal; sums over all connections must come out at nothing in the end.
+"""
+
+import asyncio
+import random
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from typing import Any, cast
+
+from hushbell.errors import HushbellError, TransportError, WireError
+from hushbell.types import Millis, PrivateKey
+from hushbell.waku.libp2p import fields, identify, keys
+from hushbell.waku.libp2p.connection import Connection
+from hushbell.waku.libp2p.ledger import Ledger
+from hushbell.waku.libp2p.limits import KIB, Limits
+from hushbell.waku.libp2p.mplex import Mplex
+from hushbell.waku.libp2p.multiaddr import Multiaddr
+from hushbell.waku.libp2p.multistream import Choosing, Proposing
+from hushbell.waku.libp2p.muxed import MuxedStream
+from hushbell.waku.libp2p.muxer import DATA, Muxer
+from hushbell.waku.libp2p.noise import Handshake, Opener, Sealer
+from hushbell.waku.libp2p.pipe import Sink
+from hushbell.waku.libp2p.security import Securing
+from hushbell.waku.libp2p.stream import Stream
+from hushbell.waku.libp2p.upgrade import Upgrade, Upgraded
+from hushbell.waku.libp2p.yamux import Yamux
+
+ALICE = keys.secp256k1_identity(PrivateKey(b"\1" * 32))
+BOB = keys.ed25519_identity(b"\2" * 32)
+MUXERS = ("/yamux/1.0.0", "/mplex/6.7.0")
+LIMITS = Limits(streams_per_connection=8, streams_unagreed=4, unread_per_connection=4 * KIB, unsent_per_stream=8 * KIB)
+
+
+def random_of(seed: int) -> Callable[[int], bytes]:
+    return random.Random(seed).randbytes
+
+
+def pieces(data: bytes) -> Iterator[bytes]:
+    """Cut at lengths that the bytes give."""
+    while data:
+        size = 1 + data[0]
+        yield data[1 : 1 + size]
+        data = data[1 + size :]
+
+
+def noise(data: bytes) -> None:
+    """Handshakes: garbage in place of each message, and garbage as the payload of real ones."""
+    for initiator in (True, False):
+        side = Securing(ALICE, initiator=initiator, muxers=MUXERS, random=random_of(1), expected=None)
+        side.start()
+        with suppress(WireError):
+            for piece in pieces(data):
+                side.receive(piece)
+        assert not side.done
+    listener = Securing(ALICE, initiator=False, muxers=MUXERS, random=random_of(2), expected=None)
+    dialler = Handshake(initiator=True, static=b"\5" * 32, ephemeral=b"\6" * 32)
+    answer = listener.receive(_framed(dialler.write(data[:3000])))
+    dialler.read(answer[2:])
+    with suppress(WireError):
+        listener.receive(_framed(dialler.write(data[:3000])))
+    signed = fields.put(1, BOB.public_key) + fields.put(2, BOB.sign(b"noise-libp2p-static-key:" + dialler.static_key))
+    other = Securing(ALICE, initiator=False, muxers=MUXERS, random=random_of(2), expected=None)
+    again = Handshake(initiator=True, static=b"\5" * 32, ephemeral=b"\6" * 32)
+    again.read(other.receive(_framed(again.write(b"")))[2:])
+    with suppress(WireError):
+        other.receive(_framed(again.write(signed + data[:3000])))
+
+
+def records(data: bytes) -> None:
+    """Records, garbage or real ones with garbage behind."""
+    opener, sealer = Opener(b"k" * 32), Sealer(b"k" * 32)
+    real = opener.open(sealer.seal(data)) if data else []
+    assert b"".join(real) == data
+    with suppress(WireError):
+        for piece in pieces(data):
+            assert sum(map(len, opener.open(piece))) <= len(data)
+
+
+def upgrade(data: bytes) -> None:
+    """The whole upgrade, with garbage in place of multistream, or of the negotiation under Noise."""
+    for initiator in (True, False):
+        side = Upgrade(ALICE, initiator=initiator, muxers=MUXERS, random=random_of(1), expected=None)
+        side.start()
+        with suppress(WireError, TransportError):
+            for piece in pieces(data):
+                side.receive(piece)
+        assert side.upgraded is None
+    listener = Upgrade(ALICE, initiator=False, muxers=MUXERS, random=random_of(1), expected=None)
+    dialler = Securing(BOB, initiator=True, muxers=("/other",), random=random_of(3), expected=None)
+    greeting = Proposing(["/noise"])
+    answer = listener.receive(greeting.start())
+    greeting.receive(answer)
+    answer = dialler.receive(listener.receive(dialler.start()))
+    listener.receive(answer)
+    assert dialler.sealer is not None
+    with suppress(WireError, TransportError):
+        for piece in pieces(data):
+            listener.receive(dialler.sealer.seal(piece))
+
+
+def negotiation(data: bytes) -> None:
+    """multistream, both roles, with and without the header before the garbage."""
+    for start in (b"", b"\x13/multistream/1.0.0\n"):
+        for side in (Proposing(["/a", "/b"]), Choosing(lambda text: text == "/a", lambda: ("/a",))):
+            with suppress(WireError, TransportError):
+                side.receive(start)
+                for piece in pieces(data):
+                    assert len(side.receive(piece)) <= 64 * (len(piece) + 24)
+
+
+def yamux(data: bytes) -> None:
+    """Frames in pieces, with our own doings in between."""
+    _muxer(Yamux(initiator=False, streams=4, wide_window=512 * KIB), data)
+
+
+def mplex(data: bytes) -> None:
+    """Frames in pieces, with our own doings in between."""
+    _muxer(Mplex(streams=4), data)
+
+
+def _muxer(muxer: Muxer, data: bytes) -> None:
+    names = [muxer.open(), 1]
+    came = 0
+    for piece in pieces(data):
+        act = len(piece) % 8
+        name = names[act % len(names)]
+        if act == 1:
+            muxer.send(name, piece)
+        elif act == 2:
+            muxer.close(name)
+        elif act == 3:
+            muxer.reset(name)
+        elif act == 4:
+            muxer.widen(name)
+        elif act == 5:
+            muxer.take(3)
+        try:
+            events = muxer.receive(piece)
+        except WireError:
+            break
+        for kind, stream, body in events:
+            came += len(body)
+            assert (kind == DATA) == bool(body)
+            names = [*names[-6:], stream]
+            muxer.consumed(stream, len(body))
+        assert came <= len(data)
+        assert muxer.waiting >= 0
+    while muxer.ready:
+        muxer.take(1)
+    assert muxer.control == 0
+
+
+def names(data: bytes) -> None:
+    """Peer ids, keys, addresses and identify messages."""
+    for read in (Multiaddr.decode, keys.read_peer_id, keys.read_public_key, identify.unframed):
+        with suppress(WireError):
+            cast("Callable[[bytes], Any]", read)(data)
+    with suppress(WireError):
+        identify.decode(data, ALICE.peer_id, 10)
+    text = data.decode("utf-8", "replace")
+    with suppress(WireError):
+        assert keys.parse_peer_id(text)
+    with suppress(WireError):
+        address = Multiaddr.parse(text)
+        assert Multiaddr.decode(address.encode()) == address
+    keys.read_public_key(ALICE.public_key).verify(b"message", data)
+
+
+class _Pipe:
+    remote, port = "127.0.0.1", 1
+    sink: Sink | None = None
+
+    def __init__(self) -> None:
+        self.full = False
+        self.reading = True
+
+    def write(self, data: bytes) -> None:
+        self.full = len(data) > 2000
+
+    def pause(self) -> None:
+        assert self.reading
+        self.reading = False
+
+    def resume(self) -> None:
+        assert not self.reading
+        self.reading = True
+
+    def close(self) -> None:
+        pass
+
+    def abort(self) -> None:
+        pass
+
+
+class _Owner:
+    def __init__(self) -> None:
+        self.accepted: list[MuxedStream] = []
+        self.time = 0
+
+    def speaks(self, protocol: str) -> bool:
+        return protocol == "/a"
+
+    def protocols(self) -> Sequence[str]:
+        return ("/a",)
+
+    def accept(self, connection: Connection, stream: MuxedStream) -> None:
+        self.accepted.append(stream)
+
+    def left(self, connection: Connection) -> None:
+        pass
+
+    def now(self) -> Millis:
+        return Millis(self.time)
+
+
+class _Plain:
+    """In place of both ciphers."""
+
+    @staticmethod
+    def open(data: bytes) -> list[bytes]:
+        return [data]
+
+    @staticmethod
+    def seal(data: bytes) -> bytes:
+        return data
+
+
+LOOP = asyncio.new_event_loop()
+
+
+def connection(data: bytes) -> None:
+    """A whole connection: frames in pieces, while handlers read, write, end, reset and time passes."""
+    LOOP.run_until_complete(_connection(data))
+
+
+async def _connection(data: bytes) -> None:
+    ledger = Ledger(LIMITS, lambda name, number: None)
+    owner, pipe, plain = _Owner(), _Pipe(), cast("Any", _Plain)
+    muxer: Muxer = Mplex(streams=8) if data[:1] > b"\x7f" else Yamux(initiator=False, streams=8, wide_window=KIB)
+    upgraded = Upgraded(ALICE.peer_id, "", plain, plain, ())
+    one = Connection(owner, pipe, upgraded, muxer, outbound=False, limits=LIMITS, ledger=ledger, count=lambda *_: None)
+    one.protocols = ("/b",)
+    streams: list[Stream] = [await one.open(("/b",))]
+    tasks: list[asyncio.Task[bytes]] = []
+    for piece in pieces(data[1:]):
+        one.received(piece)
+        streams[1:] = owner.accepted
+        stream = streams[len(piece) % len(streams)]
+        _act(len(piece) // 8 % 10, piece, one, cast("MuxedStream", stream), tasks)
+        if len(piece) % 7 == 1:
+            owner.time += 6000
+            one.sweep(owner.now())
+        if len(piece) % 5 == 1:
+            pipe.full = False
+            one.writable()
+        await asyncio.sleep(0)
+    one.close()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    for task in tasks:
+        error = task.exception()
+        assert error is None or isinstance(error, HushbellError), error
+    held = (ledger.held, ledger.unsent, ledger.streams, len(ledger.holders))
+    assert held == (0, 0, 0, 0), held
+
+
+def _act(act: int, piece: bytes, one: Connection, stream: MuxedStream, tasks: list[asyncio.Task[bytes]]) -> None:
+    if act == 1:
+        stream.write(piece * 20)
+    elif act == 2:
+        stream.close_write()
+    elif act == 3:
+        stream.reset()
+    elif act == 4:
+        stream.receiver = stream.write
+    elif act == 5:
+        one.done(stream)
+    elif act == 6 and all(task.done() for task in tasks) and stream.receiver is None:
+        tasks.append(LOOP.create_task(stream.read(50)))
+    elif act == 7 and all(task.done() for task in tasks) and stream.receiver is None:
+        tasks.append(LOOP.create_task(stream.read_frame(2000)))
+
+
+def _framed(message: bytes) -> bytes:
+    return len(message).to_bytes(2, "big") + message
+
+
+TARGETS: dict[str, Callable[[bytes], None]] = {
+    "noise": noise,
+    "records": records,
+    "upgrade": upgrade,
+    "negotiation": negotiation,
+    "yamux": yamux,
+    "mplex": mplex,
+    "names": names,
+    "connection": connection,
+}
