@@ -11,7 +11,7 @@ import pytest
 
 from hushbell.cli import COMMANDS, run
 
-HERE = [name for name in COMMANDS if find_spec(f"hushbell.cli.{name}")]
+HERE = [name for name in COMMANDS if find_spec(f"hushbell.cli.{name.replace(chr(45), chr(95))}")]
 
 ALICE = "b71c71a67e1177ad4e901695e1b4b9ee17ae16c6668d313eac2f96dbcda3f291"
 ALICE_COMPRESSED = "03ca634cae0d49acb401d8a4c6b6fe8c55b70d115bf400769cc1400f3258cd3138"

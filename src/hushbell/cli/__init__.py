@@ -15,13 +15,18 @@ WRONG_USAGE = 2
 TRY_AGAIN = 75  # EX_TEMPFAIL
 
 COMMANDS = {
-    # name: what --help says. The command is ``command`` in the module ``hushbell.cli.NAME``.
+    # name: what --help says. The command is ``command`` in the module ``hushbell.cli.NAME``, "-" written "_".
     "init": "Write hushbell.toml and make the data folder with a new identity.",
     "check": "Check the configuration and say what a server would do with it.",
     "serve": "Run the push notification server.",
     "keys": "Make an identity, or show what is public of one.",
+    "mock-providers": "Stand in for Apple, Google and the others, for tests.",
     "demo": "Simulated phones ring each other through a server in this process.",
 }
+
+
+def _module(name: str) -> str:
+    return f"hushbell.cli.{name.replace('-', '_')}"
 
 
 class Commands(click.Group):
@@ -29,13 +34,13 @@ class Commands(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         """Return the names of what is installed."""
-        return [name for name in COMMANDS if find_spec(f"hushbell.cli.{name}")]
+        return [name for name in COMMANDS if find_spec(_module(name))]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import the command, or return None if there is no such thing."""
         if cmd_name not in self.list_commands(ctx):
             return None
-        command: click.Command = import_module(f"hushbell.cli.{cmd_name}").command
+        command: click.Command = import_module(_module(cmd_name)).command
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

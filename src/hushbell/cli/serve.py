@@ -8,13 +8,13 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Collection, Coroutine
+from collections.abc import Collection
 from pathlib import Path
-from typing import Any
 
 import click
 
 from hushbell import wire
+from hushbell.cli.loop import run_loop
 from hushbell.cli.reading import identity_path, read_identity, read_settings, write_secret
 from hushbell.config.settings import Settings
 from hushbell.crypto import secp256k1
@@ -64,16 +64,6 @@ def command(config: str | None, data: str | None, identity: str | None, gateway:
     sys.setswitchinterval(0.0001)
     run_loop(serve(settings))
     return 0
-
-
-def run_loop(main: Coroutine[Any, Any, None]) -> None:
-    """Run on uvloop where it installs, else on asyncio's own loop."""
-    try:
-        import uvloop
-    except ImportError:
-        asyncio.run(main)
-    else:
-        uvloop.run(main)
 
 
 async def serve(settings: Settings) -> None:

@@ -25,6 +25,8 @@ class HttpRequest:
     body: bytes = field(repr=False)
     timeout: float  # seconds, from the moment it is handed over until the whole answer is there
     method: str = "POST"
+    # Connect to this IP address whatever the name resolves to now: the one that was checked (providers/ssrf.py).
+    address: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,8 +19,8 @@ PRODUCTION = "api.push.apple.com"
 SANDBOX = "api.sandbox.push.apple.com"
 PAYLOAD = 4096  # bytes, Apple's limit for an alert
 
-_TOKEN = re.compile(r"(?:[0-9a-fA-F]{2}){1,100}", re.ASCII)  # 32 bytes today; Apple says the size may change
-_TOPIC = re.compile(r"[A-Za-z0-9._-]{1,255}", re.ASCII)
+TOKEN = re.compile(r"(?:[0-9a-fA-F]{2}){1,100}", re.ASCII)  # 32 bytes today; Apple says the size may change
+TOPIC = re.compile(r"[A-Za-z0-9._-]{1,255}", re.ASCII)
 _PADDING = len(',"padding":""')
 
 BAD_TOKEN = Outcome(Verdict.DROP_TOKEN, "BadDeviceToken")
@@ -64,12 +64,12 @@ def payload(push: Push, words: str, sizes: Sequence[int]) -> bytes | None:
 
 def request(push: Push, app: App, token: str) -> HttpRequest | Outcome:
     """Return the request for a push, or its outcome if Apple need not be asked."""
-    if not _TOKEN.fullmatch(push.device_token):
+    if not TOKEN.fullmatch(push.device_token):
         return BAD_TOKEN  # the registration is bad, whatever is sent to it
     topic = push.apn_topic or app.topic
     if not topic:
         return NO_TOPIC
-    if not _TOPIC.fullmatch(topic):
+    if not TOPIC.fullmatch(topic):
         return BAD_TOPIC if push.apn_topic else NO_TOPIC
     body = payload(push, text(push, app.texts), app.sizes)
     if body is None:

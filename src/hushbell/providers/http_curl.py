@@ -82,6 +82,7 @@ class _Handle:
     headers: list[bytes] = field(default_factory=list)
     body: bytearray = field(default_factory=bytearray)
     job: _Job | None = None
+    pinned: bool = False
 
     def write(self, piece: bytes) -> int:
         room = self.cap - len(self.body)
@@ -217,6 +218,8 @@ class CurlHttp:
             handle = self._idle.pop() if self._idle else self._new_handle()
             try:
                 _prepare(handle.curl, job.request, left)
+                if not self._settings.connect:
+                    _pin(handle, job.request.address)
             except (ValueError, TypeError, pycurl.error):  # such as a header that is not ASCII
                 self._idle.append(handle)
                 self._settle(job, HttpFailure(FailureKind.UNKNOWN, sent=False))
@@ -287,6 +290,15 @@ def _prepare(curl: Any, request: HttpRequest, seconds: float) -> None:
         curl.unsetopt(pycurl.CUSTOMREQUEST)
     else:
         curl.setopt(pycurl.CUSTOMREQUEST, request.method)
+
+
+def _pin(handle: _Handle, address: str) -> None:
+    """Connect to this address, whatever the name in the URL resolves to; "" lets the name decide again."""
+    if address:
+        handle.curl.setopt(pycurl.CONNECT_TO, [f"::[{address}]:" if ":" in address else f"::{address}:"])
+    elif handle.pinned:
+        handle.curl.unsetopt(pycurl.CONNECT_TO)
+    handle.pinned = bool(address)
 
 
 def _answer(handle: _Handle) -> HttpAnswer:

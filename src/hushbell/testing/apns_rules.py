@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
 
+import orjson
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
@@ -101,13 +102,15 @@ class Judge:
         self._topics = topics  # empty: any
         self.bearers: dict[str, int | str] = {}  # token → time of issue, or the reason why it is bad
 
-    def refusal(self, path: str, headers: Mapping[str, str], payload: bytes, now: int) -> Answer | None:
-        """Return the answer to a push that Apple would not take, or None."""
+    def refusal(
+        self, path: str, headers: Mapping[str, str], payload: bytes, now: int, *, certified: bool = False
+    ) -> Answer | None:
+        """Return the answer to a push that Apple would not take, or None. A certificate needs no token and no topic."""
         match = _PATH.fullmatch(path)
         if match is None:
             return Answer(status=404, reason="BadPath")
         reason = self._bad_bearer(headers.get("authorization", ""), now // 1000)
-        if reason:
+        if reason and not (certified and reason == "MissingProviderToken"):
             return Answer(status=403, reason=reason)
         token = match[1]
         if not token:
@@ -115,7 +118,7 @@ class Judge:
         if len(token) % 2:
             return Answer(status=400, reason="BadDeviceToken")
         reason = self._bad_header(headers)
-        if reason:
+        if reason and not (certified and reason == "MissingTopic"):
             return Answer(status=400, reason=reason)
         if not payload:
             return Answer(status=400, reason="PayloadEmpty")
@@ -173,7 +176,7 @@ class Judge:
 
 def _is_payload(payload: bytes) -> bool:
     try:
-        return isinstance(json.loads(payload)["aps"], dict)
+        return isinstance(orjson.loads(payload)["aps"], dict)
     except (ValueError, LookupError, TypeError):
         return False
 

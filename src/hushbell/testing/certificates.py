@@ -8,7 +8,13 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    pkcs12,
+)
 from cryptography.x509.oid import NameOID
 
 HOSTS = (
@@ -17,6 +23,13 @@ HOSTS = (
     "api.sandbox.push.apple.com",
     "fcm.googleapis.com",
     "oauth2.googleapis.com",
+    "oauth-login.cloud.huawei.com",
+    "push-api.cloud.huawei.com",
+    "api.pushy.me",
+    "sns.eu-west-1.amazonaws.com",
+    "sns.us-east-1.amazonaws.com",
+    "push.example.net",
+    "*.push.example.net",
 )
 
 
@@ -26,21 +39,51 @@ def new_key() -> tuple[ec.EllipticCurvePrivateKey, bytes]:
     return key, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
 
+class Authority:
+    """Issues certificates for one test run."""
+
+    def __init__(self, folder: Path) -> None:
+        """Make the authority's own certificate and write it into the folder."""
+        self._folder = folder
+        self._key, _ = new_key()
+        self._certificate = _certificate("hushbell test authority", self._key, None, self._key)
+        self.ca_file = folder / "ca.pem"
+        self.ca_file.write_bytes(self._certificate.public_bytes(Encoding.PEM))
+
+    def server_context(self, *, alpn: tuple[str, ...] = ("h2",), ask: bool = False) -> ssl.SSLContext:
+        """Return the TLS context of a server; ``ask`` lets clients show certificates of this authority."""
+        path = self._folder / "server.pem"
+        self._write(path, "localhost")
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.load_cert_chain(path)
+        context.set_alpn_protocols(list(alpn))
+        if ask:
+            context.load_verify_locations(self.ca_file)
+            context.verify_mode = ssl.CERT_OPTIONAL
+        return context
+
+    def client_files(self, stem: str, name: str, password: bytes = b"") -> tuple[Path, Path]:
+        """Write a client's certificate with its key, and return the .pem and the .p12 file."""
+        pem, p12 = self._folder / f"{stem}.pem", self._folder / f"{stem}.p12"
+        key, certificate = self._write(pem, name)
+        lock = BestAvailableEncryption(password) if password else NoEncryption()
+        p12.touch(mode=0o600)
+        p12.write_bytes(pkcs12.serialize_key_and_certificates(name.encode(), key, certificate, None, lock))
+        return pem, p12
+
+    def _write(self, path: Path, name: str) -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:
+        key, key_pem = new_key()
+        certificate = _certificate(name, key, self._certificate, self._key)
+        path.touch(mode=0o600)
+        path.write_bytes(certificate.public_bytes(Encoding.PEM) + key_pem)
+        return key, certificate
+
+
 def server_context(directory: Path, *, alpn: tuple[str, ...] = ("h2",)) -> tuple[ssl.SSLContext, Path]:
     """Return a TLS context for a stand-in server, and the file with the authority to trust."""
-    authority_key, _ = new_key()
-    authority = _certificate("hushbell test authority", authority_key, None, authority_key)
-    key, key_pem = new_key()
-    certificate = _certificate("localhost", key, authority, authority_key)
-    ca_file = directory / "ca.pem"
-    ca_file.write_bytes(authority.public_bytes(Encoding.PEM))
-    server_file = directory / "server.pem"
-    server_file.write_bytes(certificate.public_bytes(Encoding.PEM) + key_pem)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.load_cert_chain(server_file)
-    context.set_alpn_protocols(list(alpn))
-    return context, ca_file
+    authority = Authority(directory)
+    return authority.server_context(alpn=alpn), authority.ca_file
 
 
 def _certificate(

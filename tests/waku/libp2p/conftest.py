@@ -1,8 +1,10 @@
 """Hosts on loopback with a clock that moves only when told."""
 
 import asyncio
+import contextlib
 import itertools
 import random
+import struct
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
@@ -14,7 +16,9 @@ from hushbell.types import Millis
 from hushbell.waku.libp2p import keys
 from hushbell.waku.libp2p.host import Host
 from hushbell.waku.libp2p.multiaddr import Multiaddr
+from hushbell.waku.libp2p.multistream import Proposing
 from hushbell.waku.libp2p.stream import PeerId
+from hushbell.waku.libp2p.upgrade import Upgrade
 
 LOOPBACK = Multiaddr.parse("/ip4/127.0.0.1/tcp/0")
 
@@ -109,3 +113,66 @@ def until() -> Callable[[Callable[[], object]], Awaitable[None]]:
                 await asyncio.sleep(0)
 
     return wait
+
+
+class Mallory:
+    """A peer that is authenticated and then does what it likes with its muxer's bytes."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader = reader
+        self.writer = writer
+        self.upgrade = Upgrade(
+            keys.new_identity(random.Random(66).randbytes),
+            initiator=True,
+            muxers=("/yamux/1.0.0",),
+            random=random.Random(67).randbytes,
+            expected=None,
+        )
+
+    async def arrive(self) -> None:
+        self.writer.write(self.upgrade.start())
+        while self.upgrade.upgraded is None:
+            self.writer.write(self.upgrade.receive(await self.reader.read(4096)))
+
+    @property
+    def peer(self) -> PeerId:
+        return PeerId(keys.new_identity(random.Random(66).randbytes).peer_id)
+
+    def send(self, plain: bytes) -> None:
+        """Send bytes of the muxer."""
+        assert self.upgrade.upgraded is not None
+        self.writer.write(self.upgrade.upgraded.sealer.seal(plain))
+
+    @staticmethod
+    def frame(kind: int, flags: int, stream: int, length: int, body: bytes = b"") -> bytes:
+        """One frame of yamux."""
+        return struct.pack(">BBHII", 0, kind, flags, stream, length) + body
+
+    def opening(self, stream: int, protocol: str, more: bytes = b"") -> bytes:
+        """The frame that opens a stream and names its protocol, with the first bytes of it."""
+        body = Proposing([protocol]).start() + more
+        return self.frame(0, 1, stream, len(body), body)
+
+    async def is_cut(self) -> bool:
+        """Read until the connection ends."""
+        with contextlib.suppress(ConnectionError):
+            while await self.reader.read(65536):
+                pass
+        return True
+
+
+@pytest.fixture
+async def mallory() -> AsyncIterator[Callable[[Node], Awaitable[Mallory]]]:
+    """Connects a hostile peer to a node, from an address of its own."""
+    made: list[Mallory] = []
+
+    async def connect(to: Node) -> Mallory:
+        streams = await asyncio.open_connection("127.0.0.1", to.address.port, local_addr=("127.0.0.66", 0))
+        one = Mallory(*streams)
+        made.append(one)
+        await one.arrive()
+        return one
+
+    yield connect
+    for one in made:
+        one.writer.transport.abort()

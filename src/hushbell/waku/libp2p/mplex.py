@@ -84,6 +84,8 @@ class Mplex:
                     whole = place == 0 and after == end
                     events.append((DATA, self._current.name, data if whole else data[place:after]))
                 place = after
+                if not self._left:
+                    self._current = None
                 continue
             head = varint.decode(data, place)
             size = varint.decode(data, head[1], longest=4) if head else None

@@ -104,7 +104,8 @@ class Yamux:
                     events.append((DATA, self._current.name, data if whole else data[place:after]))
                 place = after
                 if not self._left:
-                    self._finish(self._current, self._flags, events)
+                    channel, self._current = self._current, None
+                    self._finish(channel, self._flags, events)
                 continue
             if end - place < _SIZE:
                 self._head = data[place:]

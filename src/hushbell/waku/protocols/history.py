@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from hushbell.types import ContentTopic, Millis, PubsubTopic
 from hushbell.waku.catching_up import PAGE, Found, Page
+from hushbell.waku.libp2p.keys import peer_id_text
 from hushbell.waku.libp2p.stream import PeerId
 from hushbell.waku.protocols.store_client import StoreClient
 from hushbell.wire.services import StoreRequest
@@ -29,7 +30,7 @@ class StoreHistory:
     @property
     def name(self) -> str:
         """Tell it from others."""
-        return self._peer.hex()
+        return peer_id_text(self._peer)
 
     async def page(
         self,

@@ -102,30 +102,12 @@ class LightpushService:
         if is_busy or not self._rates.allows(peer, self._clock.now(), cost):
             self._count("lightpush_rate_limited", 1)
             return Status.TOO_MANY_REQUESTS, "too many requests", 0
-        if refused := self._refusal(topic, message):
+        if refused := refusal(topic, message, served=self._topics(), limit=self._message_limit):
             self._count("lightpush_refused", 1)
             return (*refused, 0)
         verdict = self._published(PubsubTopic(topic or ""), message)
         self._count("lightpush_published" if verdict[0] == Status.OK else "lightpush_unpublished", 1)
         return verdict
-
-    def _refusal(self, topic: str | None, data: bytes) -> tuple[Status, str] | None:
-        """Return the first rule that a request breaks. The empty message is refused because go-waku punishes it."""
-        if not topic:
-            return Status.INVALID_MESSAGE, "a pubsub topic is needed: shards are static here"
-        if topic not in self._topics():
-            return Status.UNSUPPORTED_TOPIC, "this pubsub topic is not served here"
-        if len(data) > self._message_limit:
-            return Status.TOO_LARGE, f"a message is at most {self._message_limit} bytes"
-        try:
-            message = wire.decode(WakuMessage, data, limit=self._message_limit)
-        except WireError:
-            return Status.INVALID_MESSAGE, "not a Waku message"
-        if not message.payload or not message.content_topic:
-            return Status.INVALID_MESSAGE, "a message has a payload and a content topic"
-        if len(message.meta or b"") > META:
-            return Status.INVALID_MESSAGE, f"meta is at most {META} bytes"
-        return None
 
     def _published(self, topic: PubsubTopic, data: bytes) -> Verdict:
         try:
@@ -137,3 +119,22 @@ class LightpushService:
         if not peers:
             return Status.NO_PEERS, "not published to any peer", 0
         return Status.OK, "OK", peers
+
+
+def refusal(topic: str | None, data: bytes, *, served: Collection[str], limit: int) -> tuple[Status, str] | None:
+    """Return the first rule that a request breaks. The empty message is refused because go-waku punishes it."""
+    if not topic:
+        return Status.INVALID_MESSAGE, "a pubsub topic is needed: shards are static here"
+    if topic not in served:
+        return Status.UNSUPPORTED_TOPIC, "this pubsub topic is not served here"
+    if len(data) > limit:
+        return Status.TOO_LARGE, f"a message is at most {limit} bytes"
+    try:
+        message = wire.decode(WakuMessage, data, limit=limit)
+    except WireError:
+        return Status.INVALID_MESSAGE, "not a Waku message"
+    if not message.payload or not message.content_topic:
+        return Status.INVALID_MESSAGE, "a message has a payload and a content topic"
+    if len(message.meta or b"") > META:
+        return Status.INVALID_MESSAGE, f"meta is at most {META} bytes"
+    return None

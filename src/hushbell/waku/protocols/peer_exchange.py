@@ -1,6 +1,8 @@
 """Peer exchange as a client: ask a peer whom else it knows (RFC 34)."""
 
 from hushbell.errors import TransportError, WireError
+from hushbell.waku import enr
+from hushbell.waku.enr import Record
 from hushbell.waku.libp2p.stream import PeerId
 from hushbell.waku.protocols.exchange import EXCHANGE, ask
 from hushbell.waku.protocols.links import Count, Host
@@ -45,6 +47,20 @@ class PeerExchangeClient:
         # Older responders tell no status; nwaku's 429 and 503 come with no records.
         if response.status_code not in (0, OK):
             raise TransportError(f"the peer refuses to tell others ({response.status_code})")
-        records = response.records[:number]
-        self._count("peer_exchange_records", len(records))
-        return records
+        return response.records[:number]
+
+    async def records(self, peer: PeerId, number: int) -> tuple[Record, ...]:
+        """
+        Return the records among them that are signed by whom they name; others are counted.
+
+        Raises:
+            TransportError: as :meth:`ask`.
+        """
+        found = []
+        for data in await self.ask(peer, number):
+            try:
+                found.append(enr.read(data))
+            except WireError:
+                self._count("peer_exchange_invalid", 1)
+        self._count("peer_exchange_records", len(found))
+        return tuple(found)

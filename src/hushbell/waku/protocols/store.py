@@ -7,7 +7,7 @@ from hushbell.waku.protocols.archive import Archive
 from hushbell.waku.protocols.exchange import EXCHANGE, Service
 from hushbell.waku.protocols.links import Count, Host
 from hushbell.waku.protocols.rates import Rate, Rates
-from hushbell.waku.protocols.store_db import FIRST, LAST, Page, Wanted
+from hushbell.waku.protocols.store_db import FIRST, LAST, Page, Place, Wanted
 from hushbell.wire import service_codecs as codecs
 from hushbell.wire.services import Status, StoreEntry, StoreRequest, StoreResponse
 
@@ -47,8 +47,8 @@ def refusal(request: StoreRequest) -> str:
     return ""
 
 
-def wanted(request: StoreRequest) -> Wanted:
-    """Return what a query without fault asks for. Its start is inclusive, its end is not."""
+def wanted(request: StoreRequest, after: Place | None = None) -> Wanted:
+    """Return what a query without fault asks for; its start is inclusive, its end is not. ``after`` is its cursor's."""
     end = request.time_end
     return Wanted(
         pubsub_topic=request.pubsub_topic or None,
@@ -56,6 +56,7 @@ def wanted(request: StoreRequest) -> Wanted:
         hashes=request.message_hashes,
         since=FIRST if request.time_start is None else request.time_start,
         until=LAST if end is None else max(FIRST, end - 1),
+        after=after,
         forward=request.forward,
     )
 

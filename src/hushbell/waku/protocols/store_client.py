@@ -172,24 +172,26 @@ class StoreClient:
         return frozenset(hashes) & {entry.message_hash or b"" for entry in response.entries}
 
     def _found(self, entry: StoreEntry, request: StoreRequest) -> Found | None:
-        found = self._checked(entry, request)
+        found = checked(entry, request, self._message_limit)
         self._count("store_client_received" if found else "store_client_unwanted", 1)
         return found
 
-    def _checked(self, entry: StoreEntry, request: StoreRequest) -> Found | None:
-        shard = entry.pubsub_topic or request.pubsub_topic
-        if entry.waku_message is None or not shard or request.pubsub_topic not in (None, shard):
-            return None
-        try:
-            message = wire.decode(WakuMessage, entry.waku_message, limit=self._message_limit)
-        except WireError:
-            return None
-        time = message.timestamp or 0
-        if request.content_topics and message.content_topic not in request.content_topics:
-            return None
-        if time < (request.time_start or 0) or (request.time_end is not None and time >= request.time_end):
-            return None
-        name = message_hash(shard, message)
-        if entry.message_hash not in (None, name):
-            return None
-        return Found(name, PubsubTopic(shard), message.content_topic, time, entry.waku_message)
+
+def checked(entry: StoreEntry, request: StoreRequest, message_limit: int) -> Found | None:
+    """Return the message of an entry, or None if it is not what ``request`` asked for."""
+    shard = entry.pubsub_topic or request.pubsub_topic
+    if entry.waku_message is None or not shard or request.pubsub_topic not in (None, shard):
+        return None
+    try:
+        message = wire.decode(WakuMessage, entry.waku_message, limit=message_limit)
+    except WireError:
+        return None
+    time = message.timestamp or 0
+    if request.content_topics and message.content_topic not in request.content_topics:
+        return None
+    if time < (request.time_start or 0) or (request.time_end is not None and time >= request.time_end):
+        return None
+    name = message_hash(shard, message)
+    if entry.message_hash not in (None, name):
+        return None
+    return Found(name, PubsubTopic(shard), message.content_topic, time, entry.waku_message)

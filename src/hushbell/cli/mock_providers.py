@@ -1,0 +1,57 @@
+"""``hushbell mock-providers``: a stand-in for Apple, Google and the others, for tests and measurements."""
+
+import asyncio
+import contextlib
+import json
+import signal
+import sys
+from pathlib import Path
+
+import click
+
+from hushbell.cli.loop import run_loop
+from hushbell.testing.mock_providers import KEPT, STREAMS, MockProviders
+
+
+@click.command("mock-providers", epilog="Example: hushbell mock-providers --listen 127.0.0.1:8443 --dir /tmp/mock")
+@click.option("--listen", metavar="HOST:PORT", default="127.0.0.1:0", show_default=True, help="TLS, HTTP/2 or 1.1.")
+@click.option("--control", metavar="PORT", default=0, help="Plain HTTP for rules, log and counts.  [default: any]")
+@click.option("--dir", "folder", metavar="DIR", help="Keys, credentials and CA file.  [default: a temporary one]")
+@click.option("--streams", default=STREAMS, show_default=True, help="Side by side on one connection.")
+@click.option("--keep", default=KEPT, show_default=True, help="Requests that the log remembers.")
+@click.option("--bare", is_flag=True, help="Good answers of Apple's carry no apns-id.")
+def command(listen: str, control: int, folder: str | None, **options: int) -> int:
+    """
+    Stand in for every push provider.
+
+    Prints one JSON line when it listens: where, and with which files a provider finds it. Rules come by
+    ``PUT CONTROL/_mock/rules``.
+    """
+    host, _, port = listen.rpartition(":")
+    if not host or not port.isdigit():
+        raise click.BadParameter("must look like HOST:PORT", param_hint="--listen")
+    directory = Path(folder) if folder else None
+    if directory is not None:
+        directory.mkdir(parents=True, exist_ok=True)
+    mock = MockProviders(
+        host=host.strip("[]"),
+        port=int(port),
+        control_port=control,
+        directory=directory,
+        streams=options["streams"],
+        keep=options["keep"],
+        echo=not options["bare"],
+    )
+    run_loop(_serve(mock))
+    return 0
+
+
+async def _serve(mock: MockProviders) -> None:
+    stopped = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        with contextlib.suppress(NotImplementedError):
+            asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    async with mock:
+        sys.stdout.write(json.dumps(mock.ready()) + "\n")
+        sys.stdout.flush()
+        await stopped.wait()

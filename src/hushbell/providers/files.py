@@ -1,0 +1,41 @@
+"""Files with credentials: read whole, small, and blamed by their setting."""
+
+from pathlib import Path
+
+from hushbell.errors import ConfigError
+
+LONGEST = 256 * 1024  # bytes; a credential is far smaller
+
+
+def read(path: str, setting: str) -> bytes:
+    """
+    Return the content of a file.
+
+    Raises:
+        ConfigError: it cannot be read or is too long; names the setting and the file, never the content.
+    """
+    try:
+        with Path(path).open("rb") as file:
+            content = file.read(LONGEST + 1)
+    except (OSError, ValueError) as error:
+        told = error.strerror if isinstance(error, OSError) else "not a path"
+        raise ConfigError(f"{setting}: cannot read {path}: {told}") from None
+    if len(content) > LONGEST:
+        raise ConfigError(f"{setting}: {path} is longer than {LONGEST} bytes")
+    return content
+
+
+def read_line(path: str, setting: str) -> str:
+    """
+    Return the one line of a file, such as an API key.
+
+    Raises:
+        ConfigError: it cannot be read, or holds anything but one line of visible ASCII.
+    """
+    try:
+        line = read(path, setting).decode("ascii").strip()
+    except UnicodeDecodeError:
+        line = ""
+    if not line or not line.isprintable() or " " in line:
+        raise ConfigError(f"{setting}: {path} must hold one line without spaces")
+    return line

@@ -1,0 +1,100 @@
+"""Access tokens that must be asked for: asked for once, however many pushes wait, and in good time before they end."""
+
+from collections.abc import Callable
+
+from hushbell.ports.clock import Clock
+from hushbell.ports.gateway import Outcome, Scope, Verdict
+from hushbell.ports.http import Http, HttpAnswer, HttpFailure, HttpRequest
+from hushbell.providers.answers import json_object, retry_after, word
+from hushbell.types import Millis
+
+EARLY = 5 * 60_000  # milliseconds before its end that a token is asked for again
+PAUSE = 1_000  # milliseconds after a failure in which nobody is asked again
+LONGEST = 24 * 3600  # seconds that a token is believed to live
+
+Ready = Callable[[str, Outcome | None], None]
+"""Told the token, or "" and the outcome of the pushes that needed it."""
+
+
+class AccessTokens:
+    """The current token of one credential, shared by everything that is sent with it."""
+
+    def __init__(self, request: Callable[[Millis], HttpRequest], http: Http, clock: Clock) -> None:
+        """
+        Start without a token.
+
+        Args:
+            request: builds the request for a token at that time.
+            http: sends it.
+            clock: says when a token ends.
+        """
+        self._request = request
+        self._http = http
+        self._clock = clock
+        self._token = ""
+        self._ends = 0
+        self._asking = False
+        self._waiting: list[Ready] = []
+        self._failed: Outcome | None = None
+        self._failed_at = 0
+        self.asked = 0  # how many tokens were asked for
+
+    def get(self, ready: Ready) -> None:
+        """Tell ``ready`` the token, at once if there is one."""
+        now = self._clock.now()
+        if self._token and now < self._ends:
+            if now >= self._ends - EARLY:
+                self._ask(now)
+            ready(self._token, None)
+        elif self._failed is not None and 0 <= now - self._failed_at < PAUSE:
+            ready("", self._failed)
+        else:
+            self._waiting.append(ready)
+            self._ask(now)
+
+    def refused(self, token: str) -> None:
+        """Forget a token that the provider does not take. A newer one is kept."""
+        if token == self._token:
+            self._token = ""
+
+    def _ask(self, now: Millis) -> None:
+        if self._asking or (self._failed is not None and 0 <= now - self._failed_at < PAUSE):
+            return
+        self._asking = True
+        self.asked += 1
+        self._http.post(self._request(now), self._answered)
+
+    def _answered(self, result: HttpAnswer | HttpFailure) -> None:
+        now = self._clock.now()
+        self._asking = False
+        token, seconds = _granted(result)
+        self._failed = None
+        if token:
+            self._token, self._ends = token, now + int(seconds * 1000)
+        else:
+            self._failed, self._failed_at = refusal(result), now
+        waiting, self._waiting = self._waiting, []
+        for ready in waiting:
+            ready(token, self._failed)
+
+
+def refusal(result: HttpAnswer | HttpFailure) -> Outcome:
+    """Return what a push gets that finds no token. It was not sent, so nothing about it is unknown."""
+    if isinstance(result, HttpFailure):
+        return Outcome(Verdict.RETRY, f"token {result.kind.value}", scope=Scope.APP)
+    reason = word(json_object(result.body).get("error")) or f"HTTP {result.status}"
+    if result.status in (408, 429) or result.status >= 500 or result.status < 300:
+        return Outcome(Verdict.RETRY, f"token {reason}", after=retry_after(result), scope=Scope.APP)
+    return Outcome(Verdict.CONFIG_ERROR, f"token {reason}", scope=Scope.APP)
+
+
+def _granted(result: HttpAnswer | HttpFailure) -> tuple[str, float]:
+    """Return the token of an answer and the seconds it lives, or "" (RFC 6749, 5.1)."""
+    if isinstance(result, HttpFailure) or result.status != 200:
+        return "", 0
+    said = json_object(result.body)
+    token, seconds = said.get("access_token"), said.get("expires_in")
+    if not isinstance(token, str) or not token or not token.isascii() or not token.isprintable() or len(token) > 8192:
+        return "", 0
+    known = isinstance(seconds, int | float) and 0 < seconds <= LONGEST
+    return token, float(seconds or 0) if known else 3600.0

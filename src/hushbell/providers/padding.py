@@ -1,0 +1,40 @@
+"""Payloads of few sizes, so that whoever sees their length learns less. Pure functions."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+
+from hushbell.providers.texts import size_above
+
+_KEY = b'"padding":""'
+
+
+def padded(body: bytes, sizes: Sequence[int]) -> bytes:
+    """
+    Return a JSON object with a key ``padding`` that brings it to the next of the sizes.
+
+    What is larger than all of them, has such a key or is no object stays as it is.
+    """
+    if not sizes or not body.startswith(b"{") or not body.endswith(b"}") or b'"padding"' in body:
+        return body
+    comma = b"" if body[1:-1].isspace() or len(body) == 2 else b","
+    least = len(body) + len(comma) + len(_KEY)
+    fill = size_above(least, sizes)
+    if fill not in sizes:
+        return body
+    return body[:-1] + comma + _KEY[:-1] + b"0" * (fill - least) + b'"}'
+
+
+def padded_data(body: bytes, sizes: Sequence[int]) -> bytes:
+    """Return a JSON object whose object ``data`` is brought to the next of the sizes; without one it gets one."""
+    if not sizes:
+        return body
+    try:
+        outer: Any = orjson.loads(body)
+    except ValueError:
+        return body
+    if not isinstance(outer, dict) or not isinstance(outer.setdefault("data", {}), dict):
+        return body
+    outer["data"] = orjson.Fragment(padded(orjson.dumps(outer["data"]), sizes))
+    return orjson.dumps(outer)

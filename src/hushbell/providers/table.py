@@ -1,0 +1,69 @@
+"""Every provider of the gateway, by the name that messages give it."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+from hushbell.config.gateway import HttpSettings
+from hushbell.config.providers import ApnsApp, FcmApp
+from hushbell.errors import ConfigError
+from hushbell.ports.http import Http
+from hushbell.ports.making import Tools
+from hushbell.ports.provider import Provider
+from hushbell.providers.apns_provider import ApnsProvider
+from hushbell.providers.fcm import FcmProvider
+from hushbell.providers.http_curl import CurlHttp
+
+GROUP = "hushbell.providers"
+"""The entry points of third parties: name → callable(settings: Mapping[str, Any], tools: Tools) -> Provider."""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A provider of ours: the class of its settings, and how it is made of them."""
+
+    settings: type
+    make: Callable[[Any, Tools], Provider]
+
+
+PROVIDERS: Mapping[str, Known] = {
+    "apns": Known(ApnsApp, ApnsProvider),
+    "fcm": Known(FcmApp, FcmProvider),
+}
+
+
+def third_parties() -> Mapping[str, EntryPoint]:
+    """Return the providers that installed packages offer, by name. A name of ours stays ours."""
+    return {entry.name: entry for entry in entry_points(group=GROUP) if entry.name not in PROVIDERS}
+
+
+def open_provider(name: str, settings: Any, tools: Tools) -> Provider:
+    """
+    Return a provider; no connection is made before the first push.
+
+    Args:
+        name: as in ``PROVIDERS``, or of an entry point.
+        settings: an instance of the settings class of ours; for third parties the mapping that the file holds.
+        tools: time, randomness and the network.
+
+    Raises:
+        ConfigError: a credential cannot be read or used, or there is no such provider.
+    """
+    if name in PROVIDERS:
+        return PROVIDERS[name].make(settings, tools)
+    entry = third_parties().get(name)
+    if entry is None:
+        raise ConfigError(f"{name}: there is no such provider; known are {', '.join(sorted(PROVIDERS))}")
+    try:
+        make = entry.load()
+    except (ImportError, AttributeError) as error:
+        raise ConfigError(f"{name}: the package that offers this provider does not load: {error}") from error
+    made: Provider = make(settings, tools)
+    return made
+
+
+def open_http(settings: HttpSettings, *, hosts: tuple[str, ...] = ()) -> Http:
+    """Return a client made for the hosts, or for any."""
+    del hosts
+    return CurlHttp(settings)

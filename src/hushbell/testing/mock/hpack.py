@@ -1,0 +1,147 @@
+"""
+HPACK for a stand-in server that must not be the slowest part of a measurement (RFC 7541).
+
+Reads everything a client may send, with its dynamic table; writes literals only, so that answers carry no state.
+"""
+
+from collections.abc import Iterable
+
+from hpack.exceptions import HPACKDecodingError
+from hpack.huffman_table import decode_huffman
+from hpack.table import HeaderTable
+
+TABLE = 4096  # bytes of the dynamic table, as every client may assume
+MEMORY = 20_000  # Huffman texts that are remembered; most come again and again
+BLOCK = 64 * 1024  # bytes of a header block
+
+_STATIC = tuple((name.decode(), value.decode()) for name, value in HeaderTable.STATIC_TABLE)
+_STATUS = {200: b"\x88", 204: b"\x89", 206: b"\x8a", 304: b"\x8b", 400: b"\x8c", 404: b"\x8d", 500: b"\x8e"}
+
+
+class Malformed(Exception):
+    """The block is no HPACK: the connection must end."""
+
+
+class Decoder:
+    """The header blocks of one connection, in their order."""
+
+    def __init__(self) -> None:
+        self._table: list[tuple[str, str]] = []  # newest first
+        self._size = 0
+        self._limit = TABLE
+        self._texts: dict[bytes, str] = {}
+
+    def decode(self, block: bytes) -> list[tuple[str, str]]:
+        """Return the fields of a block. Raises Malformed."""
+        try:
+            return self._decode(block)
+        except (IndexError, HPACKDecodingError) as error:
+            raise Malformed(str(error)) from error
+
+    def _decode(self, block: bytes) -> list[tuple[str, str]]:
+        fields: list[tuple[str, str]] = []
+        at, end = 0, len(block)
+        while at < end:
+            byte = block[at]
+            if byte & 0x80:
+                index = byte & 0x7F
+                at += 1
+                if index == 0x7F:
+                    index, at = _integer(block, at, index)
+                fields.append(_STATIC[index - 1] if 0 < index < 62 else self._entry(index))
+                continue
+            if byte & 0xE0 == 0x20:
+                size, at = _integer(block, at + 1, 0x1F) if byte == 0x3F else (byte & 0x1F, at + 1)
+                self._resize(size)
+                continue
+            mask = 0x3F if byte & 0x40 else 0x0F
+            index = byte & mask
+            at += 1
+            if index == mask:
+                index, at = _integer(block, at, mask)
+            if index:
+                name = (_STATIC[index - 1] if index < 62 else self._entry(index))[0]
+            else:
+                name, at = self._text(block, at)
+            value, at = self._text(block, at)
+            fields.append((name, value))
+            if byte & 0x40:
+                self._insert(name, value)
+        return fields
+
+    def _entry(self, index: int) -> tuple[str, str]:
+        if index < 62:
+            raise Malformed("index 0")
+        return self._table[index - 62]
+
+    def _text(self, block: bytes, at: int) -> tuple[str, int]:
+        byte = block[at]
+        length = byte & 0x7F
+        at += 1
+        if length == 0x7F:
+            length, at = _integer(block, at, length)
+        end = at + length
+        raw = block[at:end]
+        if len(raw) != length:
+            raise Malformed("a text is cut")
+        if not byte & 0x80:
+            return raw.decode("latin-1"), end
+        text = self._texts.get(raw)
+        if text is None:
+            if len(self._texts) >= MEMORY:
+                self._texts.clear()
+            text = self._texts[raw] = decode_huffman(raw).decode("latin-1")
+        return text, end
+
+    def _insert(self, name: str, value: str) -> None:
+        self._table.insert(0, (name, value))
+        self._size += len(name) + len(value) + 32
+        self._shrink()
+
+    def _resize(self, size: int) -> None:
+        if size > TABLE:
+            raise Malformed("a larger table than allowed")
+        self._limit = size
+        self._shrink()
+
+    def _shrink(self) -> None:
+        while self._size > self._limit:
+            name, value = self._table.pop()
+            self._size -= len(name) + len(value) + 32
+
+
+def encode(status: int, fields: Iterable[tuple[str, str]] = ()) -> bytes:
+    """Return the block of an answer, made of literals."""
+    start = _STATUS.get(status) or b"\x08\x03" + str(status).encode()
+    return start + b"".join(literal(name, value) for name, value in fields)
+
+
+def literal(name: str, value: str) -> bytes:
+    """Return one field that enters no table."""
+    return b"\0" + _length(len(name)) + name.encode("latin-1") + _length(len(value)) + value.encode("latin-1")
+
+
+def _length(number: int) -> bytes:
+    if number < 0x7F:
+        return bytes((number,))
+    rest = number - 0x7F
+    parts = [0x7F]
+    while rest >= 0x80:
+        parts.append(rest & 0x7F | 0x80)
+        rest >>= 7
+    parts.append(rest)
+    return bytes(parts)
+
+
+def _integer(block: bytes, at: int, start: int) -> tuple[int, int]:
+    """Return a number that did not fit into its prefix, and where the block goes on."""
+    number, shift = start, 0
+    while True:
+        byte = block[at]
+        at += 1
+        number += (byte & 0x7F) << shift
+        if number > BLOCK:
+            raise Malformed("a number is too large")
+        if byte < 0x80:
+            return number, at
+        shift += 7
