@@ -243,11 +243,12 @@ async def _connection(data: bytes) -> None:
     muxer: Muxer = Mplex(streams=8) if data[:1] > b"\x7f" else Yamux(initiator=False, streams=8, wide_window=KIB)
     upgraded = Upgraded(ALICE.peer_id, "", plain, plain, ())
     one = Connection(owner, pipe, upgraded, muxer, outbound=False, limits=LIMITS, ledger=ledger, count=lambda *_: None)
-    one.protocols = ("/b",)
+    one.protocols, pipe.sink = ("/b",), one
     streams: list[Stream] = [await one.open(("/b",))]
     tasks: list[asyncio.Task[bytes]] = []
     for piece in pieces(data[1:]):
-        one.received(piece)
+        if pipe.sink is not None:
+            pipe.sink.received(piece)
         streams[1:] = owner.accepted
         stream = streams[len(piece) % len(streams)]
         _act(len(piece) // 8 % 10, piece, one, cast("MuxedStream", stream), tasks)

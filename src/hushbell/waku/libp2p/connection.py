@@ -96,8 +96,6 @@ class Connection:
 
     def received(self, data: bytes | memoryview) -> None:
         """Take bytes of the socket."""
-        if self.closed:
-            return
         muxer = self._muxer
         self._alive = True
         try:
@@ -136,6 +134,7 @@ class Connection:
         if self.closed:
             return
         self.closed = True
+        self.pipe.sink = None
         self._ledger.holders.discard(self)
         self._ledger.streams -= self.inbound
         self._ledger.held -= self.held
@@ -310,8 +309,7 @@ class Connection:
         self._count("libp2p_streams_failed", 1)
         stream.reset()
         if not isinstance(error, HushbellError):
-            context = {"message": "a stream's receiver failed", "exception": error}
-            asyncio.get_running_loop().call_exception_handler(context)
+            asyncio.get_running_loop().call_exception_handler({"message": "a receiver failed", "exception": error})
 
     async def drained(self, stream: MuxedStream) -> None:
         """Wait until few bytes of the stream wait."""
