@@ -119,7 +119,9 @@ def test_data_of_another_identity_is_refused_with_a_reason(serve: Serve, tmp_pat
 @pytest.mark.parametrize(
     "arguments, says",
     [
-        pytest.param([], "transport.bus", id="nothing to listen on"),
+        pytest.param(["--bus", "b.sock", "--listen", "/ip4/127.0.0.1/tcp/0"], "node.listen", id="bus and node"),
+        pytest.param(["--bus", "b.sock", "--peer", "/ip4/127.0.0.1/tcp/1"], "node.peers", id="bus and peers"),
+        pytest.param(["--listen", "127.0.0.1:60000"], "node.listen", id="no multiaddr"),
         pytest.param(["--config", "no.toml"], "no.toml", id="no such configuration"),
         pytest.param(["--bus", "b.sock", "--identity", "none.key"], "server.identity_file", id="no such identity"),
         pytest.param(["--bus", "b.sock", "--gateway", "ftp://x"], "gateway.gorush.url", id="no such scheme"),

@@ -52,6 +52,12 @@ class Member:
         self._air = air
         self._receiving = receiving
 
+    async def start(self) -> None:
+        pass
+
+    async def room(self) -> None:
+        pass
+
     def publish(self, pubsub_topic: PubsubTopic, data: bytes) -> int:
         for member in self._air.members:  # the writer hears itself, as behind REST
             member.arrived(pubsub_topic, data)
@@ -80,9 +86,14 @@ async def receiving() -> tuple[Receiving, CatchingUp]:
 async def waku_member(air: Air) -> Transport:
     place, asking = await receiving()
     member = WakuTransport(
-        network=air.network(place), receiving=place, catching_up=asking, clock=SystemClock(), pace=1e6
+        network=air.network(place),
+        receiving=place,
+        catching_up=asking,
+        clock=SystemClock(),
+        count=_uncounted,
+        pace=1e6,
     )
-    member.start()
+    await member.start()
     return member
 
 

@@ -62,6 +62,7 @@ class Shelf:
 
     name: str = "shelf"
     whole_shards: bool = True
+    own: bool = False
     kept: list[tuple[Millis, bytes]] = field(default_factory=list)
     asked: list[tuple[Sequence[str], Millis]] = field(default_factory=list)
     failing: int = 0

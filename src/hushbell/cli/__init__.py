@@ -19,6 +19,7 @@ COMMANDS = {
     "init": "Write hushbell.toml and make the data folder with a new identity.",
     "check": "Check the configuration and say what a server would do with it.",
     "serve": "Run the push notification server.",
+    "node": "Run a Waku node alone.",
     "keys": "Make an identity, or show what is public of one.",
     "mock-providers": "Stand in for Apple, Google and the others, for tests.",
     "demo": "Simulated phones ring each other through a server in this process.",

@@ -5,10 +5,12 @@ from pathlib import Path
 
 import click
 
+from hushbell.cli.carrying import node_key_path
 from hushbell.cli.reading import DEFAULT_FILE, identity_path, read_identity, read_secret, read_settings
 from hushbell.config.settings import Settings
 from hushbell.crypto.secp256k1 import compress
 from hushbell.errors import ConfigError
+from hushbell.waku.node import parsed
 
 
 @click.command("check", epilog="Example: hushbell check --config /etc/hushbell.toml")
@@ -38,9 +40,25 @@ def _plan(settings: Settings) -> Iterator[tuple[str, str]]:
     yield "identity", f"{path}" + ("" if path.exists() else " (made on first start)")
     yield "store", store
     yield "listens to", ", ".join(settings.server.pubsub_topics)
-    yield "transport", f"bus {settings.transport.bus}" if settings.transport.bus else "none set: serve needs --bus"
+    yield from _carrier(settings)
     yield "pushes", _pushes(settings)
     yield "log times", f"rounded down to {settings.log.blur} s"
+
+
+def _carrier(settings: Settings) -> Iterator[tuple[str, str]]:
+    node = settings.node
+    if settings.transport.bus:
+        yield "transport", f"bus {settings.transport.bus}"
+        return
+    if node.rest:
+        yield "transport", f"the {node.rest_dialect} at {node.rest}"
+        return
+    path = node_key_path(settings, Path(settings.server.data))
+    serves = [name for name in ("filter", "lightpush", "store") if getattr(node, name)]
+    yield "transport", f"a Waku node of its own, cluster {node.cluster}, serving " + ", ".join(["relay", *serves])
+    yield "node key", f"{path}" + ("" if path.exists() else " (made on first start)")
+    yield "listens at", ", ".join(node.listen)
+    yield "peers", ", ".join((*node.peers, *node.dns_lists)) or "none named: only those who dial it"
 
 
 def _pushes(settings: Settings) -> str:
@@ -56,6 +74,15 @@ def _unusable_secrets(settings: Settings) -> Iterator[str]:
     try:
         if settings.server.identity_file or path.exists():
             compress(read_identity(path).public)
+    except ConfigError as error:
+        yield str(error)
+    path = node_key_path(settings, Path(settings.server.data))
+    try:
+        if settings.node.identity_file or path.exists():
+            read_identity(path, "node.identity_file")
+        for name in ("listen", "peers"):
+            for address in getattr(settings.node, name):
+                parsed(address, name)
     except ConfigError as error:
         yield str(error)
     try:

@@ -20,7 +20,10 @@ class NodeSettings:
     identity_file: str = ""  # the node's private key, 64 hex digits; "" is node.key in the data folder
     cluster: int = 16  # Status
     shards: tuple[int, ...] = (32,)  # of the cluster; one-to-one traffic and pushes of Status
+    certificate_file: str = ""  # certificate chain, for addresses with /wss
+    certificate_key_file: str = ""  # its private key
     message: int = 1024 * 1024  # what Status nodes relay at most; larger is refused
+    peer_exchange: bool = False  # ask peers for further nodes as well
     filter: bool = True  # push messages to light clients that ask for them
     lightpush: bool = True  # publish for light clients
     store: bool = True  # keep messages and answer who missed some
@@ -29,6 +32,7 @@ class NodeSettings:
     inbox: int = 8192  # messages for the server that wait; beyond it they are fetched from a store later
     seen: int = 200_000  # messages remembered, so that none is handed on twice
     seen_for: int = 2 * HOUR  # how long
+    pace: int = 2000  # messages a second that the server publishes at most; go-waku's nodes lose faster bursts
     reconcile: int = 300  # stores are asked so often for what no peer delivered
     catch_up: int = 3 * DAY  # how far back after a long silence; stores rarely keep more
     rest: str = ""  # URL of an operator's nwaku or go-waku, in place of a node of our own

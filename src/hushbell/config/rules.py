@@ -41,6 +41,9 @@ def _node_rules(settings: Settings) -> Iterator[tuple[Path, str]]:
         yield ("node", "cluster"), f"must be at most {NUMBERS}"
     if not node.shards or node.shards[-1] > NUMBERS:
         yield ("node", "shards"), f"must name at least one shard, each at most {NUMBERS}"
+    secure = any("/wss" in address or "/tls" in address for address in node.listen)
+    if bool(node.certificate_file) != bool(node.certificate_key_file) or (secure and not node.certificate_file):
+        yield ("node", "certificate_file"), "goes with certificate_key_file; an address with /wss needs both"
     yield from _one_carrier(settings)
 
 

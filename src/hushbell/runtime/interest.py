@@ -35,6 +35,10 @@ class Interest:
         else:
             self._owners.pop(topic, None)
 
+    def wants(self, topic: str) -> bool:
+        """Whether anything on the topic concerns the server."""
+        return topic in self._own or topic in self._owners
+
     def is_own(self, topic: str) -> bool:
         """Whether registrations and requests for this server come on the topic."""
         return topic in self._own

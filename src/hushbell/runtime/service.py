@@ -33,6 +33,7 @@ class Service:
         self,
         *,
         server: PushServer,
+        interest: Interest,
         outbox: Outbox,
         store: Store,
         transport: Transport,
@@ -42,6 +43,7 @@ class Service:
         limits: Limits,
     ) -> None:
         self._server = server
+        self._interest = interest
         self._outbox = outbox
         self._store = store
         self._transport = transport
@@ -96,6 +98,7 @@ class Service:
         )
         return cls(
             server=server,
+            interest=interest,
             outbox=outbox,
             store=store,
             transport=transport,
@@ -109,6 +112,10 @@ class Service:
     def in_hand(self) -> int:
         """How much was received or taken from the outbox and is not finished yet; 0 when idle."""
         return self._server.in_hand + self._outbox.in_hand
+
+    def wants(self, topic: str) -> bool:
+        """Whether messages on a content topic concern the server: a look-up, and true as of now."""
+        return self._interest.wants(topic)
 
     async def run(self) -> None:
         """Serve until stopped; then finish the batches in hand, write the outcomes under way, close everything."""

@@ -56,6 +56,11 @@ class History(Protocol):
         ...
 
     @property
+    def own(self) -> bool:
+        """Whether it is this node's archive: it knows what was dropped here, and nothing of what never came."""
+        ...
+
+    @property
     def whole_shards(self) -> bool:
         """Whether it answers questions that name no topics."""
         ...
@@ -112,11 +117,12 @@ class CatchingUp:
         self._started = clock.now()
         self._asked: dict[str, Millis] = {}
         self._wake = asyncio.Event()
-        self._gap = True
+        self._gap = self._own_gap = True
 
     def soon(self, *, gap: bool = True) -> None:
         """Ask now: a store has appeared, or (``gap``) messages may have been missed."""
         self._gap = self._gap or gap
+        self._own_gap = self._own_gap or gap
         self._wake.set()
 
     async def run(self) -> None:
@@ -140,18 +146,15 @@ class CatchingUp:
         answered = False
         for store in self._chosen():
             try:
-                for pubsub_topic, content_topics in self._topics.items():
-                    since = self._since(store.name, began)
-                    await self._ask(store, pubsub_topic, content_topics, since, PAGES)
-                if recent and store.whole_shards:
-                    since = max(self._since(store.name, began), Millis(began - RECENT))
-                    await self._ask(store, None, (), since, RECENT_PAGES)
+                await self._ask_all(store, began, recent=recent)
             except HushbellError as error:
                 self._count("waku_store_failures", 1)
                 log.warning("a store did not say what was missed: %s", error)
                 continue
-            answered = True
             self._remember(store.name, began)
+            if store.own:
+                self._own_gap = False
+            answered = answered or not store.own
         self._gap = self._gap or (recent and not answered)
         if answered:
             if began - self._started > EARLY:
@@ -159,9 +162,19 @@ class CatchingUp:
             self._receiving.covers(began)
         return answered
 
+    async def _ask_all(self, store: History, began: Millis, *, recent: bool) -> None:
+        """Ask one store for the own topics, and for what is ``recent`` on whole shards."""
+        since = self._since(store.name, began)
+        for pubsub_topic, content_topics in self._topics.items():
+            await self._ask(store, pubsub_topic, content_topics, since, PAGES)
+        if recent and store.whole_shards:
+            await self._ask(store, None, (), max(since, Millis(began - RECENT)), RECENT_PAGES)
+
     def _chosen(self) -> Sequence[History]:
-        """Return the stores that were not asked for longest."""
-        return sorted(self._stores(), key=lambda store: self._asked.get(store.name, 0))[:ASKED]
+        """Return the stores that were not asked for longest, and our own after a gap."""
+        stores = sorted(self._stores(), key=lambda store: self._asked.get(store.name, 0))
+        own = [store for store in stores if store.own and self._own_gap]
+        return own + [store for store in stores if not store.own][:ASKED]
 
     def _since(self, name: str, now: Millis) -> Millis:
         return Millis(max(self._asked.get(name, self._origin) - MARGIN, now - self._back))

@@ -59,6 +59,7 @@ class RestNode:
     def __init__(self, http: Http, url: str, dialect: Literal["nwaku", "go-waku"]) -> None:
         self.name = "rest"
         self.dialect = rest.DIALECTS[dialect]
+        self.own = False
         self.whole_shards = self.dialect.whole_shards
         self._http = http
         self._url = url.rstrip("/")

@@ -1,14 +1,14 @@
 """The network of Waku behind the transport port: a node of our own carries the envelopes."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Sequence
+from typing import Protocol
 
-from hushbell.errors import TransportError
+from hushbell.errors import TransportError, WireError
 from hushbell.ports.clock import Clock
 from hushbell.types import Envelope, PubsubTopic
 from hushbell.waku.catching_up import CatchingUp
-from hushbell.waku.receiving import Receiving
+from hushbell.waku.receiving import Count, Receiving
 
 AT_ONCE = 32  # messages published without a pause: so many fit into a queue of go-waku's
 
@@ -16,8 +16,22 @@ AT_ONCE = 32  # messages published without a pause: so many fit into a queue of 
 class Network(Protocol):
     """What carries messages. It calls ``Receiving.arrived`` with each that comes."""
 
+    async def start(self) -> None:
+        """Connect. Raises TransportError, ConfigError."""
+        ...
+
     def publish(self, pubsub_topic: PubsubTopic, data: bytes) -> int:
-        """Hand the message to everybody connected; return how many took it: peers, subscribers, or a store of ours."""
+        """
+        Hand the message to everybody connected; return how many took it.
+
+        Raises:
+            WireError: no message that others would take.
+            TransportError: it cannot be published.
+        """
+        ...
+
+    async def room(self) -> None:
+        """Wait, within a bound, for those who are behind."""
         ...
 
     async def close(self) -> None:
@@ -37,26 +51,40 @@ class WakuTransport:
         receiving: where they arrive.
         catching_up: asks stores for what did not arrive.
         clock: the time.
+        count: counts what cannot be published.
         pace: messages a second that are published at most; deployed nodes lose faster bursts.
     """
 
     def __init__(
-        self, *, network: Network, receiving: Receiving, catching_up: CatchingUp, clock: Clock, pace: float
+        self,
+        *,
+        network: Network,
+        receiving: Receiving,
+        catching_up: CatchingUp,
+        clock: Clock,
+        count: Count,
+        pace: float,
     ) -> None:
         self._network = network
         self._receiving = receiving
         self._catching_up = catching_up
         self._clock = clock
+        self._count = count
         self._pace = pace
         self._free_at = 0.0  # ms; when the next messages may leave
         self._publishing = asyncio.Lock()
         self._tasks: list[asyncio.Task[None]] = []
         receiving.on_gap = catching_up.soon
 
-    def start(self, *more: Coroutine[Any, Any, None]) -> None:
-        """Begin to ask stores and to keep the window, and whatever else lives as long as this."""
-        coroutines = (self._receiving.flush(), self._catching_up.run(), *more)
-        self._tasks += [asyncio.create_task(coroutine) for coroutine in coroutines]
+    async def start(self) -> None:
+        """
+        Connect, begin to ask stores, and to keep the window.
+
+        Raises:
+            TransportError, ConfigError: the network cannot be joined.
+        """
+        self._tasks += [asyncio.create_task(work) for work in (self._receiving.flush(), self._catching_up.run())]
+        await self._network.start()
 
     def listen_only(self, wanted: Callable[[str], bool]) -> None:
         """Receive nothing but messages on content topics for which ``wanted`` says so. A look-up, before all else."""
@@ -77,6 +105,7 @@ class WakuTransport:
             for start in range(0, len(envelopes), AT_ONCE):
                 await self._turn(len(envelopes))
                 self._publish(envelopes[start : start + AT_ONCE])
+                await self._network.room()
 
     async def _turn(self, number: int) -> None:
         """Wait until messages may leave, unless few did of late."""
@@ -90,7 +119,12 @@ class WakuTransport:
             raise TransportError("this end is closed")
         self._receiving.sent(envelopes)
         for envelope in envelopes:
-            if not self._network.publish(envelope.pubsub_topic, envelope.waku_message):
+            try:
+                peers = self._network.publish(envelope.pubsub_topic, envelope.waku_message)
+            except WireError:
+                self._count("waku_unpublishable", 1)
+                continue
+            if not peers:
                 raise TransportError("no peer is connected that relays this shard")
 
     async def close(self) -> None:

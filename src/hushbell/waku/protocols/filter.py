@@ -75,14 +75,20 @@ class FilterService:
         """What waits for subscribers."""
         return self._waiting.size
 
-    def deliver(self, pubsub_topic: str, content_topic: str, waku_message: bytes) -> None:
-        """Push a message that came by relay, or was published here, to everybody who wants it; costs a look-up."""
+    def deliver(self, pubsub_topic: str, content_topic: str, waku_message: bytes) -> int:
+        """
+        Push a message that came by relay, or was published here, to everybody who wants it; return how many do.
+
+        Costs a look-up where nobody wants it.
+        """
         if not self._table.wants(pubsub_topic, content_topic):
-            return
+            return 0
         self._table.expire(self._clock.now())
         frame = codecs.encode(FilterPush(waku_message, pubsub_topic))
-        for peer in self._table.matching(pubsub_topic, content_topic):
+        wanting = list(self._table.matching(pubsub_topic, content_topic))
+        for peer in wanting:
             self._pusher(peer).push(frame)
+        return len(wanting)
 
     async def close(self) -> None:
         """Push no more."""

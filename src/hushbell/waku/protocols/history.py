@@ -21,6 +21,7 @@ class StoreHistory:
         peer: whom.
     """
 
+    own = False
     whole_shards = True  # RFC 13 knows queries without topics
 
     def __init__(self, client: StoreClient, peer: PeerId) -> None:

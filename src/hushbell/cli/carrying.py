@@ -1,0 +1,122 @@
+"""What carries a server's envelopes, as the settings say: a Waku node within, an operator's node, or a bus."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from hushbell.cli.reading import read_identity, write_secret
+from hushbell.config.gateway import HttpSettings
+from hushbell.config.node import pubsub_topics
+from hushbell.config.settings import Settings
+from hushbell.crypto import secp256k1, topics
+from hushbell.errors import ConfigError
+from hushbell.observability.metrics import Counters
+from hushbell.ports.transport import Transport
+from hushbell.providers.http_curl import CurlHttp
+from hushbell.runtime.clock import SystemClock, system_random
+from hushbell.transports.socket import SocketBusServer
+from hushbell.types import PrivateKey, PublicKey, PubsubTopic
+from hushbell.waku import rest
+from hushbell.waku.node import Node
+from hushbell.waku.opening import Topics, open_rest, open_waku
+from hushbell.waku.rest import RestTransport
+from hushbell.waku.transport import WakuTransport
+
+
+@dataclass(frozen=True, slots=True)
+class Carrier:
+    """A transport, and what the ready line says of it once it was started."""
+
+    transport: Transport
+    facts: Callable[[], Mapping[str, object]]
+
+    async def start(self, wants: Callable[[str], bool]) -> None:
+        """
+        Begin to receive what the server wants. A bus is listening already.
+
+        Raises:
+            TransportError, ConfigError: the network cannot be joined.
+        """
+        if isinstance(self.transport, WakuTransport | RestTransport):
+            self.transport.listen_only(wants)
+            await self.transport.start()
+
+
+async def open_carrier(
+    settings: Settings, identity: PublicKey, *, folder: Path, clock: SystemClock, counters: Counters
+) -> Carrier:
+    """
+    Return what carries the envelopes of the server with this key.
+
+    Raises:
+        ConfigError, StoreError, TransportError: it cannot be opened.
+    """
+    if settings.transport.bus:
+        bus = await SocketBusServer.listen(Path(settings.transport.bus), count=counters.count)
+        return Carrier(bus, lambda: {"addresses": [], "bus": settings.transport.bus})
+    shards = _shards(settings)
+    if settings.node.rest:
+        over_rest = await open_rest(
+            CurlHttp(HttpSettings(answer=rest.ANSWER)),
+            settings.node,
+            topics=_own_topics(identity, shards),
+            folder=folder,
+            clock=clock,
+            random=system_random,
+            count=counters.count,
+        )
+        return Carrier(over_rest, lambda: {"addresses": []})
+    node = await open_node(settings, folder, shards, clock, counters)
+    waku = await open_waku(
+        node,
+        settings.node,
+        topics=_own_topics(identity, shards),
+        folder=folder,
+        clock=clock,
+        random=system_random,
+        count=counters.count,
+    )
+    return Carrier(waku, lambda: {"addresses": node.addresses})
+
+
+async def open_node(
+    settings: Settings, folder: Path, shards: Sequence[PubsubTopic], clock: SystemClock, counters: Counters
+) -> Node:
+    """Return the node, which neither listens nor dials yet. Raises ConfigError, StoreError."""
+    return await Node.open(
+        settings.node,
+        key=node_key(settings, folder),
+        folder=folder,
+        pubsub_topics=[*pubsub_topics(settings.node), *shards],
+        clock=clock,
+        random=system_random,
+        count=counters.count,
+    )
+
+
+def node_key(settings: Settings, folder: Path) -> PrivateKey:
+    """Return the key that the node's peer id is made of; the one in the data folder is made on first use."""
+    path = node_key_path(settings, folder)
+    if not settings.node.identity_file and not path.exists():
+        write_secret(path, secp256k1.key_pair(system_random).private.hex().encode() + b"\n")
+    return read_identity(path, "node.identity_file").private
+
+
+def node_key_path(settings: Settings, folder: Path) -> Path:
+    """Return where that key is."""
+    return Path(settings.node.identity_file or folder / "node.key")
+
+
+def _shards(settings: Settings) -> Sequence[PubsubTopic]:
+    """Return what the server listens to. Raises ConfigError: the node is of another cluster."""
+    shards = [PubsubTopic(topic) for topic in settings.server.pubsub_topics]
+    ours = f"/waku/2/rs/{settings.node.cluster}/"
+    if not settings.node.rest and not all(shard.startswith(ours) for shard in shards):
+        raise ConfigError(f"server.pubsub_topics: must be of node.cluster, such as {ours}{settings.node.shards[0]}")
+    return shards
+
+
+def _own_topics(identity: PublicKey, shards: Sequence[PubsubTopic]) -> Topics:
+    """Return where registrations and requests for the server come."""
+    own = (topics.personal_topic(identity), topics.partitioned_topic(identity))
+    return dict.fromkeys(shards, own)

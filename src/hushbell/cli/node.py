@@ -1,0 +1,59 @@
+"""``hushbell node``: a Waku node alone, for a private network or for tests."""
+
+import asyncio
+import logging
+from pathlib import Path
+
+import click
+
+from hushbell import wire
+from hushbell.cli.carrying import open_node
+from hushbell.cli.loop import run_loop
+from hushbell.cli.reading import read_settings
+from hushbell.cli.running import only_one, say_ready, stop_on_signals
+from hushbell.config.settings import Settings
+from hushbell.errors import ConfigError
+from hushbell.observability.logs import start_logs
+from hushbell.observability.metrics import Counters
+from hushbell.runtime.clock import SystemClock
+from hushbell.stores.at_rest import make_folder
+
+log = logging.getLogger(__name__)
+
+
+@click.command("node", epilog="Example: hushbell node --data D --listen /ip4/127.0.0.1/tcp/60000")
+@click.option("--config", metavar="FILE", help="Configuration.  [default: hushbell.toml]")
+@click.option("--data", metavar="DIR", help="Messages and the node's key; made on first start.")
+@click.option("--listen", metavar="MULTIADDR", multiple=True, help="Where to listen; port 0 picks one. Repeatable.")
+@click.option("--peer", metavar="MULTIADDR", multiple=True, help="A node to stay connected to. Repeatable.")
+def command(config: str | None, data: str | None, listen: tuple[str, ...], peer: tuple[str, ...]) -> int:
+    """
+    Run a Waku node: relay, filter, lightpush, store.
+
+    Without a configuration it is one of the Status network: cluster 16, shard 32, messages up to 1 MiB. Prints one
+    JSON line with its addresses when it listens.
+    """
+    flags = {"server.data": data, "node.listen": listen or None, "node.peers": peer or None}
+    settings = read_settings(config, flags)
+    if settings.node.rest:
+        raise ConfigError("node.rest: another node; this command is one itself")
+    wire.assert_fast()
+    start_logs(settings.log)
+    run_loop(_run(settings))
+    return 0
+
+
+async def _run(settings: Settings) -> None:
+    folder = Path(settings.server.data)
+    make_folder(folder)
+    with only_one(folder):
+        node = await open_node(settings, folder, (), SystemClock(), Counters())
+        stopped = asyncio.Event()
+        try:
+            await node.start()
+            stop_on_signals(stopped.set)
+            say_ready({"addresses": node.addresses})
+            await stopped.wait()
+        finally:
+            await node.close()
+        log.info("stopped")

@@ -1,0 +1,79 @@
+"""From settings to a transport: a node of our own, or an operator's over REST."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from hushbell.config.node import NodeSettings
+from hushbell.ports.clock import Clock
+from hushbell.ports.http import Http
+from hushbell.types import ContentTopic, PubsubTopic, Random
+from hushbell.waku.catching_up import CatchingUp
+from hushbell.waku.node import Node
+from hushbell.waku.receiving import Count, Receiving
+from hushbell.waku.rest import RestNode, RestTransport
+from hushbell.waku.seen import SeenFile
+from hushbell.waku.transport import WakuTransport
+
+Topics = Mapping[PubsubTopic, Sequence[ContentTopic]]
+"""What is asked of stores after a gap: by shard, at most 10 content topics each."""
+
+
+async def open_waku(
+    node: Node, settings: NodeSettings, *, topics: Topics, folder: Path, clock: Clock, random: Random, count: Count
+) -> WakuTransport:
+    """Return the transport on a node of our own; nothing is connected yet. Raises StoreUnavailable."""
+    receiving = await _receiving(settings, folder, clock, count)
+    catching_up = CatchingUp(
+        receiving=receiving,
+        stores=node.stores,
+        topics=topics,
+        clock=clock,
+        random=random,
+        count=count,
+        every=settings.reconcile,
+        back=settings.catch_up,
+    )
+    node.read(receiving.arrived)
+    node.on_store(lambda stores: catching_up.soon(gap=stores == 1))
+    return WakuTransport(
+        network=node, receiving=receiving, catching_up=catching_up, clock=clock, count=count, pace=settings.pace
+    )
+
+
+async def open_rest(
+    http: Http, settings: NodeSettings, *, topics: Topics, folder: Path, clock: Clock, random: Random, count: Count
+) -> RestTransport:
+    """Return the transport on an operator's node; nothing is connected yet. Raises StoreUnavailable."""
+    node = RestNode(http, settings.rest, settings.rest_dialect)
+    receiving = await _receiving(settings, folder, clock, count)
+    catching_up = CatchingUp(
+        receiving=receiving,
+        stores=lambda: [node],
+        topics=topics,
+        clock=clock,
+        random=random,
+        count=count,
+        every=settings.reconcile,
+        back=settings.catch_up,
+    )
+    return RestTransport(
+        node=node,
+        receiving=receiving,
+        catching_up=catching_up,
+        clock=clock,
+        random=random,
+        count=count,
+        pubsub_topics=tuple(topics),
+    )
+
+
+async def _receiving(settings: NodeSettings, folder: Path, clock: Clock, count: Count) -> Receiving:
+    return await Receiving.open(
+        clock=clock,
+        count=count,
+        file=SeenFile(folder / "seen.db"),
+        seen=settings.seen,
+        seen_for=settings.seen_for,
+        waiting=settings.inbox,
+        message_limit=settings.message,
+    )
