@@ -1,12 +1,15 @@
 """What every provider of the gateway promises, whatever the other side does."""
 
 import asyncio
+import json
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -36,8 +39,14 @@ class Kind:
     wrong: Message  # never deliverable
     secret: str  # the setting with the credential's file
     endings: Sequence[int] = (500, 502, 503)  # mean try again
-    elsewhere: str = ""  # provider of the mock, if it has another name
+    blames: Verdict = Verdict.CONFIG_ERROR  # what a refused credential means
     own: Mapping[str, Any] = field(default_factory=dict)  # further settings
+
+
+def subscription(mock: MockProviders, number: int) -> str:
+    name = f"browser-{number:08d}"
+    known = mock.webpush.subscriptions.get(f"/wpush/{name}") or mock.webpush.subscribe(name)
+    return known.token
 
 
 KINDS: dict[str, Kind] = {
@@ -58,6 +67,26 @@ KINDS: dict[str, Kind] = {
         refused={"status": 403, "reason": "-"},
         wrong=Message(provider="fcm", body=b'{"token":"mine"}'),
         secret="credentials_file",
+    ),
+    "webpush": Kind(
+        settings=lambda mock, more: mock.webpush.web_app(**more),
+        message=Message(provider="webpush", headers=(("ttl", "60"), ("urgency", "high")), body=b"hi"),
+        token=subscription,
+        dead={"status": 410},
+        refused={"status": 403},
+        blames=Verdict.RETRY,  # hosts of users' own cannot stop an app
+        wrong=Message(provider="webpush", headers=(("topic", "a b"),), body=b"hi"),
+        secret="key_file",
+    ),
+    "unifiedpush": Kind(
+        settings=lambda mock, more: mock.webpush.unified_app(**more),
+        message=Message(provider="unifiedpush", body=b"hi"),
+        token=lambda mock, number: f"https://push.example.net/up/{number:08d}",
+        dead={"status": 404},
+        refused={"status": 401},
+        blames=Verdict.RETRY,
+        wrong=Message(provider="unifiedpush", body=b""),
+        secret="key_file",
     ),
 }
 
@@ -91,6 +120,15 @@ class World:
 
     def say(self, **reply: Any) -> None:
         self.mock.rule({"match": {"provider": self.name}, "reply": reply})
+
+    def kill(self, number: int) -> None:
+        """Let the other side say that a token is dead."""
+        token = self.kind.token(self.mock, number)
+        with suppress(ValueError):
+            token = json.loads(token)["endpoint"]
+        prefix = urlsplit(token).path if "://" in token else token
+        match = {"provider": self.name, "token_prefix": prefix}
+        self.mock.rule({"match": match, "reply": dict(self.kind.dead)})
 
     @property
     def secret_file(self) -> Path:
@@ -196,9 +234,7 @@ async def test_what_the_server_asks_to_wait_is_waited_at_least(world: World) -> 
 
 
 async def test_a_dead_token_is_dropped_and_no_other(world: World) -> None:
-    dead = world.kind.token(world.mock, 2)
-    reply = dict(world.kind.dead)
-    world.mock.rule({"match": {"provider": world.name, "token_prefix": dead}, "reply": reply})
+    world.kill(2)
 
     assert verdicts(await world.attempt([1, 2, 3])) == [Verdict.ACCEPTED, Verdict.DROP_TOKEN, Verdict.ACCEPTED]
 
@@ -206,7 +242,7 @@ async def test_a_dead_token_is_dropped_and_no_other(world: World) -> None:
 async def test_a_refused_credential_is_the_operators_and_kills_no_token(world: World) -> None:
     world.say(**world.kind.refused)
 
-    assert verdicts(await world.attempt()) == [Verdict.CONFIG_ERROR] * 2
+    assert verdicts(await world.attempt()) == [world.kind.blames] * 2
 
 
 @pytest.mark.parametrize("status", [204, 301, 400, 403, 418, 500, 599])
@@ -238,8 +274,7 @@ async def test_closing_ends_attempts_under_way_with_unknown(world: World) -> Non
 
 
 async def test_many_attempts_at_once_keep_their_outcomes_apart(world: World) -> None:
-    dead = world.kind.token(world.mock, 999)
-    world.mock.rule({"match": {"provider": world.name, "token_prefix": dead}, "reply": dict(world.kind.dead)})
+    world.kill(999)
 
     answers = await asyncio.gather(*(world.attempt([number, 999]) for number in range(1, 30)))
 

@@ -8,6 +8,7 @@ Keys, hashes, signatures and ciphers. Pure: randomness is an argument.
 | ``ciphers``, ``ecies`` | the three ways bytes are encrypted |
 | ``frames``, ``grants``, ``tokens`` | what is signed or sealed for whom |
 | ``topics``, ``ids`` | where messages travel and what they are called |
+| ``web_push`` | messages for browsers (RFC 8291) |
 
 What a peer sent raises ``Unauthentic``; what our own code got wrong, such as a key of the wrong length, ``ValueError``.
 """

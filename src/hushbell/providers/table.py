@@ -6,7 +6,7 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 from hushbell.config.gateway import HttpSettings
-from hushbell.config.providers import ApnsApp, FcmApp
+from hushbell.config.providers import ApnsApp, FcmApp, UnifiedPushApp, WebPushApp
 from hushbell.errors import ConfigError
 from hushbell.ports.http import Http
 from hushbell.ports.making import Tools
@@ -14,6 +14,8 @@ from hushbell.ports.provider import Provider
 from hushbell.providers.apns_provider import ApnsProvider
 from hushbell.providers.fcm import FcmProvider
 from hushbell.providers.http_curl import CurlHttp
+from hushbell.providers.unifiedpush import UnifiedPushProvider
+from hushbell.providers.webpush import WebPushProvider
 
 GROUP = "hushbell.providers"
 """The entry points of third parties: name → callable(settings: Mapping[str, Any], tools: Tools) -> Provider."""
@@ -30,6 +32,8 @@ class Known:
 PROVIDERS: Mapping[str, Known] = {
     "apns": Known(ApnsApp, ApnsProvider),
     "fcm": Known(FcmApp, FcmProvider),
+    "webpush": Known(WebPushApp, WebPushProvider),
+    "unifiedpush": Known(UnifiedPushApp, UnifiedPushProvider),
 }
 
 

@@ -28,6 +28,7 @@ from hushbell.testing.mock.http1 import Http1
 from hushbell.testing.mock.http2 import Http2
 from hushbell.testing.mock.record import FIELDS, Record
 from hushbell.testing.mock.rules import FINE, Rule, Said, Seen, parse
+from hushbell.testing.mock.webpush import SUBJECT, MockWebPush
 
 STREAMS = 1000  # side by side on one connection, as Apple allows
 KEPT = 200_000  # requests remembered; a longer run should read the log as it goes
@@ -88,7 +89,8 @@ class MockProviders:
         self._context = authority.server_context(alpn=("h2", "http/1.1"), ask=True)
         self.apns = MockApns(self.directory, authority, echo=echo)
         self.fcm = MockFcm(self.directory)
-        self._providers: tuple[Provider, ...] = (self.apns, self.fcm)
+        self.webpush = MockWebPush(self.directory)
+        self._providers: tuple[Provider, ...] = (self.apns, self.fcm, self.webpush)
         self._rules: list[Rule] = []
         self._record = Record(keep)
         self._chance = random.Random(1)  # noqa: S311 - delays, and the same in every run
@@ -128,6 +130,7 @@ class MockProviders:
                 "certificate_file": str(self.apns.certificate_file),
             },
             "fcm": {"credentials_file": str(self.fcm.credentials_file), "project": PROJECT},
+            "webpush": {"key_file": str(self.webpush.key_file), "subject": SUBJECT},
         }
 
     # What tests and the control API do.
@@ -272,6 +275,8 @@ class MockProviders:
                     self.go_away()
                 case ("POST", "/_mock/down"):
                     self._down(float(json.loads(request.body)["seconds"]))
+                case ("POST", "/_mock/subscriptions"):
+                    return Reply(201, (("content-type", "application/json"),), self.webpush.subscribe().token.encode())
                 case _:
                     return Reply(404)
         except (ValueError, LookupError, TypeError) as error:
