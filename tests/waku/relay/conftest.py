@@ -336,5 +336,6 @@ async def world() -> Any:
 
 
 @pytest.fixture
-def seeded() -> Callable[[int], bytes]:
-    return Seeded(1).randbytes
+def worlds() -> type[World]:
+    """For tests that run a loop of their own for each example."""
+    return World

@@ -139,7 +139,7 @@ class Outbox:
                 continue
             self._taken = True
             self._flush()
-            if not self.size and stream.buffered < self._in_stream:
+            if not self.size:
                 self._waiting = False
                 return
         raise TransportError("the stream was closed")
@@ -163,9 +163,10 @@ class Outbox:
             self._wait(self)
 
     def _flush(self) -> None:
+        """Write until the stream has enough, at least one frame: its low-water mark may be above our measure."""
         stream = self._stream
         assert stream is not None
-        while stream.buffered < self._in_stream:
+        while True:
             if self._urgent:
                 frame = self._urgent.popleft()
                 self._urgent_size -= len(frame)
@@ -176,6 +177,8 @@ class Outbox:
                 return
             self._total.size -= len(frame)
             stream.write(frame)
+            if stream.buffered >= self._in_stream:
+                return
 
     def _drop(self) -> None:
         frame = self._forwarded.popleft()
