@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from hushbell import wire
+from hushbell.waku.relay.rpc import Control, control_frames, message_frame, topic_tail
 from hushbell.wire.service_codecs import encode
 from hushbell.wire.services import (
     FilterPush,
@@ -36,8 +37,10 @@ LONGEST = 64 * 1024  # bytes of an input; what larger ones cost is measured else
 OWN = ("decode", "frame", "segment", "unwrap", "whole", "rules", "bus", "answers", "http2", "settings")
 SERVICES = ("messages", "queries", "answers", "filters", "pushes", "records")
 LIBP2P = ("noise", "records", "upgrade", "negotiation", "yamux", "mplex", "names", "connection")
+RELAY = ("rpc", "history")
 TARGETS = (
     *OWN,
+    *(f"waku_relay.{name}" for name in RELAY),
     *(f"waku_services.{name}" for name in SERVICES),
     *(f"libp2p_parsers.{name}" for name in LIBP2P),
 )
@@ -61,6 +64,11 @@ ANSWERED = (
 LINES = b"\x17\x13/multistream/1.0.0\n\x03/a\n"  # a piece's length comes first
 YAMUX = b"\x0b\0\1\0\1" + bytes(3) + b"\3" + bytes(4) + b"\x0d" + bytes(7) + b"\3\0\0\0\2hi"
 OPENING = b"\x23\0\0\0\1\0\0\0\1\0\0\0\x18\x13/multistream/1.0.0\n\x03/a\n"
+RPC = message_frame(MESSAGE, topic_tail(SHARD)) + b"".join(
+    control_frames(
+        Control([(True, SHARD), (False, "/a")], [(SHARD, [bytes(32)])], [bytes(32)], [SHARD], [("/a", 60)]), 2
+    )
+)
 WORDS: dict[str, tuple[bytes, ...]] = {
     "bus": (b'{"pubsub_topic": "/waku/2/rs/16/32", "waku_message": "0a01ff"}\n',),
     "answers": (
@@ -94,6 +102,11 @@ WORDS: dict[str, tuple[bytes, ...]] = {
     "settings": (
         b'[server]\nworkers = 2\n[limits]\nenvelope = 1024\n[gateway]\nurl = "http://127.0.0.1:8088"\n',
         b"[1]",
+    ),
+    "waku_relay.rpc": tuple(bytes([cut]) + RPC for cut in (0, 3, 255)),
+    "waku_relay.history": (
+        b"\0\0\1\0" + b"\xc0" + bytes([len(RPC)]) + RPC + b"\x81" + bytes([len(MESSAGE)]) + MESSAGE + b"\x20\0",
+        b"\1\0\xa1" + bytes([len(MESSAGE)]) + MESSAGE + b"\x20\5\x41\0",
     ),
     "waku_services.messages": (*map(encode, ASKED), *map(encode, ANSWERED)),
     "waku_services.queries": tuple(encode(one) for one in ASKED if isinstance(one, StoreRequest)),
