@@ -70,6 +70,10 @@ class State(Enum):
     DELETED = "deleted"
 
 
+_UNREAD = (State.SHOWN, State.HINTED)
+_Name = tuple[KeyHash, bytes]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
     """A message and its state. A hint stands for whatever is new in its chat, under an id of its own."""
@@ -145,7 +149,10 @@ class Inbox:
     """
 
     def __init__(self, entries: Iterable[Entry] = (), *, scheme: str = "hushbell") -> None:
-        self._entries = {(entry.owner, entry.message_id): entry for entry in entries}
+        self._entries: dict[_Name, Entry] = {}
+        self._open: dict[_Name, Entry] = {}  # those that are unread
+        for entry in entries:
+            self._keep(entry)
         self._scheme = scheme
 
     @property
@@ -216,7 +223,8 @@ class Inbox:
         """The account left this device."""
         gone = list(self._unread(owner))
         steps = self._finish(gone, State.DELETED)
-        self._entries = {key: entry for key, entry in self._entries.items() if entry.owner != owner}
+        for name in [name for name in self._entries if name[0] == owner]:
+            self._drop(name)
         return steps
 
     def _opened(self, incoming: Incoming, account: Account) -> Preview | None:
@@ -268,7 +276,7 @@ class Inbox:
         )
 
     def _resolve_hint(self, owner: KeyHash, chat: Hash64) -> list[Step]:
-        hint = self._entries.pop((owner, _HINT + chat), None)
+        hint = self._drop((owner, _HINT + chat))
         if hint is None or hint.state is not State.HINTED:
             return []
         return [Dismiss((_notification_id(owner, hint.message_id),), self.unread())]
@@ -276,34 +284,43 @@ class Inbox:
     def _finish(self, gone: Iterable[Entry], state: State) -> list[Step]:
         ids = []
         for entry in gone:
-            if entry.state in (State.SHOWN, State.HINTED):
+            if entry.state in _UNREAD:
                 ids.append(_notification_id(entry.owner, entry.message_id))
             if entry.state is State.HINTED:
-                del self._entries[entry.owner, entry.message_id]
+                self._drop((entry.owner, entry.message_id))
             else:
-                self._entries[entry.owner, entry.message_id] = replace(entry, state=state)
+                self._keep(replace(entry, state=state))
         return [Dismiss(tuple(ids), self.unread())] if ids else []
 
     def _unread(self, owner: KeyHash | None = None) -> Iterator[Entry]:
-        for entry in tuple(self._entries.values()):
-            if entry.state in (State.SHOWN, State.HINTED) and owner in (None, entry.owner):
-                yield entry
+        return (entry for entry in tuple(self._open.values()) if owner in (None, entry.owner))
 
     def _put(self, entry: Entry) -> None:
-        key = entry.owner, entry.message_id
-        self._entries.pop(key, None)  # to the end: the latest
-        self._entries[key] = entry
+        self._drop((entry.owner, entry.message_id))  # to the end: the latest
+        self._keep(entry)
         self._make_room(entry.at)
+
+    def _keep(self, entry: Entry) -> None:
+        name = entry.owner, entry.message_id
+        self._entries[name] = entry
+        if entry.state in _UNREAD:
+            self._open[name] = entry
+        else:
+            self._open.pop(name, None)
+
+    def _drop(self, name: _Name) -> Entry | None:
+        self._open.pop(name, None)
+        return self._entries.pop(name, None)
 
     def _make_room(self, now: Millis) -> None:
         """Forget from the front, where the oldest are."""
         while self._entries:
-            key = next(iter(self._entries))
-            entry = self._entries[key]
+            name = next(iter(self._entries))
+            entry = self._entries[name]
             over = entry.state in (State.READ, State.DELETED) and entry.at + KEPT < now
             if not over and len(self._entries) <= MOST_ENTRIES:
                 return
-            del self._entries[key]
+            self._drop(name)
 
 
 def _notification_id(owner: KeyHash, message_id: bytes) -> str:
