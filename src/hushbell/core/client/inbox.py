@@ -151,14 +151,21 @@ class Inbox:
     def __init__(self, entries: Iterable[Entry] = (), *, scheme: str = "hushbell") -> None:
         self._entries: dict[_Name, Entry] = {}
         self._open: dict[_Name, Entry] = {}  # those that are unread
+        self._changes: dict[_Name, Entry | None] = {}
         for entry in entries:
             self._keep(entry)
+        self._changes.clear()
         self._scheme = scheme
 
     @property
     def entries(self) -> tuple[Entry, ...]:
         """What must be kept."""
         return tuple(self._entries.values())
+
+    def take_changes(self) -> dict[tuple[KeyHash, bytes], Entry | None]:
+        """Return what is new or, as None, gone since this was last asked; to be kept before the steps are taken."""
+        changes, self._changes = self._changes, {}
+        return changes
 
     def unread(self, owner: KeyHash | None = None) -> int:
         """Count unread messages, of one account or all."""
@@ -303,6 +310,8 @@ class Inbox:
     def _keep(self, entry: Entry) -> None:
         name = entry.owner, entry.message_id
         self._entries[name] = entry
+        self._changes.pop(name, None)
+        self._changes[name] = entry
         if entry.state in _UNREAD:
             self._open[name] = entry
         else:
@@ -310,6 +319,8 @@ class Inbox:
 
     def _drop(self, name: _Name) -> Entry | None:
         self._open.pop(name, None)
+        if name in self._entries:
+            self._changes[name] = None
         return self._entries.pop(name, None)
 
     def _make_room(self, now: Millis) -> None:

@@ -1,0 +1,44 @@
+"""Where a client keeps what it must not forget."""
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from hushbell.core.client.facts import Change, Fact
+from hushbell.core.client.inbox import Entry
+from hushbell.types import KeyHash, PublicKey
+
+EntryName = tuple[KeyHash, bytes]
+"""Whose message, and its id."""
+
+
+class ClientStore(Protocol):
+    """Every adapter passes every test in tests/stores/test_client_contract.py."""
+
+    async def load(self, account: PublicKey) -> Sequence[Fact]:
+        """Return an account's facts, in the order in which each was first kept."""
+        ...
+
+    async def commit(self, account: PublicKey, changes: Sequence[Change]) -> None:
+        """
+        Take every change, or none; when this returns they survive a power cut.
+
+        Raises:
+            StoreUnavailable: nothing was written; trying again is safe.
+        """
+        ...
+
+    async def forget(self, account: PublicKey) -> None:
+        """Remove everything about an account."""
+        ...
+
+    async def inbox(self) -> Sequence[Entry]:
+        """Return the entries of the inbox, the oldest first."""
+        ...
+
+    async def keep_inbox(self, changes: Mapping[EntryName, Entry | None]) -> None:
+        """Keep these entries, in order; None removes one. Durable when this returns. Raises StoreUnavailable."""
+        ...
+
+    async def close(self) -> None:
+        """Finish what was accepted."""
+        ...

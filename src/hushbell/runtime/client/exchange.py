@@ -1,0 +1,216 @@
+"""One transport for any number of accounts: each envelope is opened by whoever listens on its topic."""
+
+import asyncio
+import hashlib
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from typing import Protocol
+
+from hushbell.core import envelope
+from hushbell.core.client import advert
+from hushbell.core.client.events import Advertise, Effect, Post, Send
+from hushbell.core.envelope import Opened
+from hushbell.crypto import topics
+from hushbell.errors import TransportError, WireError
+from hushbell.ports.clock import Clock
+from hushbell.ports.transport import Transport
+from hushbell.runtime.clock import nanos
+from hushbell.types import (
+    ContentTopic,
+    Envelope,
+    InstallationId,
+    KeyPair,
+    PrivateKey,
+    PublicKey,
+    PubsubTopic,
+    Random,
+    SymmetricKey,
+)
+from hushbell.wire import WakuMessage
+
+BATCH = 256  # envelopes taken at once
+MOST_SEEN = 16_384  # envelopes remembered, so that one which comes twice is opened once
+MOST_TOPIC_KEYS = 65_536  # derived keys remembered; deriving one again costs 15 ms
+
+Count = Callable[[str, int], None]
+
+
+class Listener(Protocol):
+    """Whom envelopes are for."""
+
+    def heard(self, opened: Opened, to: PublicKey) -> None:
+        """Take what was opened with the key that answers ``to``."""
+        ...
+
+
+class TopicKeys:
+    """Keys of topics, each derived once and away from the event loop: a derivation takes 15 ms."""
+
+    def __init__(self, most: int = MOST_TOPIC_KEYS) -> None:
+        self._most = most
+        self._keys: OrderedDict[str, asyncio.Future[SymmetricKey]] = OrderedDict()
+
+    async def key(self, name: str) -> SymmetricKey:
+        """Return the key of a topic."""
+        known = self._keys.get(name)
+        if known is None:
+            known = asyncio.ensure_future(asyncio.to_thread(topics.topic_key, name))
+            self._keys[name] = known
+            while len(self._keys) > self._most:
+                self._keys.popitem(last=False)
+        self._keys.move_to_end(name)
+        return await asyncio.shield(known)
+
+
+class Exchange:
+    """
+    Everybody's letter box and post office.
+
+    Args:
+        transport: where envelopes come and go.
+        clock: the time that envelopes carry.
+        random: unpredictable bytes.
+        count: gets the names of what was dropped.
+        pubsub_topic: the shard everything travels on.
+        topic_keys: may be shared between exchanges of one process.
+    """
+
+    def __init__(
+        self,
+        transport: Transport,
+        *,
+        clock: Clock,
+        random: Random,
+        count: Count,
+        pubsub_topic: PubsubTopic,
+        topic_keys: TopicKeys | None = None,
+    ) -> None:
+        self._transport = transport
+        self._clock = clock
+        self._random = random
+        self._count = count
+        self._pubsub_topic = pubsub_topic
+        self._topic_keys = topic_keys or TopicKeys()
+        self._private: dict[ContentTopic, dict[PublicKey, tuple[PrivateKey, Listener]]] = {}
+        self._codes: dict[ContentTopic, dict[PublicKey, tuple[SymmetricKey, dict[int, Listener]]]] = {}
+        self._seen: OrderedDict[bytes, None] = OrderedDict()
+
+    async def run(self) -> None:
+        """Take envelopes until the transport is closed."""
+        while came := await self._transport.receive(BATCH):
+            for each in came:
+                self._take(each)
+            await asyncio.sleep(0)
+
+    def listen(self, key: KeyPair, listener: Listener) -> None:
+        """Hear what is sealed for a key."""
+        self._private.setdefault(topics.partitioned_topic(key.public), {})[key.public] = (key.private, listener)
+
+    def ignore(self, key: PublicKey) -> None:
+        """Hear no more of it."""
+        topic = topics.partitioned_topic(key)
+        keys = self._private.get(topic, {})
+        keys.pop(key, None)
+        if not keys:
+            self._private.pop(topic, None)
+
+    async def follow(self, target: PublicKey, listener: Listener) -> None:
+        """Hear somebody's contact codes."""
+        key = await self._topic_keys.key(topics.contact_code_topic_name(target))
+        known = self._codes.setdefault(topics.contact_code_topic(target), {})
+        known.setdefault(target, (key, {}))[1][id(listener)] = listener
+
+    def unfollow(self, target: PublicKey, listener: Listener) -> None:
+        """Hear no more of them."""
+        topic = topics.contact_code_topic(target)
+        known = self._codes.get(topic, {})
+        if target in known:
+            known[target][1].pop(id(listener), None)
+            if not known[target][1]:
+                del known[target]
+        if not known:
+            self._codes.pop(topic, None)
+
+    async def carry_out(self, effects: Iterable[Effect], identity: KeyPair, installation_id: str) -> None:
+        """Seal and publish. What the transport does not take is lost: the rules send it again when it is missed."""
+        sealed = [await self._sealed(effect, identity, installation_id) for effect in effects]
+        if not sealed:
+            return
+        try:
+            await self._transport.publish([Envelope(self._pubsub_topic, message) for message in sealed])
+            self._count("client_bytes_sent", sum(map(len, sealed)))
+        except TransportError:
+            self._count("client_publish_failures", 1)
+
+    async def _sealed(self, effect: Effect, identity: KeyPair, installation_id: str) -> bytes:
+        timestamp = nanos(self._clock.now())
+        match effect:
+            case Send():
+                return envelope.seal_to_key(
+                    effect.application,
+                    recipient=effect.recipient,
+                    signer=effect.signer,
+                    content_topic=effect.content_topic,
+                    timestamp=timestamp,
+                    random=self._random,
+                )
+            case Post():
+                return envelope.seal_with_key(
+                    effect.application,
+                    key=await self._topic_keys.key(effect.topic_name),
+                    signer=effect.signer,
+                    content_topic=topics.content_topic(topics.topic4(effect.topic_name)),
+                    timestamp=timestamp,
+                    random=self._random,
+                )
+            case Advertise():
+                return advert.sealed(
+                    effect.application,
+                    installation_id=InstallationId(installation_id),
+                    client=identity,
+                    key=await self._topic_keys.key(topics.contact_code_topic_name(identity.public)),
+                    timestamp=timestamp,
+                    random=self._random,
+                )
+
+    def _take(self, came: Envelope) -> None:
+        self._count("client_envelopes", 1)
+        try:
+            waku = envelope.open_waku(came.waku_message)
+        except WireError:
+            self._count("client_envelopes_malformed", 1)
+            return
+        topic = ContentTopic(waku.content_topic)
+        private, codes = self._private.get(topic), self._codes.get(topic)
+        if (private is None and codes is None) or self._repeated(came.waku_message):
+            return
+        self._count("client_bytes_received", len(came.waku_message))
+        if codes is not None and self._open_code(waku, codes):
+            return
+        for public, (key, listener) in tuple((private or {}).items()):
+            try:
+                opened = envelope.open_with_private(waku, key)
+            except WireError:
+                continue
+            listener.heard(opened, public)
+            return
+
+    def _open_code(self, waku: WakuMessage, codes: dict[PublicKey, tuple[SymmetricKey, dict[int, Listener]]]) -> bool:
+        for target, (key, listeners) in codes.items():
+            try:
+                opened = envelope.open_with_symmetric(waku, key)
+            except WireError:
+                continue
+            for listener in tuple(listeners.values()):
+                listener.heard(opened, target)
+            return True
+        return False
+
+    def _repeated(self, message: bytes) -> bool:
+        name = hashlib.sha256(message).digest()
+        if name in self._seen:
+            return True
+        self._seen[name] = None
+        if len(self._seen) > MOST_SEEN:
+            self._seen.popitem(last=False)
+        return False

@@ -1,0 +1,233 @@
+"""What every store of a client's facts does, in memory or in a file."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hushbell import wire
+from hushbell.core.client.facts import (
+    Asking,
+    DeviceRing,
+    Enrolment,
+    Ephemeral,
+    Fact,
+    Forget,
+    Knowledge,
+    Profile,
+    Purpose,
+    Ring,
+    Save,
+    Sending,
+)
+from hushbell.core.client.inbox import Entry, State
+from hushbell.core.client.query import Info
+from hushbell.core.client.registration import Device, Last, Options
+from hushbell.core.client.stages import Enrolled, Rung
+from hushbell.crypto import secp256k1
+from hushbell.errors import StoreCorrupt, StoreMismatch
+from hushbell.ports.client_store import ClientStore
+from hushbell.stores import client_records
+from hushbell.stores.client_memory import MemoryClientStore
+from hushbell.stores.client_sqlite import SqliteClientStore
+from hushbell.types import (
+    AccessToken,
+    DeviceToken,
+    Hash64,
+    InstallationId,
+    KeyHash,
+    MessageId,
+    Millis,
+    NotificationType,
+    PublicKey,
+    RequestId,
+    SymmetricKey,
+    TokenType,
+)
+
+ALICE, BOB, SERVER = (secp256k1.key_pair_from(bytes([number]) * 32) for number in (1, 2, 3))
+PHONE = InstallationId("c6ae4fde-bb65-11ea-b3de-0242ac130004")
+KEY = SymmetricKey(b"k" * 32)
+INFO = Info(
+    target=BOB.public,
+    server=SERVER.public,
+    installation_id=PHONE,
+    access_token=AccessToken("secret-access-token"),
+    version=3,
+)
+FACTS: list[Fact] = [
+    Profile(
+        device=Device(
+            installation_id=PHONE,
+            device_token=DeviceToken("secret-device-token"),
+            token_type=TokenType.FIREBASE,
+            apn_topic="org.example",
+        ),
+        options=Options(muted=("secret-chat",), contacts=(BOB.public,), contacts_only=True),
+        sending=Sending(off=True, silent_chats=frozenset({"a", "b"})),
+        last=Last(wire.Registration(version=7, access_token="secret-access-token", enabled=True), (BOB.public,)),
+        leaps=2,
+        registered_at=Millis(5),
+        advertised_at=Millis(6),
+    ),
+    Enrolment(
+        server=SERVER.public,
+        stage=Enrolled.WAITING,
+        leaving=True,
+        trials=3,
+        last=Millis(9),
+        requests=(RequestId(b"r" * 64), RequestId(b"s" * 64)),
+    ),
+    Knowledge(
+        target=BOB.public,
+        infos=(INFO,),
+        heard_at=Millis(1),
+        asking=Asking(message_id=MessageId(b"q" * 32), since=Millis(2), trials=1),
+        asked_in_vain=Millis(3),
+        followed=True,
+    ),
+    Ring(
+        message_id=b"m" * 32,
+        target=BOB.public,
+        chat_id="secret-chat",
+        type=NotificationType.MENTION,
+        message=b"secret",
+        devices=(PHONE,),
+        most=None,
+        since=Millis(1),
+        deadline=Millis(2),
+        ended=True,
+    ),
+    DeviceRing(
+        message_id=b"m" * 32,
+        target=BOB.public,
+        installation_id=PHONE,
+        stage=Rung.STALE,
+        tried=(SERVER.public,),
+        attempts=2,
+        resends=1,
+        since=Millis(4),
+        version=3,
+    ),
+    Ephemeral(
+        key=ALICE,
+        purpose=Purpose.REQUEST,
+        until=Millis(7),
+        server=SERVER.public,
+        application=b"secret",
+        about=b"m" * 32,
+        items=((BOB.public, PHONE),),
+        sent_at=Millis(3),
+        trials=2,
+        answered=True,
+    ),
+    Ephemeral(key=BOB, purpose=Purpose.QUERY, until=Millis(7), target=BOB.public, message_id=MessageId(b"q" * 32)),
+]
+ENTRY = Entry(
+    owner=KeyHash(b"o" * 64), message_id=b"m" * 32, chat_hash=Hash64(b"c" * 64), state=State.SHOWN, at=Millis(1)
+)
+
+
+def draw(count: int) -> bytes:
+    return b"\x17" * count
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+async def store(request: Any, tmp_path: Path) -> AsyncIterator[ClientStore]:
+    made: ClientStore = MemoryClientStore()
+    if request.param == "sqlite":
+        made = await SqliteClientStore.open(tmp_path / "client.db", KEY, random=draw)
+    yield made
+    await made.close()
+
+
+async def test_every_fact_comes_back_as_it_was_in_order(store: ClientStore) -> None:
+    await store.commit(ALICE.public, [Save(fact) for fact in FACTS])
+
+    assert list(await store.load(ALICE.public)) == FACTS
+
+
+async def test_a_changed_fact_keeps_its_place_and_a_forgotten_one_is_gone(store: ClientStore) -> None:
+    first, second = (Enrolment(server=PublicKey(b"\x04" + bytes([n]) * 64), stage=Enrolled.DUE) for n in (1, 2))
+    await store.commit(ALICE.public, [Save(first), Save(second)])
+
+    changed = Enrolment(server=first.server, stage=Enrolled.REGISTERED)
+    await store.commit(ALICE.public, [Save(changed), Forget(second), Save(second)])
+    assert list(await store.load(ALICE.public)) == [changed, second]
+
+    await store.commit(ALICE.public, [Forget(changed)])
+    assert list(await store.load(ALICE.public)) == [second]
+
+
+async def test_accounts_do_not_see_each_other(store: ClientStore) -> None:
+    await store.commit(ALICE.public, [Save(FACTS[0])])
+    await store.commit(BOB.public, [Save(FACTS[1])])
+
+    await store.forget(ALICE.public)
+
+    assert list(await store.load(ALICE.public)) == []
+    assert list(await store.load(BOB.public)) == [FACTS[1]]
+
+
+async def test_the_inbox_keeps_the_order_of_the_latest_change(store: ClientStore) -> None:
+    entries = [
+        Entry(owner=ENTRY.owner, message_id=bytes([n]) * 32, chat_hash=ENTRY.chat_hash, state=State.SHOWN, at=ENTRY.at)
+        for n in range(3)
+    ]
+    await store.keep_inbox({(one.owner, one.message_id): one for one in entries})
+
+    await store.keep_inbox({(ENTRY.owner, bytes(32)): entries[0], (ENTRY.owner, b"\1" * 32): None})
+
+    assert list(await store.inbox()) == [entries[2], entries[0]]
+
+
+async def test_nothing_to_change_is_no_error(store: ClientStore) -> None:
+    await store.commit(ALICE.public, [])
+    await store.keep_inbox({})
+
+    assert list(await store.load(ALICE.public)) == []
+
+
+async def test_a_file_tells_no_secret_and_opens_with_its_key_alone(tmp_path: Path) -> None:
+    path = tmp_path / "folder" / "client.db"
+    store = await SqliteClientStore.open(path, KEY, random=draw)
+    await store.commit(ALICE.public, [Save(fact) for fact in FACTS])
+    await store.keep_inbox({(ENTRY.owner, ENTRY.message_id): ENTRY})
+    await store.close()
+
+    written = b"".join(file.read_bytes() for file in path.parent.iterdir())
+    for secret in (b"secret", ALICE.public[1:33], BOB.public[1:33], SERVER.public[1:33], b"m" * 32, ALICE.private):
+        assert secret not in written
+        assert secret.hex().encode() not in written
+    assert path.stat().st_mode & 0o077 == 0
+
+    again = await SqliteClientStore.open(path, KEY, random=draw)
+    assert list(await again.load(ALICE.public)) == FACTS
+    assert list(await again.inbox()) == [ENTRY]
+    await again.close()
+    other = await SqliteClientStore.open(path, SymmetricKey(b"x" * 32), random=draw)
+    assert list(await other.load(ALICE.public)) == []
+    await other.close()
+
+
+async def test_a_newer_file_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "client.db"
+    store = await SqliteClientStore.open(path, KEY, random=draw)
+    store._connection.execute("PRAGMA user_version = 99")
+    await store.close()
+
+    with pytest.raises(StoreMismatch, match="99"):
+        await SqliteClientStore.open(path, KEY, random=draw)
+
+
+@pytest.mark.parametrize("data", [b"", b"[]", b"{}", b'{"server": 5}', b'{"server": "zz"}'])
+def test_a_record_that_is_damaged_is_told(data: bytes) -> None:
+    with pytest.raises(StoreCorrupt, match="Enrolment"):
+        client_records.read("Enrolment", data)
+
+
+def test_a_field_that_is_younger_than_the_record_has_its_default() -> None:
+    old = b'{"server": "' + SERVER.public.hex().encode() + b'"}'
+
+    assert client_records.read("Enrolment", old) == Enrolment(server=SERVER.public)
