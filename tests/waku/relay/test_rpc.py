@@ -30,17 +30,17 @@ def test_control_is_written_as_other_implementations_write_it() -> None:
         subscriptions=[(True, "/t"), (False, "/u")], graft=["/t"], prune=[("/u", 60)], ihave=[("/t", [ID])], iwant=[ID]
     )
 
-    said, asked = control_frames(control, 256)
+    said, offered, asked = control_frames(control, 256)
 
     assert said.hex() == (
-        "48"  # 72 bytes
+        "20"  # 32 bytes
         "0a06" "0801" "12022f74"
         "0a06" "0800" "12022f75"
-        "1a36"  # control
+        "1a0e"  # control
         "1a04" "0a022f74"
         "2206" "0a022f75" "183c"
-        "0a26" "0a022f74" "1220" + ID.hex()
     )  # fmt: skip
+    assert offered.hex() == "2a1a280a260a022f741220" + ID.hex()
     assert asked.hex() == "261a2412220a20" + ID.hex()
 
 

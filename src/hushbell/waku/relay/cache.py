@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable, Collection
+from itertools import chain, islice
 
 from hushbell.types import Millis
 from hushbell.waku.relay.settings import RelaySettings
@@ -67,6 +68,9 @@ class SeenIds:
             self._groups.popleft()
 
 
+_Window = dict[str, deque[bytes]]  # ids by topic
+
+
 class MessageCache:
     """
     Messages by id for some heartbeats, for those who missed them, within a number of bytes.
@@ -75,11 +79,11 @@ class MessageCache:
     """
 
     def __init__(self, settings: RelaySettings, count: Callable[[str, int], None]) -> None:
-        self._entries: dict[bytes, tuple[str, bytes]] = {}
+        self._frames: dict[bytes, bytes] = {}
         self._served: dict[bytes, dict[bytes, int]] = {}
-        self._windows: deque[deque[bytes]] = deque([deque()])  # newest last
+        self._windows: deque[_Window] = deque([{}])  # newest last
         self._newest = self._windows[0]
-        self._leaving: deque[deque[bytes]] = deque()  # windows that are over
+        self._leaving: deque[deque[bytes]] = deque()  # ids of windows that are over
         self._size = 0
         self._limit = settings.cached
         self._history = settings.history
@@ -88,7 +92,7 @@ class MessageCache:
         self._count = count
 
     def __len__(self) -> int:
-        return len(self._entries)
+        return len(self._frames)
 
     @property
     def size(self) -> int:
@@ -96,9 +100,12 @@ class MessageCache:
         return self._size
 
     def put(self, key: bytes, topic: str, frame: bytes) -> None:
-        """Keep a message that is not there yet."""
-        self._entries[key] = (topic, frame)
-        self._newest.append(key)
+        """Keep a message that is not there yet, as the RPC that brings it."""
+        self._frames[key] = frame
+        ids = self._newest.get(topic)
+        if ids is None:
+            ids = self._newest[topic] = deque()
+        ids.append(key)
         self._size += len(frame)
         if self._leaving:
             self._leave(_LEFT_BY_PUTTING)
@@ -107,8 +114,8 @@ class MessageCache:
 
     def serve(self, key: bytes, peer: bytes) -> bytes | None:
         """Return the RPC with a message that the peer asks for; None if it is gone or was sent to it often enough."""
-        entry = self._entries.get(key)
-        if entry is None:
+        frame = self._frames.get(key)
+        if frame is None:
             return None
         served = self._served.setdefault(key, {})
         times = served.get(peer, 0)
@@ -116,27 +123,22 @@ class MessageCache:
             self._count("relay_iwant_refused", 1)
             return None
         served[peer] = times + 1
-        return entry[1]
+        return frame
 
     def recent(self, topics: Collection[str], limit: int) -> dict[str, list[bytes]]:
-        """Return the newest ids to offer, by topic, at most ``limit`` of each."""
-        found: dict[str, list[bytes]] = {topic: [] for topic in topics}
-        looked = 0
-        for window in list(self._windows)[: -self._gossip - 1 : -1]:
-            for key in reversed(window):
-                entry = self._entries.get(key)
-                if entry is not None and entry[0] in found and len(found[entry[0]]) < limit:
-                    found[entry[0]].append(key)
-                looked += 1
-                if looked >= limit * max(2, len(found)):
-                    return found
+        """Return the newest ids to offer, by topic, newest first and at most ``limit`` of each."""
+        windows = list(self._windows)[: -self._gossip - 1 : -1]
+        found: dict[str, list[bytes]] = {}
+        for topic in topics:
+            ids = chain.from_iterable(reversed(window.get(topic, ())) for window in windows)
+            found[topic] = [key for key in islice(ids, limit) if key in self._frames]
         return found
 
     def shift(self) -> None:
         """Begin a new heartbeat and forget the messages of the oldest, not all at once."""
         if len(self._windows) >= self._history:
-            self._leaving.append(self._windows.popleft())
-        self._newest = deque()
+            self._leaving.extend(self._windows.popleft().values())
+        self._newest = {}
         self._windows.append(self._newest)
         self._leave(_LEFT_BY_SHIFTING)
 
@@ -150,15 +152,15 @@ class MessageCache:
             self._forget(leaving[0].popleft())
 
     def _evict(self) -> None:
-        for window in (*self._leaving, *self._windows):
-            if window:
-                self._forget(window.popleft())
+        for ids in chain(self._leaving, chain.from_iterable(window.values() for window in self._windows)):
+            if ids:
+                self._forget(ids.popleft())
                 self._count("relay_cache_evicted", 1)
                 return
 
     def _forget(self, key: bytes) -> None:
-        entry = self._entries.pop(key, None)
-        if entry is not None:
-            self._size -= len(entry[1])
+        frame = self._frames.pop(key, None)
+        if frame is not None:
+            self._size -= len(frame)
             if self._served:
                 self._served.pop(key, None)

@@ -275,12 +275,16 @@ def _frame_head(data: int, tail: int) -> bytes:
 
 
 def control_frames(control: Control, batch: int) -> list[bytes]:
-    """Return the RPCs that say all of it, each with its length in front; at most ``batch`` wanted ids in each."""
+    """
+    Return the RPCs that say all of it, each with its length in front.
+
+    Each holds the offers of one topic, or ``batch`` wanted ids, so that neither it nor the answer is too large.
+    """
     body = b"".join(_field(1, _flag(on) + _field(2, topic.encode())) for on, topic in control.subscriptions)
     entries = [_field(3, _field(1, topic.encode())) for topic in control.graft]
     entries += [_field(4, _field(1, topic.encode()) + b"\x18" + varint(backoff)) for topic, backoff in control.prune]
-    entries += [_field(1, _field(1, topic.encode()) + _joined(_ID, ids)) for topic, ids in control.ihave]
     frames = [body + _field(3, b"".join(entries)) if entries else body] if body or entries else []
+    frames += [_field(3, _field(1, _field(1, topic.encode()) + _joined(_ID, ids))) for topic, ids in control.ihave]
     frames += [
         _field(3, _field(2, _joined(_WANTED, control.iwant[start : start + batch])))
         for start in range(0, len(control.iwant), batch)

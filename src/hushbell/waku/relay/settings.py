@@ -77,7 +77,7 @@ class Bounds:
     topic_name: int = 256  # bytes in UTF-8
     ihave_messages: int = 10  # of one peer in a heartbeat
     ids: int = 5000  # asked of one peer, offered to one and taken from one in a heartbeat
-    iwant_batch: int = 256  # ids in one request, so that the answer is no huge RPC
+    iwant_batch: int = 64  # ids in one request, so that the answer is no huge RPC
     iwant_served: int = 3  # how often one message is sent to the same peer on demand
     backoffs: int = 10_000  # of one topic
     backoff: int = 60 * MINUTE  # a peer that asks for longer gets this
@@ -97,7 +97,9 @@ class Bounds:
 class RelaySettings:
     """Everything together. The degrees are the D of gossipsub."""
 
-    message: int = 1 * MIB  # a larger one is refused
+    message: int = (
+        1 * MIB
+    )  # of an RPC with one message; go-waku and nwaku reset the stream of whoever sends a larger one
     content_topic: int = 256  # bytes in UTF-8; a message with a longer one is ignored
     meta: int = 64  # RFC 14
     future: int = 20 * SECOND  # a message dated later is ignored; stores of the network keep none that is so far off

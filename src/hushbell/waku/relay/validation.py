@@ -13,6 +13,8 @@ from hushbell.types import Millis
 from hushbell.waku.relay.settings import RelaySettings
 from hushbell.wire.pb.waku_pb2 import WakuMessage
 
+_AROUND = 512  # bytes that a message has around it in an RPC, at most: its topic and four lengths
+
 
 class Verdict(IntEnum):
     """What becomes of a message."""
@@ -31,8 +33,9 @@ class Validation:
 
     def __init__(self, settings: RelaySettings) -> None:
         self._parse = WakuMessage.FromString
-        self._limit = settings.message
+        self._limit = settings.message - _AROUND
         self._topic = settings.content_topic
+        self._short = settings.content_topic // 4  # characters that cannot have more bytes than allowed
         self._meta = settings.meta
         self._future = settings.future
 
@@ -49,6 +52,6 @@ class Validation:
         topic = message.content_topic
         if not topic or not message.payload:
             return Verdict.EMPTY
-        if len(topic) > self._topic or (not topic.isascii() and len(topic.encode()) > self._topic):
+        if len(topic) > self._short and len(topic.encode()) > self._topic:
             return Verdict.LONG_TOPIC
         return Verdict.FUTURE if message.timestamp > (now + self._future) * 1_000_000 else Verdict.ACCEPT
