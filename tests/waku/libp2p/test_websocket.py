@@ -10,6 +10,7 @@ import pytest
 
 from hushbell.errors import TransportError
 from hushbell.testing.certificates import server_context
+from hushbell.waku.libp2p.limits import Limits
 from hushbell.waku.libp2p.multiaddr import Multiaddr
 from hushbell.waku.libp2p.stream import Stream
 
@@ -102,3 +103,18 @@ async def test_text_is_no_libp2p(node: Any, until: Until) -> None:
         assert not await reader.read(-1) or bob.host.strangers == 0
     await until(lambda: bob.host.strangers == 0)
     writer.close()
+
+
+async def test_half_open_tls_is_bounded_like_any_handshake(
+    node: Any, until: Until, tls: dict[str, ssl.SSLContext]
+) -> None:
+    bob = await node(listen=Multiaddr.parse("/ip4/127.0.0.1/tcp/0/wss"), limits=Limits(handshakes=5), **tls)
+    silent = [await asyncio.open_connection("127.0.0.1", bob.address.port) for _ in range(12)]
+
+    await until(lambda: bob.counts["libp2p_cut_handshakes"] == 7)
+    silent[-1][1].write(b"\x16\x03\x01\x02\x00")
+    await bob.clock.pass_by(bob.host.limits.handshake_seconds + 2)
+
+    assert bob.host.strangers == 0
+    for _, writer in silent:
+        writer.close()

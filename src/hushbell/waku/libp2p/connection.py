@@ -14,10 +14,11 @@ from hushbell.types import Millis
 from hushbell.waku.libp2p.identify import Identify
 from hushbell.waku.libp2p.ledger import Count, Ledger
 from hushbell.waku.libp2p.limits import Limits
+from hushbell.waku.libp2p.liveness import ASK, Liveness, elapsed
 from hushbell.waku.libp2p.multistream import Choosing, Proposing
 from hushbell.waku.libp2p.muxed import MuxedStream
 from hushbell.waku.libp2p.muxer import DATA, ENDED, OPENED, Muxer
-from hushbell.waku.libp2p.outgoing import Outgoing, elapsed
+from hushbell.waku.libp2p.outgoing import Outgoing
 from hushbell.waku.libp2p.pipe import Pipe
 from hushbell.waku.libp2p.upgrade import Upgraded
 
@@ -87,9 +88,8 @@ class Connection:
         self._unfinished = 0
         self._paused = False
         self._deadlines: dict[MuxedStream, Millis] = {}
-        self._heard = self._moved = self._stopped = owner.now()
-        self._asked = False
-        self._alive = False
+        self._stopped = owner.now()
+        self._liveness = Liveness(limits, self._stopped)
         ledger.holders.add(self)
 
     # What the pipe calls.
@@ -97,7 +97,7 @@ class Connection:
     def received(self, data: bytes | memoryview) -> None:
         """Take bytes of the socket."""
         muxer = self._muxer
-        self._alive = True
+        self._liveness.heard = True
         try:
             for plain in self._open(data):
                 self._take(plain)
@@ -126,7 +126,7 @@ class Connection:
 
     def writable(self) -> None:
         """Go on writing."""
-        self._moved = self._owner.now()
+        self._liveness.moved = True
         self._outgoing.flush()
 
     def lost(self) -> None:
@@ -171,31 +171,19 @@ class Connection:
 
     def sweep(self, now: Millis) -> None:
         """Act on what time brought; called about once a second."""
-        limits = self._limits
-        for stream, deadline in list(self._deadlines.items()):
-            if deadline > now:
-                continue
-            if stream.ended and stream.finished and not stream.unread:
-                self._forget(stream)
-            else:
-                self._count("libp2p_streams_timed_out", 1)
-                stream.reset()
+        self._end_overdue(now)
         self._muxer.overhead = 0
         if self._muxer.refused:
             self._count("libp2p_refused_streams_per_connection", self._muxer.refused)
             self._muxer.refused = 0
-        if self._alive:
-            self._alive, self._asked, self._heard = False, False, now
-        if self._paused and elapsed(self._stopped, now, limits.unread_seconds):
+        if self._paused and elapsed(self._stopped, now, self._limits.unread_seconds):
             self._reset_slowest()
-        if self.pipe.full and elapsed(self._moved, now, limits.unsent_seconds):
-            self.cut("unsent_seconds")
-        elif elapsed(self._heard, now, limits.dead_seconds) and not self._paused:
-            self.cut("dead_seconds")
-        elif elapsed(self._heard, now, limits.idle_seconds) and not self._asked:
-            self._asked = True
+        verdict = self._liveness.check(now, full=self.pipe.full, paused=self._paused)
+        if verdict == ASK:
             self._muxer.ping()
             self._outgoing.schedule()
+        elif verdict:
+            self.cut(verdict)
 
     def close(self) -> None:
         """Say goodbye and close."""
@@ -378,6 +366,16 @@ class Connection:
             self._ledger.streams -= 1
             if stream.negotiation is not None:
                 self._unagreed -= 1
+
+    def _end_overdue(self, now: Millis) -> None:
+        for stream, deadline in list(self._deadlines.items()):
+            if deadline > now:
+                continue
+            if stream.ended and stream.finished and not stream.unread:
+                self._forget(stream)
+            else:
+                self._count("libp2p_streams_timed_out", 1)
+                stream.reset()
 
     def _reset_slowest(self) -> None:
         """Nobody reads: give up the stream that waits with the most, so that the others go on."""

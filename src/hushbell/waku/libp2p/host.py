@@ -20,10 +20,10 @@ from hushbell.waku.libp2p.identifying import Identifying
 from hushbell.waku.libp2p.keys import Identity
 from hushbell.waku.libp2p.ledger import Count, Ledger
 from hushbell.waku.libp2p.limits import Limits
+from hushbell.waku.libp2p.liveness import elapsed
 from hushbell.waku.libp2p.multiaddr import Multiaddr
 from hushbell.waku.libp2p.muxed import MuxedStream
 from hushbell.waku.libp2p.muxer import Muxer
-from hushbell.waku.libp2p.outgoing import elapsed
 from hushbell.waku.libp2p.pipe import Pipe
 from hushbell.waku.libp2p.sockets import Sockets
 from hushbell.waku.libp2p.stream import PeerId, Stream
@@ -332,7 +332,7 @@ class Host:
         protocol = stream.protocol
         try:
             await self._handlers[protocol](connection, stream)
-        except HushbellError:
+        except (HushbellError, TimeoutError):
             self._count("libp2p_streams_failed", 1)
             stream.reset()
         except BaseException:

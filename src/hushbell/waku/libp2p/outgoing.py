@@ -6,7 +6,6 @@ Waits while the socket is full; what waits meanwhile is in the muxer's queues, w
 
 import asyncio
 
-from hushbell.types import Millis
 from hushbell.waku.libp2p.ledger import Ledger
 from hushbell.waku.libp2p.limits import KIB, Limits
 from hushbell.waku.libp2p.muxer import Muxer
@@ -107,8 +106,3 @@ class Outgoing:
         for future, stream in self._drains.items():
             if not future.done() and (self._closed or self._muxer.queued(stream) < self._limits.low_water):
                 future.set_result(None)
-
-
-def elapsed(since: Millis, now: Millis, seconds: int) -> bool:
-    """Whether more than so many seconds have passed."""
-    return now - since > seconds * 1000

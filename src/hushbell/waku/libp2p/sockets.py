@@ -66,13 +66,12 @@ class Sockets:
         """
         if address.is_tls and self._server_tls is None:
             raise TransportError(f"{address} needs a certificate")
+        tls = self._server_tls if address.is_tls else None
         try:
             server = await asyncio.get_running_loop().create_server(
-                lambda: self._protocol(address, opened, websocket.server),
+                lambda: self._protocol(address, opened, websocket.server, tls),
                 address.host,
                 address.port,
-                ssl=self._server_tls if address.is_tls else None,
-                ssl_handshake_timeout=self._limits.handshake_seconds if address.is_tls else None,
                 family=_FAMILIES.get(address.host_kind, socket.AF_UNSPEC),
                 backlog=_BACKLOG,
             )
@@ -86,7 +85,9 @@ class Sockets:
         for server in self._servers:
             server.close()
 
-    def _protocol(self, address: Multiaddr, opened: Opened, core: Callable[[], Protocol]) -> TcpPipe | WebSocketPipe:
+    def _protocol(
+        self, address: Multiaddr, opened: Opened, core: Callable[[], Protocol], tls: ssl.SSLContext | None = None
+    ) -> TcpPipe | WebSocketPipe:
         if address.is_websocket:
-            return WebSocketPipe(opened, core(), self._limits.socket_buffer, self._count)
+            return WebSocketPipe(opened, core(), self._limits.socket_buffer, self._count, tls)
         return TcpPipe(opened, self._buffer, self._limits.socket_buffer)

@@ -7,6 +7,7 @@ Source: github.com/libp2p/specs, websockets/README.md.
 """
 
 import asyncio
+import ssl
 from collections.abc import Callable
 from typing import Any
 
@@ -46,12 +47,20 @@ class WebSocketPipe(asyncio.Protocol):
     """One WebSocket. ``opened`` is called when the socket is connected, before HTTP is spoken."""
 
     def __init__(
-        self, opened: Callable[["WebSocketPipe"], None], core: Protocol, socket_buffer: int, count: Count
+        self,
+        opened: Callable[["WebSocketPipe"], None],
+        core: Protocol,
+        socket_buffer: int,
+        count: Count,
+        tls: ssl.SSLContext | None,
     ) -> None:
         self._opened = opened
         self._core = core
         self._socket_buffer = socket_buffer
         self._count = count
+        self._tls = tls
+        self._early: bytearray | None = None if tls is None else bytearray()
+        self._starting: asyncio.Task[None] | None = None
         self._transport: Any = None
         self._waiting: list[bytes] | None = []
         self.sink: Sink | None = None
@@ -61,26 +70,40 @@ class WebSocketPipe(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the socket."""
         self._transport = transport
-        self._transport.set_write_buffer_limits(high=self._socket_buffer)
         self.remote, self.port = prepared(transport)
+        if self._tls is None:
+            self._transport.set_write_buffer_limits(high=self._socket_buffer)
+        else:
+            self._transport.pause_reading()
         if isinstance(self._core, ClientProtocol):
             self._core.send_request(self._core.connect())
             self._send()
         self._opened(self)
+        if self._tls is not None and not self._transport.is_closing():
+            self._starting = asyncio.get_running_loop().create_task(self._start_tls(self._tls))
+
+    async def _start_tls(self, tls: ssl.SSLContext) -> None:
+        # The listener's TLS begins only now, so that whoever is not let in costs no handshake.
+        plain = self._transport
+        try:
+            self._transport = await asyncio.get_running_loop().start_tls(plain, self, tls, server_side=True)
+        except OSError:
+            plain.abort()
+            self.connection_lost(None)
+            return
+        self._transport.set_write_buffer_limits(high=self._socket_buffer)
+        early, self._early = self._early, None
+        if early:
+            self.data_received(bytes(early))
 
     def data_received(self, data: bytes) -> None:
         """Hand on what the frames hold."""
+        if self._early is not None:  # it came before the TLS transport was ours
+            self._early += data
+            return
         core = self._core
         core.receive_data(data)
-        chunks = []
-        for event in core.events_received():
-            if isinstance(event, Request) and isinstance(core, ServerProtocol):
-                core.send_response(core.accept(event))
-            elif isinstance(event, Frame) and event.opcode in {Opcode.BINARY, Opcode.CONT} and event.data:
-                chunks.append(bytes(event.data))
-            elif isinstance(event, Frame) and event.opcode is Opcode.TEXT:
-                self.abort()
-                return
+        chunks = self._read()
         if self._waiting is not None and core.state is State.OPEN:
             waiting, self._waiting = self._waiting, None
             for piece in waiting:
@@ -91,6 +114,18 @@ class WebSocketPipe(asyncio.Protocol):
                 self.sink.received(chunk)
         if core.close_expected() or core.handshake_exc is not None:
             self.close()
+
+    def _read(self) -> list[bytes]:
+        """Answer a request and return what frames hold."""
+        core, chunks = self._core, []
+        for event in core.events_received():
+            if isinstance(event, Request) and isinstance(core, ServerProtocol):
+                core.send_response(core.accept(event))
+            elif isinstance(event, Frame) and event.opcode in {Opcode.BINARY, Opcode.CONT} and event.data:
+                chunks.append(bytes(event.data))
+            elif isinstance(event, Frame) and event.opcode is Opcode.TEXT:
+                core.fail(1003)
+        return chunks
 
     def eof_received(self) -> None:
         """Close."""
