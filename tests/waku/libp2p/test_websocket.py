@@ -1,6 +1,7 @@
 """Hosts over WebSockets, with and without TLS, and what a WebSocket peer can do to us."""
 
 import asyncio
+import contextlib
 import ssl
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -118,3 +119,19 @@ async def test_half_open_tls_is_bounded_like_any_handshake(
     assert bob.host.strangers == 0
     for _, writer in silent:
         writer.close()
+
+
+@pytest.mark.parametrize("said", [b"GET / HTTP/1.1\r\n\r\n", b"\x16\x03\x01\x00\x05hello", bytes(5000)])
+async def test_whoever_speaks_no_tls_is_closed(
+    node: Any, until: Until, tls: dict[str, ssl.SSLContext], said: bytes
+) -> None:
+    bob = await node(listen=Multiaddr.parse("/ip4/127.0.0.1/tcp/0/wss"), **tls)
+    reader, writer = await asyncio.open_connection("127.0.0.1", bob.address.port)
+
+    writer.write(said)
+
+    async with asyncio.timeout(5):
+        with contextlib.suppress(ConnectionError):
+            await reader.read(-1)
+    await until(lambda: bob.host.strangers == 0)
+    writer.close()

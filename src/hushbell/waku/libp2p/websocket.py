@@ -1,7 +1,8 @@
 """
 WebSocket under a connection, both sides, on the sans-I/O core of the library websockets.
 
-libp2p sees a stream of bytes: where the messages begin and end means nothing. TLS, if any, lies below.
+libp2p sees a stream of bytes: where the messages begin and end means nothing. TLS, if any, lies below: a dialler's is
+asyncio's, a listener's is our own.
 
 Source: github.com/libp2p/specs, websockets/README.md.
 """
@@ -19,11 +20,13 @@ from websockets.protocol import Protocol, State
 from websockets.server import ServerProtocol
 from websockets.uri import parse_uri
 
+from hushbell.errors import Undecodable
 from hushbell.waku.libp2p.ledger import Count
 from hushbell.waku.libp2p.limits import KIB, MIB
 from hushbell.waku.libp2p.multiaddr import Multiaddr
 from hushbell.waku.libp2p.pipe import Sink
 from hushbell.waku.libp2p.tcp import prepared
+from hushbell.waku.libp2p.tls import TlsListener
 
 MESSAGE_MOST = 1 * MIB  # bytes the other side may put in one message; others write one Noise record
 FRAME_MOST = 128 * KIB  # bytes of ours in one
@@ -58,9 +61,7 @@ class WebSocketPipe(asyncio.Protocol):
         self._core = core
         self._socket_buffer = socket_buffer
         self._count = count
-        self._tls = tls
-        self._early: bytearray | None = None if tls is None else bytearray()
-        self._starting: asyncio.Task[None] | None = None
+        self._tls = None if tls is None else TlsListener(tls)
         self._transport: Any = None
         self._waiting: list[bytes] | None = []
         self.sink: Sink | None = None
@@ -71,38 +72,24 @@ class WebSocketPipe(asyncio.Protocol):
         """Take the socket."""
         self._transport = transport
         self.remote, self.port = prepared(transport)
-        if self._tls is None:
-            self._transport.set_write_buffer_limits(high=self._socket_buffer)
-        else:
-            self._transport.pause_reading()
+        self._transport.set_write_buffer_limits(high=self._socket_buffer)
         if isinstance(self._core, ClientProtocol):
             self._core.send_request(self._core.connect())
             self._send()
         self._opened(self)
-        if self._tls is not None and not self._transport.is_closing():
-            self._starting = asyncio.get_running_loop().create_task(self._start_tls(self._tls))
-
-    async def _start_tls(self, tls: ssl.SSLContext) -> None:
-        # The listener's TLS begins only now, so that whoever is not let in costs no handshake.
-        plain = self._transport
-        try:
-            self._transport = await asyncio.get_running_loop().start_tls(plain, self, tls, server_side=True)
-        except OSError:
-            plain.abort()
-            self.connection_lost(None)
-            return
-        self._transport.set_write_buffer_limits(high=self._socket_buffer)
-        early, self._early = self._early, None
-        if early:
-            self.data_received(bytes(early))
 
     def data_received(self, data: bytes) -> None:
         """Hand on what the frames hold."""
-        if self._early is not None:  # it came before the TLS transport was ours
-            self._early += data
-            return
         core = self._core
-        core.receive_data(data)
+        if self._tls is not None:
+            try:
+                data = self._tls.receive(data)
+            except Undecodable:
+                self._send()
+                self._transport.close()
+                return
+        if data:
+            core.receive_data(data)
         chunks = self._read()
         if self._waiting is not None and core.state is State.OPEN:
             waiting, self._waiting = self._waiting, None
@@ -173,6 +160,9 @@ class WebSocketPipe(asyncio.Protocol):
         if self._core.state is State.OPEN:
             self._core.send_close(1000)
             self._send()
+            if self._tls is not None:
+                self._tls.end()
+                self._send()
         self._transport.close()
 
     def abort(self) -> None:
@@ -181,8 +171,16 @@ class WebSocketPipe(asyncio.Protocol):
 
     def _send(self) -> None:
         for data in self._core.data_to_send():
-            if data and not self._transport.is_closing():
-                self._transport.write(data)
+            if self._tls is None:
+                self._put(data)
+            elif data:
+                self._tls.send(data)
+        if self._tls is not None:
+            self._put(self._tls.take())
         if self._transport.get_write_buffer_size() > self._socket_buffer + _UNREAD_MOST:
             self._count("libp2p_cut_websocket_unread", 1)
             self.abort()
+
+    def _put(self, data: bytes) -> None:
+        if data and not self._transport.is_closing():
+            self._transport.write(data)
