@@ -33,7 +33,7 @@ def test_a_full_socket_has_its_time_from_when_it_became_full() -> None:
     liveness.heard = True
     assert verdicts(liveness, range(200, 230), full=True) == {}
     liveness.heard = liveness.moved = True
-    assert verdicts(liveness, range(230, 291), full=True) == {260: ASK}
+    assert verdicts(liveness, range(230, 291), full=True) == {261: ASK}
     assert verdicts(liveness, range(291, 292), full=True) == {291: "unsent_seconds"}
 
 
