@@ -7,7 +7,7 @@ import secrets
 import sys
 from pathlib import Path
 
-from _relay_rig import REPOSITORY, Kind, ours, started
+from _relay_rig import REPOSITORY, ours, started
 
 from hushbell.crypto import secp256k1
 from hushbell.runtime.clock import SystemClock
@@ -26,8 +26,7 @@ FIRST = 10  # connections before the measurement begins, so that it is about one
 
 async def idle_connection(connections: int) -> float:
     """Return what one more idle peer costs a relay of ours, KiB: identified, subscribed, both relay streams open."""
-    kind: Kind = ours("--connections", str(2 * connections + FIRST))
-    async with started(kind, "127.0.0.4") as node:
+    async with started(ours(), "127.0.0.4") as node:
         crowd = await asyncio.create_subprocess_exec(
             sys.executable, __file__, "crowd", node.address(), str(FIRST), str(connections),
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,

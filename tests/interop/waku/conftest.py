@@ -8,7 +8,9 @@ from typing import Any, TypeVar
 
 import pytest
 from tests.interop.waku import peers
-from tests.interop.waku.peers import Peer
+from tests.interop.waku.peers import Hushbell, Peer
+
+from hushbell.testing.gorush import MockGorush
 
 OURS = Path(__file__).with_name("ours.py")
 
@@ -92,6 +94,16 @@ def ours(start: Start) -> Start:
 
 
 @pytest.fixture
-async def node(ours: Start) -> Peer:
-    """A node of ours that serves light clients."""
-    return await ours()
+async def node(tmp_path: Path) -> AsyncIterator[Hushbell]:
+    """`hushbell node` as it starts without a configuration."""
+    started = await Hushbell.start(tmp_path, "node")
+    yield started
+    await started.close()
+
+
+@pytest.fixture
+async def push_server(tmp_path: Path, gorush: MockGorush) -> AsyncIterator[Hushbell]:
+    """`hushbell serve` with its own node, in front of a stand-in for gorush."""
+    started = await Hushbell.start(tmp_path, "serve", "--gateway", gorush.url)
+    yield started
+    await started.close()

@@ -16,30 +16,24 @@ import time
 from array import array
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from hushbell import wire
+from hushbell.config.node import NodeSettings
+from hushbell.crypto import secp256k1
 from hushbell.crypto.ids import message_hash
-from hushbell.runtime.clock import SystemClock
+from hushbell.runtime.clock import SystemClock, system_random
 from hushbell.types import PubsubTopic
 from hushbell.waku.libp2p.host import Host
-from hushbell.waku.libp2p.keys import new_identity, parse_peer_id, peer_id_text
-from hushbell.waku.libp2p.limits import Limits
+from hushbell.waku.libp2p.keys import parse_peer_id, peer_id_text
 from hushbell.waku.libp2p.multiaddr import Multiaddr
 from hushbell.waku.libp2p.stream import PeerId
-from hushbell.waku.protocols.archive import Archive
-from hushbell.waku.protocols.filter import FilterService
+from hushbell.waku.node import Node
 from hushbell.waku.protocols.filter_client import FilterClient
-from hushbell.waku.protocols.lightpush import LightpushService
 from hushbell.waku.protocols.lightpush_client import LightpushClient
 from hushbell.waku.protocols.metadata import MetadataService
-from hushbell.waku.protocols.store import StoreService
-from hushbell.waku.protocols.store_client import StoreClient
-from hushbell.waku.relay.links import Origin
 from hushbell.waku.relay.relay import Relay
-from hushbell.waku.relay.settings import RelaySettings
 from hushbell.wire.messages import WakuMessage
 
 TOPIC = PubsubTopic("/waku/2/rs/16/32")
@@ -171,106 +165,94 @@ def _varint(value: int) -> bytes:
     return bytes(out)
 
 
-class Node:
-    """What `hushbell node` is made of, with the clients beside the services."""
+class Served:
+    """Our node, what it heard, and the clients of other nodes' services."""
 
-    def __init__(self, folder: Path, book: Book, connections: int) -> None:
-        self.counters: Counter[str] = Counter()
-        clock, random, count = SystemClock(), secrets.token_bytes, self._count
-        limits = replace(Limits(), connections=connections, connections_per_address=connections)
-        self.host = host = Host(new_identity(random), clock=clock, random=random, count=count, limits=limits)
-        self.relay = Relay(host, RelaySettings(), clock=clock, random=random, count=count, origin=self._origin)
+    def __init__(self, node: Node, book: Book, counters: Counter[str]) -> None:
+        self.node = node
         self.book = book
+        self.counters = counters
+        self.host: Host = node._host
+        self.relay: Relay = node._relay
+        self.metadata: MetadataService = node._metadata
         self.filtered = Book(hashes=True)
-        self.archive = Archive.open(
-            folder / "archive.db", clock=clock, count=count, age=86_400, size=1 << 30, message_limit=MESSAGE
-        )
-        self.metadata = MetadataService(host=host, clock=clock, cluster=16, shards=lambda: [32], count=count)
-        self.filter = FilterService(host=host, clock=clock, topics=lambda: [TOPIC], count=count)
-        StoreService(host=host, clock=clock, archive=self.archive, count=count)
-        LightpushService(
-            host=host, clock=clock, publish=self.publish, topics=lambda: [TOPIC], count=count, message_limit=MESSAGE
-        )
+        random, count = system_random, _counting(counters)
         self.filter_client = FilterClient(
-            host=host, clock=clock, random=random, received=self.filtered.add, count=count, message_limit=MESSAGE
-        )
-        self.lightpush_client = LightpushClient(host=host, random=random, count=count)
-        self.store_client = StoreClient(host=host, random=random, count=count, message_limit=MESSAGE)
+            host=self.host, clock=SystemClock(), random=random, received=self.filtered.add, count=count,
+            message_limit=MESSAGE,
+        )  # fmt: skip
+        self.lightpush_client = LightpushClient(host=self.host, random=random, count=count)
         self.protocols: dict[PeerId, Sequence[str]] = {}
-        host.watch(self.protocols.__setitem__, self._gone)
-        self.relay.on_message = self.arrived
+        self.host.watch(self.protocols.__setitem__, self._gone)
+        node.read(book.add)
 
-    async def start(self, ip: str, *, relay_only: bool) -> None:
-        await self.host.listen(Multiaddr.parse(f"/ip4/{ip}/tcp/0"))
-        if not relay_only:
-            await self.host.listen(Multiaddr.parse(f"/ip4/{ip}/tcp/0/ws"))
-        else:
-            self.relay.on_message = self.book.add
-        self.relay.start()
-        self.relay.subscribe(TOPIC)
-
-    def arrived(self, topic: str, data: bytes) -> None:
-        self.book.add(topic, data)
-        self.archive.put(PubsubTopic(topic), data)
-        self.filter.deliver(topic, wire.decode(WakuMessage, data, limit=MESSAGE).content_topic, data)
-
-    def publish(self, topic: PubsubTopic, data: bytes) -> int:
-        self.archive.put(topic, data)
-        self.filter.deliver(topic, wire.decode(WakuMessage, data, limit=MESSAGE).content_topic, data)
-        return self.relay.publish(topic, data)
+    @classmethod
+    async def open(cls, folder: Path, ip: str, *, count_only: bool) -> Self:
+        """As `hushbell node` does; ``count_only`` leaves out the services."""
+        services = not count_only
+        listen = (f"/ip4/{ip}/tcp/0", f"/ip4/{ip}/tcp/0/ws")
+        counters: Counter[str] = Counter()
+        node = await Node.open(
+            NodeSettings(listen=listen, filter=services, lightpush=services, store=services),
+            key=secp256k1.key_pair(system_random).private,
+            folder=folder,
+            pubsub_topics=[TOPIC],
+            clock=SystemClock(),
+            random=system_random,
+            count=_counting(counters),
+        )
+        return cls(node, Book(hashes=services), counters)
 
     def _gone(self, peer: PeerId) -> None:
         self.protocols.pop(peer, None)
 
-    def _count(self, name: str, number: int) -> None:
-        self.counters[name] += number
 
-    def _origin(self, peer: PeerId) -> Origin:
-        connection = self.host.connection(peer)
-        return (
-            Origin(connection.pipe.remote, outbound=connection.outbound) if connection else Origin("", outbound=False)
-        )
+def _counting(counters: Counter[str]) -> Callable[[str, int], None]:
+    def count(name: str, number: int) -> None:
+        counters[name] += number
+
+    return count
 
 
 class Driver:
     """The operations; each answers a request with a dictionary."""
 
-    def __init__(self, node: Node, *, count_only: bool) -> None:
-        self.node = node
+    def __init__(self, served: Served, *, count_only: bool) -> None:
+        self.served = served
         self.count_only = count_only
 
     async def connect(self, request: dict[str, Any]) -> dict[str, Any]:
-        peer = await self.node.host.dial(Multiaddr.parse(request["addr"]))
-        connection = self.node.host.connection(peer)
+        peer = await self.served.host.dial(Multiaddr.parse(request["addr"]))
+        connection = self.served.host.connection(peer)
         return {"peer": peer_id_text(peer), "muxer": connection.muxer_name if connection else ""}
 
     async def disconnect(self, request: dict[str, Any]) -> dict[str, Any]:
-        self.node.host.disconnect(parse_peer_id(request["peer"]))
+        self.served.host.disconnect(parse_peer_id(request["peer"]))
         return {}
 
     async def peers(self, _request: dict[str, Any]) -> dict[str, Any]:
-        relay = self.node.relay
+        relay = self.served.relay
         mesh, listening = relay._mesh.members.get(TOPIC, ()), relay._peers.listening.get(TOPIC, ())
         return {
             "peers": [
                 {
-                    "peer": peer_id_text(peer), "protocols": list(self.node.protocols.get(peer, ())),
+                    "peer": peer_id_text(peer), "protocols": list(self.served.protocols.get(peer, ())),
                     "mesh": peer in mesh, "subscribed": peer in listening, "score": relay.score(peer),
                 }
-                for peer in self.node.host.peers
+                for peer in self.served.host.peers
             ]
         }  # fmt: skip
 
     async def publish(self, request: dict[str, Any]) -> dict[str, Any]:
-        writer, publish = Writer(request), self.node.relay.publish if self.count_only else self.node.publish
-        self.node.book.own.add(writer.name)
+        writer, publish = Writer(request), self.served.node.publish
+        self.served.book.own.add(writer.name)
         rate, digest = request.get("rate", 0), 0
         started = time.perf_counter()
         for number in range(request.get("n", 1)):
             if rate:
                 await asyncio.sleep(started + number / rate - time.perf_counter())
             elif not number % AT_ONCE:
-                await self.node.relay.room()
+                await self.served.node.room()
                 await asyncio.sleep(0)
             now = time.time_ns()
             publish(TOPIC, writer.data(number, now))
@@ -279,22 +261,22 @@ class Driver:
         return {"secs": time.perf_counter() - started, "digest": f"{digest:016x}"}
 
     async def wait(self, request: dict[str, Any]) -> dict[str, Any]:
-        return await self.node.book.wait(request)
+        return await self.served.book.wait(request)
 
     async def filter_wait(self, request: dict[str, Any]) -> dict[str, Any]:
-        return await self.node.filtered.wait(request)
+        return await self.served.filtered.wait(request)
 
     async def filter_subscribe(self, request: dict[str, Any]) -> dict[str, Any]:
-        await self.node.filter_client.subscribe(parse_peer_id(request["peer"]), TOPIC, request["cts"])
+        await self.served.filter_client.subscribe(parse_peer_id(request["peer"]), TOPIC, request["cts"])
         return {}
 
     async def filter_unsubscribe(self, request: dict[str, Any]) -> dict[str, Any]:
-        await self.node.filter_client.unsubscribe(parse_peer_id(request["peer"]), TOPIC, request["cts"])
+        await self.served.filter_client.unsubscribe(parse_peer_id(request["peer"]), TOPIC, request["cts"])
         return {}
 
     async def lightpush(self, request: dict[str, Any]) -> dict[str, Any]:
         writer, peer, digest = Writer(request), parse_peer_id(request["peer"]), 0
-        client = self.node.lightpush_client
+        client = self.served.lightpush_client
         publish = client.publish_v2 if request.get("legacy", True) else client.publish
         for number in range(request.get("n", 1)):
             now = time.time_ns()
@@ -303,11 +285,11 @@ class Driver:
         return {"digest": f"{digest:016x}"}
 
     async def metadata(self, request: dict[str, Any]) -> dict[str, Any]:
-        told = await self.node.metadata.ask(parse_peer_id(request["peer"]))
+        told = await self.served.metadata.ask(parse_peer_id(request["peer"]))
         return {"cluster": told.cluster_id, "shards": list(told.shards)}
 
     async def trace(self, _request: dict[str, Any]) -> dict[str, Any]:
-        return {"trace": dict(self.node.counters)}
+        return {"trace": dict(self.served.counters)}
 
     async def usage(self, _request: dict[str, Any]) -> dict[str, Any]:
         used = resource.getrusage(resource.RUSAGE_SELF)
@@ -344,18 +326,17 @@ def say(value: dict[str, Any]) -> None:
 async def main() -> None:
     options = argparse.ArgumentParser()
     options.add_argument("--ip", default="127.0.0.1")
-    options.add_argument("--connections", type=int, default=2_000)
     options.add_argument("--count-only", action="store_true")
     given = options.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        node = Node(Path(folder), Book(hashes=not given.count_only), given.connections)
-        await node.start(given.ip, relay_only=given.count_only)
+        served = await Served.open(Path(folder), given.ip, count_only=given.count_only)
+        await served.node.start()
         ready = {
-            "event": "ready", "impl": "hushbell", "peer": peer_id_text(node.host.peer_id), "pid": os.getpid(),
-            "addrs": [str(address) for address in node.host.addresses], "topic": TOPIC,
+            "event": "ready", "impl": "hushbell", "peer": peer_id_text(served.host.peer_id), "pid": os.getpid(),
+            "addrs": [*served.node.addresses], "topic": TOPIC,
         }  # fmt: skip
         say(ready)
-        await Driver(node, count_only=given.count_only).run()
+        await Driver(served, count_only=given.count_only).run()
 
 
 def run() -> None:

@@ -208,6 +208,50 @@ class Peer:
                 reply.set_exception(ConnectionError(f"{self.ready['impl']} ended"))
 
 
+class Hushbell:
+    """`hushbell node` or `hushbell serve` in a process of its own."""
+
+    def __init__(self, process: asyncio.subprocess.Process, ready: dict[str, Any]) -> None:
+        self._process = process
+        self.ready = ready
+
+    @classmethod
+    async def start(cls, folder: Path, *arguments: str) -> "Hushbell":
+        """Start the command, with its data in the folder, on TCP and on WebSocket, and wait until it is ready."""
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "hushbell.cli", *arguments, "--data", str(folder / "data"),
+            "--listen", "/ip4/127.0.0.1/tcp/0", "--listen", "/ip4/127.0.0.1/tcp/0/ws",
+            stdout=asyncio.subprocess.PIPE, cwd=folder, env={**os.environ, "PYTHONPATH": str(REPOSITORY / "src")},
+        )  # fmt: skip
+        assert process.stdout is not None
+        try:
+            return cls(process, json.loads(await asyncio.wait_for(process.stdout.readline(), PATIENCE)))
+        except BaseException:
+            process.kill()
+            await process.wait()
+            raise
+
+    def address(self, *, websocket: bool = False) -> str:
+        """Return an address that others dial, with the identity at its end."""
+        addresses: list[str] = self.ready["addresses"]
+        return next(a for a in addresses if ("/ws" in a) is websocket)
+
+    @property
+    def id(self) -> str:
+        """The node's identity as libp2p writes it."""
+        return self.address().rpartition("/")[2]
+
+    async def close(self) -> None:
+        """End it as an operator does."""
+        self._process.terminate()
+        try:
+            assert await asyncio.wait_for(self._process.wait(), PATIENCE) == 0
+        except TimeoutError:
+            self._process.kill()
+            await self._process.wait()
+            raise
+
+
 async def link(dialler: Peer, listener: Peer, *, websocket: bool = False) -> dict[str, Any]:
     """Connect two relays and wait until each knows what the other wants to hear. Return what the dialler says of it."""
     connected = await dialler.do("connect", addr=listener.address(websocket=websocket))

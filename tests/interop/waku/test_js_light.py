@@ -1,9 +1,9 @@
-"""The light client of @waku/sdk as it ships, against our node."""
+"""The light client of @waku/sdk as it ships, against `hushbell node`."""
 
 from collections.abc import Awaitable, Callable
 
 import pytest
-from tests.interop.waku.peers import Peer, run_name
+from tests.interop.waku.peers import Hushbell, Peer, run_name
 
 pytestmark = pytest.mark.interop
 
@@ -14,7 +14,7 @@ Start = Callable[..., Awaitable[Peer]]
 
 
 @pytest.fixture(params=["ws", "tcp"])
-async def light(request: pytest.FixtureRequest, js_light: Start, node: Peer, relay: Peer) -> Peer:
+async def light(request: pytest.FixtureRequest, js_light: Start, node: Hushbell, relay: Peer) -> Peer:
     """A light client that has dialled our node."""
     websocket = request.param == "ws"
     client = await js_light(*([] if websocket else ["--tcp"]))
@@ -24,7 +24,7 @@ async def light(request: pytest.FixtureRequest, js_light: Start, node: Peer, rel
 
 
 @pytest.fixture
-async def relay(node: Peer, ours: Start) -> Peer:
+async def relay(node: Hushbell, ours: Start) -> Peer:
     """Another relay: a node that knows none says so to who publishes through it."""
     other = await ours()
     await other.do("connect", addr=node.address())

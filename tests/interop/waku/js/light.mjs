@@ -1,7 +1,7 @@
 // The light client of @waku/sdk as it ships, under the driver.
-import { createDecoder, createEncoder } from "@waku/core";
+import { createDecoder } from "@waku/core";
 import { createDecoder as createPrivateDecoder, createEncoder as createPrivateEncoder } from "@waku/message-encryption/ecies";
-import { createDecoder as createTopicDecoder } from "@waku/message-encryption/symmetric";
+import { createDecoder as createTopicDecoder, createEncoder as createTopicEncoder } from "@waku/message-encryption/symmetric";
 import { Protocols, createLightNode } from "@waku/sdk";
 import { createRoutingInfo } from "@waku/utils";
 import { tcp } from "@libp2p/tcp";
@@ -104,23 +104,12 @@ run(ready, {
     for (const until = performance.now() + timeout * 1000; answers.get(ct).length < n && performance.now() < until; ) await sleep(10);
     return { opened: answers.get(ct) };
   },
-  // { ct, hex, public, private }: seal to a public key, signed, by @waku/message-encryption, and push
-  seal: async ({ ct, hex: payload, public: publicKey, private: privateKey }) => {
-    const encoder = createPrivateEncoder({ contentTopic: ct, routingInfo, publicKey: fromHex(publicKey), sigPrivKey: fromHex(privateKey) });
+  // { ct, hex, private, public or symmetric }: seal to a public key or with a topic's key, signed, and push
+  seal: async ({ ct, hex: payload, private: privateKey, public: publicKey, symmetric }) => {
+    const common = { contentTopic: ct, routingInfo, sigPrivKey: fromHex(privateKey) };
+    const encoder = publicKey
+      ? createPrivateEncoder({ ...common, publicKey: fromHex(publicKey) })
+      : createTopicEncoder({ ...common, symKey: fromHex(symmetric) });
     failures(await node.lightPush.send(encoder, { payload: fromHex(payload), timestamp: new Date() }, { autoRetry: false }));
-  },
-  // { ct, hex, version, ts }: push the payload as it is
-  carry: async ({ ct, hex: payload, version = 1, ts }) => {
-    const m = { payload: fromHex(payload), contentTopic: ct, version, timestamp: BigInt(ts), ephemeral: false };
-    failures(await node.lightPush.send(carrier(m), { payload: m.payload }, { autoRetry: false }));
-  },
-  plain_encoder: async ({ run: name, n = 1, ct = CONTENT_TOPIC }) => {
-    const encoder = createEncoder({ contentTopic: ct, routingInfo });
-    for (let i = 0; i < n; i++) {
-      const payload = new Uint8Array(64);
-      payload.set(fromHex(name));
-      payload[15] = i;
-      failures(await node.lightPush.send(encoder, { payload, timestamp: new Date() }, { autoRetry: false }));
-    }
   },
 });
