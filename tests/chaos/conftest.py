@@ -26,7 +26,7 @@ from hushbell.runtime.clock import system_random
 from hushbell.simulator.phone import Phone
 from hushbell.simulator.reconnecting import ReconnectingBus
 from hushbell.stores.sqlite import SqliteStore
-from hushbell.types import DeviceToken, Envelope, Nanos, NotificationId, NotificationType, PublicKey
+from hushbell.types import DeviceToken, Nanos, NotificationId, NotificationType, PublicKey
 from hushbell.wire.messages import Report, ReportError
 
 SOURCES = Path(hushbell.__file__).parents[1]
@@ -187,27 +187,6 @@ class Server:
             await self.kill()
 
 
-class CountingBus:
-    """A phone's end of the bus that knows what was sent before."""
-
-    def __init__(self, path: Path) -> None:
-        self._bus = ReconnectingBus(path)
-        self._sent: set[bytes] = set()
-        self.resent = 0
-
-    async def receive(self, limit: int) -> Sequence[Envelope]:
-        return await self._bus.receive(limit)
-
-    async def publish(self, envelopes: Sequence[Envelope]) -> None:
-        await self._bus.publish(envelopes)
-        for envelope in envelopes:
-            self.resent += envelope.waku_message in self._sent
-            self._sent.add(envelope.waku_message)
-
-    async def close(self) -> None:
-        await self._bus.close()
-
-
 @dataclass
 class Alice:
     """A phone that is rung, and what the server acknowledged last."""
@@ -233,7 +212,6 @@ class Load:
     alices: list[Alice] = field(default_factory=list)  # registered before anything is killed, and for good
     changing: list[Alice] = field(default_factory=list)
     killed: asyncio.Event = field(default_factory=asyncio.Event)
-    _buses: list[CountingBus] = field(default_factory=list)
     _phones: list[Phone] = field(default_factory=list)
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
     _ending: asyncio.Event = field(default_factory=asyncio.Event)
@@ -243,23 +221,21 @@ class Load:
 
     @property
     def resent(self) -> int:
-        return sum(bus.resent for bus in self._buses)
+        return sum(phone.resent for phone in self._phones)
 
     @property
     def tokens(self) -> list[str]:
         return [alice.token for alice in self.alices]
 
     def phone(self) -> Phone:
-        bus = CountingBus(self.bus)
         phone = Phone(
-            bus,
+            ReconnectingBus(self.bus),
             identity=secp256k1.key_pair(system_random),
             clock=lambda: Nanos(time.time_ns()),
             random=system_random,
             resend=RESEND,
             patience=PATIENCE,
         )
-        self._buses.append(bus)
         self._phones.append(phone)
         return phone
 

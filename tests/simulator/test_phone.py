@@ -127,14 +127,17 @@ async def test_unregistering_takes_the_next_version(rules: Rules, phone: Callabl
     assert [(known.version, known.unregister) for known in rules.known] == [(1, False), (2, True)]
 
 
-async def test_without_an_answer_the_same_bytes_are_sent_again(rules: Rules, phone: Callable[..., Phone]) -> None:
+async def test_without_an_answer_the_message_is_sent_again_in_a_new_envelope(
+    rules: Rules, phone: Callable[..., Phone]
+) -> None:
     rules.deaf = 2
 
     async with phone(ALICE, resend=0.01) as alice:
         answer = await alice.register(SERVER.public, DeviceToken("device"))
 
     assert answer.success
-    assert rules.came[0] == rules.came[1]
+    assert rules.came[0] != rules.came[1]
+    assert alice.resent == 2
 
 
 async def test_nobody_answering_is_a_timeout(phone: Callable[..., Phone]) -> None:

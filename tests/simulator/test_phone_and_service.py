@@ -158,7 +158,7 @@ async def test_a_lost_answer_is_given_again_and_the_device_rings_once(
 
     assert report.success
     assert len(transport.published) >= 2
-    assert len(set(transport.published)) == 1
+    assert len(set(transport.published)) == len(transport.published), "a network relays no envelope twice"
     assert len(served.gateway.pushes) == 1
 
 

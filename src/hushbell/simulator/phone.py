@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Self, TypeVar
 from uuid import UUID
 
@@ -56,7 +57,8 @@ class Phone:
         random: unpredictable bytes.
         installation_id: which of the account's devices this is; drawn if not given.
         pubsub_topic: the shard everything travels on.
-        resend: seconds to wait for an answer before the same bytes are sent again, also after the transport failed.
+        resend: seconds to wait for an answer before the same message is sent again, in a new envelope: a network that
+            relays none twice would not carry the old one to a server that was away.
         patience: seconds until a call raises NoAnswer.
     """
 
@@ -80,6 +82,7 @@ class Phone:
         self._random = random
         self._resend = resend
         self._patience = patience
+        self.resent = 0  # messages that had left before
         self._last: Last | None = None
         self._servers: list[PublicKey] = []  # that accepted the last registration sent to them
         self._adverts: dict[PublicKey, tuple[Info, ...]] = {}
@@ -171,18 +174,20 @@ class Phone:
         signer = self._fresh_key()
         asked = query.query(target, signer)
         name = topics.query_topic_name(hashes.hash_public_key(target))
-        message = envelope.seal_with_key(
-            asked.application,
-            key=await _topic_key(name),
-            signer=signer,
-            content_topic=topics.content_topic(topics.topic4(name)),
-            timestamp=self._clock(),
-            random=self._random,
-        )
+        key = await _topic_key(name)
+
+        def seal() -> bytes:
+            return envelope.seal_with_key(
+                asked.application,
+                key=key,
+                signer=signer,
+                content_topic=topics.content_topic(topics.topic4(name)),
+                timestamp=self._clock(),
+                random=self._random,
+            )
+
         pending = {MessageId(asked.message_id): target}
-        return query.newest(
-            await self._ask(message, lambda opened: query.answer(opened, pending, self.identity.private))
-        )
+        return query.newest(await self._ask(seal, lambda opened: query.answer(opened, pending, self.identity.private)))
 
     async def notify(
         self,
@@ -206,15 +211,16 @@ class Phone:
 
     async def send(self, asked: request.Asked, signer: KeyPair) -> tuple[wire.Report, ...]:
         """Send one request, or the same again, which gets the stored answer and rings nobody twice."""
-        message = self._seal(asked.application, asked.server, signer, topics.partitioned_topic(asked.server))
-        return await self._ask(message, lambda opened: request.reports(opened, asked))
+        topic = topics.partitioned_topic(asked.server)
+        seal = partial(self._seal, asked.application, asked.server, signer, topic)
+        return await self._ask(seal, lambda opened: request.reports(opened, asked))
 
     async def _send_registration(self, server: PublicKey) -> registration.Answer:
         assert self._last is not None
         sent = registration.sealed(self._last.registration, self.identity, server, self._random)
-        message = self._seal(sent.application, server, self.identity, topics.personal_topic(server))
+        seal = partial(self._seal, sent.application, server, self.identity, topics.personal_topic(server))
         pending = {RequestId(sent.request_id): server}
-        answer = await self._ask(message, lambda opened: registration.answer(opened, pending))
+        answer = await self._ask(seal, lambda opened: registration.answer(opened, pending))
         if server in self._servers:
             self._servers.remove(server)
         if answer.success and not self._last.registration.unregister:
@@ -225,8 +231,8 @@ class Phone:
         advertised = self._adverts.get(target, ())
         return await self.query(target) if query.must_ask(advertised) else advertised
 
-    async def _ask(self, message: bytes | None, read: Callable[[envelope.Opened], Answer]) -> Answer:
-        """Send, or only listen, until something arrives that ``read`` believes. The same bytes each time."""
+    async def _ask(self, seal: Callable[[], bytes] | None, read: Callable[[envelope.Opened], Answer]) -> Answer:
+        """Send, or only listen, until something arrives that ``read`` believes."""
         answered: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
 
         def take(opened: envelope.Opened) -> None:
@@ -241,20 +247,26 @@ class Phone:
         try:
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._patience):
-                    if message is None:
+                    if seal is None:
                         return await answered
-                    return await self._send_until(answered, Envelope(self._pubsub_topic, message))
+                    return await self._send_until(answered, seal)
         finally:
             self._waiting.discard(take)
         raise NoAnswer("nobody answered")
 
-    async def _send_until(self, answered: "asyncio.Future[Answer]", message: Envelope) -> Answer:
+    async def _send_until(self, answered: "asyncio.Future[Answer]", seal: Callable[[], bytes]) -> Answer:
+        message = seal()
         while True:
-            with suppress(TransportError):  # whatever was lost is sent again below
-                await self._transport.publish([message])
+            # Whatever the transport did not take is sent again below, as it is.
+            with suppress(TransportError):
+                await self._transport.publish([Envelope(self._pubsub_topic, message)])
+                message = b""
             done, _pending = await asyncio.wait({answered}, timeout=self._resend)
             if done:
                 return answered.result()
+            if not message:
+                self.resent += 1
+                message = seal()
 
     def _seal(self, application: bytes, recipient: PublicKey, signer: KeyPair, topic: ContentTopic) -> bytes:
         return envelope.seal_to_key(

@@ -124,7 +124,7 @@ class Node:
         settings: NodeSettings,
         *,
         key: PrivateKey,
-        folder: Path,
+        folder: Path | None,
         pubsub_topics: Sequence[PubsubTopic],
         clock: Clock,
         random: Random,
@@ -137,7 +137,7 @@ class Node:
         Args:
             settings: everything an operator may choose.
             key: what its peer id is made of.
-            folder: where its archive is.
+            folder: where its archive is; None: none, whatever the settings say.
             pubsub_topics: what it relays.
             clock: the time.
             random: for handshakes, choices and jitter.
@@ -152,7 +152,7 @@ class Node:
             secp256k1_identity(key), clock=clock, random=random, count=losses.count, server_tls=_certificate(settings)
         )
         archive = None
-        if settings.store:
+        if settings.store and folder is not None:
             archive = Archive.open(
                 folder / "archive.db",
                 clock=clock,

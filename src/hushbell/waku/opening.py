@@ -19,9 +19,20 @@ Topics = Mapping[PubsubTopic, Sequence[ContentTopic]]
 
 
 async def open_waku(
-    node: Node, settings: NodeSettings, *, topics: Topics, folder: Path, clock: Clock, random: Random, count: Count
+    node: Node,
+    settings: NodeSettings,
+    *,
+    topics: Topics,
+    folder: Path | None,
+    clock: Clock,
+    random: Random,
+    count: Count,
 ) -> WakuTransport:
-    """Return the transport on a node of our own; nothing is connected yet. Raises StoreUnavailable."""
+    """
+    Return the transport on a node of our own; nothing is connected yet.
+
+    Without a folder what was seen is forgotten at the end. Raises StoreUnavailable.
+    """
     receiving = await _receiving(settings, folder, clock, count)
     catching_up = CatchingUp(
         receiving=receiving,
@@ -67,11 +78,11 @@ async def open_rest(
     )
 
 
-async def _receiving(settings: NodeSettings, folder: Path, clock: Clock, count: Count) -> Receiving:
+async def _receiving(settings: NodeSettings, folder: Path | None, clock: Clock, count: Count) -> Receiving:
     return await Receiving.open(
         clock=clock,
         count=count,
-        file=SeenFile(folder / "seen.db"),
+        file=None if folder is None else SeenFile(folder / "seen.db"),
         seen=settings.seen,
         seen_for=settings.seen_for,
         waiting=settings.inbox,

@@ -1,0 +1,64 @@
+"""A phone's way into Waku's network: a node that serves nobody and forgets everything."""
+
+from collections.abc import Sequence
+
+from hushbell.config.node import NodeSettings
+from hushbell.crypto import secp256k1
+from hushbell.errors import TransportError
+from hushbell.observability.metrics import Counters
+from hushbell.ports.clock import Clock
+from hushbell.types import DEFAULT_PUBSUB_TOPIC, PubsubTopic, Random
+from hushbell.waku.node import Node
+from hushbell.waku.opening import open_waku
+from hushbell.waku.transport import WakuTransport
+
+PATIENCE = 10.0  # seconds until somebody who relays must be connected
+LOOK = 0.02  # seconds between two looks
+
+
+async def join_waku(
+    peers: Sequence[str],
+    *,
+    clock: Clock,
+    random: Random,
+    pubsub_topic: PubsubTopic = DEFAULT_PUBSUB_TOPIC,
+    patience: float = PATIENCE,
+) -> WakuTransport:
+    """
+    Return a transport that is connected to one of the peers at least, and stays so.
+
+    Args:
+        peers: multiaddrs of nodes that relay.
+        clock: the time.
+        random: for its key, handshakes and choices.
+        pubsub_topic: the shard, such as ``/waku/2/rs/16/32``.
+        patience: seconds until a first one must have answered.
+
+    Raises:
+        TransportError: nobody did.
+    """
+    cluster, shard = (int(number) for number in pubsub_topic.rsplit("/", 2)[1:])
+    settings = NodeSettings(
+        listen=(), peers=tuple(peers), cluster=cluster, shards=(shard,), filter=False, lightpush=False
+    )
+    counters = Counters()
+    node = await Node.open(
+        settings,
+        key=secp256k1.key_pair(random).private,
+        folder=None,
+        pubsub_topics=[pubsub_topic],
+        clock=clock,
+        random=random,
+        count=counters.count,
+    )
+    transport = await open_waku(
+        node, settings, topics={}, folder=None, clock=clock, random=random, count=counters.count
+    )
+    await transport.start()
+    until = clock.now() + round(patience * 1000)
+    while not node.health().ready:
+        if clock.now() >= until:
+            await transport.close()
+            raise TransportError("nobody answers who relays this shard")
+        await clock.sleep(LOOK)
+    return transport
