@@ -76,6 +76,17 @@ def test_a_subscription_lives_as_long_as_its_peer_asks_for_anything() -> None:
     assert ask(table, ALICE, FilterKind.PING, now=2_998) == 404
 
 
+def test_one_who_pings_keeps_only_its_own_subscription_alive() -> None:
+    table = FilterTable(LIMITS)
+    ask(table, ALICE, FilterKind.SUBSCRIBE, "a")
+    ask(table, BOB, FilterKind.SUBSCRIBE, "a", now=100)
+    ask(table, ALICE, FilterKind.PING, now=500)
+
+    table.expire(Millis(1_200))
+
+    assert table.matching(SHARD, "a") == (ALICE,)
+
+
 def test_who_is_gone_makes_room_and_nobody_else_does() -> None:
     table = FilterTable(LIMITS)
     ask(table, ALICE, FilterKind.SUBSCRIBE, "a")
