@@ -26,7 +26,7 @@ from hushbell.wire.services import FilterRequest, Status, StoreRequest, StoreRes
 
 LIMIT = 64 * 1024
 SHARD, TOPIC = "/waku/2/rs/16/32", "/waku/1/0x69bc8983/rfc26"
-LIMITS = FilterLimits(peers=3, criteria=8, topics=4, ttl=1_000, topic=32)
+LIMITS = FilterLimits(peers=3, criteria=8, topics=4, ttl=1_000, away=100, topic=32)
 
 
 def _archive() -> Database:
@@ -91,7 +91,11 @@ def filters(data: bytes) -> None:
             request = codecs.decode(FilterRequest, piece[1:], limit=LIMIT)
             status, _ = table.answer(peer, request, Millis(now), (SHARD,))
             assert status in set(Status)
-        table.set_away(PeerId(bytes([piece[0] % 7])), is_away=piece[0] % 2 == 0)
+        other = PeerId(bytes([piece[0] % 7]))
+        if piece[0] % 2:
+            table.came_back(other)
+        else:
+            table.left(other, Millis(now))
         assert len(table) <= LIMITS.peers
         assert all(len(table.criteria(PeerId(bytes([number])))) <= LIMITS.criteria for number in range(5))
     table.expire(Millis(now + LIMITS.ttl))

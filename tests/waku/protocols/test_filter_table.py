@@ -12,7 +12,7 @@ from hushbell.wire.services import FilterKind, FilterRequest, Status
 
 SHARD, OTHER = "/waku/2/rs/16/32", "/waku/2/rs/16/64"
 ALICE, BOB = PeerId(b"alice"), PeerId(b"bob")
-LIMITS = FilterLimits(peers=2, criteria=4, topics=3, ttl=1_000, topic=8)
+LIMITS = FilterLimits(peers=2, criteria=4, topics=3, ttl=1_000, away=400, topic=8)
 PEERS = [PeerId(bytes([number])) for number in range(4)]
 TOPICS = ["a", "b", "c", "d", "e"]
 
@@ -93,11 +93,26 @@ def test_who_is_gone_makes_room_and_nobody_else_does() -> None:
     ask(table, BOB, FilterKind.SUBSCRIBE, "a")
 
     refused = ask(table, PeerId(b"carol"), FilterKind.SUBSCRIBE, "a")
-    table.set_away(BOB, is_away=True)
+    table.left(BOB, Millis(0))
     taken = ask(table, PeerId(b"carol"), FilterKind.SUBSCRIBE, "a")
 
     assert (refused, taken) == (503, 200)
     assert set(table.matching(SHARD, "a")) == {ALICE, b"carol"}
+
+
+def test_who_is_gone_is_pushed_nothing_and_kept_for_a_while() -> None:
+    table = FilterTable(LIMITS)
+    ask(table, ALICE, FilterKind.SUBSCRIBE, "a")
+
+    table.left(ALICE, Millis(0))
+    assert table.matching(SHARD, "a") == ()
+    table.expire(Millis(399))
+    table.came_back(ALICE)
+    assert table.matching(SHARD, "a") == (ALICE,)
+    table.left(ALICE, Millis(399))
+    table.expire(Millis(799))
+
+    assert len(table) == 0
 
 
 class Subscribers(RuleBasedStateMachine):
@@ -108,18 +123,26 @@ class Subscribers(RuleBasedStateMachine):
         self.table = FilterTable(LIMITS)
         self.now = 0
         self.model: dict[PeerId, tuple[int, set[str]]] = {}  # until, topics
-        self.away: set[PeerId] = set()
+        self.away: dict[PeerId, int] = {}
 
     def asked(self, peer: PeerId, kind: int, *topics: str) -> Status:
         status = ask(self.table, peer, kind, *topics, now=self.now)
-        self.model = {name: known for name, known in self.model.items() if known[0] > self.now}
+        self.forget()
         return status
+
+    def forget(self) -> None:
+        self.model = {
+            name: known
+            for name, known in self.model.items()
+            if known[0] > self.now and self.now - self.away.get(name, self.now) < LIMITS.away
+        }
+        self.away = {name: since for name, since in self.away.items() if name in self.model}
 
     @rule(wait=st.integers(1, 1_500))
     def time_passes(self, wait: int) -> None:
         self.now += wait
         self.table.expire(Millis(self.now))
-        self.model = {name: known for name, known in self.model.items() if known[0] > self.now}
+        self.forget()
 
     @rule(peer=st.sampled_from(PEERS), topics=st.lists(st.sampled_from(TOPICS), min_size=1, max_size=3))
     def subscribes(self, peer: PeerId, topics: list[str]) -> None:
@@ -130,14 +153,12 @@ class Subscribers(RuleBasedStateMachine):
             assert status == 503
             return
         if peer not in self.model and len(self.model) >= LIMITS.peers:
-            gone = [name for name in self.model if name in self.away]
-            if not gone:
+            if not self.away:
                 assert status == 503
                 return
-            (evicted,) = {name for name in gone if not self.table.criteria(name)}
-            del self.model[evicted]
+            del self.model[min(self.away, key=lambda name: self.away[name])]
         assert status == 200
-        self.away.discard(peer)
+        self.away.pop(peer, None)
         self.model[peer] = self.now + LIMITS.ttl, wanted
 
     @rule(peer=st.sampled_from(PEERS), topics=st.lists(st.sampled_from(TOPICS), min_size=1, max_size=3))
@@ -163,19 +184,24 @@ class Subscribers(RuleBasedStateMachine):
         if peer in self.model:
             self.model[peer] = self.now + LIMITS.ttl, self.model[peer][1]
 
-    @rule(peer=st.sampled_from(PEERS), is_away=st.booleans())
-    def connection_comes_or_goes(self, peer: PeerId, is_away: bool) -> None:
-        self.table.set_away(peer, is_away=is_away)
+    @rule(peer=st.sampled_from(PEERS))
+    def leaves(self, peer: PeerId) -> None:
+        self.table.left(peer, Millis(self.now))
         if peer in self.model:
-            (self.away.add if is_away else self.away.discard)(peer)
+            self.away.setdefault(peer, self.now)
+
+    @rule(peer=st.sampled_from(PEERS))
+    def comes_back(self, peer: PeerId) -> None:
+        self.table.came_back(peer)
+        self.away.pop(peer, None)
 
     @invariant()
     def matches_are_those_of_the_model(self) -> None:
-        self.away &= set(self.model)
+        self.away = {name: since for name, since in self.away.items() if name in self.model}
         assert len(self.table) == len(self.model) <= LIMITS.peers
         for topic in TOPICS:
             wanting = {peer for peer, (_, topics) in self.model.items() if topic in topics}
-            assert set(self.table.matching(SHARD, topic)) == wanting
+            assert set(self.table.matching(SHARD, topic)) == wanting - set(self.away)
             assert self.table.wants(SHARD, topic) == bool(wanting)
 
 

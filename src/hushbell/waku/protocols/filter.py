@@ -77,7 +77,7 @@ class FilterService:
 
     def deliver(self, pubsub_topic: str, content_topic: str, waku_message: bytes) -> int:
         """
-        Push a message that came by relay, or was published here, to everybody who wants it; return how many do.
+        Push a message that came by relay, or was published here, to everybody who wants it; return how many it goes to.
 
         Costs a look-up where nobody wants it.
         """
@@ -85,7 +85,7 @@ class FilterService:
             return 0
         self._table.expire(self._clock.now())
         frame = codecs.encode(FilterPush(waku_message, pubsub_topic))
-        wanting = list(self._table.matching(pubsub_topic, content_topic))
+        wanting = self._table.matching(pubsub_topic, content_topic)
         for peer in wanting:
             self._pusher(peer).push(frame)
         return len(wanting)
@@ -135,9 +135,9 @@ class FilterService:
         self._pushers.pop(peer, None)
 
     def _on_connected(self, peer: PeerId, protocols: Sequence[str]) -> None:  # noqa: ARG002
-        self._table.set_away(peer, is_away=False)
+        self._table.came_back(peer)
 
     def _on_disconnected(self, peer: PeerId) -> None:
-        self._table.set_away(peer, is_away=True)
+        self._table.left(peer, self._clock.now())
         if pusher := self._pushers.pop(peer, None):
             pusher.stop()

@@ -20,6 +20,7 @@ class FilterLimits:
     criteria: int = 1_000  # of one peer
     topics: int = 100  # content topics of one request
     ttl: int = 300_000  # ms without a request after which a subscription is forgotten
+    away: int = 60_000  # ms without a connection after which it is (RFC 12)
     topic: int = 256  # bytes of a content topic; Status's are 27
 
 
@@ -27,20 +28,20 @@ class FilterLimits:
 class _Subscription:
     expires_at: Millis
     criteria: set[Criterion] = field(default_factory=set)
-    is_away: bool = False
 
 
 class FilterTable:
     """
     All subscriptions, by peer and by what they match.
 
-    Every request that names a subscription keeps it alive. When all places are taken, a subscriber whose connection is
-    gone makes room for a new one.
+    Every request that names a subscription keeps it alive. One whose connection is gone matches nothing and is kept for
+    a minute, in case the peer comes back, unless all places are taken: then it makes room for a new one.
     """
 
     def __init__(self, limits: FilterLimits) -> None:
         self._limits = limits
         self._peers: OrderedDict[PeerId, _Subscription] = OrderedDict()  # the one that expires first is first
+        self._away: OrderedDict[PeerId, Millis] = OrderedDict()  # since when; who is away longest is first
         self._wanted: dict[Criterion, dict[PeerId, None]] = {}
 
     def __len__(self) -> int:
@@ -74,15 +75,21 @@ class FilterTable:
         return self._unsubscribe(peer, asked, now)
 
     def matching(self, pubsub_topic: str, content_topic: str) -> Sequence[PeerId]:
-        """Return who wants a message of these topics, in the order of their subscriptions."""
-        return tuple(self._wanted.get((pubsub_topic, content_topic), ()))
+        """Return who wants a message of these topics and is connected, in the order of their subscriptions."""
+        wanting = self._wanted.get((pubsub_topic, content_topic), ())
+        return tuple([peer for peer in wanting if peer not in self._away])
 
     def wants(self, pubsub_topic: str, content_topic: str) -> bool:
         """Say whether anybody wants it."""
         return (pubsub_topic, content_topic) in self._wanted
 
     def expire(self, now: Millis) -> None:
-        """Forget who has not asked for anything in a while."""
+        """Forget who has not asked for anything, or has been away, for too long."""
+        while self._away:
+            peer, since = next(iter(self._away.items()))
+            if now - since < self._limits.away:
+                break
+            self.drop(peer)
         while self._peers:
             peer, first = next(iter(self._peers.items()))
             if first.expires_at > now:
@@ -91,6 +98,7 @@ class FilterTable:
 
     def drop(self, peer: PeerId) -> bool:
         """Forget a peer's subscription, and say whether it had one."""
+        self._away.pop(peer, None)
         known = self._peers.pop(peer, None)
         if known is None:
             return False
@@ -98,10 +106,14 @@ class FilterTable:
             self._unwant(peer, criterion)
         return True
 
-    def set_away(self, peer: PeerId, is_away: bool) -> None:  # noqa: FBT001
-        """Note that a peer's connection is gone, or back."""
-        if known := self._peers.get(peer):
-            known.is_away = is_away
+    def left(self, peer: PeerId, now: Millis) -> None:
+        """Note that a peer's last connection is gone."""
+        if peer in self._peers:
+            self._away.setdefault(peer, now)
+
+    def came_back(self, peer: PeerId) -> None:
+        """Note that a peer is connected again."""
+        self._away.pop(peer, None)
 
     def _refusal(self, request: FilterRequest, served: Collection[str]) -> str:
         if not request.pubsub_topic or not request.content_topics:
@@ -122,7 +134,7 @@ class FilterTable:
             known = self._peers[peer] = _Subscription(now)
         elif len(known.criteria | asked) > self._limits.criteria:
             return Status.UNAVAILABLE, f"more than {self._limits.criteria} filter criteria"
-        known.is_away = False
+        self.came_back(peer)
         for criterion in asked - known.criteria:
             self._wanted.setdefault(criterion, {})[peer] = None
         known.criteria |= asked
@@ -148,8 +160,7 @@ class FilterTable:
         return _OK
 
     def _make_room(self) -> bool:
-        away = next((peer for peer, known in self._peers.items() if known.is_away), None)
-        return away is not None and self.drop(away)
+        return bool(self._away) and self.drop(next(iter(self._away)))
 
     def _unwant(self, peer: PeerId, criterion: Criterion) -> None:
         wanting = self._wanted[criterion]

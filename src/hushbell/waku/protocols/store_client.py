@@ -16,7 +16,7 @@ from hushbell.wire import service_codecs as codecs
 from hushbell.wire.messages import WakuMessage
 from hushbell.wire.services import StoreEntry, StoreRequest, StoreResponse
 
-RESPONSE = 16 * 1024 * 1024  # bytes; nwaku's largest answer
+RESPONSE = 7 * 1024 * 1024  # bytes; a host takes frames up to 8 MiB (libp2p.limits), nwaku answers with up to 15
 PAGES = 10_000  # of one query; a store that never ends is not believed
 FULL_PAGE = 50  # messages asked for at once
 
