@@ -25,7 +25,7 @@ BOUNDS = Bounds(
     fields_per_rpc=512, tick_messages=4, tick_bytes=4096, in_stream=2048, forwarded=4096, urgent=4096, overflow=8192,
 )  # fmt: skip
 SETTINGS = RelaySettings(message=4096, seen=16, cached=4096, bounds=BOUNDS)
-JUDGE = Validation(SETTINGS)
+JUDGE = Validation(SETTINGS).judge
 
 
 class Pipe:

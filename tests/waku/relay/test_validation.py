@@ -11,7 +11,7 @@ from hushbell.waku.relay.settings import RelaySettings
 from hushbell.waku.relay.validation import Validation, Verdict
 
 NOW = Millis(1_700_000_000_000)
-JUDGE = Validation(RelaySettings())
+JUDGE = Validation(RelaySettings()).judge
 
 
 @pytest.mark.parametrize(

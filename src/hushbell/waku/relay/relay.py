@@ -63,7 +63,6 @@ class Relay:
         self._clock = clock
         self._count = count
         self._validator = validator
-        self._validation = Validation(settings)
         self._seen = SeenIds(settings, count)
         self._cache = MessageCache(settings, count)
         self._scores = Scores(settings.scoring, count)
@@ -83,7 +82,13 @@ class Relay:
         self._accepted = self._duplicates = 0  # counted on at heartbeats
         self._heart: asyncio.Task[None] | None = None
         self._links = Links(host, settings.bounds, self, clock=clock, count=count, origin=origin)
+        # What each message needs, found at once.
         self._outboxes = self._links.outboxes
+        self._known = self._seen.ids
+        self._members = self._mesh.members
+        self._promises = self._gossip.promises
+        self._follows = self._scores.follows_duplicates
+        self._judge = Validation(settings).judge
 
     def start(self) -> None:
         """Begin the heartbeat."""
@@ -125,12 +130,12 @@ class Relay:
         """
         self._check_topic(topic)
         now = self._clock.now()
-        verdict = self._validation(data, now)
+        verdict = self._judge(data, now)
         if verdict:
             raise (TooLarge if verdict is Verdict.LARGE else Undecodable)(f"others would refuse it: {verdict.name}")
         receivers = self._mesh.receivers(topic, now)
         key = sha256(data).digest()
-        if key in self._seen.ids:
+        if key in self._known:
             return len(receivers)
         frame = message_frame(data, topic_tail(topic))
         outboxes = [self._outboxes[peer] for peer in receivers]  # first: a write may end a connection
@@ -178,17 +183,17 @@ class Relay:
     def message(self, peer: PeerId, topic: str, data: bytes, frame: bytes) -> None:
         """Take a message from the reader of a stream: forward it and hand it over, if it is new and valid."""
         key = sha256(data).digest()
-        if key in self._seen.ids:
+        if key in self._known:
             self._duplicates += 1
-            if self._scores.follows_duplicates:
+            if self._follows:
                 self._deliveries.again(key, peer, topic, self._clock.now())
             return
         now = self._clock.now()
-        verdict = self._validation(data, now)
-        if not verdict and self._validator is not None and not self._validator(topic, data):
+        verdict = self._judge(data, now)
+        if self._validator is not None and not verdict and not self._validator(topic, data):
             verdict = Verdict.REFUSED
-        if self._gossip.promises:
-            self._gossip.promises.pop(key, None)
+        if self._promises:
+            self._promises.pop(key, None)
         if verdict:
             self._refused(peer, topic, verdict)
             return
@@ -196,11 +201,11 @@ class Relay:
         self._cache.put(key, topic, frame)
         self._accepted += 1
         outboxes = self._outboxes
-        for other in [*self._mesh.members[topic]]:  # a copy: a write may end a connection
+        for other in [*self._members[topic]]:  # a copy: a write may end a connection
             if other != peer and (outbox := outboxes.get(other)) is not None:
                 outbox.forward(frame)
         self._scores.delivered(peer, topic)
-        if self._scores.follows_duplicates:
+        if self._follows:
             self._deliveries.first(key, peer, now)
         self.on_message(topic, data)
 

@@ -47,6 +47,7 @@ class Scores:
         self._left: dict[PeerId, None] = {}  # in the order in which they left
         self._at_address: dict[str, int] = {}
         self._decayed = Millis(0)
+        self._first_cap = scoring.topic.first_cap
         self.follows_duplicates = bool(scoring.topic.mesh)
 
     def __len__(self) -> int:
@@ -112,10 +113,9 @@ class Scores:
 
     def delivered(self, peer: PeerId, topic: str) -> None:
         """Count a message that the peer brought first: P2, and P3 in the mesh."""
-        rules = self._scoring.topic
         counts = self.counts(peer, topic)
-        if counts.first < rules.first_cap:
-            counts.first = min(counts.first + 1.0, rules.first_cap)
+        if counts.first < self._first_cap:
+            counts.first = min(counts.first + 1.0, self._first_cap)
         if self.follows_duplicates:
             self.repeated(peer, topic)
 

@@ -28,6 +28,9 @@ class Verdict(IntEnum):
     INVALID = 6  # rejected: no WakuMessage, or meta is too long
 
 
+_ACCEPT = Verdict.ACCEPT  # looked up once: the members of an enum are found slowly
+
+
 class Validation:
     """The rules with their numbers filled in."""
 
@@ -39,7 +42,7 @@ class Validation:
         self._meta = settings.meta
         self._future = settings.future
 
-    def __call__(self, data: bytes, now: Millis) -> Verdict:
+    def judge(self, data: bytes, now: Millis) -> Verdict:
         """Judge a serialised WakuMessage."""
         if len(data) > self._limit:
             return Verdict.LARGE
@@ -54,4 +57,4 @@ class Validation:
             return Verdict.EMPTY
         if len(topic) > self._short and len(topic.encode()) > self._topic:
             return Verdict.LONG_TOPIC
-        return Verdict.FUTURE if message.timestamp > (now + self._future) * 1_000_000 else Verdict.ACCEPT
+        return Verdict.FUTURE if message.timestamp > (now + self._future) * 1_000_000 else _ACCEPT
