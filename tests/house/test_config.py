@@ -1,11 +1,12 @@
 """Settings: where values come from, which one wins, and how a mistake is told."""
 
 import re
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 import pytest
 
+from hushbell.config.apps import AppSettings, KeySettings
 from hushbell.config.gateway import ApnsSettings, GatewaySettings, GorushSettings, Shape
 from hushbell.config.limits import Limits
 from hushbell.config.loader import Source, load
@@ -64,6 +65,40 @@ def test_a_mistake_is_told_with_file_line_key_and_rule(text: str, line: str) -> 
     (problem,) = told(text)
 
     assert problem.startswith(line)
+
+
+APPS = """\
+[[apps]]
+name = "chat"
+[apps.apns]
+key_id = "ABCDEFGHIJ"
+http_port = 1
+
+[[apps]]
+name = "chat"
+queue = 0
+[apps.fcm]
+connect = "x"
+"""
+
+
+def test_mistakes_in_arrays_are_told_where_they_stand() -> None:
+    assert [line.split("; did")[0] for line in told(APPS)] == [
+        "h.toml:5: apps.0.apns.http_port: unknown",
+        "h.toml:9: apps.1.queue: must be a whole number from 1",
+        "h.toml:10: apps.1.fcm.credentials_file: missing",
+        "h.toml:8: apps.1.name: is another app's, too",
+        "h.toml:11: apps.1.fcm.connect: must look like HOST:PORT",
+    ]
+
+
+def test_members_of_an_array_come_from_the_environment_too() -> None:
+    settings = load(None, {"HUSHBELL_APPS__0__NAME": "chat", "HUSHBELL_APPS__0__FCM__CREDENTIALS_FILE": "c.json"})
+
+    (app,) = settings.apps
+    assert app.name == "chat"
+    assert app.fcm is not None
+    assert app.fcm.credentials_file == "c.json"
 
 
 def test_every_mistake_is_told_at_once() -> None:
@@ -144,18 +179,22 @@ def test_what_init_writes_is_the_default() -> None:
     ],
 )
 def test_what_init_writes_shows_every_default_in_force(other: str, gateway: GatewaySettings) -> None:
-    shown = re.sub(r"^# (?=[a-z_]+ = |\[)", "", TEMPLATE, flags=re.MULTILINE)
+    shown = re.sub(r"^# (?=[a-z0-9_]+ = |\[)", "", TEMPLATE, flags=re.MULTILINE)
 
     kept = "\n\n".join(part for part in shown.split("\n\n") if other not in part.splitlines())
 
     # The comment above gateway.gorush goes with its section; nothing else does.
-    assert load(Source("h.toml", kept)) == Settings(gateway=gateway)
+    found = load(Source("h.toml", kept))
+    assert replace(found, apps=(), keys=()) == Settings(gateway=gateway)
+    (app,), (key,) = found.apps, found.keys
+    assert app == AppSettings(name="chat", apns=app.apns, fcm=app.fcm)
+    assert key == KeySettings(name="backend", sha256="0" * 64)
 
 
 def test_what_init_writes_names_every_limit_and_every_key_of_the_server() -> None:
-    named = set(re.findall(r"^(?:# )?([a-z_]+) = ", TEMPLATE, flags=re.MULTILINE))
+    named = set(re.findall(r"^(?:# )?([a-z0-9_]+) = ", TEMPLATE, flags=re.MULTILINE))
 
-    assert {path[-1] for path in keys(Settings) if path[0] != "gateway"} <= named
+    assert {path[-1] for path in keys(Settings) if path[0] not in ("gateway", "apps")} <= named
     assert {field.name for field in fields(Limits)} <= named
 
 

@@ -142,7 +142,7 @@ async def test_probing_can_be_switched_off(mock: MockProviders, opened: Opened) 
 
 
 async def test_what_is_no_token_is_never_sent(mock: MockProviders, opened: Opened) -> None:
-    outcomes = await attempt(opened(), note("../../secret", "xyz", "", "ab?", "abc"))
+    outcomes = await attempt(opened(), note("../../secret", "x yz", "", "ab?", "a%20"))
 
     assert outcomes == [Outcome(Verdict.DROP_TOKEN, "BadDeviceToken")] * 5
     assert not mock.log

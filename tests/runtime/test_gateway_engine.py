@@ -340,7 +340,7 @@ async def test_a_broken_credential_delays_no_other_provider_and_no_other_app(
 
 async def test_a_wrong_configuration_uses_up_no_retries(rig: Rig, apns: ScriptedProvider) -> None:
     apns.script["token"].extend([WRONG, WRONG])
-    receipt = rig.accept(Ask(retries=0))
+    receipt = rig.accept(Ask(retries=1))
     for _ in range(8):
         await rig.quiet()
         rig.clock.advance(2.0)
@@ -385,10 +385,12 @@ async def test_a_full_queue_refuses_and_takes_again_when_there_is_room(rig: Rig)
 
 
 async def test_what_can_never_be_delivered_is_refused_whole_and_named(rig: Rig, apns: ScriptedProvider) -> None:
-    with pytest.raises(CallerError, match=r"^\[1\]\.message\.body: "):
-        rig.accept(Ask(), Ask(body=b""))
-    with pytest.raises(CallerError, match=r"^\[0\]\.provider: huawei"):
-        rig.accept(Ask(provider="huawei"))
+    with pytest.raises(CallerError, match=r"^message\.body: "):
+        rig.engine.check("chat", Ask(body=b"").message)
+    with pytest.raises(CallerError, match=r"^provider: huawei"):
+        rig.engine.check("chat", Ask(provider="huawei").message)
+    with pytest.raises(CallerError, match=r"^\[1\]\.provider: huawei"):
+        rig.accept(Ask(), Ask(provider="huawei"))
 
     await rig.quiet()
     assert not apns.attempts
@@ -480,9 +482,14 @@ async def test_an_open_notification_is_found_with_how_far_it_is(rig: Rig, apns: 
     await rig.until(lambda: len(apns.attempts) == 2)
     await rig.quiet()
 
-    found = rig.engine.find(receipt.works[0].job.number + 1)
+    found = rig.engine.find(receipt.notifications[1].ident)
 
-    assert isinstance(found, tuple)
-    assert found[1] is not None
-    assert list(found[1].states) == [State.ACCEPTED, State.WAITING]
-    assert rig.engine.find(receipt.works[0].job.number + 2) is None
+    assert found is not None
+    place, open_job = found
+    assert place == 1
+    assert isinstance(open_job, tuple)
+    job, progress = open_job
+    assert job == receipt.works[0].job
+    assert progress is not None
+    assert list(progress.states) == [State.ACCEPTED, State.WAITING]
+    assert rig.engine.find(os.urandom(16)) is None

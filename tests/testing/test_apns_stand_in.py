@@ -49,7 +49,7 @@ def test_a_proper_push_is_taken() -> None:
     "changes,status,reason",
     [
         ({"path": "/3/devices/ab"}, 404, "BadPath"),
-        ({"path": "/3/device/xy"}, 404, "BadPath"),
+        ({"path": "/3/device/xy"}, 400, "BadDeviceToken"),
         ({"path": "/3/device/"}, 400, "MissingDeviceToken"),
         ({"path": "/3/device/abc"}, 400, "BadDeviceToken"),
         ({"apns_topic": ""}, 400, "MissingTopic"),

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Literal
 
 
 class Shape(StrEnum):
@@ -62,9 +63,38 @@ class ApnsSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class GatewaySettings:
-    """Section ``[gateway]``. With a gorush everything goes there; otherwise each token type to its provider."""
+class PathSettings:
+    """Section ``[gateway.paths]``: gorush's, where a client expects others."""
 
+    push: str = "/api/push"
+    stat_go: str = "/api/stat/go"
+    stat_app: str = "/api/stat/app"
+    config: str = "/api/config"
+    sys_stats: str = "/sys/stats"
+    metrics: str = "/metrics"
+    health: str = "/healthz"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GatewaySettings:
+    """
+    Section ``[gateway]``: how the push server's pushes leave, and the front of the program ``hushbell gateway``.
+
+    With a gorush everything of the push server goes there; otherwise each token type to its provider.
+    """
+
+    listen: str = "127.0.0.1:8088"  # HOST:PORT of the HTTP API; port 0 picks one and the ready line tells it
+    grpc: str = ""  # HOST:PORT of the gRPC API; "" is off
+    anonymous: bool = False  # serve callers without a key beyond this machine, too
+    sync: bool = False  # answer gorush's API when each push had its first attempt, with the failures
+    sync_timeout: float = 30.0  # seconds such an answer waits; what is open then goes on
+    hide_token: bool = True  # star the ends of tokens in answers and feedback
+    hide_messages: bool = False  # leave texts out of answers and feedback
+    notifications: int = 100  # in one request
+    full: Literal["503", "gorush"] = "503"  # answer of a full queue; gorush's is a 200 whose logs say so
+    body: int = 16 * 1024 * 1024  # bytes of a request; gorush has no bound
+    keep_days: int = 7  # how long ends, dead tokens and answers to repeated requests are remembered
+    paths: PathSettings = field(default_factory=PathSettings)
     gorush: GorushSettings | None = None
     apns: ApnsSettings | None = None
     texts: Texts = field(default_factory=Texts)

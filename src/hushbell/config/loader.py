@@ -12,7 +12,7 @@ from typing import Any
 
 from hushbell.config.lines import Path, line_of, lines
 from hushbell.config.rules import broken_rules
-from hushbell.config.schema import Key, build, keys, nearest
+from hushbell.config.schema import MEMBER, Key, build, general, keys, nearest
 from hushbell.config.settings import Settings
 from hushbell.errors import ConfigError
 
@@ -113,14 +113,23 @@ class _Reading:
     def _table(self, table: Mapping[str, Any], path: Path, place: Any) -> None:
         for name, value in table.items():
             below = (*path, name)
-            if isinstance(value, dict) and any(known[: len(below)] == below for known in self._known):
+            if isinstance(value, dict) and self._has_keys_in(below):
                 self._sections[below] = place(below)
                 self._table(value, below, place)
+            elif isinstance(value, list) and self._has_keys_in((*below, MEMBER)) and _all_tables(value):
+                for number, member in enumerate(value):
+                    at = (*below, str(number))
+                    self._sections[at] = place(at)
+                    self._table(member, at, place)
             else:
                 self._take(below, value, place(below))
 
+    def _has_keys_in(self, section: Path) -> bool:
+        wanted = general(section)
+        return any(known[: len(wanted)] == wanted for known in self._known)
+
     def _take(self, path: Path, value: Any, place: str, *, is_text: bool = False) -> None:
-        key = self._known.get(path)
+        key = self._known.get(general(path))
         if key is None:
             self._complain(path, f"unknown{nearest(path, self._known)}", place)
             return
@@ -137,3 +146,7 @@ class _Reading:
 
     def _complain(self, path: Path, rule: str, place: str) -> None:
         self.problems.append(f"{place}: {'.'.join(path)}: {rule}")
+
+
+def _all_tables(value: list[Any]) -> bool:
+    return all(isinstance(member, dict) for member in value)

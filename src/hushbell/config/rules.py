@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
+from hushbell.config.apps import PROVIDERS, SCOPES
 from hushbell.config.lines import Path
 from hushbell.config.node import NodeSettings
 from hushbell.config.settings import Settings
@@ -16,6 +17,9 @@ _HOST_PORT = re.compile(r"(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\]):(\d{1,5})")
 # Which protocols a multiaddr may name is the node's business; here only its shape is.
 _MULTIADDR = re.compile(r"(/(ip4|ip6|dns|dns4|dns6)/[^/]+/tcp/\d{1,5})(/tls|/sni/[^/]+|/ws|/wss)*(/p2p/[1-9A-Za-z]+)?")
 _DNS_LIST = re.compile(r"enrtree://[A-Z2-7]{53}@[A-Za-z0-9.-]+")
+_LISTEN = re.compile(r"(?:[A-Za-z0-9.-]*|\[[0-9A-Fa-f:]+\]):\d{1,5}")
+_APP_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 _APPLE_ID = re.compile(r"[A-Z0-9]{10}")
 
 
@@ -28,6 +32,11 @@ def broken_rules(settings: Settings) -> Iterator[tuple[Path, str]]:
         yield ("transport", "bus"), f"must be a path of at most {SOCKET_PATH} bytes"
     yield from _node_rules(settings)
     yield from _gateway_rules(settings)
+    yield from _app_rules(settings)
+    yield from _key_rules(settings)
+    for network in settings.ssrf.allow:
+        if not _is_network(network):
+            yield ("ssrf", "allow"), "each must be a network, such as 127.0.0.0/8"
 
 
 def _node_rules(settings: Settings) -> Iterator[tuple[Path, str]]:
@@ -63,6 +72,9 @@ def _one_carrier(settings: Settings) -> Iterator[tuple[Path, str]]:
 
 
 def _gateway_rules(settings: Settings) -> Iterator[tuple[Path, str]]:
+    for name in ("listen", "grpc"):
+        if not _LISTEN.fullmatch(getattr(settings.gateway, name) or "x:0"):
+            yield ("gateway", name), "must look like HOST:PORT"
     gorush, apns = settings.gateway.gorush, settings.gateway.apns
     if gorush is not None:
         if not is_private(gorush.url):
@@ -76,6 +88,45 @@ def _gateway_rules(settings: Settings) -> Iterator[tuple[Path, str]]:
         yield from _connect_rule(("gateway", "apns", "connect"), apns.http.connect)
     if gorush is not None and apns is not None:
         yield ("gateway", "apns"), "everything goes to gateway.gorush; remove one of the two"
+
+
+def _app_rules(settings: Settings) -> Iterator[tuple[Path, str]]:
+    seen: set[str] = set()
+    for place, app in enumerate(settings.apps):
+        path = ("apps", str(place))
+        if not _APP_NAME.fullmatch(app.name or ""):
+            yield (*path, "name"), "must be 1 to 64 letters, digits, dots, hyphens and underscores"
+        elif app.name in seen:
+            yield (*path, "name"), "is another app's, too"
+        seen.add(app.name)
+        if app.feedback_url and urlsplit(app.feedback_url).scheme not in ("http", "https"):
+            yield (*path, "feedback_url"), "must begin with https:// or http://"
+        for name in PROVIDERS:
+            provider = getattr(app, name)
+            if provider is not None:
+                yield from _connect_rule((*path, name, "connect"), provider.http.connect)
+
+
+def _key_rules(settings: Settings) -> Iterator[tuple[Path, str]]:
+    names = {app.name for app in settings.apps}
+    for place, key in enumerate(settings.keys):
+        path = ("keys", str(place))
+        if not _SHA256.fullmatch(key.sha256 or ""):
+            yield (*path, "sha256"), "must be 64 hex digits; hushbell keys api makes a key and its hash"
+        for app in key.apps:
+            if app not in names:
+                yield (*path, "apps"), f'there is no app "{app}"'
+        for scope in key.scopes:
+            if scope not in SCOPES:
+                yield (*path, "scopes"), "each must be one of " + ", ".join(SCOPES)
+
+
+def _is_network(text: str) -> bool:
+    try:
+        ipaddress.ip_network(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _connect_rule(path: Path, connect: str) -> Iterator[tuple[Path, str]]:

@@ -16,11 +16,18 @@ T = TypeVar("T")
 FLAT = (HttpSettings,)
 """Classes whose keys stand in the section around them: ``connect`` belongs to the provider."""
 
-MAY_BE_ZERO = frozenset({"log.blur", "gateway.gorush.gather", "limits.tombstones", "node.cluster", "node.shards"})
+MAY_BE_ZERO = frozenset(
+    {"log.blur", "gateway.gorush.gather", "limits.tombstones", "node.cluster", "node.shards"}
+    | {"apps.*.attempts", "keys.*.per_minute"}
+)
 """Numbers for which zero means something. All others are one or more, or above zero for fractions."""
 
-MAY_BE_EMPTY = frozenset({"node.peers", "node.dns_lists"})
+MAY_BE_EMPTY = frozenset({"node.peers", "node.dns_lists", "ssrf.allow", "apps.*.feedback_headers", "keys.*.apps"})
 """Lists that need no member."""
+
+
+MEMBER = "*"
+"""Stands for the place of a section in an array, such as ``[[apps]]``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +94,11 @@ class Key:
         return type(value) is wanted
 
 
+def general(path: Path) -> Path:
+    """Return the path with MEMBER in place of every number."""
+    return tuple(MEMBER if name.isdigit() else name for name in path)
+
+
 def keys(settings: type) -> Mapping[Path, Key]:
     """Return every key below a settings class."""
     found: dict[Path, Key] = {}
@@ -100,7 +112,7 @@ def keys(settings: type) -> Mapping[Path, Key]:
 def nearest(path: Path, known: Mapping[Path, Key]) -> str:
     """Return ``"; did you mean …?"`` with the nearest known key, or what is known in that section."""
     names = {".".join(key[:depth]) for key in known for depth in range(1, len(key) + 1)}
-    close = difflib.get_close_matches(".".join(path), names, n=1, cutoff=0.6)
+    close = difflib.get_close_matches(".".join(general(path)), names, n=1, cutoff=0.6)
     if close:
         return f"; did you mean {close[0]}?"
     return f"; known sections are {', '.join(dict.fromkeys(key[0] for key in known))}"
@@ -124,7 +136,12 @@ def build(
     for part in fields(settings):  # type: ignore[arg-type]
         section, optional = _section(hints[part.name])
         below = (*path, part.name)
-        if section in FLAT:
+        if (member := _member(hints[part.name])) is not None:
+            places = sorted({int(at[len(below)]) for at in sections if _is_within(at, below)})
+            arguments[part.name] = tuple(
+                build(member, values, sections, missing, (*below, str(place))) for place in places
+            )
+        elif section in FLAT:
             flat = {name: values[*path, name] for name in _names(section) if (*path, name) in values}
             base = part.default_factory() if part.default_factory is not MISSING else section()
             arguments[part.name] = section(**{name: getattr(base, name) for name in _names(section)} | flat)
@@ -144,7 +161,9 @@ def _parts(settings: type, path: Path) -> list[tuple[Path, Any, Field[Any] | Non
     found: list[tuple[Path, Any, Field[Any] | None]] = []
     for part in fields(settings):
         section, _ = _section(hints[part.name])
-        if section is None:
+        if (member := _member(hints[part.name])) is not None:
+            found += _parts(member, (*path, part.name, MEMBER))
+        elif section is None:
             found.append(((*path, part.name), hints[part.name], part))
         else:
             found += _parts(section, path if section in FLAT else (*path, part.name))
@@ -158,6 +177,18 @@ def _section(kind: Any) -> tuple[Any, bool]:
         if is_dataclass(option):
             return option, len(options) > 1
     return None, False
+
+
+def _member(kind: Any) -> Any:
+    """Return the settings class of an array's members, or None."""
+    if get_origin(kind) is not tuple:
+        return None
+    member = get_args(kind)[0]
+    return member if is_dataclass(member) else None
+
+
+def _is_within(path: Path, array: Path) -> bool:
+    return len(path) > len(array) and path[: len(array)] == array and path[len(array)].isdigit()
 
 
 def _names(section: Any) -> list[str]:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
+from hushbell.config.apps import AppSettings, KeySettings
 from hushbell.config.gateway import GatewaySettings
 from hushbell.config.limits import Limits
 from hushbell.config.node import NodeSettings
@@ -44,6 +45,13 @@ class LogSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SsrfSettings:
+    """Section ``[ssrf]``: addresses that users supply lead to the public internet only."""
+
+    allow: tuple[str, ...] = ()  # networks besides, such as "127.0.0.0/8" for tests
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """Everything, in the order of the sections in hushbell.toml."""
 
@@ -52,5 +60,8 @@ class Settings:
     transport: TransportSettings = field(default_factory=TransportSettings)
     node: NodeSettings = field(default_factory=NodeSettings)
     gateway: GatewaySettings = field(default_factory=GatewaySettings)
+    apps: tuple[AppSettings, ...] = ()
+    keys: tuple[KeySettings, ...] = ()
+    ssrf: SsrfSettings = field(default_factory=SsrfSettings)
     limits: Limits = field(default_factory=Limits)
     log: LogSettings = field(default_factory=LogSettings)

@@ -44,6 +44,28 @@ data = "hushbell-data"  # folder with state and keys; made on first start
 # rest = ""  # URL of an nwaku or go-waku, such as "http://127.0.0.1:8645", in place of a node of our own
 # rest_dialect = "nwaku"  # or "go-waku"
 
+[gateway]  # the program `hushbell gateway`, and how the pushes of `hushbell serve` leave
+# listen = "127.0.0.1:8088"  # HTTP; port 0 picks one and the ready line tells it
+# grpc = ""  # HOST:PORT; "" is off
+# anonymous = false  # serve callers without a key beyond this machine, too
+# sync = false  # answer gorush's API when each push had its first attempt, with the failures
+# sync_timeout = 30.0  # such an answer waits so long; what is open then goes on
+# hide_token = true  # star the ends of tokens in answers and feedback
+# hide_messages = false  # leave texts out of answers and feedback
+# notifications = 100  # in one request
+# full = "503"  # answer of a full queue; or "gorush": a 200 whose logs say so
+# body = 16777216  # bytes of a request; gorush has no bound
+# keep_days = 7  # how long ends, dead tokens and answers to repeated requests are remembered
+
+[gateway.paths]  # gorush's, where a client expects others
+# push = "/api/push"
+# stat_go = "/api/stat/go"
+# stat_app = "/api/stat/app"
+# config = "/api/config"
+# sys_stats = "/sys/stats"
+# metrics = "/metrics"
+# health = "/healthz"
+
 [gateway.texts]  # what a person sees when the app does not replace it
 # message = "You have a new message"
 # mention = "Someone mentioned you"
@@ -65,6 +87,33 @@ data = "hushbell-data"  # folder with state and keys; made on first start
 # sandbox = false  # Apple's test environment
 # connect = ""  # HOST:PORT to connect to instead
 # ca_file = ""  # certificates to trust instead of the system's
+
+# Apps that `hushbell gateway` pushes for; repeat the section for each.
+# [[apps]]
+# name = "chat"
+# queue = 1000000  # pushes that may be open; over it callers are told to come back
+# ttl = 86400  # a push lives at most so long
+# attempts = 0  # at one push; 0 leaves it to the time to live
+# feedback_url = ""  # told of each push that failed, in gorush's words
+# feedback_headers = []  # each "name:value"
+# [apps.apns]
+# key_file = "AuthKey_ABCDEFGHIJ.p8"
+# key_id = "ABCDEFGHIJ"
+# team_id = "ABCDEFGHIJ"
+# [apps.fcm]
+# credentials_file = "service-account.json"
+
+# API keys; without any, only callers on this machine are served. `hushbell keys api` makes one.
+# [[keys]]
+# name = "backend"
+# sha256 = "0000000000000000000000000000000000000000000000000000000000000000"
+# apps = []  # [] means all
+# scopes = ["send", "read"]  # also "tokens", "webhooks", "operate"
+# per_minute = 0  # pushes; 0 means no limit
+# burst = 10000  # pushes at once, within the limit
+
+[ssrf]  # addresses that users supply lead to the public internet only
+# allow = []  # networks besides, such as "127.0.0.0/8" for tests
 
 [limits]  # sizes in bytes, times in seconds; what is over one is refused and counted
 # envelope = 1048576  # larger is dropped before parsing

@@ -1,6 +1,7 @@
 """Apple's push service behind the gateway (reference/gateway.md 5.1): key or certificate, both environments."""
 
 import asyncio
+import re
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -16,7 +17,7 @@ from hushbell.ports.making import Tools
 from hushbell.ports.provider import Done
 from hushbell.providers import checks, files
 from hushbell.providers.answers import failure
-from hushbell.providers.apns import BAD_TOKEN, PAYLOAD, PRODUCTION, SANDBOX, TOKEN, TOPIC
+from hushbell.providers.apns import BAD_TOKEN, PAYLOAD, PRODUCTION, SANDBOX, TOPIC
 from hushbell.providers.apns_outcome import outcome
 from hushbell.providers.apns_token import TokenSigner
 from hushbell.providers.certificate import Certificate, SecretFile, load
@@ -29,6 +30,9 @@ OTHER = {"production": "development", "development": "production"}
 VOIP = 5120  # bytes, Apple's limit for a payload of push type voip
 REMEMBERED = 10_000  # tokens whose environment is not the one their messages name
 
+# Whatever leaves the path a path: Apple says itself which tokens it does not know.
+TOKEN = re.compile(r"[0-9A-Za-z_-]{1,200}", re.ASCII)
+
 PUSH_TYPES = frozenset(
     {"alert", "background", "voip", "complication", "fileprovider", "mdm"}
     | {"location", "liveactivity", "pushtotalk", "widgets", "controls"}
@@ -36,6 +40,7 @@ PUSH_TYPES = frozenset(
 HEADERS = frozenset(
     {"apns-topic", "apns-push-type", "apns-priority", "apns-expiration", "apns-collapse-id", "apns-id", "content-type"}
 )
+JSON = ("content-type", "application/json; charset=utf-8")  # as other gateways send it; Apple does not look
 ONLY_TOKENS = Outcome(Verdict.CALLER_ERROR, "only tokens")
 
 
@@ -200,6 +205,8 @@ class _Attempt:
         self._own_topic = "apns-topic" not in names and bool(provider.settings.topic)
         if self._own_topic:
             head.append(("apns-topic", provider.settings.topic))
+        if "content-type" not in names:
+            head.append(JSON)
         self._head = tuple(head)
         # The caller's own id can only name one push.
         self._ident = "apns-id" not in names or len(note.tokens) > 1

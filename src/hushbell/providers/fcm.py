@@ -30,6 +30,7 @@ GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 PAYLOAD = 4096  # bytes of data and notification
 BODY = 16 * 1024  # bytes of a message with the parts for each platform
 LONGEST_TOKEN = 4096  # characters; today's have about 170
+FORMAT = ("x-goog-api-format-version", "2")  # errors with their details, as the clients of Google ask for
 HEADERS = frozenset({"content-type", "x-goog-api-format-version", "x-firebase-client", "user-agent"})
 
 TOO_LONG = Outcome(Verdict.DROP_TOKEN, "INVALID_ARGUMENT")
@@ -155,6 +156,8 @@ class _Attempt:
         head = note.message.headers
         if all(name != "content-type" for name, _ in head):
             head = (*head, ("content-type", "application/json"))
+        if all(name != FORMAT[0] for name, _ in head):
+            head = (*head, FORMAT)
         self._head = head
 
     def start(self, places: Sequence[int]) -> None:

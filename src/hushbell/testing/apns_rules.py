@@ -18,7 +18,8 @@ PAYLOAD = 4096  # bytes
 TOKEN_LIFE = 3600  # seconds
 FUTURE = 300  # seconds that the sender's clock may be ahead
 
-_PATH = re.compile(r"/3/device/([0-9a-fA-F]*)", re.ASCII)
+_PATH = re.compile(r"/3/device/([0-9A-Za-z_-]*)", re.ASCII)
+_TOKEN = re.compile(r"(?:[0-9a-fA-F]{2})+", re.ASCII)
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
 _TYPES = frozenset(
     {"alert", "background", "voip", "complication", "fileprovider", "mdm"}
@@ -115,7 +116,7 @@ class Judge:
         token = match[1]
         if not token:
             return Answer(status=400, reason="MissingDeviceToken")
-        if len(token) % 2:
+        if not _TOKEN.fullmatch(token):
             return Answer(status=400, reason="BadDeviceToken")
         reason = self._bad_header(headers)
         if reason and not (certified and reason == "MissingTopic"):

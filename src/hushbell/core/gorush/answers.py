@@ -1,6 +1,6 @@
 """What ``POST /api/push`` answers (reference/gateway.md 1.1)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import orjson
@@ -13,7 +13,7 @@ HIDDEN_WORDS: Final = "(message redacted)"
 _ONE_ACCEPTED: Final = b'{"counts":1,"logs":[],"success":"ok"}'
 
 
-def accepted(counts: int, logs: Sequence[dict[str, str]] = ()) -> bytes:
+def accepted(counts: int, logs: Sequence[Mapping[str, object]] = ()) -> bytes:
     """Return the body of a 200."""
     if counts == 1 and not logs:
         return _ONE_ACCEPTED

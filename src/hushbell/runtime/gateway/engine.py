@@ -13,7 +13,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from hushbell.core.gateway.asked import Asked, notifications
-from hushbell.core.gateway.job import Dead, Ended, Job, Progress, Repeatable
+from hushbell.core.gateway.job import Dead, Ended, Hook, Job, Progress, Repeatable
+from hushbell.core.gateway.notification import Message
 from hushbell.core.outbox import Backoff
 from hushbell.errors import CallerError, Overloaded, StoreError
 from hushbell.ports.clock import Clock
@@ -60,6 +61,7 @@ class Engine:
         self._random = random
         self._backoff = backoff or Backoff()
         self._uncommitted = 0
+        self._notifications_ended = 0
         self._works: dict[int, Work] = {}  # what is in memory, by the job's number
         self._longest = 1  # notifications in one of them, at most
         self._turns: deque[Lane] = deque()
@@ -94,23 +96,9 @@ class Engine:
         hears: bool = False,
         repeatable: Callable[[Sequence[Job]], Repeatable] | None = None,
     ) -> Receipt:
-        """
-        Take notifications for one app; ``told`` hears of it once they are on the disk, all or none of them.
-
-        Args:
-            app: name of a configured app.
-            asked: at least one, each with at least one token.
-            told: called once, later.
-            hears: wait until each push had its first attempt, too.
-            repeatable: makes the answer that is given again, to be committed with the jobs.
-
-        Raises:
-            CallerError: a provider could never deliver one of them; nothing is accepted. The field begins with
-                its place in ``asked``, such as ``[2].message``.
-            Overloaded: there is no room.
-        """
+        """See :meth:`hushbell.ports.intake.Intake.accept`."""
         rules = self.apps[app]
-        pushes = self._check(rules, asked)
+        pushes = self._count(rules, asked)
         if self._stopping or self.open[app] + pushes > rules.queue or self._uncommitted > UNCOMMITTED:
             raise Overloaded("the queue is full", FULL_AFTER)
         receipt = Receipt(told, hears=hears)
@@ -129,13 +117,73 @@ class Engine:
             self.commits.add(work)
         return receipt
 
-    def find(self, number: int) -> Ended | tuple[Job, Progress | None] | None:
-        """Return an open notification's job and how far it is, or how its job ended; None for an unknown one."""
+    def check(self, app: str, message: Message) -> None:
+        """See :meth:`hushbell.ports.intake.Intake.check`."""
+        provider = self.apps[app].providers.get(message.provider)
+        if provider is None:
+            raise CallerError("provider", f"{message.provider} is not configured for this app")
+        provider.check(message)
+
+    def find(self, ident: bytes) -> tuple[int, Ended | tuple[Job, Progress | None]] | None:
+        """See :meth:`hushbell.ports.intake.Intake.find`."""
+        number = self._queue.number_of(ident)
+        if number is None:
+            return None
         for first in range(number, number - self._longest, -1):
             work = self._works.get(first)
-            if work is not None:
-                return work.job, work.progress()
-        return self._queue.find(number)
+            if work is not None and number < first + len(work.job.notifications):
+                return number - first, (work.job, work.progress())
+        found = self._queue.find(number)
+        if found is None:
+            return None
+        return number - (found[0].number if isinstance(found, tuple) else found.number), found
+
+    def repeated(self, digest: bytes) -> Repeatable | None:
+        """See :meth:`hushbell.ports.intake.Intake.repeated`."""
+        return self._queue.repeatable(digest)
+
+    def dead(self, app: str, after: int, limit: int) -> Sequence[Dead]:
+        """See :meth:`hushbell.ports.intake.Intake.dead`."""
+        return self._queue.dead(app, after, limit)
+
+    def hooks(self, app: str) -> Sequence[Hook]:
+        """See :meth:`hushbell.ports.intake.Intake.hooks`."""
+        return [hook for hook in self._queue.hooks() if hook.app == app]
+
+    def save_hook(self, hook: Hook) -> None:
+        """See :meth:`hushbell.ports.intake.Intake.save_hook`."""
+        self._queue.save_hook(hook)
+
+    def drop_hook(self, name: str) -> None:
+        """See :meth:`hushbell.ports.intake.Intake.drop_hook`."""
+        self._queue.drop_hook(name)
+
+    @property
+    def providers(self) -> Mapping[str, frozenset[str]]:
+        """See :meth:`hushbell.ports.intake.Intake.providers`."""
+        return {name: frozenset(app.providers) for name, app in self.apps.items()}
+
+    @property
+    def all_lanes(self) -> Sequence[Lane]:
+        """See :meth:`hushbell.ports.intake.Intake.all_lanes`."""
+        return tuple(self.lanes.values())
+
+    @property
+    def open_pushes(self) -> int:
+        """See :meth:`hushbell.ports.intake.Intake.open_pushes`."""
+        return sum(self.open.values())
+
+    @property
+    def gauges(self) -> Mapping[str, float]:
+        """See :meth:`hushbell.ports.intake.Intake.gauges`."""
+        return {
+            "queue_open_pushes": self.open_pushes,
+            "queue_uncommitted_bytes": self._uncommitted,
+            "queue_commits": self.commits.commits,
+            "queue_commit_failures": self.commits.failures,
+            "queue_waiting_attempts": len(self._alarms),
+            "queue_notifications_ended": self._notifications_ended,
+        }
 
     async def run(self) -> None:
         """Go on after waits until stopped; then finish the attempts under way."""
@@ -199,6 +247,7 @@ class Engine:
         self.open[lane.app] -= work.pushes
         ended = work.ended(self._clock.now())
         self.commits.ended(ended)
+        self._notifications_ended += len(ended.pushes)
         if lane.is_behind:
             self.wake(lane)
 
@@ -221,23 +270,13 @@ class Engine:
         return lane
 
     @staticmethod
-    def _check(rules: App, asked: Sequence[Asked]) -> int:
-        """Return how many pushes are asked for; each message is checked once, however many it is for."""
+    def _count(rules: App, asked: Sequence[Asked]) -> int:
+        """Return how many pushes are asked for; raises CallerError for a provider that the app does not have."""
         pushes = 0
-        checked: set[int] = set()
         for place, one in enumerate(asked):
             pushes += len(one.tokens)
-            message = one.message
-            if id(message) in checked:
-                continue
-            checked.add(id(message))
-            provider = rules.providers.get(message.provider)
-            if provider is None:
-                raise CallerError(f"[{place}].provider", f"{message.provider} is not configured for this app")
-            try:
-                provider.check(message)
-            except CallerError as error:
-                raise CallerError(f"[{place}].{error.field}", error.rule) from error
+            if one.message.provider not in rules.providers:
+                raise CallerError(f"[{place}].provider", f"{one.message.provider} is not configured for this app")
         return pushes
 
     def _work(self, rules: App, asked: Sequence[Asked], receipt: Receipt, now: Millis) -> Work:

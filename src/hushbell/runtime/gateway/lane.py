@@ -94,6 +94,11 @@ class Lane:
         self._accepted_since = 0  # accepted pushes that the breaker does not know yet
 
     @property
+    def expires_at(self) -> Millis | None:
+        """Return when the credential ends, if it tells."""
+        return None if self.provider is None else self.provider.expires_at
+
+    @property
     def is_behind(self) -> bool:
         """Whether the disk holds jobs that memory does not."""
         return len(self.spilled) > 0
@@ -264,8 +269,10 @@ class Lane:
         if now >= note.notification.expires_at:
             return State.EXPIRED
         retries = note.notification.retries
-        # A wrong configuration is not the push's failure: its caller's retries are for answers to it.
-        if retries is None or outcome.verdict is Verdict.CONFIG_ERROR or note.work.attempts[at] <= retries:
+        if retries is None or note.work.attempts[at] <= retries:
+            return None
+        # A wrong configuration is not the push's failure, unless one attempt is all that was asked for.
+        if outcome.verdict is Verdict.CONFIG_ERROR and retries:
             return None
         return State.REFUSED
 

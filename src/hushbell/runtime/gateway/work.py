@@ -72,7 +72,10 @@ class Receipt:
                 self.tell()
 
     def tell(self) -> None:
-        """Answer now, if that was not done yet."""
+        """Answer now, if that was not done yet; what is not on the disk is waited for all the same."""
+        if self.to_store:
+            self.to_hear = -1
+            return
         told, self._told = self._told, None
         self.to_hear = -1
         if told is not None:

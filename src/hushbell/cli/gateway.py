@@ -1,0 +1,143 @@
+"""``hushbell gateway``: gorush's API and ours in front of a queue that does not forget."""
+
+import asyncio
+import ipaddress
+import logging
+import signal
+import sys
+from pathlib import Path
+
+import click
+
+from hushbell import __version__
+from hushbell.cli.loop import run_loop
+from hushbell.cli.reading import read_settings
+from hushbell.cli.running import only_one, say_ready, stop_on_signals
+from hushbell.config.apps import PROVIDERS, AppSettings
+from hushbell.config.settings import Settings
+from hushbell.errors import ConfigError
+from hushbell.gateway.front import HttpFront
+from hushbell.observability.logs import start_logs
+from hushbell.observability.metrics import Counters
+from hushbell.ports.making import Tools
+from hushbell.ports.queue import Queue
+from hushbell.providers.table import open_http, open_provider
+from hushbell.runtime.clock import SystemClock, system_random
+from hushbell.runtime.gateway.engine import App, Engine
+from hushbell.runtime.gateway.service import GatewayService
+from hushbell.stores.at_rest import make_folder
+from hushbell.stores.queue_memory import MemoryQueue
+from hushbell.stores.queue_sqlite import SqliteQueue
+
+log = logging.getLogger(__name__)
+
+
+@click.group("gateway", invoke_without_command=True, epilog="Example: hushbell gateway --config hushbell.toml")
+@click.option("--config", metavar="FILE", help="Configuration.  [default: hushbell.toml]")
+@click.option("--data", metavar="DIR", help="State and keys; made on first start.")
+@click.option("--http", metavar="HOST:PORT", help="HTTP API.  [default: 127.0.0.1:8088]")
+@click.option("--grpc", metavar="HOST:PORT", help="gRPC API.  [default: off]")
+@click.pass_context
+def command(context: click.Context, config: str | None, data: str | None, http: str | None, grpc: str | None) -> int:
+    """
+    Push for apps, as gorush does, from a queue on the disk.
+
+    Prints one JSON line when it accepts work. SIGHUP reads credentials again; SIGTERM finishes what is in hand and
+    exits; what is open goes out after the next start.
+    """
+    if context.invoked_subcommand is not None:
+        return 0
+    flags = {"server.data": data, "gateway.listen": http, "gateway.grpc": grpc}
+    settings = read_settings(config, flags)
+    _must_be_closed(settings)
+    start_logs(settings.log)
+    # The queue's writer thread must get the interpreter soon: at the default of 5 ms a busy loop starves it.
+    sys.setswitchinterval(0.0001)
+    run_loop(serve(settings))
+    return 0
+
+
+async def serve(settings: Settings) -> None:
+    """Compose the gateway from the settings and run it until a signal comes."""
+    folder = Path(settings.server.data) / "gateway"
+    make_folder(folder)
+    with only_one(folder):
+        counters, clock = Counters(), SystemClock()
+        # Providers first: a wrong setting must be told before anything is bound or changed.
+        apps = open_apps(settings, clock)
+        queue = open_queue(settings, folder)
+        engine = Engine(queue=queue, apps=apps, clock=clock, random=system_random)
+        engine.start()
+        http = HttpFront(engine, settings, clock=clock, random=system_random, counters=counters, version=__version__)
+        ready: dict[str, object] = {"http": await _listen(http, settings.gateway.listen)}
+        service = GatewayService(
+            engine=engine, queue=queue, fronts=[http.front.close], clock=clock, keep_days=settings.gateway.keep_days
+        )
+        stop_on_signals(service.stop)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, service.reload)
+        say_ready(ready)
+        await service.run()
+        log.info("stopped")
+
+
+def open_apps(settings: Settings, clock: SystemClock) -> list[App]:
+    """
+    Return the apps with their providers.
+
+    Raises:
+        ConfigError: a credential cannot be read or used; names the app and the setting.
+    """
+    tools = Tools(clock=clock, random=system_random, open_http=open_http, allow=settings.ssrf.allow)
+    return [_open_app(app, tools) for app in settings.apps]
+
+
+def open_queue(settings: Settings, folder: Path) -> Queue:
+    """Return the queue of the gateway in its folder, or one that a stop empties."""
+    if settings.store.url == "memory":
+        return MemoryQueue(random=system_random)
+    return SqliteQueue.open(folder / "gateway.db", folder / "at-rest.key", random=system_random)
+
+
+def _open_app(app: AppSettings, tools: Tools) -> App:
+    providers = {}
+    for name in PROVIDERS:
+        chosen = getattr(app, name)
+        if chosen is not None:
+            try:
+                providers[name] = open_provider(name, chosen, tools)
+            except ConfigError as error:
+                raise ConfigError(f"app {app.name}: {error}") from error
+    return App(
+        name=app.name,
+        providers=providers,
+        queue=app.queue,
+        ttl=app.ttl,
+        retries=app.attempts - 1 if app.attempts else None,
+    )
+
+
+async def _listen(http: HttpFront, where: str) -> str:
+    host, _, port = where.rpartition(":")
+    bound = await http.front.listen(host.strip("[]"), int(port))
+    return f"http://{host}:{bound}"
+
+
+def _must_be_closed(settings: Settings) -> None:
+    """Refuse to let everybody on a network push: without keys only this machine is served, unless that is said."""
+    if settings.keys or settings.gateway.anonymous:
+        return
+    for name in ("listen", "grpc"):
+        where = getattr(settings.gateway, name)
+        if where and not _is_loopback(where.rpartition(":")[0].strip("[]")):
+            raise ConfigError(
+                f"gateway.{name}: {where} is open to others: add [[keys]], or set gateway.anonymous = true"
+            )
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,55 @@
+"""The apps that the gateway pushes for, and the keys that let callers in."""
+
+from dataclasses import dataclass
+
+from hushbell.config.limits import DAY
+from hushbell.config.providers import (
+    ApnsApp,
+    FcmApp,
+    GorushApp,
+    HuaweiApp,
+    HushbellApp,
+    PushyApp,
+    SnsApp,
+    UnifiedPushApp,
+    WebPushApp,
+)
+
+PROVIDERS = ("apns", "fcm", "huawei", "webpush", "unifiedpush", "pushy", "sns", "gorush", "hushbell")
+"""The sections of an app that name a provider."""
+
+SCOPES = ("send", "read", "tokens", "webhooks", "operate")
+"""What a key may do: send; read states and dead tokens; see tokens in the clear; manage webhooks; read statistics."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AppSettings:
+    """Section ``[[apps]]``: one app, with the providers it uses."""
+
+    name: str
+    queue: int = 1_000_000  # pushes that may be open; over it callers are told to come back
+    ttl: int = DAY  # seconds that a push lives at most
+    attempts: int = 0  # at one push; 0 leaves it to the time to live
+    feedback_url: str = ""  # told of each push that failed, in gorush's words
+    feedback_headers: tuple[str, ...] = ()  # each "name:value"
+    apns: ApnsApp | None = None
+    fcm: FcmApp | None = None
+    huawei: HuaweiApp | None = None
+    webpush: WebPushApp | None = None
+    unifiedpush: UnifiedPushApp | None = None
+    pushy: PushyApp | None = None
+    sns: SnsApp | None = None
+    gorush: GorushApp | None = None
+    hushbell: HushbellApp | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeySettings:
+    """Section ``[[keys]]``: one API key. Of the key itself only the hash is here; it has 256 random bits."""
+
+    name: str  # told in the log
+    sha256: str  # of the key, 64 hex digits; `hushbell keys api` makes one
+    apps: tuple[str, ...] = ()  # names of apps; () means all
+    scopes: tuple[str, ...] = ("send", "read")  # of SCOPES
+    per_minute: int = 0  # pushes; 0 means no limit
+    burst: int = 10_000  # pushes at once, within the limit

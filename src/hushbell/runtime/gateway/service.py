@@ -1,0 +1,81 @@
+"""The whole gateway on given adapters: engine, front ends, housekeeping, start and graceful stop."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+
+from hushbell.config.limits import DAY
+from hushbell.errors import HushbellError, StoreError
+from hushbell.ports.clock import Clock
+from hushbell.ports.provider import Provider
+from hushbell.ports.queue import Queue
+from hushbell.runtime.gateway.engine import Engine
+from hushbell.types import Millis
+
+HOUR = 3600.0
+FORGET = 2_000  # rows dropped in one transaction, so that forgetting holds up no answer
+GRACE = 6.0  # seconds for attempts under way at a stop, of the 10 promised; what is left goes out after the next start
+FRONT_GRACE = 1.0  # seconds for requests under way
+LAST = 2.0  # seconds for outcomes to reach the disk
+
+Close = Callable[[float], Awaitable[None]]
+"""Takes no more requests, and lets those under way end within so many seconds."""
+
+log = logging.getLogger(__name__)
+
+
+class GatewayService:
+    """``run`` returns after ``stop``."""
+
+    def __init__(self, *, engine: Engine, queue: Queue, fronts: Sequence[Close], clock: Clock, keep_days: int) -> None:
+        self._engine = engine
+        self._queue = queue
+        self._fronts = fronts
+        self._clock = clock
+        self._keep_days = keep_days
+        self._stopping = asyncio.Event()
+
+    async def run(self) -> None:
+        """Serve until stopped; then finish what is under way, write it down and close everything."""
+        loop = asyncio.get_running_loop()
+        running = loop.create_task(self._engine.run())
+        forgetting = loop.create_task(self._forget())
+        try:
+            await self._stopping.wait()
+        finally:
+            forgetting.cancel()
+            # Requests first: what is accepted until now is answered, and what comes later goes elsewhere.
+            await asyncio.gather(*(close(FRONT_GRACE) for close in self._fronts), return_exceptions=True)
+            self._engine.stop()
+            await asyncio.wait([running], timeout=GRACE)
+            await asyncio.gather(*(provider.close() for provider in self._providers()), return_exceptions=True)
+            await asyncio.wait([running], timeout=LAST)
+            running.cancel()
+            await asyncio.gather(running, forgetting, return_exceptions=True)
+            self._queue.close()
+
+    def stop(self) -> None:
+        """Take no more requests; ``run`` finishes what was taken and returns."""
+        self._stopping.set()
+
+    def reload(self) -> None:
+        """Read every credential again; a bad one is told, and the old one stays."""
+        for provider in self._providers():
+            try:
+                provider.reload()
+            except HushbellError as error:
+                log.error("the credential of %s stays the old one: %s", provider.name, error)  # noqa: TRY400
+
+    def _providers(self) -> Sequence[Provider]:
+        return [provider for app in self._engine.apps.values() for provider in app.providers.values()]
+
+    async def _forget(self) -> None:
+        """Drop ends and dead tokens that are older than anybody asks for."""
+        while True:
+            before = Millis(self._clock.now() - self._keep_days * DAY * 1000)
+            try:
+                while self._queue.forget(before, FORGET):
+                    await self._clock.sleep(0.05)
+            except StoreError as error:
+                log.error("old ends cannot be dropped: %s", error)  # noqa: TRY400  the text names the cause
+            await self._clock.sleep(HOUR)
