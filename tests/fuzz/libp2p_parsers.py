@@ -11,9 +11,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from typing import Any, cast
 
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+
 from hushbell.errors import HushbellError, TransportError, WireError
 from hushbell.types import Millis, PrivateKey
-from hushbell.waku.libp2p import fields, identify, keys
+from hushbell.waku.libp2p import identify, keys
 from hushbell.waku.libp2p.connection import Connection
 from hushbell.waku.libp2p.ledger import Ledger
 from hushbell.waku.libp2p.limits import KIB, Limits
@@ -24,13 +26,15 @@ from hushbell.waku.libp2p.muxed import MuxedStream
 from hushbell.waku.libp2p.muxer import DATA, Muxer
 from hushbell.waku.libp2p.noise import Handshake, Opener, Sealer
 from hushbell.waku.libp2p.pipe import Sink
-from hushbell.waku.libp2p.security import Securing
+from hushbell.waku.libp2p.security import Securing, credentials
 from hushbell.waku.libp2p.stream import Stream
 from hushbell.waku.libp2p.upgrade import Upgrade, Upgraded
 from hushbell.waku.libp2p.yamux import Yamux
 
 ALICE = keys.secp256k1_identity(PrivateKey(b"\1" * 32))
 BOB = keys.ed25519_identity(b"\2" * 32)
+STATIC = X25519PrivateKey.from_private_bytes(b"\5" * 32)
+OWN, BOBS = credentials(ALICE, lambda size: b"\7" * size), credentials(BOB, lambda size: b"\5" * size)
 MUXERS = ("/yamux/1.0.0", "/mplex/6.7.0")
 LIMITS = Limits(streams_per_connection=8, streams_unagreed=4, unread_per_connection=4 * KIB, unsent_per_stream=8 * KIB)
 
@@ -50,24 +54,23 @@ def pieces(data: bytes) -> Iterator[bytes]:
 def noise(data: bytes) -> None:
     """Handshakes: garbage in place of each message, and garbage as the payload of real ones."""
     for initiator in (True, False):
-        side = Securing(ALICE, initiator=initiator, muxers=MUXERS, random=random_of(1), expected=None)
+        side = Securing(OWN, initiator=initiator, muxers=MUXERS, random=random_of(1), expected=None)
         side.start()
         with suppress(WireError):
             for piece in pieces(data):
                 side.receive(piece)
         assert not side.done
-    listener = Securing(ALICE, initiator=False, muxers=MUXERS, random=random_of(2), expected=None)
-    dialler = Handshake(initiator=True, static=b"\5" * 32, ephemeral=b"\6" * 32)
+    listener = Securing(OWN, initiator=False, muxers=MUXERS, random=random_of(2), expected=None)
+    dialler = Handshake(initiator=True, static=STATIC, ephemeral=b"\6" * 32)
     answer = listener.receive(_framed(dialler.write(data[:3000])))
     dialler.read(answer[2:])
     with suppress(WireError):
         listener.receive(_framed(dialler.write(data[:3000])))
-    signed = fields.put(1, BOB.public_key) + fields.put(2, BOB.sign(b"noise-libp2p-static-key:" + dialler.static_key))
-    other = Securing(ALICE, initiator=False, muxers=MUXERS, random=random_of(2), expected=None)
-    again = Handshake(initiator=True, static=b"\5" * 32, ephemeral=b"\6" * 32)
+    other = Securing(OWN, initiator=False, muxers=MUXERS, random=random_of(2), expected=None)
+    again = Handshake(initiator=True, static=STATIC, ephemeral=b"\6" * 32)
     again.read(other.receive(_framed(again.write(b"")))[2:])
     with suppress(WireError):
-        other.receive(_framed(again.write(signed + data[:3000])))
+        other.receive(_framed(again.write(BOBS.payload + data[:3000])))
 
 
 def records(data: bytes) -> None:
@@ -83,14 +86,14 @@ def records(data: bytes) -> None:
 def upgrade(data: bytes) -> None:
     """The whole upgrade, with garbage in place of multistream, or of the negotiation under Noise."""
     for initiator in (True, False):
-        side = Upgrade(ALICE, initiator=initiator, muxers=MUXERS, random=random_of(1), expected=None)
+        side = Upgrade(OWN, initiator=initiator, muxers=MUXERS, random=random_of(1), expected=None)
         side.start()
         with suppress(WireError, TransportError):
             for piece in pieces(data):
                 side.receive(piece)
         assert side.upgraded is None
-    listener = Upgrade(ALICE, initiator=False, muxers=MUXERS, random=random_of(1), expected=None)
-    dialler = Securing(BOB, initiator=True, muxers=("/other",), random=random_of(3), expected=None)
+    listener = Upgrade(OWN, initiator=False, muxers=MUXERS, random=random_of(1), expected=None)
+    dialler = Securing(BOBS, initiator=True, muxers=("/other",), random=random_of(3), expected=None)
     greeting = Proposing(["/noise"])
     answer = listener.receive(greeting.start())
     greeting.receive(answer)

@@ -17,6 +17,7 @@ from hushbell.waku.libp2p import keys
 from hushbell.waku.libp2p.host import Host
 from hushbell.waku.libp2p.multiaddr import Multiaddr
 from hushbell.waku.libp2p.multistream import Proposing
+from hushbell.waku.libp2p.security import credentials
 from hushbell.waku.libp2p.stream import PeerId
 from hushbell.waku.libp2p.upgrade import Upgrade
 
@@ -122,7 +123,7 @@ class Mallory:
         self.reader = reader
         self.writer = writer
         self.upgrade = Upgrade(
-            keys.new_identity(random.Random(66).randbytes),
+            credentials(keys.new_identity(random.Random(66).randbytes), random.Random(68).randbytes),
             initiator=True,
             muxers=("/yamux/1.0.0",),
             random=random.Random(67).randbytes,

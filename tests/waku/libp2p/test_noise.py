@@ -6,13 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
 
 from hushbell.errors import TooLarge, Unauthentic, Undecodable, WireError
 from hushbell.waku.libp2p import fields, keys
 from hushbell.waku.libp2p.noise import PLAIN_MOST, Handshake, Opener, Sealer
-from hushbell.waku.libp2p.security import Securing
+from hushbell.waku.libp2p.security import Securing, credentials
+from hushbell.waku.libp2p.upgrade import Upgrade
 
 VECTORS = json.loads((Path(__file__).parents[2] / "vectors/noise.json").read_text())["vectors"]
 ALICE = keys.secp256k1_identity(b"\1" * 32)  # type: ignore[arg-type]
@@ -22,7 +24,8 @@ YAMUX = "/yamux/1.0.0"
 
 def securing(identity: keys.Identity, *, initiator: bool, seed: int = 7, **settings: Any) -> Securing:
     settings = {"muxers": (YAMUX,), "expected": None, **settings}
-    return Securing(identity, initiator=initiator, random=random.Random(seed + initiator).randbytes, **settings)
+    own = credentials(identity, random.Random(seed).randbytes)
+    return Securing(own, initiator=initiator, random=random.Random(seed + initiator).randbytes, **settings)
 
 
 def run(dialler: Securing, listener: Securing) -> None:
@@ -37,7 +40,7 @@ def test_published_handshakes_come_out_byte_for_byte(vector: dict[str, Any]) -> 
     initiator, responder = (
         Handshake(
             initiator=side == "init",
-            static=bytes.fromhex(vector[side + "_static"]),
+            static=X25519PrivateKey.from_private_bytes(bytes.fromhex(vector[side + "_static"])),
             ephemeral=bytes.fromhex(vector[side + "_ephemeral"]),
             prologue=bytes.fromhex(vector[side + "_prologue"]),
         )
@@ -167,3 +170,20 @@ def test_whatever_comes_the_handshake_ends_in_a_wire_error_or_waits(data: bytes)
         return
 
     assert not listener.done
+
+
+def test_nothing_is_computed_for_whoever_only_connects() -> None:
+    drawn: list[int] = []
+
+    def draw(size: int) -> bytes:
+        drawn.append(size)
+        return bytes(size - 1) + b"\1"
+
+    own = credentials(BOB, draw)
+    listener = Upgrade(own, initiator=False, muxers=(YAMUX,), random=draw, expected=None)
+    listener.receive(b"\x13/multistream/1.0.0\n")
+    assert len(drawn) == 1
+
+    listener.receive(b"\x07/noise\n")
+
+    assert len(drawn) == 2

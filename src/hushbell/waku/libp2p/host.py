@@ -25,6 +25,7 @@ from hushbell.waku.libp2p.multiaddr import Multiaddr
 from hushbell.waku.libp2p.muxed import MuxedStream
 from hushbell.waku.libp2p.muxer import Muxer
 from hushbell.waku.libp2p.pipe import Pipe
+from hushbell.waku.libp2p.security import credentials
 from hushbell.waku.libp2p.sockets import Sockets
 from hushbell.waku.libp2p.stream import PeerId, Stream
 from hushbell.waku.libp2p.upgrade import Upgrade, Upgraded
@@ -69,7 +70,7 @@ class Host:
         self.peer_id = identity.peer_id
         self.addresses: list[Multiaddr] = []
         self.limits = limits or Limits()
-        self._identity = identity
+        self._own = credentials(identity, random)
         self._clock = clock
         self._random = random
         self._count = count
@@ -272,9 +273,7 @@ class Host:
             evicted.give_up("handshakes")
 
     def _arrive(self, pipe: Pipe, expected: PeerId | None, *, outbound: bool) -> Arrival:
-        upgrade = Upgrade(
-            self._identity, initiator=outbound, muxers=self._muxers, random=self._random, expected=expected
-        )
+        upgrade = Upgrade(self._own, initiator=outbound, muxers=self._muxers, random=self._random, expected=expected)
         arrival = Arrival(
             pipe,
             upgrade,

@@ -36,18 +36,18 @@ class Handshake:
     After the third, ``split`` gives the two directions' ciphers.
     """
 
-    def __init__(self, *, initiator: bool, static: bytes, ephemeral: bytes, prologue: bytes = b"") -> None:
+    def __init__(self, *, initiator: bool, static: X25519PrivateKey, ephemeral: bytes, prologue: bytes = b"") -> None:
         """
         Begin.
 
         Args:
             initiator: whether this side writes first.
-            static: this side's X25519 private key, 32 bytes.
-            ephemeral: another one, random and used for this handshake only.
+            static: this side's own key, which may serve many handshakes.
+            ephemeral: another X25519 private key, 32 bytes, random and used for this handshake only.
             prologue: what both sides already know.
         """
         self._initiator = initiator
-        self._static = X25519PrivateKey.from_private_bytes(static)
+        self._static = static
         self._ephemeral = X25519PrivateKey.from_private_bytes(ephemeral)
         self._remote_ephemeral: X25519PublicKey | None = None
         self._remote_static: X25519PublicKey | None = None

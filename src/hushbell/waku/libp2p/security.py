@@ -7,7 +7,9 @@ would choose from such a list in the listener's order, go-libp2p in the dialler'
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from hushbell.errors import TooLarge, Unauthentic, Undecodable
 from hushbell.types import Random
@@ -30,6 +32,22 @@ class Proof:
     muxers: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """A node's Noise key with its identity's word for it: made once, used in every handshake."""
+
+    peer_id: PeerId
+    static: X25519PrivateKey = field(repr=False)
+    payload: bytes = field(repr=False)
+
+
+def credentials(identity: keys.Identity, random: Random) -> Credentials:
+    """Draw a Noise key and sign it."""
+    static = X25519PrivateKey.from_private_bytes(random(32))
+    signature = identity.sign(_PREFIX + static.public_key().public_bytes_raw())
+    return Credentials(identity.peer_id, static, fields.put(1, identity.public_key) + fields.put(2, signature))
+
+
 class Securing:
     """
     The handshake over a plain connection. Bytes in any chunks; ``done`` after the last message.
@@ -40,7 +58,7 @@ class Securing:
 
     def __init__(
         self,
-        identity: keys.Identity,
+        own: Credentials,
         *,
         initiator: bool,
         muxers: Sequence[str],
@@ -51,15 +69,15 @@ class Securing:
         Begin.
 
         Args:
-            identity: what this side proves.
+            own: what this side proves.
             initiator: whether this side dialled.
             muxers: what this side speaks, the best first.
-            random: for the two X25519 keys.
+            random: for the handshake's own key.
             expected: whom the dialled address names; another peer is refused before it learns who we are.
         """
-        self._identity = identity
+        self._own = own
         self._initiator = initiator
-        self._noise = Handshake(initiator=initiator, static=random(32), ephemeral=random(32))
+        self._noise = Handshake(initiator=initiator, static=own.static, ephemeral=random(32))
         self._muxers = tuple(muxers)
         self._expected = expected
         self.rest = b""
@@ -110,8 +128,7 @@ class Securing:
         return answer
 
     def _payload(self, muxers: tuple[str, ...]) -> bytes:
-        signature = self._identity.sign(_PREFIX + self._noise.static_key)
-        payload = fields.put(1, self._identity.public_key) + fields.put(2, signature)
+        payload = self._own.payload
         if muxers:
             payload += fields.put(4, b"".join(fields.put(2, muxer.encode()) for muxer in muxers))
         return payload
@@ -128,7 +145,7 @@ class Securing:
         peer = keys.peer_id_of(public)
         if self._expected is not None and peer != self._expected:
             raise Unauthentic("another peer than the address names")
-        if peer == self._identity.peer_id:
+        if peer == self._own.peer_id:
             raise Unauthentic("the peer has our own identity")
         return Proof(peer, _muxers(extensions))
 

@@ -4,12 +4,11 @@ From a fresh connection to an authenticated one with a muxer: multistream, Noise
 Source: github.com/libp2p/specs, connections/README.md.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from hushbell.types import Random
 from hushbell.waku.libp2p import multistream, security
-from hushbell.waku.libp2p.keys import Identity
 from hushbell.waku.libp2p.noise import Opener, Sealer
 from hushbell.waku.libp2p.stream import PeerId
 
@@ -29,14 +28,22 @@ class Upgrade:
     """One side of the upgrade. Bytes in any chunks; ``upgraded`` is set at the end."""
 
     def __init__(
-        self, identity: Identity, *, initiator: bool, muxers: Sequence[str], random: Random, expected: PeerId | None
+        self,
+        own: security.Credentials,
+        *,
+        initiator: bool,
+        muxers: Sequence[str],
+        random: Random,
+        expected: PeerId | None,
     ) -> None:
         """Begin; arguments as :class:`hushbell.waku.libp2p.security.Securing` takes them."""
         self._initiator = initiator
         self._muxers = muxers
-        self._securing = security.Securing(
-            identity, initiator=initiator, muxers=muxers, random=random, expected=expected
+        # Nothing is computed for a stranger that only connects.
+        self._begin: Callable[[], security.Securing] = lambda: security.Securing(
+            own, initiator=initiator, muxers=muxers, random=random, expected=expected
         )
+        self._securing: security.Securing | None = None
         self._agreement = self._negotiation([security.PROTOCOL])
         self._over_noise: multistream.Proposing | multistream.Choosing | None = None
         self.upgraded: Upgraded | None = None
@@ -59,34 +66,31 @@ class Upgrade:
             answer = self._agreement.receive(data)
             if self._agreement.chosen is None:
                 return answer
+            self._securing = self._begin()
             answer += self._securing.start()
             data, self._agreement.rest = self._agreement.rest, b""
-        if not self._securing.done:
-            answer += self._securing.receive(data)
-            if self._securing.sealer is None:
+        return answer + (self._secure(self._securing, data) if self._securing is not None else b"")
+
+    def _secure(self, securing: security.Securing, data: bytes) -> bytes:
+        answer = b""
+        if not securing.done:
+            answer = securing.receive(data)
+            if securing.sealer is None:
                 return answer
-            data, self._securing.rest = self._securing.rest, b""
-            answer += self._secured()
-        return answer + self._agree_on_muxer(data)
+            data, securing.rest = securing.rest, b""
+            if securing.muxer is None:
+                self._over_noise = self._negotiation(self._muxers)
+                if isinstance(self._over_noise, multistream.Proposing):
+                    answer += securing.sealer.seal(self._over_noise.start())
+        return answer + self._agree_on_muxer(securing, data)
 
-    def _secured(self) -> bytes:
-        securing = self._securing
-        if securing.muxer is not None or securing.sealer is None:
-            return b""
-        self._over_noise = self._negotiation(self._muxers)
-        if isinstance(self._over_noise, multistream.Proposing):
-            return securing.sealer.seal(self._over_noise.start())
-        return b""
-
-    def _agree_on_muxer(self, data: bytes) -> bytes:
-        securing, agreement = self._securing, self._over_noise
+    def _agree_on_muxer(self, securing: security.Securing, data: bytes) -> bytes:
+        agreement = self._over_noise
         if securing.sealer is None or securing.opener is None or securing.proof is None:
             raise ValueError("the handshake is not over")
         plain = securing.opener.open(data) if data else []
-        if agreement is None:
-            chosen: str | None = securing.muxer
-            answer = b""
-        else:
+        answer, chosen = b"", securing.muxer
+        if agreement is not None:
             answer = agreement.receive(b"".join(plain))
             chosen = agreement.chosen
             plain = [agreement.rest] if agreement.rest else []
