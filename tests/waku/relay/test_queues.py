@@ -10,7 +10,9 @@ from hushbell.waku.libp2p.stream import PeerId
 from hushbell.waku.relay.queues import Outbox, Total
 from hushbell.waku.relay.settings import Bounds
 
-BOUNDS = Bounds(in_stream=100, forwarded=300, urgent=200, overflow=250, waiting=450, stalled=3, dropping=2)
+BOUNDS = Bounds(
+    in_stream=100, forwarded=300, urgent=200, overflow=250, waiting=450, stalled=3, dropping=2, waiting_share=100
+)
 
 
 class Box:
@@ -84,18 +86,23 @@ async def test_a_publisher_hears_that_a_peer_takes_nothing_more(box: Box) -> Non
     assert box.counts["relay_publish_skipped"] == 2
 
 
-async def test_all_peers_together_are_bounded(world: Any) -> None:
+async def test_all_peers_together_are_bounded_and_each_has_a_share(world: Any) -> None:
     total = Total()
-    boxes = [Box(world, total) for _ in range(3)]
+    boxes = [Box(world, total) for _ in range(4)]
     for box in boxes:
         box.outbox.attach(box.end)
 
     for box in boxes:
         for _ in range(6):
             box.outbox.forward(bytes(100))
+    published = [boxes[0].outbox.publish(bytes(100)), boxes[3].outbox.publish(bytes(50))]
+    for box in boxes:
+        box.outbox.control(bytes(50))
 
-    assert total.size <= BOUNDS.waiting
-    assert sum(box.counts["relay_forward_dropped"] for box in boxes) > 9
+    assert total.size <= BOUNDS.waiting + 4 * (BOUNDS.waiting_share + 100)
+    assert [box.counts["relay_forward_dropped"] for box in boxes] == [2, 4, 4, 4]
+    assert published == [False, True]
+    assert boxes[0].outbox.heartbeat() == "relay_cut_overflow"
 
 
 async def test_what_is_said_before_the_stream_is_open_is_sent_first(world: Any) -> None:

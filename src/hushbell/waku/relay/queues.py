@@ -4,7 +4,8 @@ What waits to be sent to one peer, and what is dropped when the peer does not ta
 The policy: control and own messages go first and are never dropped, but beyond ``bounds.urgent`` the publisher hears
 that the peer did not get the next one. Forwarded messages wait within ``bounds.forwarded``, and the oldest is dropped
 (``relay_forward_dropped``). A peer is cut when control exceeds ``bounds.overflow``, when it takes nothing for
-``bounds.stalled`` heartbeats, or when messages were dropped in each of ``bounds.dropping`` heartbeats.
+``bounds.stalled`` heartbeats, or when messages were dropped in each of ``bounds.dropping`` heartbeats. When too much
+waits for all peers, those who leave more than their share are treated as if their own bound were reached.
 """
 
 from collections import deque
@@ -51,13 +52,18 @@ class Outbox:
         self._wait = wait
         self._taken = True  # something since the last heartbeat
         self._stalled = self._dropping = 0
-        self._dropped = False
+        self._dropped = self._overflows = False
         self._left = 0  # in the stream at the last heartbeat
 
     @property
     def size(self) -> int:
         """Bytes that wait here, not counting those in the stream."""
         return self._urgent_size + self._forwarded_size
+
+    @property
+    def _crowds(self) -> bool:
+        """Say whether all peers together leave too much, and this one more than its share."""
+        return self._total.size > self._bounds.waiting and self.size > self._bounds.waiting_share
 
     @property
     def waiting(self) -> bool:
@@ -81,14 +87,12 @@ class Outbox:
         self._forwarded.append(frame)
         self._forwarded_size += len(frame)
         self._total.size += len(frame)
-        while self._forwarded_size > self._bounds.forwarded or (
-            self._total.size > self._bounds.waiting and self._forwarded
-        ):
+        while self._forwarded and (self._forwarded_size > self._bounds.forwarded or self._crowds):
             self._drop()
 
     def publish(self, frame: bytes) -> bool:
         """Send a message of our own; False if the peer has not taken what it was sent before."""
-        if self._urgent_size >= self._bounds.urgent:
+        if self._urgent_size >= self._bounds.urgent or self._crowds:
             self._count("relay_publish_skipped", 1)
             return False
         self.control(frame)
@@ -102,6 +106,9 @@ class Outbox:
             self._unchecked -= len(frame)
             if self._unchecked < 0:
                 self._check(stream)
+            return
+        if self._crowds:
+            self._overflows = True  # without what it was to be told, the peer would be wrong about us
             return
         self._urgent.append(frame)
         self._urgent_size += len(frame)
@@ -150,7 +157,7 @@ class Outbox:
         self._stalled = self._stalled + 1 if self._waiting and not self._taken and left >= self._left else 0
         self._dropping = self._dropping + 1 if self._dropped else 0
         self._left, self._taken, self._dropped = left, False, False
-        if self._urgent_size > self._bounds.overflow:
+        if self._overflows or self._urgent_size > self._bounds.overflow:
             return "relay_cut_overflow"
         if self._stalled >= self._bounds.stalled:
             return "relay_cut_stalled"

@@ -10,14 +10,14 @@ from hashlib import sha256
 
 from hushbell.errors import TooLarge, TransportError, Undecodable
 from hushbell.ports.clock import Clock
-from hushbell.types import Random
+from hushbell.types import Millis, Random
 from hushbell.waku.libp2p.stream import PeerId
 from hushbell.waku.relay.cache import MessageCache, SeenIds
 from hushbell.waku.relay.gossip import Gossip
 from hushbell.waku.relay.links import Host, Links, Origin
 from hushbell.waku.relay.mesh import Mesh
 from hushbell.waku.relay.peers import Peers
-from hushbell.waku.relay.rpc import Rpc, Shapes, control_frames, message_frame, topic_tail
+from hushbell.waku.relay.rpc import Control, Message, Rpc, Shapes, control_frames, message_frame, topic_tail
 from hushbell.waku.relay.score import Deliveries, Scores
 from hushbell.waku.relay.settings import RelaySettings
 from hushbell.waku.relay.validation import Validation, Verdict
@@ -212,30 +212,37 @@ class Relay:
     def rpc(self, peer: PeerId, rpc: Rpc) -> None:
         """Take an RPC from the reader of a stream that is not just one message."""
         now = self._clock.now()
-        control = rpc.control
-        if control.subscriptions:
-            self._mesh.subscribed(peer, control.subscriptions, now)
+        if rpc.control.subscriptions:
+            self._mesh.subscribed(peer, rpc.control.subscriptions, now)
         for message in rpc.messages:
-            topic = message.topic
-            if topic is None or topic not in self._mesh.members:
-                self._count("relay_refused_topic", 1)
-            elif message.signed:
-                self._count("relay_refused_signed", 1)
-                self._refused(peer, topic, Verdict.INVALID)
-            else:
-                self.message(peer, topic, message.data, message_frame(message.data, topic_tail(topic)))
+            self._parsed(peer, message)
             if peer not in self._outboxes:
-                return  # it was cut meanwhile
+                return  # it was cut
+        self._controlled(peer, rpc.control, now)
+        self._cut_if_graylisted(peer)
+        self._speak()
+
+    def _parsed(self, peer: PeerId, message: Message) -> None:
+        topic = message.topic
+        if topic is None or topic not in self._members:
+            self._count("relay_refused_topic", 1)
+        elif message.signed:
+            self._count("relay_refused_signed", 1)
+            self._refused(peer, topic, Verdict.INVALID)
+        else:
+            self.message(peer, topic, message.data, message_frame(message.data, topic_tail(topic)))
+
+    def _controlled(self, peer: PeerId, control: Control, now: Millis) -> None:
         for topic, ids in control.ihave:
             self._gossip.offered(peer, topic, ids, now)
-        if control.iwant:
-            outbox = self._outboxes[peer]
-            for frame in self._gossip.asked(peer, control.iwant):
-                outbox.forward(frame)
-        if peer in self._outboxes:
+        outbox = self._outboxes[peer]
+        for frame in self._gossip.asked(peer, control.iwant) if control.iwant else ():
+            outbox.forward(frame)
+        if peer in self._outboxes:  # a write may end a connection
             self._mesh.grafted(peer, control.graft, now)
             self._mesh.pruned(peer, control.prune, now)
-        self._speak()
+        if control.exchanged:
+            self._count("relay_peers_not_followed", control.exchanged)
 
     def malformed(self, peer: PeerId) -> None:
         """Hear from the reader of a stream that its peer does not keep to the protocol."""

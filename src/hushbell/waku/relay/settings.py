@@ -87,7 +87,8 @@ class Bounds:
     forwarded: int = 16 * MIB  # waiting for one peer; beyond it the oldest are dropped
     urgent: int = 8 * MIB  # control and own messages waiting for one peer; beyond it own ones are not sent to it
     overflow: int = 9 * MIB  # beyond it the peer is cut
-    waiting: int = 128 * MIB  # waiting for all peers; beyond it a peer's oldest forwarded are dropped
+    waiting: int = 128 * MIB  # waiting for all peers; beyond it a peer is held to its share, one message counted often
+    waiting_share: int = 256 * KIB  # that every peer may leave waiting, even when others have taken everything
     stalled: int = 15  # heartbeats in which a waiting peer takes nothing before it is cut
     dropping: int = 30  # heartbeats in a row in which a peer's messages are dropped before it is cut
     openings: int = 3  # attempts to open a stream to a peer
