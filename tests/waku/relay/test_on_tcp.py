@@ -14,7 +14,8 @@ from hushbell.types import Millis
 from hushbell.waku.libp2p import keys, mplex, yamux
 from hushbell.waku.libp2p.host import Host
 from hushbell.waku.libp2p.multiaddr import Multiaddr
-from hushbell.waku.relay.origins import origin_on
+from hushbell.waku.libp2p.stream import PeerId
+from hushbell.waku.relay.links import Origin
 from hushbell.waku.relay.relay import Relay
 from hushbell.waku.relay.settings import RelaySettings
 
@@ -61,7 +62,13 @@ async def node() -> AsyncIterator[MakeNode]:
 
         clock = Standing()
         host = Host(keys.new_identity(random), clock=clock, random=random, count=count, **settings)
-        relay = Relay(host, RelaySettings(), clock=clock, random=random, count=count, origin=origin_on(host))
+
+        def origin(peer: PeerId) -> Origin:
+            connection = host.connection(peer)
+            assert connection is not None
+            return Origin(connection.pipe.remote, connection.outbound)
+
+        relay = Relay(host, RelaySettings(), clock=clock, random=random, count=count, origin=origin)
         one = Node(host, relay, counts)
         relay.on_message = one.take
         relay.subscribe(TOPIC)
@@ -144,12 +151,18 @@ async def test_a_peer_that_goes_and_comes_again_hears_what_follows(world: Any, n
     assert two.got == [world.message()]
 
 
-async def test_who_dialled_and_from_where_is_known(node: MakeNode) -> None:
+async def test_who_dialled_is_known_to_the_mesh(node: MakeNode) -> None:
     one, two = await line(node, 2)
 
-    there = origin_on(one.host)(two.host.peer_id)
-    back = origin_on(two.host)(one.host.peer_id)
+    assert one.relay._peers.known[two.host.peer_id].outbound
+    assert not two.relay._peers.known[one.host.peer_id].outbound
 
-    assert (there.outbound, back.outbound) == (True, False)
-    assert there.address.startswith("127.")
-    assert not origin_on(one.host)(one.host.peer_id).address
+
+async def test_a_relay_that_closes_says_so_to_its_neighbours(node: MakeNode) -> None:
+    one, two = await line(node, 2)
+
+    await one.relay.close()
+    await until(lambda: not two.relay.listeners(TOPIC))
+
+    assert two.relay.mesh(TOPIC) == 0
+    assert one.host.peer_id in two.host.peers

@@ -109,7 +109,14 @@ def test_p6_grows_with_the_square_of_peers_above_five_at_an_address(scores: Scor
     assert scores.refresh(ALICE, NOW) == 0
 
 
-@pytest.mark.parametrize("address", ["127.0.0.1", "::/64", ""])
+def test_p6_counts_all_of_an_ipv6_network_as_one(scores: Scores) -> None:
+    for number in range(1, 7):
+        scores.connected(PeerId(b"%d" % number), f"2001:db8::{number}")
+
+    assert scores.refresh(PeerId(b"1"), NOW) == -50
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1", ""])
 def test_p6_spares_this_machine_and_unknown_addresses(scores: Scores, address: str) -> None:
     for number in range(20):
         scores.connected(PeerId(b"%d" % number), address)

@@ -42,7 +42,7 @@ class Host(Protocol):
 class Origin:
     """How a peer and we met."""
 
-    address: str  # its IP address
+    address: str  # its IP address; "" if that is not known
     outbound: bool  # we dialled
 
 
@@ -116,7 +116,7 @@ class Links:
     async def close(self) -> None:
         """End all streams and tasks."""
         for peer in list(self._links):
-            self._remove(peer)
+            self._remove(peer, gently=True)
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
@@ -141,17 +141,21 @@ class Links:
         self._spawn(self._open(peer, link))
         return link
 
-    def _remove(self, peer: PeerId) -> None:
+    def _remove(self, peer: PeerId, *, gently: bool = False) -> None:
         link = self._links.pop(peer, None)
         if link is None:
             return
         del self.outboxes[peer]
+        outbound = link.outbox.detach()
         if link.inbound is not None:
             link.inbound.close()
-        for stream in (link.stream, link.outbox.detach()):
+        for stream in (link.stream, outbound):
             if stream is not None:
                 stream.on_closed = None
-                stream.reset()
+                if gently and stream is outbound:
+                    stream.close_write()  # what we said last is still sent
+                else:
+                    stream.reset()
         self._owner.left(peer)
         self._room.set()
 

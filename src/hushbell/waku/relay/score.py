@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from hushbell.types import Millis
+from hushbell.waku.libp2p.admission import source_of
 from hushbell.waku.libp2p.stream import PeerId
 from hushbell.waku.relay.settings import Scoring, TopicScoring
 
@@ -54,7 +55,8 @@ class Scores:
         return len(self._records)
 
     def connected(self, peer: PeerId, address: str) -> Record:
-        """Begin or resume a peer's record."""
+        """Begin or resume a peer's record; of an IPv6 address its /64 counts, which one machine may own."""
+        address = source_of(address)
         record = self._records.setdefault(peer, Record())
         if record.left is not None:
             record.left = None

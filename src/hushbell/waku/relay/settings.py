@@ -46,7 +46,7 @@ class Scoring:
     topics_cap: float = 0.0  # on the sum of the topics; 0 is none
     colocation: float = -50.0  # P6, times the square of the peers above the threshold at one address
     colocation_threshold: int = 5
-    colocation_exempt: tuple[str, ...] = ("127.", "::1", "::/64")  # beginnings of addresses on this machine
+    colocation_exempt: tuple[str, ...] = ("127.", "::/64")  # beginnings of addresses on this machine
     behaviour: float = -10.0  # P7, times the square of the penalties
     behaviour_threshold: float = 0.0
     behaviour_decay: float = 0.986
