@@ -1,7 +1,13 @@
-"""Decisions as SQL."""
+"""
+Decisions as SQL.
 
-from collections.abc import Sequence
-from typing import NamedTuple, assert_never
+A step costs the writing thread more for being a step than for the row it writes, so writes of one kind in a commit
+share statements of many rows.
+"""
+
+from collections.abc import Iterator, Sequence
+from functools import cache
+from typing import NamedTuple, TypeVar, assert_never
 
 from hushbell.core.push import Push
 from hushbell.core.server.facts import (
@@ -17,7 +23,7 @@ from hushbell.core.server.facts import (
 from hushbell.stores.at_rest import AtRest
 from hushbell.stores.order import in_order
 from hushbell.stores.records import encode_push
-from hushbell.types import DeviceKey, MessageId
+from hushbell.types import DeviceKey
 
 DAY = 86_400_000  # milliseconds
 REQUEST_SHIFT = 20  # bits of ``outbox.place`` below the request: 1,048,576 pushes, far above the largest request
@@ -29,9 +35,13 @@ class Statement(NamedTuple):
     """One step of a commit."""
 
     sql: str
-    values: tuple[Value, ...]
+    values: Sequence[Value]
     must_change: bool = False  # touching no row means that a race was lost
 
+
+ROWS = (64, 8, 1)  # in one statement; few sizes, so that SQLite's prepared statements are used again
+
+T = TypeVar("T")
 
 _FIRST_SAVE = """
 INSERT INTO registrations (version, registered_at, dead_since, sealed, owner, installation_id)
@@ -42,20 +52,23 @@ WHERE owner = ? AND installation_id = ? AND version = ?"""
 _MARK_DEAD = """
 UPDATE registrations SET dead_since = ?
 WHERE owner = ? AND installation_id = ? AND sealed IS NOT NULL AND dead_since IS NULL AND registered_at <= ?"""
-# The first answer and the first ring stay: what is remembered for 30 days is when it happened first.
-_ANSWER = "INSERT OR IGNORE INTO answers (wrapper_id, day, sealed) VALUES (?, ?, ?)"
-_RING = "INSERT OR IGNORE INTO rings (ring_id, day) VALUES (?, ?)"
-_ENQUEUE = """
-INSERT OR IGNORE INTO outbox (place, notification_id, request, position, due_at, attempts, expires_at, sealed)
-SELECT {place}, ?, ?, ?, ?, 0, ?, ? WHERE NOT EXISTS (SELECT 1 FROM settled WHERE notification_id = ?)"""
-_LAST_PLACE = "SELECT coalesce(max(seq), 0) {step} FROM sqlite_sequence WHERE name = 'outbox'"
-_ENQUEUE_FIRST = _ENQUEUE.format(place=f"((({_LAST_PLACE.format(step=f'>> {REQUEST_SHIFT}')}) + 1) << {REQUEST_SHIFT})")
-_ENQUEUE_NEXT = _ENQUEUE.format(place=f"({_LAST_PLACE.format(step='+ 1')})")
 _DEFER = "UPDATE outbox SET attempts = ?, due_at = ? WHERE notification_id = ?"
+# The first answer and the first ring stay: what is remembered for 30 days is when it happened first.
+_ANSWERS = "INSERT OR IGNORE INTO answers (wrapper_id, day, sealed) VALUES {rows}"
+_RINGS = "INSERT OR IGNORE INTO rings (ring_id, day) VALUES {rows}"
+# Its first number counts the requests that begin in this statement, up to the row's own, its second the pushes of it.
+_ENQUEUE = f"""
+INSERT OR IGNORE INTO outbox (place, notification_id, request, position, due_at, attempts, expires_at, sealed)
+WITH new (begun, number, name, request, position, due_at, expires_at, sealed) AS (VALUES {{rows}}),
+     last (place) AS (SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'outbox')
+SELECT CASE begun WHEN 0 THEN last.place ELSE (last.place >> {REQUEST_SHIFT}) + begun << {REQUEST_SHIFT} END + number,
+       name, request, position, due_at, 0, expires_at, sealed
+FROM last CROSS JOIN new WHERE NOT EXISTS (SELECT 1 FROM settled WHERE notification_id = name)"""  # noqa: S608
 _SETTLE = """
 INSERT OR IGNORE INTO settled (notification_id, place, state, attempts, day)
-SELECT notification_id, place, ?, ?, ? FROM outbox WHERE notification_id = ?"""
-_ERASE = "DELETE FROM outbox WHERE notification_id = ?"
+WITH done (name, state, attempts, day) AS (VALUES {rows})
+SELECT name, place, state, done.attempts, day FROM done CROSS JOIN outbox ON notification_id = name"""
+_ERASE = "DELETE FROM outbox WHERE notification_id IN ({rows})"
 
 
 def row_of(device: DeviceKey) -> bytes:
@@ -65,30 +78,110 @@ def row_of(device: DeviceKey) -> bytes:
 
 def statements(writes: Sequence[Write], at_rest: AtRest) -> list[Statement]:
     """Return the steps of one commit, secrets already sealed."""
-    steps: list[Statement] = []
-    request: MessageId | None = None
+    steps = _Steps(at_rest)
     for write in in_order(writes):
+        steps.add(write)
+    steps.end_run()
+    return steps.steps
+
+
+class _Steps:
+    """
+    Collects the writes of one commit.
+
+    Answers and rings touch nothing else, so they wait for each other; so do pushes that come and pushes that are
+    settled, but never across one another. Everything else is a step of its own, in its place.
+    """
+
+    def __init__(self, at_rest: AtRest) -> None:
+        self.steps: list[Statement] = []
+        self._at_rest = at_rest
+        self._answers: list[RememberAnswer] = []
+        self._rings: list[RememberRing] = []
+        self._pushes: list[Push] = []
+        self._settled: list[Settle] = []
+
+    def add(self, write: Write) -> None:
+        """Take the next write."""
         match write:
-            case SaveRegistration():
-                steps.append(_save(write, at_rest))
-            case RememberAnswer(wrapper_id, response, at):
-                sealed = at_rest.seal("answers", wrapper_id, response)
-                steps.append(Statement(_ANSWER, (wrapper_id, at // DAY, sealed)))
-            case RememberRing(ring_id, at):
-                steps.append(Statement(_RING, (ring_id, at // DAY)))
             case Enqueue(push):
-                steps.append(_enqueue(push, at_rest, is_first=push.request != request))
-                request = push.request
+                self._end_settled()
+                self._pushes.append(push)
+            case RememberRing():
+                self._rings.append(write)
+            case RememberAnswer():
+                self._answers.append(write)
+            case Settle():
+                self._end_pushes()
+                self._settled.append(write)
+            case SaveRegistration():
+                self.steps.append(_save(write, self._at_rest))
             case Defer(notification_id, attempts, due_at):
-                steps.append(Statement(_DEFER, (attempts, due_at, notification_id)))
-            case Settle(notification_id, state, attempts, at):
-                steps.append(Statement(_SETTLE, (state, attempts, at // DAY, notification_id)))
-                steps.append(Statement(_ERASE, (notification_id,)))
+                self.end_run()
+                self.steps.append(Statement(_DEFER, (attempts, due_at, notification_id)))
             case MarkDead(device, since):
-                steps.append(Statement(_MARK_DEAD, (since, device.owner, device.installation_id, since)))
+                self.steps.append(Statement(_MARK_DEAD, (since, device.owner, device.installation_id, since)))
             case _:
                 assert_never(write)
-    return steps
+
+    def end_run(self) -> None:
+        """Make steps of everything that waits for company."""
+        self._end_pushes()
+        self._end_settled()
+        for rings in chunks(self._rings):
+            ring_values = [value for ring in rings for value in (ring.ring_id, ring.at // DAY)]
+            self._add(_RINGS, "(?,?)", len(rings), ring_values)
+        for answers in chunks(self._answers):
+            seal = self._at_rest.seal
+            answer_values: list[Value] = []
+            for wrapper_id, response, at in ((one.wrapper_id, one.response, one.at) for one in answers):
+                answer_values += (wrapper_id, at // DAY, seal("answers", wrapper_id, response))
+            self._add(_ANSWERS, "(?,?,?)", len(answers), answer_values)
+        self._rings.clear()
+        self._answers.clear()
+
+    def _end_pushes(self) -> None:
+        request, number = None, 0
+        for pushes in chunks(self._pushes):
+            begun = 0
+            values: list[Value] = []
+            for push in pushes:
+                number += 1
+                if push.request != request:
+                    request, number, begun = push.request, 0, begun + 1
+                name = push.notification_id
+                sealed = self._at_rest.seal("outbox", name.encode(), encode_push(push))
+                # A request that began in an earlier statement goes on behind the last place.
+                ahead = number if begun else 1 + len(values) // 8
+                values += (begun, ahead, name, push.request, push.position, push.created_at, push.expires_at, sealed)
+            self._add(_ENQUEUE, "(?,?,?,?,?,?,?,?)", len(pushes), values)
+        self._pushes.clear()
+
+    def _end_settled(self) -> None:
+        for some in chunks(self._settled):
+            values: list[Value] = []
+            for settle in some:
+                values += (settle.notification_id, settle.state, settle.attempts, settle.at // DAY)
+            self._add(_SETTLE, "(?,?,?,?)", len(some), values)
+            self._add(_ERASE, "?", len(some), values[::4])
+        self._settled.clear()
+
+    def _add(self, sql: str, row: str, rows: int, values: Sequence[Value]) -> None:
+        self.steps.append(Statement(_of_rows(sql, row, rows), values))
+
+
+@cache
+def _of_rows(sql: str, row: str, rows: int) -> str:
+    return sql.format(rows=",".join([row] * rows))
+
+
+def chunks(items: Sequence[T]) -> Iterator[Sequence[T]]:
+    """Cut a sequence into few different sizes."""
+    start = 0
+    for size in ROWS:
+        while len(items) - start >= size:
+            yield items[start : start + size]
+            start += size
 
 
 def _save(write: SaveRegistration, at_rest: AtRest) -> Statement:
@@ -100,10 +193,3 @@ def _save(write: SaveRegistration, at_rest: AtRest) -> Statement:
     if write.replaces == 0:
         return Statement(_FIRST_SAVE, values, must_change=True)
     return Statement(_SAVE, (*values, write.replaces), must_change=True)
-
-
-def _enqueue(push: Push, at_rest: AtRest, *, is_first: bool) -> Statement:
-    sealed = at_rest.seal("outbox", push.notification_id.encode(), encode_push(push))
-    name = push.notification_id
-    values = (name, push.request, push.position, push.created_at, push.expires_at, sealed, name)
-    return Statement(_ENQUEUE_FIRST if is_first else _ENQUEUE_NEXT, values)
