@@ -1,14 +1,16 @@
 """Pushes as the outbox holds them, and the transcripts of status-go."""
 
+import asyncio
 import json
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from hushbell.core.push import Push
+from hushbell.ports.gateway import EagerGateway, Outcome
 from hushbell.types import (
     DeviceKey,
     DeviceToken,
@@ -57,3 +59,33 @@ def recorded_bodies() -> list[bytes]:
     files = sorted(VECTORS.glob("t*.json"))
     steps = [step for file in files for step in json.loads(file.read_text())["steps"]]
     return [bytes.fromhex(step["body_hex"]) for step in steps if step.get("kind") == "http"]
+
+
+class Attempted:
+    """A gateway that passes everything through ``attempt`` of another."""
+
+    def __init__(self, gateway: EagerGateway) -> None:
+        self._gateway = gateway
+
+    async def deliver(self, pushes: Sequence[Push]) -> Sequence[Outcome]:
+        outcomes: dict[int, Outcome] = {}
+        all_told = asyncio.get_running_loop().create_future()
+
+        def done(place: int, outcome: Outcome) -> None:
+            assert place not in outcomes
+            outcomes[place] = outcome
+            if len(outcomes) == len(pushes):
+                all_told.set_result(None)
+
+        self._gateway.attempt(pushes, done)
+        if pushes:
+            await all_told
+        return [outcomes[place] for place in range(len(pushes))]
+
+    async def close(self) -> None:
+        await self._gateway.close()
+
+
+@pytest.fixture
+def attempted() -> type[Attempted]:
+    return Attempted

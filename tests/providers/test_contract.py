@@ -11,7 +11,7 @@ import pytest
 
 from hushbell.config.gateway import ApnsSettings, GorushSettings, HttpSettings, Shape
 from hushbell.core.push import Push
-from hushbell.ports.gateway import Gateway, Verdict
+from hushbell.ports.gateway import EagerGateway, Gateway, Verdict
 from hushbell.providers.apns import Apns
 from hushbell.providers.apns_token import TokenSigner
 from hushbell.providers.gorush import GorushGateway
@@ -87,6 +87,7 @@ async def apns_world(client: type[CurlHttp] | type[Http2], *, routed: bool = Fal
         await gateway.close()
 
 
+Wrap = Callable[[EagerGateway], Gateway]
 WORLDS: dict[str, Callable[[], AsyncIterator[World]]] = {
     "apns": lambda: apns_world(Http2),
     "apns over libcurl": lambda: apns_world(CurlHttp),
@@ -97,9 +98,13 @@ WORLDS: dict[str, Callable[[], AsyncIterator[World]]] = {
 }
 
 
-@pytest.fixture(params=WORLDS)
-async def world(request: pytest.FixtureRequest) -> AsyncIterator[World]:
-    async for made in WORLDS[request.param]():
+@pytest.fixture(params=[*WORLDS, "apns attempted", "router attempted", "gorush attempted"])
+async def world(request: pytest.FixtureRequest, attempted: Wrap) -> AsyncIterator[World]:
+    name = {"gorush attempted": "gorush spec"}.get(request.param, request.param.removesuffix(" attempted"))
+    async for made in WORLDS[name]():
+        if "attempted" in request.param:
+            eager = made.gateway if isinstance(made.gateway, EagerGateway) else Router({TokenType.APN: made.gateway})
+            made.gateway = attempted(eager)
         yield made
 
 

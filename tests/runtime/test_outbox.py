@@ -12,7 +12,7 @@ from hushbell.core.outbox import Backoff
 from hushbell.core.push import Push
 from hushbell.core.server.facts import Enqueue
 from hushbell.errors import StoreUnavailable
-from hushbell.ports.gateway import ACCEPTED, Outcome, Scope, Verdict
+from hushbell.ports.gateway import ACCEPTED, Done, Outcome, Scope, Verdict
 from hushbell.runtime.outbox import Outbox
 from hushbell.stores.memory import MemoryStore
 from hushbell.testing.clock import FakeClock
@@ -51,6 +51,23 @@ class Gateway:
         pass
 
 
+class Eager(Gateway):
+    """The same without waiting; every other time the outcomes are told a turn later."""
+
+    late = False
+
+    def attempt(self, pushes: Sequence[Push], done: Done) -> None:
+        loop = asyncio.get_running_loop()
+        self.late = not self.late
+        for place, push in enumerate(pushes):
+            self.asked.append((self._clock.now(), push.notification_id))
+            outcome = self.script.pop(0) if self.script else self.at_last
+            if self.late:
+                loop.call_soon(done, place, outcome)
+            else:
+                done(place, outcome)
+
+
 class FlakyStore(MemoryStore):
     """A store whose next commits fail."""
 
@@ -66,10 +83,10 @@ class FlakyStore(MemoryStore):
 class Bench:
     """An outbox under way with everything around it."""
 
-    def __init__(self) -> None:
+    def __init__(self, gateway: type[Gateway] = Gateway) -> None:
         self.clock = FakeClock(manual=True)
         self.store = FlakyStore()
-        self.gateway = Gateway(self.clock)
+        self.gateway = gateway(self.clock)
         self.counters: Counter[str] = Counter()
         self.outbox = self.new_outbox()
         self.sent = 0
@@ -126,9 +143,9 @@ class Bench:
         raise AssertionError(f"{len(self.gateway.asked)} attempts, counters {dict(self.counters)}")
 
 
-@pytest.fixture
-async def bench() -> Any:
-    bench = Bench()
+@pytest.fixture(params=[Gateway, Eager])
+async def bench(request: pytest.FixtureRequest) -> Any:
+    bench = Bench(request.param)
     running = asyncio.create_task(bench.outbox.run())
     yield bench
     bench.outbox.stop()
@@ -185,18 +202,40 @@ async def test_no_answer_and_a_wrong_setting_lose_nothing(bench: Bench, outcome:
 
 
 async def test_a_gateway_that_raises_loses_nothing(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    deliver = bench.gateway.deliver
+    way = "attempt" if isinstance(bench.gateway, Eager) else "deliver"
+    works = getattr(bench.gateway, way)
 
-    async def broken(pushes: Sequence[Push]) -> Sequence[Outcome]:
-        bench.gateway.deliver = deliver  # type: ignore[method-assign]
+    def broken(pushes: Sequence[Push], *_: Any) -> Any:
+        setattr(bench.gateway, way, works)
         raise RuntimeError("a bug of somebody else's")
 
-    bench.gateway.deliver = broken  # type: ignore[method-assign]
+    setattr(bench.gateway, way, broken)
 
-    await bench.commit(bench.push())
-    await bench.until("delivered")
+    await bench.commit(bench.push(), bench.push())
+    await bench.until("delivered", "delivered")
 
     assert bench.counters["gateway_failures"] == 1
+
+
+async def test_an_outcome_told_twice_counts_once(bench: Bench) -> None:
+    if not isinstance(bench.gateway, Eager):
+        return
+    attempt = bench.gateway.attempt
+
+    def twice(pushes: Sequence[Push], done: Done) -> None:
+        def tell_twice(place: int, outcome: Outcome) -> None:
+            done(place, outcome)
+            done(place, RETRY)
+
+        attempt(pushes, tell_twice)
+
+    bench.gateway.attempt = twice  # type: ignore[method-assign]
+
+    await bench.commit(*[bench.push() for _ in range(5)])
+    await bench.until(*["delivered"] * 5)
+
+    assert bench.counters["push_retry"] == 0
+    assert bench.counters["push_accepted"] == 5
 
 
 async def test_a_provider_that_is_down_is_asked_once_for_many_pushes(bench: Bench) -> None:

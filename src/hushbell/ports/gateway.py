@@ -1,12 +1,15 @@
 """How a push leaves for the device."""
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from typing import Protocol, runtime_checkable
 
 from hushbell.core.outcome import ACCEPTED, Outcome, Scope, Verdict
 from hushbell.core.push import Push
 
-__all__ = ["ACCEPTED", "Gateway", "Outcome", "Scope", "Verdict"]
+__all__ = ["ACCEPTED", "Done", "EagerGateway", "Gateway", "Outcome", "Scope", "Verdict"]
+
+Done = Callable[[int, Outcome], None]
+"""Told once for each push: its place among those attempted, and what came of it."""
 
 
 class Gateway(Protocol):
@@ -22,4 +25,18 @@ class Gateway(Protocol):
 
     async def close(self) -> None:
         """Let go of connections. Calls under way end with UNKNOWN."""
+        ...
+
+
+@runtime_checkable
+class EagerGateway(Gateway, Protocol):
+    """A gateway that also takes pushes of many requests at once and tells each outcome when it is known."""
+
+    def attempt(self, pushes: Sequence[Push], done: Done) -> None:
+        """
+        Attempt pushes in their order; ``done`` is called once for each, now or later.
+
+        Costs neither a task nor a future for a push, and no push waits for another's answer. Otherwise as
+        :meth:`Gateway.deliver`.
+        """
         ...

@@ -1,14 +1,15 @@
 """Apple's push service (reference/gateway.md 5.1)."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from json.encoder import encode_basestring_ascii
 
 from hushbell.config.gateway import ApnsSettings, Texts
 from hushbell.core.push import Push
 from hushbell.ports.clock import Clock
-from hushbell.ports.gateway import Outcome, Scope, Verdict
+from hushbell.ports.gateway import Done, Outcome, Scope, Verdict
 from hushbell.ports.http import Http, HttpAnswer, HttpFailure, HttpRequest
 from hushbell.providers.answers import failure
 from hushbell.providers.apns_outcome import outcome
@@ -118,6 +119,16 @@ class Apns:
                     outcomes[at] = result
         return outcomes
 
+    def attempt(self, pushes: Sequence[Push], done: Done) -> None:
+        """Attempt pushes in their order; each outcome is told when it is known."""
+        token = self._signer.token(self._clock.now())
+        for place, push in enumerate(pushes):
+            made = request(push, self._app, token)
+            if isinstance(made, Outcome):
+                done(place, made)
+            else:
+                self._http.post(made, partial(self._answered, push, token, partial(done, place)))
+
     async def close(self) -> None:
         """Let go of connections. Calls under way end with UNKNOWN."""
         await self._http.close()
@@ -129,6 +140,18 @@ class Apns:
             one if isinstance(one, Outcome) else self._outcome(push, next(answers))
             for push, one in zip(pushes, made, strict=True)
         ]
+
+    def _answered(
+        self, push: Push, token: str, told: Callable[[Outcome], None], answer: HttpAnswer | HttpFailure
+    ) -> None:
+        result = self._outcome(push, answer)
+        if result.reason == "ExpiredProviderToken":
+            fresh = self._signer.renewed(token, self._clock.now())
+            made = request(push, self._app, fresh) if fresh is not None else result
+            if not isinstance(made, Outcome):
+                self._http.post(made, lambda again: told(self._outcome(push, again)))
+                return
+        told(result)
 
     @staticmethod
     def _outcome(push: Push, answer: HttpAnswer | HttpFailure) -> Outcome:

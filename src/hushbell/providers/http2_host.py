@@ -24,7 +24,7 @@ class Patience:
 
     connect: float = 10.0  # until the server has said what it allows
     first_pause: float = 0.05  # after a connection that came to nothing; doubled each time, half of it random
-    longest_pause: float = 5.0
+    longest_pause: float = 1.0
     quiet: float = 10.0  # without a byte while answers are awaited, then a PING
     idle: float = 60.0  # the same while none is
     pong: float = 5.0  # for the answer to a PING, then the connection is dead

@@ -7,7 +7,7 @@ what waits for a later attempt, stays on disk until its time comes. A restart re
 
 import asyncio
 import logging
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Sequence
 
 from hushbell.core.outbox import Backoff, Breaker, conclude, expire, pauses
@@ -16,15 +16,17 @@ from hushbell.core.push import Pending, Push
 from hushbell.core.server.facts import Defer, Settle, Write
 from hushbell.errors import StoreError
 from hushbell.ports.clock import Clock
-from hushbell.ports.gateway import Gateway
+from hushbell.ports.gateway import EagerGateway, Gateway
 from hushbell.ports.store import Store
 from hushbell.runtime.deciding import Count
 from hushbell.types import MessageId, Millis, NotificationId, Random
 
 HELD = 8192  # pushes in memory, waiting or under way
-UNDER_WAY = 512  # requests being attempted at once
+UNDER_WAY = 512  # pushes being attempted at once; a request that has begun is not cut
 IDLE = 60.0  # seconds between looks at the disk when nothing is known to become due
 STORE_PAUSE = 0.5  # seconds before outcomes are written again after the store failed
+
+GATEWAY_RAISED = Outcome(Verdict.UNKNOWN, "GatewayRaised")
 
 log = logging.getLogger(__name__)
 
@@ -49,10 +51,14 @@ class Outbox:
         self._count = count
         self._backoff = backoff or Backoff()
         self._breakers: dict[int, Breaker] = {}
+        self._accepted: Counter[int] = Counter()  # by token type, not known to the breakers yet
         self._paused: dict[int, tuple[Millis, int]] = {}  # token type → until, strikes
         self._held: set[NotificationId] = set()
         self._ready: deque[Sequence[Pending]] = deque()
-        self._under_way: set[asyncio.Task[None]] = set()
+        self._eager = gateway if isinstance(gateway, EagerGateway) else None
+        self._under_way = 0  # pushes
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._tally: Counter[str] = Counter()  # what happened, until the next commit
         self._results: list[Write] = []
         self._flushing: asyncio.Task[None] | None = None
         self._wake = asyncio.Event()
@@ -91,7 +97,8 @@ class Outbox:
             self._dispatch()
             await self._rest()
         while self._under_way or self._flushing is not None:
-            await asyncio.wait([*self._under_way, *([self._flushing] if self._flushing else [])])
+            self._wake.clear()
+            await self._wake.wait()
 
     def stop(self) -> None:
         """Begin no attempt any more. What is under way gets its outcome written."""
@@ -135,49 +142,79 @@ class Outbox:
         self._ready.extend(requests.values())
 
     def _dispatch(self) -> None:
-        while self._ready and len(self._under_way) < UNDER_WAY and not self._stopping:
-            task = asyncio.get_running_loop().create_task(self._attempt(self._ready.popleft()))
-            self._under_way.add(task)
-            task.add_done_callback(self._attempted)
+        """Begin what is ready, all together where the gateway can."""
+        now = self._clock.now()
+        live: list[Pending | None] = []
+        while self._ready and self._under_way < UNDER_WAY and not self._stopping:
+            request = [pending for pending in self._ready.popleft() if self._may_begin(pending, now)]
+            self._under_way += len(request)
+            if self._eager is not None:
+                live += request
+            elif request:
+                task = asyncio.get_running_loop().create_task(self._attempt(request))
+                self._tasks.add(task)
+                task.add_done_callback(self._tasks.discard)
+        if live and self._eager is not None:
+            self._begin(self._eager, live)
 
-    def _attempted(self, task: asyncio.Task[None]) -> None:
-        self._under_way.discard(task)
-        if self._ready or self._behind:
-            self._wake.set()
+    def _may_begin(self, pending: Pending, now: Millis) -> bool:
+        """Say whether a push is to be attempted now; if not, write what becomes of it."""
+        if now >= pending.push.expires_at:
+            self._write([expire(pending, now)])
+        elif (until := self._paused_until(pending.push.token_type, now)) is not None:
+            due = Millis(min(until, pending.push.expires_at))
+            self._write([Defer(pending.push.notification_id, pending.attempts, due)])
+        else:
+            self._tally["push_attempts"] += 1
+            return True
+        return False
+
+    def _begin(self, gateway: EagerGateway, live: list[Pending | None]) -> None:
+        """Attempt pushes of many requests together; each is taken out of ``live`` with its outcome."""
+
+        def done(place: int, outcome: Outcome) -> None:
+            pending, live[place] = live[place], None
+            if pending is not None:  # told once
+                self._concluded(pending, outcome)
+
+        try:
+            gateway.attempt([pending.push for pending in live if pending is not None], done)
+        except Exception:
+            log.exception("the gateway raised")
+            self._count("gateway_failures", 1)
+            for place in range(len(live)):
+                done(place, GATEWAY_RAISED)
 
     async def _attempt(self, request: Sequence[Pending]) -> None:
-        """Attempt the pushes of one request together and write what came of each."""
-        now = self._clock.now()
-        live = []
-        for pending in request:
-            if now >= pending.push.expires_at:
-                self._write([expire(pending, now)])
-            elif (until := self._paused_until(pending.push.token_type, now)) is not None:
-                due = Millis(min(until, pending.push.expires_at))
-                self._write([Defer(pending.push.notification_id, pending.attempts, due)])
-            else:
-                live.append(pending)
-        if not live:
-            return
-        self._count("push_attempts", len(live))
-        outcomes = await self._deliver([pending.push for pending in live])
-        now = self._clock.now()
-        for pending, outcome in zip(live, outcomes, strict=True):
-            self._write(self._conclude(pending, outcome, now))
+        """Attempt the pushes of one request and write what came of each."""
+        outcomes = await self._deliver([pending.push for pending in request])
+        for pending, outcome in zip(request, outcomes, strict=True):
+            self._concluded(pending, outcome)
+
+    def _concluded(self, pending: Pending, outcome: Outcome) -> None:
+        self._under_way -= 1
+        self._write(self._conclude(pending, outcome, self._clock.now()))
+        if self._ready or self._behind:
+            self._wake.set()
 
     async def _deliver(self, pushes: Sequence[Push]) -> Sequence[Outcome]:
         try:
             return await self._gateway.deliver(pushes)
         except Exception:
             # A gateway of somebody else's may have a bug; the push must not be lost by it.
-            self._count("gateway_failures", 1)
             log.exception("the gateway raised")
-            return [Outcome(Verdict.UNKNOWN, "GatewayRaised")] * len(pushes)
+            self._count("gateway_failures", 1)
+            return [GATEWAY_RAISED] * len(pushes)
 
     def _conclude(self, pending: Pending, outcome: Outcome, now: Millis) -> Sequence[Write]:
         kind = pending.push.token_type
-        self._breakers[kind], judged = self._breakers.get(kind, Breaker()).judge(outcome, now)
-        self._count("push_" + judged.verdict.value, 1)
+        if outcome.verdict is Verdict.ACCEPTED:
+            self._accepted[kind] += 1
+            judged = outcome
+        else:
+            self._count_accepted(now)
+            self._breakers[kind], judged = self._breakers.get(kind, Breaker()).judge(outcome, now)
+        self._tally["push_" + judged.verdict.value] += 1
         if judged.verdict is Verdict.CONFIG_ERROR:
             log.error("pushes are held: the provider refuses our configuration (%s)", judged.reason)
         if pauses(judged):
@@ -185,6 +222,12 @@ class Outbox:
         elif judged.verdict is Verdict.ACCEPTED:
             self._paused.pop(kind, None)
         return conclude(pending, judged, now, backoff=self._backoff, jitter=self._jitter())
+
+    def _count_accepted(self, now: Millis) -> None:
+        """Let the breakers know of what was accepted since the last time, all at once."""
+        for kind, accepted in self._accepted.items():
+            self._breakers[kind] = self._breakers.get(kind, Breaker()).having_accepted(accepted, now)
+        self._accepted.clear()
 
     def _paused_until(self, kind: int, now: Millis) -> Millis | None:
         until, _ = self._paused.get(kind, (Millis(0), 0))
@@ -222,6 +265,16 @@ class Outbox:
                 continue
             self._release(results)
         self._flushing = None
+        self._tell()
+        if self._stopping:
+            self._wake.set()
+
+    def _tell(self) -> None:
+        """Count what happened since the last commit."""
+        self._count_accepted(self._clock.now())
+        tally, self._tally = self._tally, Counter()
+        for name, number in tally.items():
+            self._count(name, number)
 
     def _release(self, results: Sequence[Write]) -> None:
         for result in results:
@@ -232,6 +285,6 @@ class Outbox:
                     self._wake.set()
             elif isinstance(result, Settle):
                 self._held.discard(result.notification_id)
-                self._count("pushes_" + result.state, 1)
+                self._tally["pushes_" + result.state] += 1
         if self._behind:
             self._wake.set()

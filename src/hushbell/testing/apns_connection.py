@@ -9,7 +9,7 @@ from h2.connection import H2Connection
 from h2.errors import ErrorCodes
 from h2.events import DataReceived, Event, RequestReceived, StreamEnded, StreamReset
 from h2.exceptions import ProtocolError
-from h2.settings import SettingCodes
+from h2.settings import SettingCodes, Settings
 
 from hushbell.testing.apns_rules import Act, Answer
 
@@ -45,7 +45,8 @@ class Connection(asyncio.Protocol):
         """Say how many streams are allowed."""
         self._transport = cast("asyncio.Transport", transport)
         self._connections.add(self)
-        self._h2.local_settings.update({SettingCodes.MAX_CONCURRENT_STREAMS: self._streams})
+        # Replaced, not updated: an update would only hold from the next SETTINGS on, unknown to the client.
+        self._h2.local_settings = Settings(False, {SettingCodes.MAX_CONCURRENT_STREAMS: self._streams})
         self._h2.initiate_connection()
         self._h2.increment_flow_control_window(WINDOW)
         self._flush()
