@@ -33,6 +33,49 @@ async def test_requests_leave_in_order_of_arrival_and_whole(store: Store, made: 
     assert third == everything
 
 
+async def test_a_commit_of_requests_of_all_sizes_keeps_them_whole_and_in_order(store: Store, made: Made) -> None:
+    sizes = (3, 150, 1, 70, 64, 8, 200, 1, 1)
+    pushes = [made.push(len(sizes) - number, position) for number, size in enumerate(sizes) for position in range(size)]
+    await store.commit([Enqueue(made.push(200)), Enqueue(pushes[5])])  # one of them is known already
+
+    await store.commit([Enqueue(push) for push in pushes])
+    await store.commit([Enqueue(push) for push in pushes])
+    await store.commit([Enqueue(made.push(100, position)) for position in range(2)])
+
+    wanted = [made.push(200), pushes[5], *pushes[:5], *pushes[6:], made.push(100, 0), made.push(100, 1)]
+    assert [pending.push for pending in await store.due(made.now, 10_000)] == wanted
+    read: list[int] = []
+    after = None
+    while due := await store.due(made.now, 1, after=after):
+        after = due[-1].push.notification_id
+        read.append(len(due))
+    assert read == [1, 1, 3, 149, 1, 70, 64, 8, 200, 1, 1, 2]
+
+
+async def test_what_comes_and_what_goes_in_one_commit_keep_their_order(store: Store, made: Made) -> None:
+    await store.commit([Enqueue(made.push(1)), Enqueue(made.push(2))])
+
+    await store.commit(
+        [
+            Enqueue(made.push(3)),
+            Settle(made.name(3), "delivered", 1, made.now),
+            Settle(made.name(4), "failed", 1, made.now),
+            Enqueue(made.push(4)),
+            Defer(made.name(1), 1, Millis(made.now + 5)),
+            Settle(made.name(1), "dropped", 2, made.now),
+            Settle(made.name(2), "delivered", 1, made.now),
+            Defer(made.name(2), 7, made.now),
+            Enqueue(made.push(5)),
+            Defer(made.name(5), 1, Millis(made.now + 9)),
+        ]
+    )
+
+    states = [await store.push_state(made.name(number)) for number in range(1, 6)]
+    assert states == ["dropped", "delivered", "delivered", "pending", "pending"]
+    assert [pending.push for pending in await store.due(made.now, 9)] == [made.push(4)]
+    assert await store.next_due(made.now) == made.now + 9
+
+
 async def test_a_reader_can_page_while_pushes_are_settled(store: Store, made: Made) -> None:
     for request in (5, 4, 3):
         await store.commit([Enqueue(made.push(request, position)) for position in range(2)])
