@@ -23,7 +23,7 @@ from hushbell.testing.clock import FakeClock
 from hushbell.testing.gorush import MockGorush, Reply
 from hushbell.types import TokenType
 
-TIMEOUT = 0.2  # seconds; the other side is on this machine
+TIMEOUT = 0.5  # seconds; the other side is on this machine, which may be busy
 MakePush = Callable[..., Push]
 
 
