@@ -23,7 +23,7 @@ from hushbell.testing.clock import FakeClock
 from hushbell.testing.mock_providers import MockProviders
 from hushbell.types import Millis
 
-TIMEOUT = 0.3  # seconds; the other side is on this machine
+TIMEOUT = 0.2  # seconds; the other side is on this machine
 Attempt = Callable[..., Awaitable[list[Outcome]]]
 
 
@@ -86,6 +86,51 @@ KINDS: dict[str, Kind] = {
         refused={"status": 401},
         blames=Verdict.RETRY,
         wrong=Message(provider="unifiedpush", body=b""),
+        secret="key_file",
+    ),
+    "huawei": Kind(
+        settings=lambda mock, more: mock.huawei.app(**more),
+        message=Message(provider="huawei", body=b'{"data":"hi"}'),
+        token=lambda mock, number: f"huawei-{number:08d}",
+        dead={"reason": "80300007"},
+        refused={"reason": "80300002"},
+        wrong=Message(provider="huawei", body=b'{"token":["mine"]}'),
+        secret="secret_file",
+    ),
+    "pushy": Kind(
+        settings=lambda mock, more: mock.pushy.app(**more),
+        message=Message(provider="pushy", body=b'{"data":{"k":"v"}}'),
+        token=lambda mock, number: f"pushy{number:08d}",
+        dead={"status": 400, "reason": "NO_RECIPIENTS"},
+        refused={"status": 401},
+        wrong=Message(provider="pushy", body=b'{"to":"mine"}'),
+        secret="key_file",
+    ),
+    "sns": Kind(
+        settings=lambda mock, more: mock.sns.app(**more),
+        message=Message(provider="sns", body=b'{"default":"hi","APNS":"{\\"aps\\":{}}"}'),
+        token=lambda mock, number: f"arn:aws:sns:eu-west-1:123456789012:endpoint/APNS/app/{number:08d}",
+        dead={"status": 400, "reason": "EndpointDisabled"},
+        refused={"status": 403, "reason": "InvalidClientTokenId"},
+        wrong=Message(provider="sns", body=b'{"APNS":"x"}'),
+        secret="credentials_file",
+    ),
+    "gorush": Kind(
+        settings=lambda mock, more: mock.gorush.gorush_app(**more),
+        message=Message(provider="gorush", body=b'{"platform":1,"message":"hi","topic":"org.example.app"}'),
+        token=lambda mock, number: f"{number:064x}",
+        dead={"reason": "Unregistered"},
+        refused={"status": 401},
+        wrong=Message(provider="gorush", body=b'{"platform":1,"tokens":["mine"]}'),
+        secret="key_file",
+    ),
+    "hushbell": Kind(
+        settings=lambda mock, more: mock.gorush.hushbell_app(**more),
+        message=Message(provider="hushbell", body=b'{"platform":1,"message":"hi","topic":"org.example.app"}'),
+        token=lambda mock, number: f"{number:064x}",
+        dead={"reason": "Unregistered"},
+        refused={"status": 401},
+        wrong=Message(provider="hushbell", body=b'{"platform":9}'),
         secret="key_file",
     ),
 }

@@ -6,14 +6,28 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 from hushbell.config.gateway import HttpSettings
-from hushbell.config.providers import ApnsApp, FcmApp, UnifiedPushApp, WebPushApp
+from hushbell.config.providers import (
+    ApnsApp,
+    FcmApp,
+    GorushApp,
+    HuaweiApp,
+    HushbellApp,
+    PushyApp,
+    SnsApp,
+    UnifiedPushApp,
+    WebPushApp,
+)
 from hushbell.errors import ConfigError
 from hushbell.ports.http import Http
 from hushbell.ports.making import Tools
 from hushbell.ports.provider import Provider
 from hushbell.providers.apns_provider import ApnsProvider
 from hushbell.providers.fcm import FcmProvider
+from hushbell.providers.gorush_upstream import GorushProvider, HushbellProvider
 from hushbell.providers.http_curl import CurlHttp
+from hushbell.providers.huawei import HuaweiProvider
+from hushbell.providers.pushy import PushyProvider
+from hushbell.providers.sns import SnsProvider
 from hushbell.providers.unifiedpush import UnifiedPushProvider
 from hushbell.providers.webpush import WebPushProvider
 
@@ -34,6 +48,11 @@ PROVIDERS: Mapping[str, Known] = {
     "fcm": Known(FcmApp, FcmProvider),
     "webpush": Known(WebPushApp, WebPushProvider),
     "unifiedpush": Known(UnifiedPushApp, UnifiedPushProvider),
+    "huawei": Known(HuaweiApp, HuaweiProvider),
+    "pushy": Known(PushyApp, PushyProvider),
+    "sns": Known(SnsApp, SnsProvider),
+    "gorush": Known(GorushApp, GorushProvider),
+    "hushbell": Known(HushbellApp, HushbellProvider),
 }
 
 

@@ -23,11 +23,15 @@ from hushbell.config.gateway import HttpSettings
 from hushbell.testing.certificates import Authority
 from hushbell.testing.mock.apns import KEY_ID, TEAM_ID, MockApns
 from hushbell.testing.mock.fcm import PROJECT, MockFcm
+from hushbell.testing.mock.gorush import MockGorush
 from hushbell.testing.mock.http import Act, Reply, Request
 from hushbell.testing.mock.http1 import Http1
 from hushbell.testing.mock.http2 import Http2
+from hushbell.testing.mock.huawei import APP_ID, MockHuawei
+from hushbell.testing.mock.pushy import MockPushy
 from hushbell.testing.mock.record import FIELDS, Record
 from hushbell.testing.mock.rules import FINE, Rule, Said, Seen, parse
+from hushbell.testing.mock.sns import MockSns
 from hushbell.testing.mock.webpush import SUBJECT, MockWebPush
 
 STREAMS = 1000  # side by side on one connection, as Apple allows
@@ -90,7 +94,15 @@ class MockProviders:
         self.apns = MockApns(self.directory, authority, echo=echo)
         self.fcm = MockFcm(self.directory)
         self.webpush = MockWebPush(self.directory)
-        self._providers: tuple[Provider, ...] = (self.apns, self.fcm, self.webpush)
+        self.huawei = MockHuawei(self.directory)
+        self.pushy = MockPushy(self.directory)
+        self.sns = MockSns(self.directory)
+        self.gorush = MockGorush(self.directory)
+        # The busy ones first.
+        self._providers: tuple[Provider, ...] = (
+            *(self.apns, self.fcm, self.webpush, self.huawei),
+            *(self.pushy, self.sns, self.gorush),
+        )
         self._rules: list[Rule] = []
         self._record = Record(keep)
         self._chance = random.Random(1)  # noqa: S311 - delays, and the same in every run
@@ -131,6 +143,10 @@ class MockProviders:
             },
             "fcm": {"credentials_file": str(self.fcm.credentials_file), "project": PROJECT},
             "webpush": {"key_file": str(self.webpush.key_file), "subject": SUBJECT},
+            "huawei": {"app_id": APP_ID, "secret_file": str(self.huawei.secret_file)},
+            "pushy": {"key_file": str(self.pushy.key_file)},
+            "sns": {"credentials_file": str(self.sns.credentials_file)},
+            "hushbell": {"key_file": str(self.gorush.key_file)},
         }
 
     # What tests and the control API do.
@@ -153,7 +169,7 @@ class MockProviders:
             "connections": self.connections_made,
             "open": len(self._connections),
             "jwts": len(self.apns.judge.bearers),
-            "access_tokens": len(self.fcm.tokens),
+            "access_tokens": len(self.fcm.tokens) + len(self.huawei.tokens),
             "duplicates": record.duplicates,
             "reordered": record.reordered,
             "max_concurrent_streams": max(record.most_streams, most),

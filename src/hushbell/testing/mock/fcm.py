@@ -4,7 +4,7 @@ import base64
 import json
 import re
 import secrets
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
@@ -52,13 +52,9 @@ class MockFcm:
         self._now = 0  # of the grant that was looked at last
 
     @cached_property
-    def _key(self) -> rsa.RSAPrivateKey:
-        return rsa.generate_private_key(public_exponent=65537, key_size=2048)  # slow, so not before it is needed
-
-    @cached_property
     def credentials_file(self) -> Path:
         """The service account as Google gives it out."""
-        pem = self._key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        pem = _account_key().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
         account = {
             "type": "service_account",
             "project_id": PROJECT,
@@ -140,7 +136,9 @@ class MockFcm:
             return Said(status=400, reason="unsupported_grant_type")
         try:
             head, claims, signature = form["assertion"].split(".")
-            self._key.public_key().verify(_raw(signature), f"{head}.{claims}".encode(), padding.PKCS1v15(), SHA256())
+            _account_key().public_key().verify(
+                _raw(signature), f"{head}.{claims}".encode(), padding.PKCS1v15(), SHA256()
+            )
             said = json.loads(_raw(claims))
             fits = (
                 json.loads(_raw(head))["alg"] == "RS256"
@@ -164,6 +162,12 @@ class MockFcm:
         self.tokens[token] = self._now + self.life * 1000
         body = {"access_token": token, "expires_in": self.life, "token_type": "Bearer"}
         return Reply(200, _JSON, json.dumps(body).encode())
+
+
+@cache
+def _account_key() -> rsa.RSAPrivateKey:
+    """Return the one key of all stand-ins in this process: making it takes longer than most tests."""
+    return rsa.generate_private_key(public_exponent=65537, key_size=2048)
 
 
 def _error(said: Said) -> bytes:

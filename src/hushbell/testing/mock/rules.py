@@ -40,9 +40,16 @@ class Said:
     delay: float = 0.0  # seconds
     act: Act = Act.ANSWER
     body: str | None = None  # in place of the provider's own form
+    prefix: str = ""  # of the tokens that are meant, where one request carries many
 
 
 FINE = Said()
+
+
+def meant(seen: "Seen", said: Said) -> tuple[list[str], list[str]]:
+    """Return the tokens of a request that an answer is about, and the others."""
+    about = [token for token in seen.tokens if token.startswith(said.prefix)]
+    return about, [token for token in seen.tokens if not token.startswith(said.prefix)]
 
 
 @dataclass(slots=True)
@@ -121,5 +128,6 @@ def _rule(given: Any) -> Rule:
         delay=float(reply.get("delay_ms", 0)) / 1000,
         act=act,
         body=reply.get("body"),
+        prefix=str(match.get("token_prefix", "")),
     )
     return Rule(dict(match), said, dict(reply.get("dist") or {}), times)

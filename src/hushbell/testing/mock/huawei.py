@@ -1,0 +1,127 @@
+"""What the stand-in for Huawei checks: its OAuth endpoint and messages:send (reference/gateway.md 5.4)."""
+
+import json
+import re
+import secrets
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl
+
+import orjson
+
+from hushbell.config.providers import HuaweiApp
+from hushbell.testing.mock.http import Reply, Request
+from hushbell.testing.mock.rules import FINE, Said, Seen, meant
+
+APP_ID = "100000001"
+LIFE = 3600  # seconds of an access token
+TOKENS = 1000  # of one request
+PAYLOAD = 4096  # bytes without the tokens
+
+_PATH = re.compile(r"/v[12]/([0-9]+)/messages:send")
+_JSON = (("content-type", "application/json;charset=utf-8"),)
+_DEAD = "80300007"
+
+
+class MockHuawei:
+    """Push Kit of one app, with the endpoint that gives out access tokens."""
+
+    provider = "huawei"
+
+    def __init__(self, folder: Path) -> None:
+        """Make a secret in the folder."""
+        self._secret = secrets.token_hex(32)
+        self.secret_file = folder / "huawei-secret"
+        self.secret_file.touch(mode=0o600)
+        self.secret_file.write_text(self._secret + "\n")
+        self.tokens: dict[str, int] = {}  # access token → ms at which it ends
+        self._now = 0
+
+    @staticmethod
+    def takes(request: Request) -> bool:
+        """Say whether a request is for Huawei."""
+        return request.path.startswith("/oauth2/v") or bool(_PATH.fullmatch(request.path))
+
+    def look(self, request: Request, now: int) -> tuple[Seen, Said | None]:
+        """Return what the request is about, and the answer if Huawei would not take it."""
+        if request.path.startswith("/oauth2/"):
+            self._now = now
+            form = dict(parse_qsl(request.body.decode("latin-1")))
+            wanted = {"grant_type": "client_credentials", "client_id": APP_ID, "client_secret": self._secret}
+            return Seen("oauth", app="huawei"), None if form == wanted else Said(status=400, reason="1101")
+        message = _object(_object(request.body).get("message"))
+        listed = message.get("token")
+        tokens = tuple(listed) if isinstance(listed, list) else ()
+        target = " ".join(map(str, tokens)) or str(message.get("topic", message.get("condition", "")))
+        seen = Seen(
+            "huawei",
+            target,
+            request.path.split("/")[2],
+            topic=str(message.get("topic", "")),
+            bytes=len(request.body),
+            tokens=tokens or (target,),
+        )
+        refused = self._refusal(request, message, seen, now)
+        return seen, Said(reason=refused) if refused else None
+
+    def reply(self, request: Request, seen: Seen, said: Said) -> Reply:
+        """Say it as Huawei does: errors come with status 200, too."""
+        del request
+        if said.body is not None:
+            return Reply(said.status, _JSON, said.body.encode())
+        if seen.provider == "oauth":
+            return self._grant(said)
+        if said.status != 200:
+            return Reply(said.status, _JSON, _coded(said.reason, "refused") if said.reason else b"")
+        if said is FINE or not said.reason:
+            return Reply(200, _JSON, _coded("80000000", "Success"))
+        about, others = meant(seen, said)
+        if said.reason == _DEAD and others:
+            told = {"success": len(others), "failure": len(about), "illegal_tokens": about}
+            return Reply(200, _JSON, _coded("80100000", json.dumps(told)))
+        return Reply(200, _JSON, _coded(said.reason, "refused"))
+
+    def app(self, **changes: object) -> HuaweiApp:
+        """Return settings of a provider that fit."""
+        given: dict[str, object] = {"app_id": APP_ID, "secret_file": str(self.secret_file)}
+        return HuaweiApp(**given | changes)  # type: ignore[arg-type]
+
+    def _refusal(self, request: Request, message: dict[str, Any], seen: Seen, now: int) -> str:
+        scheme, _, bearer = request.headers.get("authorization", "").partition(" ")
+        if scheme != "Bearer" or bearer not in self.tokens:
+            return "80200001"
+        if self.tokens[bearer] <= now:
+            return "80200003"
+        if seen.app != APP_ID:
+            return "80300002"
+        targets = [name for name in ("token", "topic", "condition") if name in message]
+        if len(targets) != 1 or not all(isinstance(token, str) and token for token in seen.tokens):
+            return "80100003"
+        if len(seen.tokens) > TOKENS or len(set(seen.tokens)) != len(seen.tokens):
+            return "80300010"
+        if not isinstance(message.get("data", ""), str):
+            return "80100001"
+        rest = {name: value for name, value in message.items() if name != targets[0]}
+        return "80300008" if len(orjson.dumps(rest)) > PAYLOAD else ""
+
+    def _grant(self, said: Said) -> Reply:
+        if said.status != 200:
+            body = {"error": said.reason or "1203", "sub_error": 0, "error_description": "refused"}
+            return Reply(said.status, _JSON, json.dumps(body).encode())
+        token = "DQEB+" + secrets.token_urlsafe(60) + "/="
+        self.tokens[token] = self._now + LIFE * 1000
+        body = {"access_token": token, "expires_in": LIFE, "token_type": "Bearer"}
+        return Reply(200, _JSON, json.dumps(body).replace("/", "\\/").encode())  # as theirs does
+
+
+def _coded(code: str, text: str) -> bytes:
+    return json.dumps({"code": code, "msg": text, "requestId": "157"}).encode()
+
+
+def _object(given: Any) -> dict[str, Any]:
+    if isinstance(given, bytes):
+        try:
+            given = orjson.loads(given)
+        except ValueError:
+            return {}
+    return given if isinstance(given, dict) else {}

@@ -1,0 +1,113 @@
+"""What the stand-in for Amazon SNS checks: the signature, written down anew, and Publish (reference/gateway.md 5.4)."""
+
+import hashlib
+import hmac
+import json
+import re
+import secrets
+from datetime import UTC, datetime
+from pathlib import Path
+from urllib.parse import parse_qsl
+
+from hushbell.config.providers import SnsApp
+from hushbell.testing.mock.http import Reply, Request
+from hushbell.testing.mock.rules import Said, Seen
+
+SKEW = 900  # seconds that clocks may differ
+
+_AUTHORIZATION = re.compile(
+    r"AWS4-HMAC-SHA256 Credential=([A-Z0-9]+)/(\d{8})/([a-z0-9-]+)/sns/aws4_request, "
+    r"SignedHeaders=([a-z0-9;-]+), Signature=([0-9a-f]{64})"
+)
+_ARN = re.compile(r"arn:aws:sns:([a-z0-9-]+):\d{12}:(.+)")
+_XML = (("content-type", "text/xml"),)
+_CODES = {400: "InvalidParameter", 403: "AuthorizationError", 404: "NotFound", 429: "Throttled", 500: "InternalError"}
+_CODES |= {503: "ServiceUnavailable"}
+
+
+class MockSns:
+    """SNS of one account, in any region."""
+
+    provider = "sns"
+
+    def __init__(self, folder: Path) -> None:
+        """Make an access key in the folder."""
+        self._ident, self._secret = "AKIA" + secrets.token_hex(8).upper(), secrets.token_urlsafe(30)
+        self.credentials_file = folder / "aws-credentials"
+        self.credentials_file.touch(mode=0o600)
+        lines = ("[default]", f"aws_access_key_id = {self._ident}", f"aws_secret_access_key = {self._secret}", "")
+        self.credentials_file.write_text("\n".join(lines))
+
+    @staticmethod
+    def takes(request: Request) -> bool:
+        """Say whether a request is for Amazon."""
+        return request.path == "/"
+
+    def look(self, request: Request, now: int) -> tuple[Seen, Said | None]:
+        """Return what the request is about, and the answer if Amazon would not take it."""
+        form = dict(parse_qsl(request.body.decode("latin-1"), keep_blank_values=True))
+        target = form.get("TargetArn", form.get("TopicArn", ""))
+        topic = form.get("TopicArn", "")
+        seen = Seen("sns", target, request.headers.get("host", ""), topic=topic, bytes=len(request.body))
+        code = self._unsigned(request, now) or self._refusal(request, form, target)
+        status = 403 if code and code not in ("InvalidParameter", "InvalidAction") else 400
+        return seen, Said(status=status, reason=code) if code else None
+
+    def reply(self, request: Request, seen: Seen, said: Said) -> Reply:
+        """Say it as Amazon does."""
+        del request, seen
+        if said.body is not None:
+            return Reply(said.status, _XML, said.body.encode())
+        space = "http://sns.amazonaws.com/doc/2010-03-31/"
+        if said.status == 200:
+            result = f"<PublishResult><MessageId>{secrets.token_hex(16)}</MessageId></PublishResult>"
+            return Reply(200, _XML, f'<PublishResponse xmlns="{space}">{result}</PublishResponse>'.encode())
+        code, text = said.reason or _CODES.get(said.status, "InternalError"), "refused"
+        if code == "NoEndpoint":
+            code = "InvalidParameter"
+            text = "Invalid parameter: TargetArn Reason: No endpoint found for the target arn specified"
+        error = f"<Error><Type>Sender</Type><Code>{code}</Code><Message>{text}</Message></Error>"
+        return Reply(said.status, _XML, f'<ErrorResponse xmlns="{space}">{error}</ErrorResponse>'.encode())
+
+    def app(self, **changes: object) -> SnsApp:
+        """Return settings of a provider that fit."""
+        return SnsApp(**{"credentials_file": str(self.credentials_file)} | changes)  # type: ignore[arg-type]
+
+    def _unsigned(self, request: Request, now: int) -> str:
+        headers = request.headers
+        match = _AUTHORIZATION.fullmatch(headers.get("authorization", ""))
+        if match is None:
+            return "IncompleteSignature"
+        ident, day, region, names, signature = match.groups()
+        if ident != self._ident:
+            return "InvalidClientTokenId"
+        moment = headers.get("x-amz-date", "")
+        try:
+            at = datetime.strptime(moment, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC).timestamp()
+        except ValueError:
+            return "IncompleteSignature"
+        if not moment.startswith(day) or not {"host", "x-amz-date"} <= set(names.split(";")):
+            return "SignatureDoesNotMatch"
+        if abs(at - now / 1000) > SKEW:
+            return "RequestExpired"
+        lines = [request.method, "/", "", *(f"{name}:{headers.get(name, '')}" for name in names.split(";")), "", names]
+        hashed = hashlib.sha256(("\n".join(lines) + "\n" + hashlib.sha256(request.body).hexdigest()).encode())
+        text = f"AWS4-HMAC-SHA256\n{moment}\n{day}/{region}/sns/aws4_request\n{hashed.hexdigest()}"
+        key = ("AWS4" + self._secret).encode()
+        for part in (day, region, "sns", "aws4_request", text):
+            key = hmac.digest(key, part.encode(), "sha256")
+        return "" if key.hex() == signature else "SignatureDoesNotMatch"
+
+    @staticmethod
+    def _refusal(request: Request, form: dict[str, str], target: str) -> str:
+        if form.get("Action") != "Publish" or form.get("Version") != "2010-03-31":
+            return "InvalidAction"
+        match = _ARN.fullmatch(target)
+        if match is None or request.headers.get("host") != f"sns.{match[1]}.amazonaws.com":
+            return "InvalidParameter"
+        try:
+            message = json.loads(form.get("Message", ""))
+        except ValueError:
+            return "InvalidParameter"
+        fits = isinstance(message, dict) and isinstance(message.get("default"), str)
+        return "" if fits and form.get("MessageStructure") == "json" else "InvalidParameter"

@@ -1,0 +1,202 @@
+"""A gateway elsewhere: what it is sent, and what its answers mean for each push."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hushbell.core.gateway import ids
+from hushbell.core.gateway.notification import Message, Notification
+from hushbell.errors import CallerError, ConfigError
+from hushbell.ports.gateway import ACCEPTED, Outcome, Verdict
+from hushbell.ports.making import Tools
+from hushbell.providers.gorush_upstream import GorushProvider, HushbellProvider, own_outcome
+from hushbell.providers.table import open_http
+from hushbell.testing.clock import FakeClock
+from hushbell.testing.mock_providers import MockProviders
+from hushbell.types import Millis
+
+Opened = Callable[..., Any]
+BODY = b'{"platform":1,"message":"hi","topic":"org.example.app"}'
+
+
+@pytest.fixture
+async def mock() -> AsyncIterator[MockProviders]:
+    async with MockProviders() as made:
+        yield made
+
+
+@pytest.fixture
+async def opened(mock: MockProviders) -> AsyncIterator[Opened]:
+    made: list[GorushProvider] = []
+
+    def make(kind: Any = GorushProvider, **settings: Any) -> Any:
+        tools = Tools(clock=FakeClock(), random=bytes, open_http=open_http)
+        app = {GorushProvider: mock.gorush.gorush_app, HushbellProvider: mock.gorush.hushbell_app}[kind]
+        made.append(kind(app(**{"timeout": 1.0, "http": mock.http()} | settings), tools))
+        return made[-1]
+
+    yield make
+    for provider in made:
+        await provider.close()
+
+
+def note(*tokens: str, kind: str = "token", body: bytes = BODY) -> Notification:
+    message = Message(provider="gorush", body=body)
+    ends = Millis(2**41)
+    return Notification(ident=bytes(range(16)), app="app", kind=kind, tokens=tokens, message=message, expires_at=ends)
+
+
+async def attempt(provider: GorushProvider, notification: Notification) -> list[Outcome]:
+    left = asyncio.get_running_loop().create_future()
+    outcomes: dict[int, Outcome] = {}
+
+    def done(place: int, result: Outcome) -> None:
+        outcomes[place] = result
+        if len(outcomes) == len(notification.tokens):
+            left.set_result(None)
+
+    provider.attempt(notification, range(len(notification.tokens)), done)
+    await asyncio.wait_for(left, 5)
+    return [outcomes[place] for place in range(len(notification.tokens))]
+
+
+async def test_each_token_is_a_notification_of_its_own_name(mock: MockProviders, opened: Opened) -> None:
+    seen: list[Any] = []
+    look = mock.gorush.look
+    mock.gorush.look = lambda request, now: seen.append(json.loads(request.body)) or look(request, now)  # type: ignore[method-assign, func-returns-value]
+
+    await attempt(opened(), note("aa", "bb"))
+
+    assert seen == [
+        {
+            "notifications": [
+                json.loads(BODY) | {"tokens": [token], "notif_id": ids.push_id(bytes(range(16)), place)}
+                for place, token in enumerate(("aa", "bb"))
+            ]
+        }
+    ]
+
+
+@pytest.mark.parametrize("kind,field", [("topic", "topic"), ("condition", "condition")])
+async def test_topics_and_conditions_go_where_gorush_has_them(
+    mock: MockProviders, opened: Opened, kind: str, field: str
+) -> None:
+    assert await attempt(opened(), note("news", kind=kind, body=b'{"platform":2}')) == [ACCEPTED]
+    assert mock.log[0]["token"] == "news"
+
+
+async def test_a_kind_of_target_that_does_not_exist_is_the_callers(opened: Opened) -> None:
+    [outcome] = await attempt(opened(), note("x", kind="everybody"))
+
+    assert outcome.verdict is Verdict.CALLER_ERROR
+
+
+async def test_no_request_holds_more_than_the_other_takes(mock: MockProviders, opened: Opened) -> None:
+    assert await attempt(opened(batch=3), note(*(f"{n:02x}" for n in range(7)))) == [ACCEPTED] * 7
+    assert mock.count("gorush") == 3
+
+
+async def test_a_request_that_is_refused_as_a_whole_is_repeated_piece_by_piece(
+    mock: MockProviders, opened: Opened
+) -> None:
+    mock.rule({"match": {"provider": "gorush", "token_prefix": "bad"}, "reply": {"status": 400}})
+
+    outcomes = await attempt(opened(), note("aa", "bad", "cc"))
+
+    assert [outcome.verdict for outcome in outcomes] == [Verdict.ACCEPTED, Verdict.CALLER_ERROR, Verdict.ACCEPTED]
+
+
+@pytest.mark.parametrize(
+    "kind,reason,outcome",
+    [
+        (GorushProvider, "Unregistered", Outcome(Verdict.DROP_TOKEN, "Unregistered")),
+        (GorushProvider, "Requested entity was not found.", Outcome(Verdict.DROP_TOKEN, "UNREGISTERED")),
+        (GorushProvider, "BadCollapseId", Outcome(Verdict.CALLER_ERROR, "BadCollapseId")),
+        (GorushProvider, "dial tcp: lookup", Outcome(Verdict.RETRY, "failed-push")),
+        (HushbellProvider, "Unregistered", Outcome(Verdict.DROP_TOKEN, "Unregistered", since=Millis(7))),
+        (HushbellProvider, "ServiceUnavailable", Outcome(Verdict.RETRY, "ServiceUnavailable")),
+        (HushbellProvider, "SomethingNew", Outcome(Verdict.CALLER_ERROR, "SomethingNew")),
+    ],
+)
+async def test_the_logs_tell_what_came_of_each_push(
+    mock: MockProviders, opened: Opened, kind: Any, reason: str, outcome: Outcome
+) -> None:
+    reply = {"reason": reason, "timestamp": 7}
+    mock.rule({"match": {"token_prefix": "bb"}, "reply": reply})
+
+    assert await attempt(opened(kind), note("aa", "bb", "cc")) == [ACCEPTED, outcome, ACCEPTED]
+
+
+async def test_a_repeated_request_has_the_same_key_and_another_has_another(mock: MockProviders, opened: Opened) -> None:
+    provider = opened(HushbellProvider)
+
+    await attempt(provider, note("aa", "bb"))
+    await attempt(provider, note("aa", "bb"))
+    await attempt(provider, note("aa"))
+
+    first, second, third = mock.gorush.idempotency
+    assert first == second
+    assert third != first
+
+
+@pytest.mark.parametrize(
+    "log,outcome",
+    [
+        ({}, None),
+        ({"code": 1}, None),
+        ({"code": "a b"}, None),
+        ({"code": "x"}, None),
+        ({"code": "x", "token_dead": True}, Outcome(Verdict.DROP_TOKEN, "x")),
+        ({"code": "x", "token_dead": True, "timestamp": -1}, Outcome(Verdict.DROP_TOKEN, "x")),
+        ({"code": "x", "token_dead": "yes"}, None),
+        ({"code": "x", "retryable": True}, Outcome(Verdict.RETRY, "x")),
+        ({"code": "x", "retryable": True, "retry_after": 5}, Outcome(Verdict.RETRY, "x", after=5.0)),
+        ({"code": "x", "retryable": True, "retry_after": 1e9}, Outcome(Verdict.RETRY, "x")),
+        ({"code": "x", "retryable": True, "retry_after": "5"}, Outcome(Verdict.RETRY, "x")),
+        ({"code": "x", "retryable": False}, Outcome(Verdict.CALLER_ERROR, "x")),
+    ],
+)
+def test_each_line_of_a_hushbell_gateway_has_its_outcome(log: dict[str, Any], outcome: Outcome | None) -> None:
+    assert own_outcome(log) == outcome
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.text(max_size=5), lambda inner: st.dictionaries(st.text(max_size=5), inner)
+    )
+)
+def test_logs_of_any_shape_are_survived(logs: Any) -> None:
+    provider = HushbellProvider.__new__(HushbellProvider)
+
+    for body in ({"logs": logs}, {"logs": [logs]}, logs):
+        assert isinstance(provider._logged(json.dumps(body).encode()), dict)
+
+
+def test_an_address_that_shows_tokens_on_the_way_is_refused(mock: MockProviders) -> None:
+    tools = Tools(clock=FakeClock(), random=bytes, open_http=open_http)
+
+    with pytest.raises(ConfigError, match=r"gorush.url"):
+        GorushProvider(mock.gorush.gorush_app(url="http://gorush.example.org"), tools)
+    GorushProvider(mock.gorush.gorush_app(url="http://127.0.0.1:8088"), tools)
+
+
+@pytest.mark.parametrize(
+    "body,field",
+    [
+        (b"[]", "body"),
+        (b"{}", "body.platform"),
+        (b'{"platform":4}', "body.platform"),
+        (b'{"platform":1,"to":"x"}', "body.to"),
+        (b'{"platform":1,"notif_id":"x"}', "body.notif_id"),
+    ],
+)
+async def test_what_is_no_notification_is_refused_by_name(opened: Opened, body: bytes, field: str) -> None:
+    with pytest.raises(CallerError) as told:
+        opened().check(Message(provider="gorush", body=body))
+
+    assert told.value.field == field
