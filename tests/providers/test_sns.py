@@ -254,7 +254,7 @@ async def test_a_condition_cannot_be_sent_to(opened: Opened) -> None:
 
 
 async def test_payloads_are_padded_each_in_its_own_form(mock: MockProviders, opened: Opened) -> None:
-    sizes = set()
+    sizes: set[tuple[int, int]] = set()
     for text in ("a", "b" * 60):
         google = {"fcmV1Message": {"message": {"data": {"k": text}}}}
         body = {"default": "", "APNS": json.dumps({"aps": {"alert": text}}), "GCM": json.dumps(google)}
