@@ -91,6 +91,27 @@ async def test_three_hundred_pushes_in_a_row_arrive(net: Any) -> None:
     assert filter_.waiting_bytes == 0
 
 
+async def test_a_burst_is_pushed_at_a_pace_that_peers_take_for_honest(net: Any) -> None:
+    server = net.host("server")
+    phone = Phone(net, net.host("phone", server))
+    filter_ = serve(net, server, push=PushLimits(per_second=50))
+    await phone.client.subscribe(server.peer_id, net.shard, [net.topic])
+    messages = [net.message(number) for number in range(120)]
+
+    for message in messages:
+        filter_.deliver(net.shard, net.topic, message)
+    await net.settle(2000)
+    arrived = [len(phone.received)]
+    for _ in range(100):
+        net.clock.advance(0.02)
+        await net.settle(50)
+        arrived.append(len(phone.received))
+
+    assert arrived[0] == 50
+    assert arrived[25] <= 76
+    assert sorted(phone.received) == sorted(messages)
+
+
 async def test_a_peer_that_closes_no_stream_has_never_more_than_so_many_open(net: Any) -> None:
     server = net.host("server")
     phone = net.host("phone", server)
