@@ -4,7 +4,7 @@
 import asyncio
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Literal
 
@@ -12,6 +12,8 @@ import pytest
 
 from hushbell import wire
 from hushbell.config.gateway import HttpSettings
+from hushbell.config.node import NodeSettings, pubsub_topics
+from hushbell.crypto import secp256k1
 from hushbell.ports.transport import Transport
 from hushbell.providers.http_curl import CurlHttp
 from hushbell.runtime.clock import SystemClock, system_random
@@ -20,6 +22,8 @@ from hushbell.transports.bus import Bus
 from hushbell.transports.socket import SocketBusServer, SocketBusTransport
 from hushbell.types import DEFAULT_PUBSUB_TOPIC, Envelope, PubsubTopic
 from hushbell.waku.catching_up import CatchingUp
+from hushbell.waku.node import Node
+from hushbell.waku.opening import open_waku
 from hushbell.waku.receiving import Receiving
 from hushbell.waku.rest import ANSWER, RestNode, RestTransport
 from hushbell.waku.transport import WakuTransport
@@ -112,6 +116,44 @@ async def rest_member(node: MockRestNode) -> Transport:
     return member
 
 
+async def libp2p_member(first: str | None) -> tuple[Node, Transport]:
+    """Return a node of its own and the transport on it; all but the first dial that one."""
+    settings = NodeSettings(listen=("/ip4/127.0.0.1/tcp/0",), peers=() if first is None else (first,), shards=(32, 64))
+    clock = SystemClock()
+    node = await Node.open(
+        settings,
+        key=secp256k1.key_pair(system_random).private,
+        folder=None,
+        pubsub_topics=pubsub_topics(settings),
+        clock=clock,
+        random=system_random,
+        count=_uncounted,
+    )
+    transport = await open_waku(
+        node, settings, topics={}, folder=None, clock=clock, random=system_random, count=_uncounted
+    )
+    await transport.start()
+    return node, transport
+
+
+@asynccontextmanager
+async def through_libp2p() -> AsyncIterator[Connect]:
+    """Connects a new member to one network, each on a node of its own."""
+    made: list[tuple[Node, Transport]] = []
+
+    async def joined() -> Transport:
+        made.append(await libp2p_member(made[0][0].addresses[0] if made else None))
+        async with asyncio.timeout(10):
+            for node, others in ((made[-1][0], min(1, len(made) - 1)), (made[0][0], len(made) - 1)):
+                while any(shard.peers < others for shard in node.health().shards):
+                    await asyncio.sleep(0.01)
+        return made[-1][1]
+
+    yield joined
+    for _, member in reversed(made):
+        await member.close()
+
+
 @asynccontextmanager
 async def through_waku(kind: Literal["waku", "nwaku", "go-waku"]) -> AsyncIterator[Connect]:
     """Connects a new member to one network, or over REST each to a node of its own."""
@@ -162,11 +204,15 @@ async def through_bus(kind: Literal["bus", "socket"], socket_path: Path) -> Asyn
         await server.close()
 
 
-@pytest.fixture(params=["bus", "socket", "waku", "nwaku", "go-waku"])
+@pytest.fixture(params=["bus", "socket", "waku", "libp2p", "nwaku", "go-waku"])
 async def connect(request: pytest.FixtureRequest, socket_path: Path) -> AsyncIterator[Connect]:
     """Connects a new member to a network of every kind."""
-    bus = request.param in ("bus", "socket")
-    async with through_bus(request.param, socket_path) if bus else through_waku(request.param) as joined:
+    ways: dict[str, Callable[[], AbstractAsyncContextManager[Connect]]] = {
+        "bus": lambda: through_bus("bus", socket_path),
+        "socket": lambda: through_bus("socket", socket_path),
+        "libp2p": through_libp2p,
+    }
+    async with ways.get(request.param, lambda: through_waku(request.param))() as joined:
         yield joined
 
 

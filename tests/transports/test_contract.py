@@ -52,7 +52,7 @@ async def test_nothing_comes_back_to_its_writer(connect: Connect, envelope: Buil
 async def test_the_pubsub_topic_and_every_byte_arrive_unchanged(connect: Connect) -> None:
     server, alice = await connect(), await connect()
     message = WakuMessage(
-        payload=bytes(range(256)) * 4000, content_topic="/t", version=1, timestamp=2**62, meta=b"m", ephemeral=True
+        payload=bytes(range(256)) * 4000, content_topic="/t", version=1, timestamp=2**60, meta=b"m", ephemeral=True
     )
     sent = Envelope(PubsubTopic("/waku/2/rs/16/64"), wire.encode(message))
 
