@@ -21,6 +21,7 @@ COMMANDS = {
     "serve": "Run the push notification server.",
     "node": "Run a Waku node alone.",
     "gateway": "Push for apps, as gorush does, from a queue on the disk.",
+    "device": "Be a phone, or ten thousand: register, ring, receive.",
     "keys": "Make an identity, or show what is public of one.",
     "mock-providers": "Stand in for Apple, Google and the others, for tests.",
     "demo": "Simulated phones ring each other through a server in this process.",

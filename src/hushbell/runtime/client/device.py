@@ -101,6 +101,10 @@ class Client:
             await self._reading
         await self._store.close()
 
+    def wants(self, content_topic: str) -> bool:
+        """Say whether anybody on this device listens there, for a transport that can spare the rest."""
+        return self._exchange.wants(content_topic)
+
     async def account(self, identity: KeyPair, *, advertises: bool = True, chats: Iterable[str] = ()) -> Account:
         """
         Return the account of this key, as it was left in the store.

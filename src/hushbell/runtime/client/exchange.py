@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 from hushbell.core import envelope
@@ -31,6 +31,9 @@ from hushbell.wire import WakuMessage
 BATCH = 256  # envelopes taken at once
 MOST_SEEN = 16_384  # envelopes remembered, so that one which comes twice is opened once
 MOST_TOPIC_KEYS = 65_536  # derived keys remembered; deriving one again costs 15 ms
+
+REPEATS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)  # seconds between attempts to publish what the transport did not take
+MOST_REPEATING = 1_024  # batches that are tried again at the same time
 
 Count = Callable[[str, int], None]
 
@@ -94,6 +97,7 @@ class Exchange:
         self._private: dict[ContentTopic, dict[PublicKey, tuple[PrivateKey, Listener]]] = {}
         self._codes: dict[ContentTopic, dict[PublicKey, tuple[SymmetricKey, dict[int, Listener]]]] = {}
         self._seen: OrderedDict[bytes, None] = OrderedDict()
+        self._repeating: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
         """Take envelopes until the transport is closed."""
@@ -101,6 +105,12 @@ class Exchange:
             for each in came:
                 self._take(each)
             await asyncio.sleep(0)
+        for task in tuple(self._repeating):
+            task.cancel()
+
+    def wants(self, content_topic: str) -> bool:
+        """Say whether anybody listens there: a look-up, for a transport that can spare the rest."""
+        return content_topic in self._private or content_topic in self._codes
 
     def listen(self, key: KeyPair, listener: Listener) -> None:
         """Hear what is sealed for a key."""
@@ -132,15 +142,39 @@ class Exchange:
             self._codes.pop(topic, None)
 
     async def carry_out(self, effects: Iterable[Effect], identity: KeyPair, installation_id: str) -> None:
-        """Seal and publish. What the transport does not take is lost: the rules send it again when it is missed."""
+        """
+        Seal and publish. What the transport does not take is tried again for some seconds.
+
+        After that it is lost: the rules send it again when it is missed.
+        """
         sealed = [await self._sealed(effect, identity, installation_id) for effect in effects]
-        if not sealed:
-            return
+        if sealed and not await self._publish([Envelope(self._pubsub_topic, message) for message in sealed]):
+            self._repeat([Envelope(self._pubsub_topic, message) for message in sealed])
+
+    async def _publish(self, envelopes: Sequence[Envelope]) -> bool:
         try:
-            await self._transport.publish([Envelope(self._pubsub_topic, message) for message in sealed])
-            self._count("client_bytes_sent", sum(map(len, sealed)))
+            await self._transport.publish(envelopes)
         except TransportError:
             self._count("client_publish_failures", 1)
+            return False
+        self._count("client_bytes_sent", sum(len(envelope.waku_message) for envelope in envelopes))
+        return True
+
+    def _repeat(self, envelopes: Sequence[Envelope]) -> None:
+        """Try again soon: a phone often has no peer in its first seconds."""
+        if len(self._repeating) >= MOST_REPEATING:
+            self._count("client_envelopes_lost", len(envelopes))
+            return
+        task = asyncio.create_task(self._publish_later(envelopes))
+        self._repeating.add(task)
+        task.add_done_callback(self._repeating.discard)
+
+    async def _publish_later(self, envelopes: Sequence[Envelope]) -> None:
+        for wait in REPEATS:
+            await self._clock.sleep(wait)
+            if await self._publish(envelopes):
+                return
+        self._count("client_envelopes_lost", len(envelopes))
 
     async def _sealed(self, effect: Effect, identity: KeyPair, installation_id: str) -> bytes:
         timestamp = nanos(self._clock.now())

@@ -1,0 +1,248 @@
+"""``hushbell device``: a simulated phone, on a real network or a bus; many of them for load."""
+
+import asyncio
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+
+from hushbell import wire
+from hushbell.cli.fleet import run_fleet
+from hushbell.cli.phone import Phone, Where, kept, run_phone
+from hushbell.cli.reading import read_settings
+from hushbell.cli.running import say_ready, stop_on_signals
+from hushbell.cli.steps import told, written
+from hushbell.core.client.events import Notified, Result, Target
+from hushbell.core.client.preview import Preview
+from hushbell.core.client.registration import Options
+from hushbell.crypto import hashes, secp256k1
+from hushbell.errors import ConfigError, Unauthentic
+from hushbell.observability.logs import start_logs
+from hushbell.runtime.client.account import Account
+from hushbell.runtime.clock import SystemClock, system_random
+from hushbell.types import NotificationType, PublicKey, TokenType
+
+TYPES = {
+    "message": NotificationType.MESSAGE,
+    "mention": NotificationType.MENTION,
+    "join": NotificationType.REQUEST_TO_JOIN_COMMUNITY,
+}
+TOKEN_TYPES = {"apn": TokenType.APN, "firebase": TokenType.FIREBASE}
+
+
+@click.group("device", invoke_without_command=True, epilog="Example: hushbell device --bus bus.sock register 04…")
+@click.option("--config", metavar="FILE", help="Configuration.  [default: hushbell.toml]")
+@click.option("--data", metavar="DIR", default="phone", show_default=True, help="The phone's keys and state.")
+@click.option("--peer", metavar="MULTIADDR", multiple=True, help="A Waku node to connect to. Repeatable.")
+@click.option("--bus", metavar="SOCKET", help="In place of a node: the socket of a server's bus.")
+@click.option("--patience", type=float, default=60.0, show_default=True, help="Seconds to wait for answers.")
+@click.option("--count", type=click.IntRange(1, 100_000), help="So many phones, for load; needs --server.")
+@click.option("--server", "servers", metavar="KEY", multiple=True, help="Public key of a server, for --count.")
+@click.pass_context
+def command(
+    context: click.Context,
+    *,
+    config: str | None,
+    data: str,
+    peer: tuple[str, ...],
+    bus: str | None,
+    patience: float,
+    count: int | None,
+    servers: tuple[str, ...],
+) -> int:
+    """
+    Be a phone: register, ring others, take pushes.
+
+    State is kept in the data folder. Results are JSON lines on standard output.
+    """
+    settings = read_settings(config, {"node.peers": peer or None, "server.data": data, "transport.bus": ""})
+    if bus and peer:
+        raise ConfigError("command line: --bus and --peer: give one of them")
+    context.obj = Where(settings, Path(data), bus or "", patience)
+    wire.assert_fast()
+    start_logs(replace(settings.log, level="warning"))
+    if count is not None:
+        if not servers:
+            raise ConfigError("command line: --count: name a server: --server KEY")
+        return run_fleet(context.obj, count, [_key(server, "--server") for server in servers])
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
+    return 0
+
+
+@command.command("register", epilog="Example: hushbell device --bus bus.sock register 04…")
+@click.argument("servers", metavar="SERVER...", nargs=-1, required=True)
+@click.option("--token", metavar="TOKEN", help="The device token.  [default: one drawn on the first call]")
+@click.option("--type", "token_type", type=click.Choice(list(TOKEN_TYPES)), default="apn", show_default=True)
+@click.option("--topic", metavar="TOPIC", default="", help="The app's bundle id.")
+@click.pass_obj
+def register(where: Where, servers: tuple[str, ...], token: str | None, token_type: str, topic: str) -> int:
+    """Ask servers (public keys) to ring this phone."""
+    keys = [_key(server, "SERVER") for server in servers]
+
+    async def work(phone: Phone) -> bool:
+        device_token = token or kept(where.folder / "device-token", lambda: system_random(32).hex())
+        await phone.account.enable(device_token, TOKEN_TYPES[token_type], servers=keys, apn_topic=topic)
+        return await _registered(phone.account, keys)
+
+    return run_phone(where, work)
+
+
+@command.command("unregister", epilog="Example: hushbell device --bus bus.sock unregister")
+@click.pass_obj
+def unregister(where: Where) -> int:
+    """Ask all servers to forget this phone."""
+
+    async def work(phone: Phone) -> bool:
+        await phone.account.disable()
+        for server in phone.account.servers:
+            await phone.account.registered(server)
+        written({"servers": {server.hex(): stage.value for server, stage in phone.account.servers.items()}})
+        return True
+
+    return run_phone(where, work)
+
+
+@command.command("options", epilog="Example: hushbell device --bus bus.sock options --contacts-only --contact 04…")
+@click.option("--contacts-only/--everybody", default=None, help="Who may ring this phone.")
+@click.option("--contact", "contacts", metavar="KEY", multiple=True, help="A contact. Repeatable; replaces all.")
+@click.option("--mute", "muted", metavar="CHAT", multiple=True, help="A chat that stays silent. Repeatable.")
+@click.option("--block", "blocked", metavar="KEY", multiple=True, help="Somebody who never rings. Repeatable.")
+@click.option("--mentions-in", metavar="CHAT", multiple=True, help="A chat whose mentions ring. Repeatable.")
+@click.option("--no-mentions/--mentions", default=None, help="Whether mentions ring at all.")
+@click.pass_obj
+def options(where: Where, /, **wishes: Any) -> int:
+    """Change who may ring this phone; what is not named stays as it is."""
+    changes = {
+        "contacts_only": wishes["contacts_only"],
+        "block_mentions": wishes["no_mentions"],
+        "contacts": tuple(_key(one, "--contact") for one in wishes["contacts"]) or None,
+        "blocked": tuple(hashes.contact_id(_key(one, "--block")) for one in wishes["blocked"]) or None,
+        "muted": wishes["muted"] or None,
+        "mentions_in": wishes["mentions_in"] or None,
+    }
+
+    async def work(phone: Phone) -> bool:
+        named = {name: value for name, value in changes.items() if value is not None}
+        wanted: Options = replace(phone.account.options, **named)
+        await phone.account.set_options(wanted)
+        return await _registered(phone.account, list(phone.account.servers))
+
+    return run_phone(where, work)
+
+
+@command.command("ring", epilog="Example: hushbell device --bus bus.sock ring 04… --text Hello")
+@click.argument("people", metavar="KEY...", nargs=-1, required=True)
+@click.option("--text", default="", help="Shown on their phones; encrypted for them alone.")
+@click.option("--chat", metavar="CHAT", help="The chat.  [default: the one between the two]")
+@click.option("--type", "kind", type=click.Choice(list(TYPES)), default="message", show_default=True)
+@click.option("--message-id", metavar="HEX", help="32 bytes; ringing twice about one message rings once.")
+@click.pass_obj
+def ring(
+    where: Where, /, *, people: tuple[str, ...], text: str, chat: str | None, kind: str, message_id: str | None
+) -> int:
+    """Ring people (public keys) about a message."""
+    targets, message = [_key(person, "KEY") for person in people], _message(message_id)
+
+    async def work(phone: Phone) -> bool:
+        author = phone.account.identity
+        chat_id = chat or hashes.contact_id(author.public)
+        shown = Preview(
+            message_id=message, chat_id=chat_id, author=author.public, text=text, sent_at=SystemClock().now()
+        )
+        sealed = [phone.client.sealed_for(author, target, shown) if text else Target(target) for target in targets]
+        ended = await phone.account.ring(message, chat_id, sealed, type=TYPES[kind], patience=where.patience)
+        written({"message_id": message.hex(), "rings": [_rung(one) for one in ended]})
+        return bool(ended) and all(one.result is Result.ACCEPTED for one in ended)
+
+    return run_phone(where, work)
+
+
+@command.command("receive", epilog="Example: hushbell device receive < pushes.jsonl")
+@click.pass_obj
+def receive(where: Where) -> int:
+    """Take pushes from standard input, a JSON object of data each line, and say what the phone does."""
+
+    async def work(phone: Phone) -> bool:
+        for line in sys.stdin:
+            try:
+                data = json.loads(line[:65_536])
+            except ValueError:
+                raise ConfigError("standard input: each line must be a JSON object") from None
+            for step in await phone.client.pushed(data if isinstance(data, dict) else {}):
+                written(told(step))
+        written({"unread": phone.client.unread})
+        return True
+
+    return run_phone(where, work, online=False)
+
+
+@command.command("run", epilog="Example: hushbell device --peer /dns4/node.example.org/tcp/30303 run")
+@click.pass_obj
+def run(where: Where) -> int:
+    """Stay online: renew registrations and adverts, and say what happens, until a signal comes."""
+
+    async def work(phone: Phone) -> bool:
+        stopped = asyncio.Event()
+        stop_on_signals(stopped.set)
+        say_ready({"identity": phone.account.identity.public.hex()})
+
+        async def tell() -> None:
+            async for event in phone.account.events():
+                written(told(event))
+
+        telling = asyncio.create_task(tell())
+        await stopped.wait()
+        telling.cancel()
+        return True
+
+    return run_phone(where, work, patient=False)
+
+
+@command.command("status", epilog="Example: hushbell device status")
+@click.pass_obj
+def status(where: Where) -> int:
+    """Show the phone's key and its servers."""
+
+    async def work(phone: Phone) -> bool:
+        servers = {server.hex(): stage.value for server, stage in phone.account.servers.items()}
+        written({"identity": phone.account.identity.public.hex(), "servers": servers, "unread": phone.client.unread})
+        return True
+
+    return run_phone(where, work, online=False)
+
+
+async def _registered(account: Account, servers: Sequence[PublicKey]) -> bool:
+    good = True
+    for server in servers:
+        taken = await account.registered(server)
+        good = good and taken
+    written({"servers": {server.hex(): stage.value for server, stage in account.servers.items()}})
+    return good
+
+
+def _rung(one: Notified) -> dict[str, str]:
+    return {"key": one.target.hex(), "installation_id": one.installation_id, "result": one.result.value}
+
+
+def _key(text: str, name: str) -> PublicKey:
+    try:
+        return secp256k1.parse_public_key(bytes.fromhex(text.removeprefix("0x")))
+    except (ValueError, Unauthentic):
+        raise ConfigError(f"command line: {name}: a public key is 66 or 130 hex digits") from None
+
+
+def _message(text: str | None) -> bytes:
+    if text is None:
+        return system_random(32)
+    try:
+        found = bytes.fromhex(text)
+    except ValueError:
+        found = b""
+    if len(found) != 32:
+        raise ConfigError("command line: --message-id: 64 hex digits")
+    return found
