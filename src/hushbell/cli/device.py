@@ -35,7 +35,6 @@ TOKEN_TYPES = {"apn": TokenType.APN, "firebase": TokenType.FIREBASE}
 
 
 @click.group("device", invoke_without_command=True, epilog="Example: hushbell device --bus bus.sock register 04…")
-@click.option("--config", metavar="FILE", help="Configuration.  [default: hushbell.toml]")
 @click.option("--data", metavar="DIR", default="phone", show_default=True, help="The phone's keys and state.")
 @click.option("--peer", metavar="MULTIADDR", multiple=True, help="A Waku node to connect to. Repeatable.")
 @click.option("--bus", metavar="SOCKET", help="In place of a node: the socket of a server's bus.")
@@ -46,7 +45,6 @@ TOKEN_TYPES = {"apn": TokenType.APN, "firebase": TokenType.FIREBASE}
 def command(
     context: click.Context,
     *,
-    config: str | None,
     data: str,
     peer: tuple[str, ...],
     bus: str | None,
@@ -55,11 +53,9 @@ def command(
     servers: tuple[str, ...],
 ) -> int:
     """
-    Be a phone: register, ring others, take pushes.
-
-    State is kept in the data folder. Results are JSON lines on standard output.
+    Be a phone: register, ring others, take pushes. Results are JSON lines.
     """
-    settings = read_settings(config, {"node.peers": peer or None, "server.data": data, "transport.bus": ""})
+    settings = read_settings(None, {"node.peers": peer or None, "server.data": data, "transport.bus": ""})
     if bus and peer:
         raise ConfigError("command line: --bus and --peer: give one of them")
     context.obj = Where(settings, Path(data), bus or "", patience)
