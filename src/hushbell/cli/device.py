@@ -52,9 +52,7 @@ def command(
     count: int | None,
     servers: tuple[str, ...],
 ) -> int:
-    """
-    Be a phone: register, ring others, take pushes. Results are JSON lines.
-    """
+    """Be a phone: register, ring others, take pushes. Results are JSON lines."""
     settings = read_settings(None, {"node.peers": peer or None, "server.data": data, "transport.bus": ""})
     if bus and peer:
         raise ConfigError("command line: --bus and --peer: give one of them")
