@@ -14,6 +14,7 @@ from hushbell.cli.loop import run_loop
 from hushbell.cli.reading import read_settings
 from hushbell.cli.running import only_one, say_ready, stop_on_signals
 from hushbell.config.apps import PROVIDERS, AppSettings
+from hushbell.config.gateway import HttpSettings
 from hushbell.config.settings import Settings
 from hushbell.errors import ConfigError
 from hushbell.gateway.front import HttpFront
@@ -21,9 +22,12 @@ from hushbell.observability.logs import start_logs
 from hushbell.observability.metrics import Counters
 from hushbell.ports.making import Tools
 from hushbell.ports.queue import Queue
+from hushbell.providers.http_curl import CurlHttp
+from hushbell.providers.ssrf import Guard
 from hushbell.providers.table import open_http, open_provider
 from hushbell.runtime.clock import SystemClock, system_random
 from hushbell.runtime.gateway.engine import App, Engine
+from hushbell.runtime.gateway.hooks import Hooks, Masking, feedback
 from hushbell.runtime.gateway.service import GatewayService
 from hushbell.stores.at_rest import make_folder
 from hushbell.stores.queue_memory import MemoryQueue
@@ -67,11 +71,31 @@ async def serve(settings: Settings) -> None:
         apps = open_apps(settings, clock)
         queue = open_queue(settings, folder)
         engine = Engine(queue=queue, apps=apps, clock=clock, random=system_random)
+        hook_http = CurlHttp(HttpSettings(connections=2))
+        hooks = Hooks(
+            queue=queue,
+            commits=engine.commits,
+            http=hook_http,
+            guard=Guard(settings.ssrf.allow),
+            clock=clock,
+            random=system_random,
+            feedback=[
+                feedback(app.name, app.feedback_url, app.feedback_headers) for app in settings.apps if app.feedback_url
+            ],
+            masking=Masking(token=settings.gateway.hide_token, words=settings.gateway.hide_messages),
+        )
+        engine.tell(hooks)
         engine.start()
         http = HttpFront(engine, settings, clock=clock, random=system_random, counters=counters, version=__version__)
         ready: dict[str, object] = {"http": await _listen(http, settings.gateway.listen)}
         service = GatewayService(
-            engine=engine, queue=queue, fronts=[http.front.close], clock=clock, keep_days=settings.gateway.keep_days
+            engine=engine,
+            queue=queue,
+            hooks=hooks,
+            hook_http=hook_http,
+            fronts=[http.front.close],
+            clock=clock,
+            keep_days=settings.gateway.keep_days,
         )
         stop_on_signals(service.stop)
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, service.reload)

@@ -46,6 +46,11 @@ class Receipt(Protocol):
         ...
 
     @property
+    def jobs(self) -> Sequence[Job]:
+        """Return its jobs, one for each provider."""
+        ...
+
+    @property
     def failures(self) -> Sequence[Failure]:
         """Return what failed on its first attempt, if the request waited for that."""
         ...

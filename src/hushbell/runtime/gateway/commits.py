@@ -35,7 +35,8 @@ class Commits:
         self._batch = Batch()
         self._works: list[Work] = []
         self._dirty: list[Work] = []
-        self._under_way: tuple[Batch, list[Work]] | None = None
+        self._thens: list[Callable[[], None]] = []
+        self._under_way: tuple[Batch, list[Work], list[Callable[[], None]]] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
         self._rate = 0.0  # jobs a second
@@ -96,6 +97,11 @@ class Commits:
         """Write the answer to a request with the jobs of the request, which are added next."""
         self._batch.answers.append(answer)
 
+    def after(self, then: Callable[[], None]) -> None:
+        """Call back when what was added until now is on the disk."""
+        self._thens.append(then)
+        self._later(PROGRESS)
+
     async def idle(self) -> None:
         """Return when everything that was added is on the disk."""
         while not self.is_idle:
@@ -121,8 +127,8 @@ class Commits:
         self._kicked_at = now
         self._last = len(self._works)
         batch, works = self._batch, self._works
-        self._batch, self._works = Batch(), []
-        self._under_way = (batch, works)
+        self._under_way = (batch, works, self._thens)
+        self._batch, self._works, self._thens = Batch(), [], []
         self.commits += 1
         try:
             self._queue.commit(batch, self._done)
@@ -140,11 +146,15 @@ class Commits:
 
     def _done(self, error: StoreError | None) -> None:
         assert self._under_way is not None
-        (batch, works), self._under_way = self._under_way, None
+        (batch, works, thens), self._under_way = self._under_way, None
         if error is not None:
             self.failures += 1
             log.error("the queue cannot be written: %s", error)
             self._keep(batch)
+            self._thens[:0] = thens
+        else:
+            for then in thens:
+                then()
         if works:
             self._stored(works, error)
         if self._works:

@@ -11,6 +11,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from hushbell.core.gateway.asked import Asked, notifications
 from hushbell.core.gateway.job import Dead, Ended, Hook, Job, Progress, Repeatable
@@ -46,6 +47,18 @@ class App:
     retries: int | None = None  # attempts after the first; None leaves it to the time to live
 
 
+class Listeners(Protocol):
+    """Whoever tells callers what became of their pushes."""
+
+    def reload(self) -> None:
+        """Look again who wants to hear what."""
+        ...
+
+    def attach(self, lane: Lane) -> None:
+        """Set what a lane calls for each final state, or nothing."""
+        ...
+
+
 class Engine:
     """Everything is handed in; ``run`` returns after ``stop``, when nothing is under way any more."""
 
@@ -56,6 +69,7 @@ class Engine:
         self.open: dict[str, int] = {app.name: 0 for app in apps}  # pushes without a final state, by app
         self.lanes: dict[tuple[str, str], Lane] = {}
         self.commits = Commits(queue, self._stored)
+        self.listeners: Listeners | None = None
         self._queue = queue
         self._clock = clock
         self._random = random
@@ -153,10 +167,23 @@ class Engine:
     def save_hook(self, hook: Hook) -> None:
         """See :meth:`hushbell.ports.intake.Intake.save_hook`."""
         self._queue.save_hook(hook)
+        self._hooks_changed()
 
     def drop_hook(self, name: str) -> None:
         """See :meth:`hushbell.ports.intake.Intake.drop_hook`."""
         self._queue.drop_hook(name)
+        self._hooks_changed()
+
+    def _hooks_changed(self) -> None:
+        if self.listeners is not None:
+            self.listeners.reload()
+            for lane in self.lanes.values():
+                self.listeners.attach(lane)
+
+    def tell(self, listeners: Listeners) -> None:
+        """Have every lane tell its final states to whoever wants to hear of them."""
+        self.listeners = listeners
+        self._hooks_changed()
 
     @property
     def providers(self) -> Mapping[str, frozenset[str]]:
@@ -267,6 +294,8 @@ class Engine:
             rules = self.apps.get(app)
             adapter = rules.providers.get(provider) if rules else None
             lane = self.lanes[app, provider] = Lane(self, app, provider, adapter, self._backoff)
+            if self.listeners is not None:
+                self.listeners.attach(lane)
         return lane
 
     @staticmethod

@@ -7,9 +7,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from hushbell.config.limits import DAY
 from hushbell.errors import HushbellError, StoreError
 from hushbell.ports.clock import Clock
+from hushbell.ports.http import Http
 from hushbell.ports.provider import Provider
 from hushbell.ports.queue import Queue
 from hushbell.runtime.gateway.engine import Engine
+from hushbell.runtime.gateway.hooks import Hooks
 from hushbell.types import Millis
 
 HOUR = 3600.0
@@ -27,9 +29,21 @@ log = logging.getLogger(__name__)
 class GatewayService:
     """``run`` returns after ``stop``."""
 
-    def __init__(self, *, engine: Engine, queue: Queue, fronts: Sequence[Close], clock: Clock, keep_days: int) -> None:
+    def __init__(
+        self,
+        *,
+        engine: Engine,
+        queue: Queue,
+        hooks: Hooks,
+        hook_http: Http,
+        fronts: Sequence[Close],
+        clock: Clock,
+        keep_days: int,
+    ) -> None:
         self._engine = engine
         self._queue = queue
+        self._hooks = hooks
+        self._hook_http = hook_http
         self._fronts = fronts
         self._clock = clock
         self._keep_days = keep_days
@@ -39,19 +53,22 @@ class GatewayService:
         """Serve until stopped; then finish what is under way, write it down and close everything."""
         loop = asyncio.get_running_loop()
         running = loop.create_task(self._engine.run())
+        telling = loop.create_task(self._hooks.run())
         forgetting = loop.create_task(self._forget())
         try:
             await self._stopping.wait()
         finally:
             forgetting.cancel()
+            telling.cancel()
             # Requests first: what is accepted until now is answered, and what comes later goes elsewhere.
             await asyncio.gather(*(close(FRONT_GRACE) for close in self._fronts), return_exceptions=True)
             self._engine.stop()
             await asyncio.wait([running], timeout=GRACE)
             await asyncio.gather(*(provider.close() for provider in self._providers()), return_exceptions=True)
+            await self._hook_http.close()
             await asyncio.wait([running], timeout=LAST)
             running.cancel()
-            await asyncio.gather(running, forgetting, return_exceptions=True)
+            await asyncio.gather(running, forgetting, telling, return_exceptions=True)
             self._queue.close()
 
     def stop(self) -> None:

@@ -55,6 +55,11 @@ class Receipt:
         """Return every notification, in the order in which they became jobs."""
         return [note for work in self.works for note in work.job.notifications]
 
+    @property
+    def jobs(self) -> Sequence[Job]:
+        """Return its jobs, one for each provider."""
+        return [work.job for work in self.works]
+
     def stored(self, error: StoreError | None) -> None:
         """One of the jobs is on the disk, or never will be."""
         self.error = self.error or error
