@@ -18,6 +18,7 @@ from hushbell.config.gateway import HttpSettings
 from hushbell.config.settings import Settings
 from hushbell.errors import ConfigError
 from hushbell.gateway.front import HttpFront
+from hushbell.gateway.grpc_front import GrpcFront
 from hushbell.observability.logs import start_logs
 from hushbell.observability.metrics import Counters
 from hushbell.ports.making import Tools
@@ -88,12 +89,17 @@ async def serve(settings: Settings) -> None:
         engine.start()
         http = HttpFront(engine, settings, clock=clock, random=system_random, counters=counters, version=__version__)
         ready: dict[str, object] = {"http": await _listen(http, settings.gateway.listen)}
+        fronts = [http.front.close]
+        if settings.gateway.grpc:
+            rpc = GrpcFront(http.push, http.keys, message=settings.gateway.body)
+            ready["grpc"] = await _listen_for_calls(rpc, settings.gateway.grpc)
+            fronts.append(rpc.close)
         service = GatewayService(
             engine=engine,
             queue=queue,
             hooks=hooks,
             hook_http=hook_http,
-            fronts=[http.front.close],
+            fronts=fronts,
             clock=clock,
             keep_days=settings.gateway.keep_days,
         )
@@ -144,6 +150,11 @@ async def _listen(http: HttpFront, where: str) -> str:
     host, _, port = where.rpartition(":")
     bound = await http.front.listen(host.strip("[]"), int(port))
     return f"http://{host}:{bound}"
+
+
+async def _listen_for_calls(rpc: GrpcFront, where: str) -> str:
+    host, _, port = where.rpartition(":")
+    return f"{host}:{await rpc.listen(host, int(port))}"
 
 
 def _must_be_closed(settings: Settings) -> None:
