@@ -36,7 +36,9 @@ class HttpFront:
         statistics = Statistics(intake, self.push, counters, clock, said)
         self._table = gorush_routes.table(settings, statistics, self.keys, said)
         self._known = frozenset(path for _, path in self._table) | {settings.gateway.paths.push}
-        self._v1 = V1(intake, self.keys, settings, clock=clock, random=random, count=counters.count).app
+        self._v1 = V1(
+            intake, self.keys, settings, clock=clock, random=random, count=counters.count, version=version
+        ).app
         self.front = Front(
             path=settings.gateway.paths.push.encode(),
             direct=self.push.handle,

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from hushbell import __version__
 from hushbell.config.settings import Settings
 from hushbell.core.gateway.states import LABELS
 from hushbell.gateway.v1_requests import EVENTS, HEADERS, NAME, RETRIES, SHAPES, TOKEN, TOKENS, TTL, URL
@@ -10,13 +9,13 @@ from hushbell.gateway.v1_requests import EVENTS, HEADERS, NAME, RETRIES, SHAPES,
 Schema = dict[str, Any]
 
 
-def document(settings: Settings) -> Schema:
+def document(settings: Settings, version: str) -> Schema:
     """Return it, with the bounds of these settings."""
     return {
         "openapi": "3.1.0",
         "info": {
             "title": "hushbell gateway",
-            "version": __version__,
+            "version": version,
             "description": "202 means: on the disk. Each push is attempted until its time to live ends, under the same "
             "id, and ends in exactly one final state.",
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},

@@ -45,6 +45,7 @@ class V1:
         clock: Clock,
         random: Random,
         count: Callable[[str, int], None],
+        version: str,
     ) -> None:
         self._intake = intake
         self._keys = keys
@@ -53,7 +54,7 @@ class V1:
         self._random = random
         self._count = count
         self._asked_now: dict[bytes, asyncio.Future[None]] = {}  # keys of requests under way
-        self._document = orjson.dumps(openapi.document(settings))
+        self._document = orjson.dumps(openapi.document(settings, version))
         self.app = Starlette(
             routes=[
                 Route("/v1/openapi.json", self._openapi, methods=["GET"]),
