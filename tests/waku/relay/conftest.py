@@ -67,6 +67,8 @@ class End:
             self.reset()
 
     def take(self, chunk: bytes) -> None:
+        if self.gone:
+            return
         if self._receiver is None:
             self._came.append(chunk)
         else:

@@ -204,6 +204,16 @@ def test_a_back_off_without_a_time_or_with_an_absurd_one_gets_ours(joined: Overl
     assert joined.mesh._backoffs.until(TOPIC, peer) == joined.now + lasts * 1000
 
 
+def test_a_back_off_never_gets_shorter(joined: Overlay) -> None:
+    peer = joined.add(1)
+    joined.mesh.pruned(peer, [(TOPIC, 90)], joined.now)
+
+    joined.mesh.pruned(peer, [(TOPIC, 1)], joined.now)
+    joined.mesh.grafted(peer, [TOPIC], joined.now)
+
+    assert joined.mesh._backoffs.until(TOPIC, peer) == joined.now + 90_000
+
+
 def test_leaving_and_coming_again_does_not_end_a_back_off(joined: Overlay) -> None:
     peer = joined.add(1)
     joined.mesh.pruned(peer, [(TOPIC, 60)], joined.now)

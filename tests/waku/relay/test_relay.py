@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import replace
+from hashlib import sha256
 from itertools import pairwise
 from typing import Any
 
@@ -256,6 +257,37 @@ async def test_the_heart_beats_until_the_relay_is_closed(world: Any) -> None:
 
     assert node.relay._heart.done()
     assert node.relay._mesh._beats > 1
+
+
+async def test_a_relay_that_closes_says_so_first(world: Any) -> None:
+    node = world.node("1")
+    node.relay.subscribe(world.topic)
+    peer = world.mallory()
+    await peer.meet(node)
+    await peer.join()
+    peer.heard.clear()
+
+    await node.relay.close()
+    await world.settle()
+
+    [said] = [rpc.control for rpc in peer.heard]
+    assert (said.subscriptions, said.prune) == ([(False, world.topic)], [(world.topic, 5)])
+
+
+async def test_a_kept_promise_costs_nothing(world: Any) -> None:
+    node = world.node("1")
+    node.relay.subscribe(world.topic)
+    peer = world.mallory()
+    await peer.meet(node)
+    await peer.join()
+
+    await peer.say(ihave=[(world.topic, [sha256(world.message()).digest()])])
+    asked = [key for rpc in peer.heard for key in rpc.control.iwant]
+    await peer.send(world.frame(world.message()))
+    await world.beat(4)
+
+    assert asked == [sha256(world.message()).digest()]
+    assert node.counts["relay_broken_promises"] == 0
 
 
 async def test_a_publisher_can_wait_for_slow_peers(world: Any) -> None:
