@@ -145,7 +145,9 @@ def test_check_tells_file_line_and_rule(hushbell: Hushbell, tmp_path: Path) -> N
     assert (code, err) == (2, "hushbell.toml:2: server.workers: must be a whole number from 1\n")
 
 
-@pytest.mark.parametrize("command", [[], *([name] for name in HERE), ["keys", "new"], ["keys", "show"]])
+@pytest.mark.parametrize(
+    "command", [[], *([name] for name in HERE), ["keys", "new"], ["keys", "api"], ["gateway", "import"]]
+)
 def test_help_fits_a_screen_and_has_an_example(hushbell: Hushbell, command: list[str]) -> None:
     code, out, _ = hushbell(*command, "--help")
 

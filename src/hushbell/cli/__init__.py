@@ -20,11 +20,12 @@ COMMANDS = {
     "check": "Check the configuration and say what a server would do with it.",
     "serve": "Run the push notification server.",
     "node": "Run a Waku node alone.",
-    "gateway": "Push for apps, as gorush does, from a queue on the disk.",
+    "gateway": "Push for apps, from a queue on the disk.",
     "device": "Be a phone, or ten thousand: register, ring, receive.",
-    "keys": "Make an identity, or show what is public of one.",
+    "push": "Send one notification through a gateway.",
+    "keys": "Make identities and API keys; show what is public.",
     "mock-providers": "Stand in for Apple, Google and the others, for tests.",
-    "demo": "Simulated phones ring each other through a server in this process.",
+    "demo": "Simulated phones ring each other in this process.",
 }
 
 

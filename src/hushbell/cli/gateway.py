@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from hushbell import __version__
+from hushbell.cli import importing
 from hushbell.cli.loop import run_loop
 from hushbell.cli.reading import read_settings
 from hushbell.cli.running import only_one, say_ready, stop_on_signals
@@ -60,6 +61,9 @@ def command(context: click.Context, config: str | None, data: str | None, http: 
     sys.setswitchinterval(0.0001)
     run_loop(serve(settings))
     return 0
+
+
+command.add_command(importing.command)
 
 
 async def serve(settings: Settings) -> None:
