@@ -147,7 +147,7 @@ async def test_a_million_streams_are_not_opened(node: Any, victim: Any, mallory:
 
 async def test_streams_that_name_no_protocol_are_bounded_and_time_out(victim: Any, mallory: Any, until: Until) -> None:
     attacker = await mallory(victim)
-    attacker.send(b"".join(attacker.frame(1, 1, name, 0) for name in range(1, 801, 2)))
+    attacker.send(b"".join(attacker.frame(1, 1, name, 0) for name in range(1, 1601, 2)))
     connection = victim.host.connection(attacker.peer)
 
     await until(lambda: victim.counts["libp2p_refused_streams_unagreed"])
