@@ -52,7 +52,14 @@ async def open_waku(
 
 
 async def open_rest(
-    http: Http, settings: NodeSettings, *, topics: Topics, folder: Path, clock: Clock, random: Random, count: Count
+    http: Http,
+    settings: NodeSettings,
+    *,
+    topics: Topics,
+    folder: Path | None,
+    clock: Clock,
+    random: Random,
+    count: Count,
 ) -> RestTransport:
     """Return the transport on an operator's node; nothing is connected yet. Raises StoreUnavailable."""
     node = RestNode(http, settings.rest, settings.rest_dialect)

@@ -85,7 +85,7 @@ def test_without_text_the_message_is_fetched_and_replaces_the_notification() -> 
     assert filled.text == "Hello"
 
 
-@pytest.mark.parametrize("garbage", [b"", b"\x01" * 320, b"x"])
+@pytest.mark.parametrize("garbage", [b"", b"\x01" * 448, b"x"])
 def test_a_push_that_says_nothing_readable_is_a_hint_until_the_message_comes(garbage: bytes) -> None:
     box = Inbox()
 

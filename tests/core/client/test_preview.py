@@ -1,7 +1,10 @@
 """Previews: only the recipient reads them, only the author writes them, and four lengths are all that shows."""
 
+import json
 import random
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -96,3 +99,19 @@ def test_a_chat_id_that_leaves_no_room_is_refused() -> None:
 def test_no_text_is_shown_in_logs() -> None:
     assert "Hello" not in repr(HELLO)
     assert "0x04chat" not in repr(HELLO)
+
+
+VECTORS = json.loads((Path(__file__).parents[2] / "vectors" / "preview.json").read_bytes())
+
+
+@pytest.mark.parametrize("vector", VECTORS["previews"], ids=lambda vector: str(len(vector["sealed"]) // 2))
+def test_previews_that_none_of_our_code_made_are_read(vector: dict[str, Any]) -> None:
+    recipient = secp256k1.key_pair_from(bytes.fromhex(VECTORS["recipient_private"]))
+    fields = vector["fields"]
+
+    opened = preview.open_preview(bytes.fromhex(vector["sealed"]), recipient)
+
+    assert opened.message_id.hex() == fields["id"]
+    assert opened.chat_id == fields["chat"]
+    assert secp256k1.compress(opened.author).hex() == VECTORS["author"]
+    assert (opened.text, opened.cut, opened.sent_at) == (fields.get("text", ""), "cut" in fields, fields["at"])

@@ -18,7 +18,7 @@ from hushbell.errors import Unauthentic, Undecodable
 from hushbell.types import KeyPair, Millis, PrivateKey, PublicKey, Random, SymmetricKey
 
 VERSION = 1
-SIZES = (320, 640, 1024, 1536)  # bytes; the largest still fits into 4 KiB as hexadecimal beside what servers add
+SIZES = (448, 704, 1088, 1600)  # bytes; the largest still fits into 4 KiB as hexadecimal beside what servers add
 _HEAD = 1 + 33
 _SIGNATURE = 65
 _SPENT = _HEAD + _SIGNATURE + ciphers.TAG_BYTES
