@@ -129,6 +129,23 @@ async def test_a_receiver_gets_what_waits_and_what_comes(node: Any, until: Until
     await until(lambda: closed)
 
 
+async def test_a_receiver_takes_more_than_any_window(node: Any, until: Until, muxer: str) -> None:
+    alice, bob = await node(listen=None, muxers=(muxer,)), await node(muxers=(muxer,))
+    came: list[int] = []
+
+    async def relay(stream: Stream) -> None:
+        stream.receiver = lambda chunk: came.append(len(chunk))
+
+    bob.host.handle("/relay", relay)
+    stream = await alice.host.open(await alice.host.dial(bob.address), ["/relay"])
+
+    for _ in range(60):
+        stream.write(bytes(100_000))
+        await stream.drain()
+
+    await until(lambda: sum(came) == 6_000_000)
+
+
 async def test_a_peer_that_speaks_nothing_asked_for_is_told_apart(node: Any) -> None:
     alice, bob = await node(listen=None), await node()
     peer = await alice.host.dial(bob.address)
