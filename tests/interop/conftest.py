@@ -7,15 +7,22 @@ import secrets
 import shutil
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from hushbell.core.client.events import Notified, Target
+from hushbell.core.client.preview import Preview
 from hushbell.crypto import secp256k1
+from hushbell.runtime.client.account import Account
+from hushbell.runtime.client.device import Client
 from hushbell.testing.gorush import MockGorush
-from hushbell.types import KeyPair
+from hushbell.transports.socket import SocketBusTransport
+from hushbell.types import InstallationId, KeyPair, PublicKey
 
 SOURCES = Path(__file__).parent / "statusgo"
 REPOSITORY = Path(__file__).parents[2]
@@ -182,8 +189,67 @@ class OurServer:
         assert await asyncio.wait_for(self._process.wait(), PATIENCE) == 0
 
 
+StartServer = Callable[[], Awaitable[OurServer]]
+
+
 @pytest.fixture
-async def our_server(tmp_path: Path, gorush: MockGorush) -> AsyncIterator[OurServer]:
-    server = await OurServer.start(tmp_path, gorush.url)
-    yield server
-    await server.close()
+async def start_our_server(tmp_path: Path, gorush: MockGorush) -> AsyncIterator[StartServer]:
+    """Return a function that starts our server."""
+    async with AsyncExitStack() as stack:
+
+        async def start() -> OurServer:
+            server = await OurServer.start(tmp_path, gorush.url)
+            stack.push_async_callback(server.close)
+            return server
+
+        yield start
+
+
+@pytest.fixture
+async def our_server(start_our_server: StartServer) -> OurServer:
+    return await start_our_server()
+
+
+@dataclass(frozen=True)
+class Device:
+    """Our client with one account."""
+
+    client: Client
+    account: Account
+
+    @property
+    def identity(self) -> KeyPair:
+        return self.account.identity
+
+    @property
+    def key(self) -> PublicKey:
+        return self.account.identity.public
+
+    async def ring(self, other: "Device", chat: str, *, text: str = "", **how: Any) -> Sequence[Notified]:
+        """Ring somebody about a new message; with a text, it is sealed as the preview."""
+        return await self.ring_key(other.key, chat, text=text, **how)
+
+    async def ring_key(self, key: PublicKey, chat: str, *, text: str = "", **how: Any) -> Sequence[Notified]:
+        """Ring whoever has this key."""
+        message_id = secrets.token_bytes(32)
+        target = Target(key)
+        if text:
+            shown = Preview(message_id=message_id, chat_id=chat, author=self.key, text=text)
+            target = self.client.sealed_for(self.identity, key, shown)
+        return await self.account.ring(message_id, chat, [target], **{"patience": PATIENCE, **how})
+
+
+NewDevice = Callable[..., Awaitable[Device]]
+
+
+@pytest.fixture
+async def new_device() -> AsyncIterator[NewDevice]:
+    """Return a maker of devices of ours on a bus, with random keys or a given one."""
+    async with AsyncExitStack() as stack:
+
+        async def make(bus: Path, key: KeyPair | None = None, installation_id: InstallationId | None = None) -> Device:
+            client = Client(await SocketBusTransport.connect(bus), installation_id=installation_id)
+            await stack.enter_async_context(client)
+            return Device(client, await client.account(key or random_key()))
+
+        yield make
