@@ -66,7 +66,11 @@ async def main() -> None:
         tell(f"relay{kind.name}_p99", median([one.p99 for one in latencies[kind.name]]), "ms")
     for kind in found:
         pairs = zip(speeds[""], speeds[kind.name], strict=True)
-        tell(f"ratio_to{kind.name}", median([we.per_second / they.per_second for we, they in pairs]), "x")
+        faster, cheaper = zip(
+            *((we.per_second / they.per_second, they.processor / we.processor) for we, they in pairs), strict=True
+        )
+        tell(f"ratio_to{kind.name}", median(faster), "x")
+        tell(f"ratio_to{kind.name}_by_cpu", median(cheaper), "x")
     if given.million:
         late = await after_a_million()
         tell("relay_after_million_p50", late.p50, "ms")
