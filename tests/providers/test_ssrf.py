@@ -29,11 +29,8 @@ def names(**known: Sequence[str]) -> Callable[[str], Sequence[str]]:
 
 async def led(url: str, *, allow: Sequence[str] = (), **known: Sequence[str]) -> tuple[str, tuple[str, ...]]:
     guard = Guard(allow, names(**known))
-    try:
-        place = guard.parse(url)
-        return place.url, await guard.admit(place)
-    finally:
-        guard.close()
+    place = guard.parse(url)
+    return place.url, await guard.admit(place)
 
 
 @pytest.mark.parametrize(
@@ -136,7 +133,6 @@ async def test_a_name_that_does_not_resolve_may_be_tried_again() -> None:
     guard = Guard(resolve=resolve)
     with pytest.raises(Refused) as told:
         await guard.admit(guard.parse("https://gone.example.org/"))
-    guard.close()
 
     assert not told.value.is_final
 
@@ -206,8 +202,21 @@ async def test_a_name_is_resolved_once_for_many_and_kept_for_a_while(monkeypatch
     guard._known.clear()
     await guard.admit(place)
     await guard.admit(place)
-    guard.close()
     assert len(asked) == 3
+
+
+async def test_many_who_ask_for_a_name_at_once_ask_once() -> None:
+    asked: list[str] = []
+
+    def resolve(host: str) -> Sequence[str]:
+        asked.append(host)
+        return (PUBLIC,)
+
+    guard = Guard(resolve=resolve)
+    place = guard.parse("https://push.example.org/")
+
+    assert await asyncio.gather(*(guard.admit(place) for _ in range(20))) == [(PUBLIC,)] * 20
+    assert asked == ["push.example.org"]
 
 
 async def test_a_slow_resolver_holds_up_neither_long_nor_many(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -228,7 +237,6 @@ async def test_a_slow_resolver_holds_up_neither_long_nor_many(monkeypatch: pytes
 
     assert [str(result) for result in results] == ["does not resolve", "does not resolve", "too many names to resolve"]
     free.set()
-    guard.close()
 
 
 async def test_a_name_that_changes_its_mind_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -250,7 +258,6 @@ async def test_a_name_that_changes_its_mind_changes_nothing(monkeypatch: pytest.
         with pytest.raises(Refused):
             await guard.admit(place)
         await http.close()
-    guard.close()
 
 
 async def test_a_redirect_into_our_network_is_not_followed() -> None:

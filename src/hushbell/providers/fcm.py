@@ -86,6 +86,8 @@ class FcmProvider:
         self._settings = settings
         self._tools = tools
         self._http = tools.open_http(settings.http, hosts=(HOST,))
+        # Its address stands in the service account, so it may be anything that speaks HTTP.
+        self._token_http = tools.open_http(settings.http)
         self._credential = Reloaded(self._load)
 
     @property
@@ -122,12 +124,13 @@ class FcmProvider:
 
     async def close(self) -> None:
         """Let go of connections. Attempts under way end with UNKNOWN."""
+        await self._token_http.close()
         await self._http.close()
 
     def _load(self) -> _Credential:
         path = self._settings.credentials_file
         account = _account(files.read(path, "fcm.credentials_file"), path, self._settings.project)
-        return _Credential(account, AccessTokens(account.request, self._http, self._tools.clock))
+        return _Credential(account, AccessTokens(account.request, self._token_http, self._tools.clock))
 
 
 class _Attempt:

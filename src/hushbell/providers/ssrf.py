@@ -10,10 +10,12 @@ import asyncio
 import ipaddress
 import re
 import socket
+import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from urllib.parse import urlsplit
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -21,7 +23,7 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 LONGEST = 2048  # characters of a URL
 THREADS = 8  # that resolve names; the system's resolver blocks
-WAITING = 256  # names that are resolved or wait for it; above it nobody is asked
+WAITING = 256  # names that are resolved or wait for their turn; above it nobody is asked
 PATIENCE = 5.0  # seconds for the resolver
 REMEMBERED = 1024  # names whose checked addresses are kept
 FRESH = 60.0  # seconds that they are kept
@@ -100,8 +102,8 @@ class Guard:
         """
         self._allow: tuple[Network, ...] = tuple(ipaddress.ip_network(network) for network in allow)
         self._resolve = resolve or _system_resolve
-        self._pool: ThreadPoolExecutor | None = None
-        self._waiting = 0
+        self._asked: dict[str, asyncio.Future[tuple[Address, ...]]] = {}
+        self._turn = asyncio.Semaphore(THREADS)
         self._known: OrderedDict[str, tuple[float, tuple[Address, ...]]] = OrderedDict()
 
     def parse(self, url: str) -> Place:
@@ -145,11 +147,6 @@ class Guard:
         plain = _unwrapped(address)
         return self._is_allowed(plain) or _is_public(plain)
 
-    def close(self) -> None:
-        """Resolve no more names."""
-        if self._pool is not None:
-            self._pool.shutdown(wait=False, cancel_futures=True)
-
     def _is_allowed(self, address: Address) -> bool:
         plain = _unwrapped(address)
         return any(plain in network for network in self._allow)
@@ -186,31 +183,70 @@ class Guard:
         known = self._known.get(host)
         if known is not None and known[0] > loop.time():
             return known[1]
-        if self._waiting >= WAITING:
-            raise Refused("too many names to resolve", is_final=False)
-        if self._pool is None:
-            self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="resolve")
-        self._waiting += 1
-        asked = loop.run_in_executor(self._pool, self._resolve, host)
-        asked.add_done_callback(self._resolved)
+        asked = self._asked.get(host)
+        if asked is None:
+            if len(self._asked) >= WAITING:
+                raise Refused("too many names to resolve", is_final=False)
+            asked = self._asked[host] = loop.create_task(self._ask(host))
+            asked.add_done_callback(partial(self._answered, host))
         try:
             async with asyncio.timeout(PATIENCE):
-                found = await asyncio.shield(asked)
-            addresses = tuple(dict.fromkeys(ipaddress.ip_address(text) for text in found))
+                return await asyncio.shield(asked)
         except (OSError, UnicodeError, ValueError):  # TimeoutError is an OSError
             raise Refused("does not resolve", is_final=False) from None
+
+    async def _ask(self, host: str) -> tuple[Address, ...]:
+        """
+        Resolve a name in a thread of its own.
+
+        The thread is nobody's: a resolver that hangs keeps neither the program from ending nor the next name waiting
+        for longer than its turn.
+        """
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[Sequence[str]] = loop.create_future()
+        async with self._turn:
+            thread = threading.Thread(target=_run, args=(self._resolve, host, loop, answer), daemon=True)
+            thread.start()
+            found = await answer
+        addresses = tuple(dict.fromkeys(ipaddress.ip_address(text) for text in found))
         if not addresses or len(addresses) > ADDRESSES:
-            raise Refused("resolves to nothing, or to too much", is_final=False)
+            raise ValueError("resolves to nothing, or to too much")
         self._known[host] = (loop.time() + FRESH, addresses)
         self._known.move_to_end(host)
         if len(self._known) > REMEMBERED:
             self._known.popitem(last=False)
         return addresses
 
-    def _resolved(self, asked: "asyncio.Future[Sequence[str]]") -> None:
-        self._waiting -= 1
+    def _answered(self, host: str, asked: "asyncio.Future[tuple[Address, ...]]") -> None:
+        del self._asked[host]
         if not asked.cancelled():
             asked.exception()  # it was told already, or nobody waits any more
+
+
+def _run(
+    resolve: Callable[[str], Sequence[str]],
+    host: str,
+    loop: asyncio.AbstractEventLoop,
+    answer: "asyncio.Future[Sequence[str]]",
+) -> None:
+    """Resolve a name in a thread and hand the result over to the event loop."""
+    found: Sequence[str] = ()
+    failed: BaseException | None = None
+    try:
+        found = resolve(host)
+    except (OSError, ValueError) as error:
+        failed = OSError(str(error))
+    with suppress(RuntimeError):  # the loop has ended meanwhile
+        loop.call_soon_threadsafe(_hand_over, answer, found, failed)
+
+
+def _hand_over(answer: "asyncio.Future[Sequence[str]]", found: Sequence[str], failed: BaseException | None) -> None:
+    if answer.done():
+        return
+    if failed is not None:
+        answer.set_exception(failed)
+    else:
+        answer.set_result(found)
 
 
 def _unwrapped(address: Address) -> Address:

@@ -98,7 +98,6 @@ class WebPushProvider:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._guard.close()
 
     # One push.
 
