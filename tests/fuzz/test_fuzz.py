@@ -38,11 +38,13 @@ OWN = ("decode", "frame", "segment", "unwrap", "whole", "rules", "bus", "answers
 SERVICES = ("messages", "queries", "answers", "filters", "pushes", "records")
 LIBP2P = ("noise", "records", "upgrade", "negotiation", "yamux", "mplex", "names", "connection")
 RELAY = ("rpc", "history")
+PROVIDERS = ("answers", "addresses", "subscriptions", "paddings", "stand_in")
 TARGETS = (
     *OWN,
     *(f"waku_relay.{name}" for name in RELAY),
     *(f"waku_services.{name}" for name in SERVICES),
     *(f"libp2p_parsers.{name}" for name in LIBP2P),
+    *(f"push_providers.{name}" for name in PROVIDERS),
 )
 SHARD, TOPIC = "/waku/2/rs/16/32", "/waku/1/0x69bc8983/rfc26"
 MESSAGE = wire.encode(wire.WakuMessage(payload=b"a", content_topic=TOPIC, timestamp=11, meta=b"b", ephemeral=True))
@@ -98,6 +100,21 @@ WORDS: dict[str, tuple[bytes, ...]] = {
         b"\0" + OPENING,
         b"\0" + OPENING + YAMUX,
         b"\xff\x1c\0\0\2\x17\x13/multistream/1.0.0\n",
+    ),
+    "push_providers.answers": (
+        b"\x30\1100   " + b'{"error": {"details": [{"@type": "google.firebase.fcm.v1.FcmError", "errorCode": "a"}]}}',
+        b"\x64\0100   " + b'{"code": "80100000", "msg": "{\\"illegal_tokens\\": [\\"a\\"]}"}',
+        b"\x64\0100   " + b'{"success": true, "info": {"failed": ["a"]}}',
+        b"\x2c\1100   " + b"<ErrorResponse><Error><Code>EndpointDisabled</Code></Error></ErrorResponse>",
+        b"\x64\0100   " + b'{"access_token": "a", "expires_in": 3600}',
+        b"\x64\0100   " + b'{"logs": [{"type": "failed-push", "notif_id": "a", "code": "b", "token_dead": true}]}',
+    ),
+    "push_providers.addresses": (b"https://[::ffff:127.0.0.1]:8443/a?b", b"0x7f.1/", b"\xfe\x80" + bytes(14)),
+    "push_providers.subscriptions": (b'{"endpoint": "https://a.b/c", "keys": {"p256dh": "BAAA", "auth": "AAAA"}}',),
+    "push_providers.paddings": (b'{"data": {"a": "b"}, "aps": {}}',),
+    "push_providers.stand_in": (
+        b"\0\0\4\1\4\0\0\0\1\x83\x87\x84\x41\0" + b"\0\0\2\0\1\0\0\0\1{}",
+        b"\0\0\1\1\0\0\0\0\1\x83" + b"\0\0\1\x09\4\0\0\0\1\x84",
     ),
     "settings": (
         b'[server]\nworkers = 2\n[limits]\nenvelope = 1024\n[gateway]\nurl = "http://127.0.0.1:8088"\n',

@@ -130,6 +130,24 @@ def test_any_bytes_end_a_connection_in_order_or_are_taken(data: bytes, cuts: lis
         http.feed(data[start:end])
 
 
+@pytest.mark.parametrize(
+    "sent",
+    [
+        *(b"GET / HTTP/1.1\r\n\r\n" + bytes(20), PREFACE + frame(4, 0, 0, b"cut"), PREFACE + frame(1, 4, 2, b"\x83")),
+        *(PREFACE + frame(0, 1, 1) + frame(1, 4, 1, b"\xff" * 9), PREFACE + b"\0\xff\xff" + bytes(6)),
+        *(PREFACE + frame(9, 4, 1, b"\x83"), PREFACE + frame(1, 0, 1, b"\x83") + frame(6, 0, 0, bytes(8))),
+        PREFACE + frame(1, 0x0C, 1, b"\x09\x83"),
+    ],
+)
+def test_a_client_that_breaks_the_protocol_is_told_goodbye(sent: bytes) -> None:
+    http, wire = connection(lambda request: Reply())
+
+    http.feed(sent)
+
+    assert wire.closed
+    assert wire.written.endswith(frame(7, 0, 0, bytes(7) + b"\1"))
+
+
 def test_a_request_in_pieces_is_one_request() -> None:
     got: list[Request] = []
     http, _ = connection(lambda request: got.append(request) or Reply())  # type: ignore[func-returns-value]

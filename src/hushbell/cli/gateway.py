@@ -26,7 +26,7 @@ from hushbell.ports.making import Tools
 from hushbell.ports.queue import Queue
 from hushbell.providers.http_curl import CurlHttp
 from hushbell.providers.ssrf import Guard
-from hushbell.providers.table import open_http, open_provider
+from hushbell.providers.table import open_http, open_other, open_provider
 from hushbell.runtime.clock import SystemClock, system_random
 from hushbell.runtime.gateway.engine import App, Engine
 from hushbell.runtime.gateway.hooks import Hooks, Masking, feedback
@@ -134,13 +134,15 @@ def open_queue(settings: Settings, folder: Path) -> Queue:
 
 def _open_app(app: AppSettings, tools: Tools) -> App:
     providers = {}
-    for name in PROVIDERS:
-        chosen = getattr(app, name)
-        if chosen is not None:
-            try:
+    try:
+        for name in PROVIDERS:
+            chosen = getattr(app, name)
+            if chosen is not None:
                 providers[name] = open_provider(name, chosen, tools)
-            except ConfigError as error:
-                raise ConfigError(f"app {app.name}: {error}") from error
+        for other in app.other:
+            providers[other.provider] = open_other(other, tools)
+    except ConfigError as error:
+        raise ConfigError(f"app {app.name}: {error}") from error
     return App(
         name=app.name,
         providers=providers,

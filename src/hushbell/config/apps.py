@@ -9,6 +9,7 @@ from hushbell.config.providers import (
     GorushApp,
     HuaweiApp,
     HushbellApp,
+    OtherApp,
     PushyApp,
     SnsApp,
     UnifiedPushApp,
@@ -41,6 +42,7 @@ class AppSettings:
     sns: SnsApp | None = None
     gorush: GorushApp | None = None
     hushbell: HushbellApp | None = None
+    other: tuple[OtherApp, ...] = ()  # providers of installed packages
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -114,3 +114,11 @@ class HushbellApp:
     batch: int = 100
     timeout: float = 20.0
     http: HttpSettings = field(default_factory=HttpSettings)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OtherApp:
+    """Section ``[[apps.other]]``: a provider that an installed package offers (docs/providers.md)."""
+
+    provider: str  # the name of its entry point, which messages give it too
+    file: str = ""  # TOML with its settings; only the package knows them

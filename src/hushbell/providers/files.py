@@ -1,6 +1,8 @@
 """Files with credentials: read whole, small, and blamed by their setting."""
 
+import tomllib
 from pathlib import Path
+from typing import Any
 
 from hushbell.errors import ConfigError
 
@@ -39,3 +41,19 @@ def read_line(path: str, setting: str) -> str:
     if not line or not line.isprintable() or " " in line:
         raise ConfigError(f"{setting}: {path} must hold one line without spaces")
     return line
+
+
+def read_table(path: str, setting: str) -> dict[str, Any]:
+    """
+    Return what a TOML file holds, or nothing if there is none.
+
+    Raises:
+        ConfigError: it cannot be read, or is not TOML.
+    """
+    if not path:
+        return {}
+    try:
+        return tomllib.loads(read(path, setting).decode())
+    except (ValueError, RecursionError):
+        # Not `from error`: its text may quote the file.
+        raise ConfigError(f"{setting}: {path} is not TOML") from None

@@ -12,6 +12,7 @@ from hushbell.config.providers import (
     GorushApp,
     HuaweiApp,
     HushbellApp,
+    OtherApp,
     PushyApp,
     SnsApp,
     UnifiedPushApp,
@@ -21,6 +22,7 @@ from hushbell.errors import ConfigError
 from hushbell.ports.http import Http
 from hushbell.ports.making import Tools
 from hushbell.ports.provider import Provider
+from hushbell.providers import files
 from hushbell.providers.apns_provider import ApnsProvider
 from hushbell.providers.fcm import FcmProvider
 from hushbell.providers.gorush_upstream import GorushProvider, HushbellProvider
@@ -85,6 +87,18 @@ def open_provider(name: str, settings: Any, tools: Tools) -> Provider:
         raise ConfigError(f"{name}: the package that offers this provider does not load: {error}") from error
     made: Provider = make(settings, tools)
     return made
+
+
+def open_other(settings: OtherApp, tools: Tools) -> Provider:
+    """
+    Return a provider of an installed package, with the settings in its own file.
+
+    Raises:
+        ConfigError: there is no such provider, or its settings are bad.
+    """
+    if settings.provider in PROVIDERS:
+        raise ConfigError(f"other.provider: {settings.provider} is one of our own: use [apps.{settings.provider}]")
+    return open_provider(settings.provider, files.read_table(settings.file, "other.file"), tools)
 
 
 def open_http(settings: HttpSettings, *, hosts: tuple[str, ...] = ()) -> Http:

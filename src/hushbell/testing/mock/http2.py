@@ -149,6 +149,8 @@ class Http2:
 
     def _on_control(self, kind: int, flags: int, stream: int, payload: bytes) -> None:
         if kind == _SETTINGS and not flags & 1:
+            if len(payload) % 6:
+                raise _Violation("cut settings")
             for name, value in struct.iter_unpack(">HI", payload):
                 if name == _INITIAL_WINDOW:
                     self._initial = value

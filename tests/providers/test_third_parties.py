@@ -1,0 +1,184 @@
+"""Providers that installed packages offer, and the example of one in examples/provider."""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hushbell.config.providers import OtherApp
+from hushbell.core.gateway.ids import push_id
+from hushbell.core.gateway.notification import Message, Notification
+from hushbell.errors import CallerError, ConfigError
+from hushbell.ports.gateway import Outcome, Verdict
+from hushbell.ports.making import Tools
+from hushbell.ports.provider import Provider
+from hushbell.providers.table import open_http, open_other, open_provider, third_parties
+from hushbell.testing.clock import FakeClock
+from hushbell.testing.gorush import MockGorush, Reply
+from hushbell.types import Millis
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "provider"
+TOOLS = Tools(clock=FakeClock(), random=bytes, open_http=open_http)
+
+
+@pytest.fixture
+def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The example as pip leaves it."""
+    site = tmp_path / "site"
+    info = site / "hushbell_webhook-1.0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: hushbell-webhook\nVersion: 1.0\n")
+    points = "[hushbell.providers]\nwebhook = hushbell_webhook:WebhookProvider\nbroken = hushbell_webhook:Nothing\n"
+    (info / "entry_points.txt").write_text(points + "apns = hushbell_webhook:WebhookProvider\n")
+    (site / "hushbell_webhook.py").write_text((EXAMPLE / "hushbell_webhook.py").read_text())
+    monkeypatch.syspath_prepend(str(site))
+    yield site
+    sys.modules.pop("hushbell_webhook", None)
+
+
+@pytest.fixture
+def key(tmp_path: Path) -> Path:
+    file = tmp_path / "key"
+    file.write_text("sesame\n")
+    return file
+
+
+@pytest.fixture
+def settings(key: Path) -> dict[str, Any]:
+    return {"url": "https://rings.example.org/push", "key_file": str(key)}
+
+
+def test_the_example_declares_the_entry_point_that_we_look_for() -> None:
+    import tomllib
+
+    project = tomllib.loads((EXAMPLE / "pyproject.toml").read_text())["project"]
+
+    assert project["entry-points"] == {"hushbell.providers": {"webhook": "hushbell_webhook:WebhookProvider"}}
+
+
+def test_an_installed_provider_is_found_and_opened_with_the_settings_of_its_file(
+    installed: Path, settings: dict[str, Any], tmp_path: Path
+) -> None:
+    file = tmp_path / "webhook.toml"
+    file.write_text("".join(f'{name} = "{value}"\n' for name, value in settings.items()))
+
+    provider = open_other(OtherApp(provider="webhook", file=str(file)), TOOLS)
+
+    assert provider.name == "webhook"
+
+
+def test_a_name_of_ours_stays_ours(installed: Path) -> None:
+    assert "apns" not in third_parties()
+    with pytest.raises(ConfigError, match="one of our own"):
+        open_other(OtherApp(provider="apns"), TOOLS)
+
+
+def test_what_nobody_offers_is_told_with_what_there_is(installed: Path) -> None:
+    with pytest.raises(ConfigError, match="nothing: there is no such provider"):
+        open_provider("nothing", {}, TOOLS)
+
+
+def test_a_package_that_does_not_load_is_told(installed: Path) -> None:
+    with pytest.raises(ConfigError, match="broken: the package"):
+        open_provider("broken", {}, TOOLS)
+
+
+def test_a_settings_file_that_is_none_is_told_without_quoting_it(installed: Path, tmp_path: Path) -> None:
+    file = tmp_path / "webhook.toml"
+    file.write_text("SECRET")
+
+    with pytest.raises(ConfigError, match=r"webhook\.toml is not TOML") as told:
+        open_other(OtherApp(provider="webhook", file=str(file)), TOOLS)
+    assert "SECRET" not in str(told.value)
+
+
+@pytest.mark.parametrize("change", [{"url": "http://x"}, {"key_file": "/nowhere"}, {"colour": "red"}])
+def test_the_example_refuses_bad_settings_by_name(
+    installed: Path, settings: dict[str, Any], change: dict[str, Any]
+) -> None:
+    with pytest.raises(ConfigError, match=f"webhook.{min(change)}"):
+        open_provider("webhook", settings | change, TOOLS)
+
+
+@pytest.fixture
+async def example(installed: Path, settings: dict[str, Any]) -> AsyncIterator[tuple[Provider, MockGorush]]:
+    async with MockGorush() as server:
+        provider: Any = open_provider("webhook", settings, TOOLS)
+        provider._url = server.url
+        yield provider, server
+        await provider.close()
+
+
+async def attempt(provider: Provider, *tokens: str) -> list[Outcome]:
+    message = Message(provider="webhook", body=b'{"text":"hi"}')
+    ends = Millis(2**41)
+    note = Notification(ident=bytes(16), app="app", kind="token", tokens=tokens, message=message, expires_at=ends)
+    outcomes: dict[int, Outcome] = {}
+    left = asyncio.get_running_loop().create_future()
+
+    def done(place: int, outcome: Outcome) -> None:
+        outcomes[place] = outcome
+        if len(outcomes) == len(tokens):
+            left.set_result(None)
+
+    provider.attempt(note, range(len(tokens)), done)
+    await asyncio.wait_for(left, 5)
+    return [outcomes[place] for place in range(len(tokens))]
+
+
+async def test_the_example_delivers_each_push_under_its_own_name(example: tuple[Provider, MockGorush]) -> None:
+    import json
+
+    provider, server = example
+
+    assert [outcome.verdict for outcome in await attempt(provider, "a", "b")] == [Verdict.ACCEPTED] * 2
+
+    posted = sorted((json.loads(body) for body in server.bodies), key=lambda one: str(one["to"]))
+    assert [(one["to"], one["id"]) for one in posted] == [("a", push_id(bytes(16), 0)), ("b", push_id(bytes(16), 1))]
+    assert server.posted[0].headers["authorization"] == "Bearer sesame"
+
+
+@pytest.mark.parametrize(
+    "reply,verdict",
+    [
+        (Reply(status=204), Verdict.ACCEPTED),
+        (Reply(status=410), Verdict.DROP_TOKEN),
+        (Reply(status=401), Verdict.CONFIG_ERROR),
+        (Reply(status=413), Verdict.CALLER_ERROR),
+        (Reply(status=503), Verdict.RETRY),
+        (Reply(close=True), Verdict.UNKNOWN),
+    ],
+)
+async def test_the_example_knows_what_answers_mean(
+    example: tuple[Provider, MockGorush], reply: Reply, verdict: Verdict
+) -> None:
+    provider, server = example
+    server.reply = reply
+
+    assert [outcome.verdict for outcome in await attempt(provider, "a")] == [verdict]
+
+
+async def test_the_example_keeps_its_key_if_the_new_one_is_bad(example: tuple[Provider, MockGorush], key: Path) -> None:
+    provider, server = example
+    await asyncio.to_thread(key.write_text, "two words")
+
+    provider.reload()
+    await attempt(provider, "a")
+
+    assert server.posted[0].headers["authorization"] == "Bearer sesame"
+
+
+async def test_the_example_refuses_what_can_never_be_delivered(example: tuple[Provider, MockGorush]) -> None:
+    provider, _ = example
+    provider.check(Message(provider="webhook", body=b"{}"))
+
+    for message in (
+        Message(provider="webhook", body=b"{"),
+        Message(provider="webhook", body=b'"' + b"x" * 20_000 + b'"'),
+        Message(provider="webhook", headers=(("a", "b"),), body=b"{}"),
+    ):
+        with pytest.raises(CallerError):
+            provider.check(message)
