@@ -1,9 +1,9 @@
 """How envelopes come and go. Nothing above this port knows what carries them."""
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Collection, Sequence
+from typing import Protocol, runtime_checkable
 
-from hushbell.types import Envelope
+from hushbell.types import ContentTopic, Envelope
 
 
 class Transport(Protocol):
@@ -30,4 +30,17 @@ class Transport(Protocol):
 
     async def close(self) -> None:
         """Stop receiving; a waiting ``receive`` returns what it has, or nothing."""
+        ...
+
+
+@runtime_checkable
+class SelectiveTransport(Transport, Protocol):
+    """A transport that brings only what is asked for: a light client of somebody's node."""
+
+    def listen_to(self, topics: Collection[ContentTopic]) -> None:
+        """Receive messages of these content topics too. What is published afterwards waits until they are heard."""
+        ...
+
+    def ignore(self, topics: Collection[ContentTopic]) -> None:
+        """Receive no more of them."""
         ...

@@ -13,7 +13,7 @@ from hushbell.core.envelope import Opened
 from hushbell.crypto import topics
 from hushbell.errors import TransportError, WireError
 from hushbell.ports.clock import Clock
-from hushbell.ports.transport import Transport
+from hushbell.ports.transport import SelectiveTransport, Transport
 from hushbell.runtime.clock import nanos
 from hushbell.types import (
     ContentTopic,
@@ -89,6 +89,7 @@ class Exchange:
         topic_keys: TopicKeys | None = None,
     ) -> None:
         self._transport = transport
+        self._selective = transport if isinstance(transport, SelectiveTransport) else None
         self._clock = clock
         self._random = random
         self._count = count
@@ -114,7 +115,9 @@ class Exchange:
 
     def listen(self, key: KeyPair, listener: Listener) -> None:
         """Hear what is sealed for a key."""
-        self._private.setdefault(topics.partitioned_topic(key.public), {})[key.public] = (key.private, listener)
+        topic = topics.partitioned_topic(key.public)
+        self._private.setdefault(topic, {})[key.public] = (key.private, listener)
+        self._select(topic)
 
     def ignore(self, key: PublicKey) -> None:
         """Hear no more of it."""
@@ -123,12 +126,14 @@ class Exchange:
         keys.pop(key, None)
         if not keys:
             self._private.pop(topic, None)
+        self._select(topic)
 
     async def follow(self, target: PublicKey, listener: Listener) -> None:
         """Hear somebody's contact codes."""
         key = await self._topic_keys.key(topics.contact_code_topic_name(target))
         known = self._codes.setdefault(topics.contact_code_topic(target), {})
         known.setdefault(target, (key, {}))[1][id(listener)] = listener
+        self._select(topics.contact_code_topic(target))
 
     def unfollow(self, target: PublicKey, listener: Listener) -> None:
         """Hear no more of them."""
@@ -140,6 +145,16 @@ class Exchange:
                 del known[target]
         if not known:
             self._codes.pop(topic, None)
+        self._select(topic)
+
+    def _select(self, topic: ContentTopic) -> None:
+        """Tell a transport that brings only what is asked for."""
+        if self._selective is None:
+            return
+        if self.wants(topic):
+            self._selective.listen_to((topic,))
+        else:
+            self._selective.ignore((topic,))
 
     async def carry_out(self, effects: Iterable[Effect], identity: KeyPair, installation_id: str) -> None:
         """

@@ -16,7 +16,8 @@ from hushbell.stores.client_sqlite import SqliteClientStore
 from hushbell.transports.socket import SocketBusTransport
 from hushbell.types import DEFAULT_PUBSUB_TOPIC, KeyPair, PublicKey, PubsubTopic, SymmetricKey
 from hushbell.waku import rest
-from hushbell.waku.node import Node
+from hushbell.waku.light import LightTransport
+from hushbell.waku.node import Node, parsed
 from hushbell.waku.opening import open_rest, open_waku
 
 CATCH_UP = 60  # seconds that an operator's node may have been silent; older answers are asked for again
@@ -61,6 +62,7 @@ async def join(
     peers: Sequence[str] = (),
     *,
     dns_lists: Sequence[str] = (),
+    light: bool = False,
     rest_url: str = "",
     bus: str = "",
     pubsub_topic: str = DEFAULT_PUBSUB_TOPIC,
@@ -72,6 +74,7 @@ async def join(
     Args:
         peers: multiaddrs of Waku nodes to connect to.
         dns_lists: lists of further nodes, ``enrtree://KEY@DOMAIN``.
+        light: be a light client of the peers: less traffic than a node, but they see which topics are asked for.
         rest_url: of an operator's nwaku with its REST API, in place of a node.
         bus: path of the socket that ``hushbell serve --bus`` listens on.
         pubsub_topic: the shard, such as ``/waku/2/rs/16/32``.
@@ -99,6 +102,8 @@ async def join(
         )
         await over_rest.start()
         return over_rest
+    if light:
+        return await _join_light(shard, peers, counting)
     settings = _settings(shard, peers, dns_lists)
     node = await Node.open(
         settings,
@@ -115,6 +120,24 @@ async def join(
     )
     await waku.start()
     return waku
+
+
+async def _join_light(shard: PubsubTopic, peers: Sequence[str], count: Count) -> LightTransport:
+    if not peers:
+        raise ConfigError("join: light: name peers")
+    cluster, number = _numbers(shard)
+    over_light = await LightTransport.open(
+        [parsed(address, "peers") for address in peers],
+        shard=shard,
+        cluster=cluster,
+        number=number,
+        clock=SystemClock(),
+        random=system_random,
+        count=count,
+        message_limit=NodeSettings().message,
+    )
+    over_light.start()
+    return over_light
 
 
 def _settings(shard: PubsubTopic, peers: Sequence[str], dns_lists: Sequence[str]) -> NodeSettings:
