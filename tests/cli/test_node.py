@@ -94,7 +94,7 @@ def test_a_node_keeps_its_name_over_restarts(run: Run) -> None:
     assert names[0] == names[1]
 
 
-def test_a_server_contains_a_node(run: Run) -> None:
+def test_a_server_contains_a_node(run: Run, tmp_path: Path) -> None:
     node = run("node", "--data", "n")
     address = ready(node)["addresses"][0]
 
@@ -104,6 +104,7 @@ def test_a_server_contains_a_node(run: Run) -> None:
     assert len(line["identity"]) == 130
     assert len(line["addresses"]) == 1
     assert "bus" not in line
+    assert [path.name for path in (tmp_path / "s").iterdir() if path.stat().st_mode & 0o077] == []
     server.send_signal(signal.SIGTERM)
     assert server.wait(PATIENCE) == 0
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from hushbell.errors import StoreUnavailable
+from hushbell.errors import StoreCorrupt, StoreUnavailable
 from hushbell.types import Millis
 from hushbell.waku.seen import SETTLED, Seen, SeenFile, Settled
 
@@ -101,5 +101,16 @@ def test_the_file_drops_what_is_too_old(tmp_path: Path) -> None:
 def test_a_file_that_is_none_is_said_with_its_path(tmp_path: Path) -> None:
     (tmp_path / "seen.db").write_bytes(b"this is no database, not in the least" * 100)
 
-    with pytest.raises(StoreUnavailable, match=r"seen\.db"):
+    with pytest.raises(StoreCorrupt, match=r"seen\.db"):
         SeenFile(tmp_path / "seen.db")
+
+
+def test_a_folder_that_is_not_there_may_come_back(tmp_path: Path) -> None:
+    with pytest.raises(StoreUnavailable, match=r"seen\.db"):
+        SeenFile(tmp_path / "nowhere" / "seen.db")
+
+
+def test_the_file_is_for_nobody_else(tmp_path: Path) -> None:
+    SeenFile(tmp_path / "seen.db").save(Settled([(b"a", NOW)], None), Millis(0))
+
+    assert {path.stat().st_mode & 0o077 for path in tmp_path.iterdir()} == {0}

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Self
 
 from hushbell import wire
-from hushbell.errors import StoreUnavailable, WireError
+from hushbell.errors import StoreError, WireError
 from hushbell.ports.clock import Clock
 from hushbell.types import Envelope, Millis, PubsubTopic
 from hushbell.waku.message import content_topic, fingerprint
@@ -100,7 +100,7 @@ class Receiving:
             message_limit: bytes of a message.
 
         Raises:
-            StoreUnavailable: the file cannot be read or written.
+            StoreError: the file cannot be read or written.
         """
         now, age = clock.now(), round(seen_for * 1000)
         window, covered = Seen(limit=seen, age=age), now
@@ -225,6 +225,6 @@ class Receiving:
             return
         try:
             await asyncio.to_thread(self._file.save, settled, Millis(before - self._seen.age))
-        except StoreUnavailable as error:
+        except StoreError as error:
             self._count("waku_window_not_saved", 1)
             log.error("%s; after a restart some messages will come twice", error)  # noqa: TRY400  the text suffices

@@ -6,6 +6,7 @@ a kill costs the newest entries: their messages may be fetched from a store and 
 rules meet, and none is missed for being in the window.
 """
 
+import os
 import sqlite3
 from collections import deque
 from collections.abc import Iterable, Sequence
@@ -13,11 +14,12 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from hushbell.errors import StoreUnavailable
+from hushbell.errors import StoreCorrupt, StoreError, StoreUnavailable
 from hushbell.types import Millis
 
 SETTLED = 30_000  # ms after which whoever was handed a message has finished with it
 BUSY = 5.0  # seconds that a write waits for another process's
+PASSING = (sqlite3.OperationalError, OSError)  # a full disk, somebody else's lock
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS seen (key BLOB PRIMARY KEY NOT NULL, at INTEGER NOT NULL) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS seen_by_time ON seen (at);
@@ -109,16 +111,18 @@ class SeenFile:
 
     Raises:
         StoreUnavailable: it cannot be opened or written.
+        StoreCorrupt: it is no database. Deleting it costs what was missed since the last stop.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         try:
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
             with closing(self._open()) as database:
                 database.execute("PRAGMA journal_mode = WAL")
                 database.executescript(SCHEMA)
-        except sqlite3.Error as error:
-            raise self._unavailable(error) from error
+        except (sqlite3.Error, OSError) as error:
+            raise self._failure(error) from error
 
     def load(self, since: Millis, limit: int) -> tuple[list[Entry], Millis | None]:
         """Return the newest ``limit`` entries since then, oldest first, and the mark, if there is one."""
@@ -129,7 +133,7 @@ class SeenFile:
                 ).fetchall()
                 mark = database.execute("SELECT value FROM marks WHERE name = 'covered'").fetchone()
         except sqlite3.Error as error:
-            raise self._unavailable(error) from error
+            raise self._failure(error) from error
         return [(bytes(key), Millis(at)) for key, at in reversed(rows)], Millis(mark[0]) if mark else None
 
     def save(self, settled: Settled, drop_before: Millis) -> None:
@@ -141,7 +145,7 @@ class SeenFile:
                     database.execute("INSERT OR REPLACE INTO marks VALUES ('covered', ?)", (settled.covered,))
                 database.execute("DELETE FROM seen WHERE at < ?", (drop_before,))
         except sqlite3.Error as error:
-            raise self._unavailable(error) from error
+            raise self._failure(error) from error
 
     def _open(self) -> sqlite3.Connection:
         database = sqlite3.connect(self._path, timeout=BUSY)
@@ -149,5 +153,6 @@ class SeenFile:
         database.execute("PRAGMA synchronous = NORMAL")
         return database
 
-    def _unavailable(self, error: sqlite3.Error) -> StoreUnavailable:
-        return StoreUnavailable(f"the window of seen messages in {self._path}: {error}")
+    def _failure(self, error: sqlite3.Error | OSError) -> StoreError:
+        text = f"the window of seen messages in {self._path}: {error}"
+        return StoreUnavailable(text) if isinstance(error, PASSING) else StoreCorrupt(text)
