@@ -1,9 +1,10 @@
-"""What carries a server's envelopes, as the settings say: a Waku node within, an operator's node, or a bus."""
+"""What carries a server's envelopes, as the settings say: a Waku node within, or an operator's node."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
+from hushbell.cli.carrier import Carrier, Wants
 from hushbell.cli.reading import read_identity, write_secret
 from hushbell.config.gateway import HttpSettings
 from hushbell.config.node import pubsub_topics
@@ -11,35 +12,14 @@ from hushbell.config.settings import Settings
 from hushbell.crypto import secp256k1, topics
 from hushbell.errors import ConfigError
 from hushbell.observability.metrics import Counters
-from hushbell.ports.transport import Transport
 from hushbell.providers.http_curl import CurlHttp
 from hushbell.runtime.clock import SystemClock, system_random
-from hushbell.transports.socket import SocketBusServer
 from hushbell.types import PrivateKey, PublicKey, PubsubTopic
 from hushbell.waku import rest
 from hushbell.waku.node import Node
 from hushbell.waku.opening import Topics, open_rest, open_waku
 from hushbell.waku.rest import RestTransport
 from hushbell.waku.transport import WakuTransport
-
-
-@dataclass(frozen=True, slots=True)
-class Carrier:
-    """A transport, and what the ready line says of it once it was started."""
-
-    transport: Transport
-    facts: Callable[[], Mapping[str, object]]
-
-    async def start(self, wants: Callable[[str], bool]) -> None:
-        """
-        Begin to receive what the server wants. A bus is listening already.
-
-        Raises:
-            TransportError, ConfigError: the network cannot be joined.
-        """
-        if isinstance(self.transport, WakuTransport | RestTransport):
-            self.transport.listen_only(wants)
-            await self.transport.start()
 
 
 async def open_carrier(
@@ -51,9 +31,6 @@ async def open_carrier(
     Raises:
         ConfigError, StoreError, TransportError: it cannot be opened.
     """
-    if settings.transport.bus:
-        bus = await SocketBusServer.listen(Path(settings.transport.bus), count=counters.count)
-        return Carrier(bus, lambda: {"addresses": [], "bus": settings.transport.bus})
     shards = _shards(settings)
     if settings.node.rest:
         over_rest = await open_rest(
@@ -65,7 +42,7 @@ async def open_carrier(
             random=system_random,
             count=counters.count,
         )
-        return Carrier(over_rest, lambda: {"addresses": []})
+        return Carrier(over_rest, lambda: {"addresses": []}, partial(_join, over_rest))
     node = await open_node(settings, folder, shards, clock, counters)
     waku = await open_waku(
         node,
@@ -76,7 +53,12 @@ async def open_carrier(
         random=system_random,
         count=counters.count,
     )
-    return Carrier(waku, lambda: {"addresses": node.addresses})
+    return Carrier(waku, lambda: {"addresses": node.addresses}, partial(_join, waku))
+
+
+async def _join(transport: WakuTransport | RestTransport, wants: Wants) -> None:
+    transport.listen_only(wants)
+    await transport.start()
 
 
 async def open_node(

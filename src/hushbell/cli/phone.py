@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from hushbell.cli.carrying import Carrier, open_carrier
+from hushbell.cli.carrier import Carrier
+from hushbell.cli.carrying import open_carrier
 from hushbell.cli.loop import run_loop
 from hushbell.cli.reading import read_identity, write_new, write_secret
 from hushbell.cli.running import only_one

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from hushbell import wire
-from hushbell.cli.carrying import open_carrier
+from hushbell.cli.carrier import Carrier
 from hushbell.cli.loop import run_loop
 from hushbell.cli.reading import identity_path, read_identity, read_settings, write_secret
 from hushbell.cli.running import only_one, say_ready, stop_on_signals
@@ -24,6 +24,7 @@ from hushbell.runtime.service import Service
 from hushbell.stores.at_rest import make_folder
 from hushbell.stores.memory import MemoryStore
 from hushbell.stores.sqlite import SqliteStore
+from hushbell.transports.socket import SocketBusServer
 from hushbell.types import KeyPair, PubsubTopic, TokenType
 
 log = logging.getLogger(__name__)
@@ -88,7 +89,7 @@ async def serve(settings: Settings) -> None:
         # The gateway first: a wrong setting must be told before anything is bound or changed.
         gateway = open_gateway(settings.gateway, clock)
         store = _open_store(settings, folder)
-        carrier = await open_carrier(settings, identity.public, folder=folder, clock=clock, counters=counters)
+        carrier = await _carrier(settings, identity, folder, clock, counters)
         service = await Service.start(
             identity=identity,
             store=store,
@@ -113,6 +114,18 @@ async def serve(settings: Settings) -> None:
         say_ready({"identity": identity.public.hex()} | dict(carrier.facts()))
         await service.run()
         log.info("stopped")
+
+
+async def _carrier(
+    settings: Settings, identity: KeyPair, folder: Path, clock: SystemClock, counters: Counters
+) -> Carrier:
+    bus = settings.transport.bus
+    if bus:
+        transport = await SocketBusServer.listen(Path(bus), count=counters.count)
+        return Carrier(transport, lambda: {"addresses": [], "bus": bus})
+    from hushbell.cli.carrying import open_carrier
+
+    return await open_carrier(settings, identity.public, folder=folder, clock=clock, counters=counters)
 
 
 def _identity(settings: Settings) -> KeyPair:
