@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -169,22 +170,41 @@ def seed(target: str, corpus: Path) -> None:
         (corpus / str(number)).write_bytes(start + message)
 
 
-@pytest.mark.parametrize("target", TARGETS)
-def test_hostile_bytes_end_in_a_value_or_an_error_of_ours(target: str, tmp_path: Path) -> None:
-    seed(target, tmp_path / "corpus")
+Runs = dict[str, "Future[tuple[int, list[str], str]]"]
+
+
+@pytest.fixture(scope="session")
+def runs(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runs]:
+    """Start every target that is asked for, as many at a time as there are processors."""
+    params = [item.callspec.params for item in request.session.items if hasattr(item, "callspec")]
+    asked = [one["target"] for one in params if one.get("target") in TARGETS]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        yield {target: pool.submit(run, target, tmp_path_factory.mktemp("fuzz")) for target in asked}
+
+
+def run(target: str, folder: Path) -> tuple[int, list[str], str]:
+    """Fuzz one target; return its exit code, the inputs it found, and what it said last."""
+    seed(target, folder / "corpus")
     options = [
         f"-max_total_time={SECONDS}",
         f"-rss_limit_mb={MEMORY}",
         f"-max_len={LONGEST}",
         "-timeout=10",
-        f"-artifact_prefix={tmp_path}/found-",
+        f"-artifact_prefix={folder}/found-",
         "-print_final_stats=1",
     ]
-    command = [sys.executable, str(HERE / "run.py"), target, *options, str(tmp_path / "corpus")]
+    command = [sys.executable, str(HERE / "run.py"), target, *options, str(folder / "corpus")]
 
     done = subprocess.run(
         command, capture_output=True, text=True, errors="replace", timeout=SECONDS + START, check=False
     )
 
-    found = [f"{path.name}: {path.read_bytes().hex()}" for path in tmp_path.glob("found-*")]
-    assert (done.returncode, found) == (0, []), done.stdout[-3000:] + done.stderr[-3000:]
+    found = [f"{path.name}: {path.read_bytes().hex()}" for path in folder.glob("found-*")]
+    return done.returncode, found, done.stdout[-3000:] + done.stderr[-3000:]
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_hostile_bytes_end_in_a_value_or_an_error_of_ours(target: str, runs: Runs) -> None:
+    code, found, said = runs[target].result()
+
+    assert (code, found) == (0, []), said
