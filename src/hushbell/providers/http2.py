@@ -214,8 +214,9 @@ def _place(origin: str) -> Place:
 
 def _target(method: str, text: str) -> bytes:
     """Return ``:path`` for what follows the authority in a URL. Raises ValueError for what cannot be asked for."""
-    text = text.partition("#")[0]
-    if not text.startswith("/"):
+    if "#" in text:
+        text = text.partition("#")[0]
+    if text[:1] != "/":
         text = "/" + text
     if not _TARGET.fullmatch(text) or (method != "POST" and not _METHOD.fullmatch(method)):
         raise ValueError("not a method, or not a path")

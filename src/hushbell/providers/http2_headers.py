@@ -93,8 +93,8 @@ class Literals:
 
 
 def path(text: str) -> bytes:
-    """Return ``:path`` as a literal that enters no table."""
-    return b"\x04" + string(text)
+    """Return ``:path``, which is ASCII, as a literal that enters no table."""
+    return f"\x04{_length(len(text))}{text}".encode("latin-1")
 
 
 class Constants:

@@ -18,4 +18,8 @@ def text(push: Push, texts: Texts) -> str:
 
 def size_above(length: int, sizes: Sequence[int]) -> int:
     """Return the smallest of the sizes that is at least ``length``, or ``length`` if none is."""
-    return min((size for size in sizes if size >= length), default=length)
+    found = 0
+    for size in sizes:  # a generator costs a push more than all the rest of its text
+        if size >= length and (size < found or not found):
+            found = size
+    return found or length

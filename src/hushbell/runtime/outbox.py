@@ -221,7 +221,8 @@ class Outbox:
             self._pause(kind, judged, now)
         elif judged.verdict is Verdict.ACCEPTED:
             self._paused.pop(kind, None)
-        return conclude(pending, judged, now, backoff=self._backoff, jitter=self._jitter())
+        jitter = 0.0 if judged.verdict is Verdict.ACCEPTED else self._jitter()
+        return conclude(pending, judged, now, backoff=self._backoff, jitter=jitter)
 
     def _count_accepted(self, now: Millis) -> None:
         """Let the breakers know of what was accepted since the last time, all at once."""
