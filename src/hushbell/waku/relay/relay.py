@@ -138,8 +138,9 @@ class Relay:
         if key in self._known:
             return len(receivers)
         frame = message_frame(data, topic_tail(topic))
-        outboxes = [self._outboxes[peer] for peer in receivers]  # first: a write may end a connection
-        sent = sum(outbox.publish(frame) for outbox in outboxes)
+        sent = 0
+        for outbox in [self._outboxes[peer] for peer in receivers]:  # a list: a write may end a connection
+            sent += outbox.publish(frame)
         if sent:
             self._seen.add(key, now)
             self._cache.put(key, topic, frame)
@@ -257,10 +258,12 @@ class Relay:
             self._cut_if_graylisted(peer)
 
     def _check_topic(self, topic: str) -> None:
+        if topic in self._peers.listening:
+            return
         bounds = self._settings.bounds
         if not topic or len(topic.encode()) > bounds.topic_name:
             raise TransportError("no topic, or its name is too long")
-        if topic not in self._peers.listening and len(self._peers.listening) >= bounds.topics:
+        if len(self._peers.listening) >= bounds.topics:
             raise TransportError("too many topics")
 
     def _speak(self) -> None:
