@@ -66,6 +66,7 @@ class Shelf:
     kept: list[tuple[Millis, bytes]] = field(default_factory=list)
     asked: list[tuple[Sequence[str], Millis]] = field(default_factory=list)
     failing: int = 0
+    failure: Exception = field(default_factory=lambda: TransportError("no answer"))
     page_size: int = 3
     endless: bool = False
     shard: PubsubTopic = DEFAULT_PUBSUB_TOPIC
@@ -82,7 +83,7 @@ class Shelf:
     ) -> Page:
         if self.failing:
             self.failing -= 1
-            raise TransportError("no answer")
+            raise self.failure
         if cursor is None:
             self.asked.append((content_topics, since))
         matching = [

@@ -98,6 +98,17 @@ async def test_a_store_that_fails_moves_no_mark_and_another_is_asked(  # noqa: P
     assert counted["waku_store_failures"] == 2
 
 
+async def test_a_failure_nobody_thought_of_is_counted_and_the_next_store_is_asked(
+    place: Open, catching_up: Asking, shelf: Any, counted: Counter[str]
+) -> None:
+    other = type(shelf)(name="other")
+    shelf.failing, shelf.failure = 1, RuntimeError("a bug")
+
+    assert await catching_up(await place(), shelf, other).round()
+
+    assert counted["waku_store_failures"] == 1
+
+
 async def test_a_store_that_appears_later_is_asked_from_the_beginning(
     place: Open, catching_up: Asking, shelf: Any, clock: FakeClock
 ) -> None:

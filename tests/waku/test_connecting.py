@@ -140,6 +140,24 @@ async def test_a_peer_that_drops_us_each_time_is_not_hammered(book: Phonebook, c
     assert len(book.dialled) <= 6 + 300 / LONGEST_WAIT + 1
 
 
+async def test_a_failure_nobody_thought_of_is_met_like_any_other(
+    book: Phonebook, clock: FakeClock, begin: Begin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(address: Multiaddr) -> PeerId:
+        raise RuntimeError("a bug")
+
+    book.up.add(peer(1))
+    monkeypatch.setattr(book, "dial", broken)
+    begin([1])
+    await turns()
+
+    monkeypatch.undo()
+    clock.advance(2)
+    await turns()
+
+    assert book.connected == [peer(1)]
+
+
 async def test_this_node_itself_is_left_alone(book: Phonebook, clock: FakeClock, begin: Begin) -> None:
     begin([9999])
 

@@ -151,6 +151,11 @@ class CatchingUp:
                 self._count("waku_store_failures", 1)
                 log.warning("a store did not say what was missed: %s", error)
                 continue
+            except Exception:
+                # A bug of ours with one store must not keep the others from being asked, now and later.
+                self._count("waku_store_failures", 1)
+                log.exception("a store could not be asked")
+                continue
             self._remember(store.name, began)
             if store.own:
                 self._own_gap = False

@@ -115,7 +115,11 @@ class Connecting:
         except HushbellError as error:
             self._count("waku_dials_failed", 1)
             log.info("%s cannot be reached: %s", address, error)
-            return None
+        except Exception:
+            # A bug of ours with one peer must not cost the others.
+            self._count("waku_dials_failed", 1)
+            log.exception("%s could not be dialled", address)
+        return None
 
     async def _until_gone(self, peer: PeerId) -> None:
         while peer in self._dialer.peers:
@@ -164,6 +168,10 @@ class Connecting:
             except HushbellError as error:
                 self._count("waku_lists_failed", 1)
                 log.warning("a list of nodes cannot be read: %s", error)
+                continue
+            except Exception:
+                self._count("waku_lists_failed", 1)
+                log.exception("a list of nodes could not be read")
                 continue
             for address in addresses:
                 if address.peer is not None:

@@ -244,6 +244,11 @@ class RestTransport:
                 self._count("rest_failures", 1)
                 log.warning("the node cannot be read: %s", error)
                 wait = min(max(2 * wait, LATEST), BROKEN)
+            except Exception:
+                # A bug of ours with one answer must not silence the server.
+                self._count("rest_failures", 1)
+                log.exception("the node could not be read")
+                wait = BROKEN
             else:
                 now = self._clock.now()
                 if now - looked > BLIND:
