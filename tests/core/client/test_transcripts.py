@@ -7,15 +7,27 @@ from typing import Any
 import pytest
 
 from hushbell import wire
+from hushbell.core import envelope
 from hushbell.core.client import query, registration
+from hushbell.core.client.events import Arrived, Decision
+from hushbell.core.client.facts import Enrolment, Ephemeral, Facts, Profile, Purpose, Save
+from hushbell.core.client.machine import decide
+from hushbell.core.client.registration import Last
+from hushbell.core.client.stages import Enrolled
 from hushbell.core.envelope import Opened, open_waku, open_with_private, open_with_symmetric
+from hushbell.crypto import ciphers
 from hushbell.crypto.hashes import hash_public_key
 from hushbell.crypto.ids import request_id
 from hushbell.crypto.secp256k1 import key_pair_from
 from hushbell.errors import WireError
-from hushbell.types import KeyPair, MessageId, PublicKey, RequestId, SymmetricKey
+from hushbell.types import KeyPair, MessageId, Millis, PublicKey, RequestId, SymmetricKey
 
 VECTORS = Path(__file__).parents[2] / "vectors" / "status-go"
+NOW = Millis(1_600_000_000_000)
+
+
+def drawn(count: int) -> bytes:
+    return bytes([7]) * count
 
 
 class Replay:
@@ -109,3 +121,75 @@ def test_a_contact_code_is_believed_entry_by_entry() -> None:
     assert infos
     assert any(infos)
     assert {info.server for known in infos for info in known} == {replay.keys["server"].public}
+
+
+# Where status-go's client and ours part, or where both are laxer than the letter of the specification, and why.
+JUDGED = {
+    "success=false but good info": "both believe it: the grant proves that the target lets this server in, the flag "
+    "proves nothing",
+    "success with an error code": "both believe it: the server says that it has the registration",
+    "VERSION_MISMATCH": "status-go ignores the code and repeats the version until it gives up; ours says a higher one",
+}
+
+
+def taken(facts: Facts, identity: KeyPair, opened: Opened, to: PublicKey) -> Decision:
+    """Let the machine judge one message."""
+    return decide(facts, [Arrived(opened, to)], identity=identity, now=NOW, random=drawn, advertises=False)
+
+
+def test_the_machine_learns_from_each_answer_what_status_go_learnt() -> None:
+    replay = Replay("t23")
+    alice, bob = replay.keys["alice"], replay.keys["bob"].public
+    facts = Facts()
+    wrong = {}
+    for outcome in replay.told["outcomes"][1:]:
+        asked, answered = (replay.opened(replay.steps[number]) for number in outcome["steps"])
+        key = next(key for key in replay.keys.values() if key.public == asked.sender)
+        sent = Ephemeral(key=key, purpose=Purpose.QUERY, until=Millis(NOW + 1), target=bob, message_id=asked.message_id)
+        facts.apply(Save(sent))
+
+        taken(facts, alice, answered, replay.keys[replay.steps[outcome["steps"][1]]["to"]].public)
+
+        known = facts.knowledge[bob].infos if bob in facts.knowledge else ()
+        learnt = {(info.access_token, info.installation_id, info.server.hex()) for info in known}
+        theirs = {
+            (info["access_token"], info["installation_id"], info["server_public_key"])
+            for info in outcome["token_learnt"]
+        }
+        if learnt != theirs:
+            wrong[outcome["action"]] = learnt
+
+    assert wrong == {}
+    stored = replay.told["databases_after"]["alice"]["push_notification_client_info"]
+    assert {(info.installation_id, info.version) for info in facts.knowledge[bob].infos} == {
+        (row["installation_id"], row["version"]) for row in stored
+    }
+
+
+def test_the_machine_believes_each_answer_to_a_registration_that_status_go_believed() -> None:
+    replay = Replay("t24")
+    bob, server = replay.keys["bob"], replay.keys["server"].public
+    opened = replay.opened(replay.steps[1])
+    plaintext = ciphers.open_gcm(envelope.registration_key(bob.private, server), opened.payload)
+    told = wire.decode(wire.Registration, plaintext)
+    judged = {}
+    for outcome in replay.told["outcomes"][1:]:
+        facts = Facts()
+        facts.apply(Save(Profile(last=Last(told))))
+        sent = (request_id(opened.payload),)
+        facts.apply(Save(Enrolment(server=server, stage=Enrolled.WAITING, trials=1, last=NOW, requests=sent)))
+
+        decision = taken(facts, bob, replay.opened(replay.steps[outcome["steps"][0]]), bob.public)
+
+        theirs = bool(outcome["servers"][0].get("registered"))
+        judged[outcome["action"]] = (facts.enrolments[server].stage is Enrolled.REGISTERED, theirs, decision.effects)
+
+    assert [action for action, (ours, theirs, _) in judged.items() if ours is not theirs] == []
+    acted = {action: len(effects) for action, (_, _, effects) in judged.items() if effects}
+    assert acted == {"VERSION_MISMATCH": 1}
+
+
+def test_what_is_judged_in_words_is_in_the_transcripts() -> None:
+    actions = {outcome["action"] for name in ("t23", "t24") for outcome in Replay(name).told["outcomes"]}
+
+    assert set(JUDGED) <= actions
