@@ -6,8 +6,7 @@ Reads everything a client may send, with its dynamic table; writes literals only
 
 from collections.abc import Iterable
 
-from hpack.exceptions import HPACKDecodingError
-from hpack.huffman_table import decode_huffman
+from hpack.huffman_table import HUFFMAN_COMPLETE, HUFFMAN_EMIT_SYMBOL, HUFFMAN_FAIL, HUFFMAN_TABLE
 from hpack.table import HeaderTable
 
 TABLE = 4096  # bytes of the dynamic table, as every client may assume
@@ -35,8 +34,8 @@ class Decoder:
         """Return the fields of a block. Raises Malformed."""
         try:
             return self._decode(block)
-        except (IndexError, HPACKDecodingError) as error:
-            raise Malformed(str(error)) from error
+        except IndexError as error:
+            raise Malformed("a field is cut, or an index leads nowhere") from error
 
     def _decode(self, block: bytes) -> list[tuple[str, str]]:
         fields: list[tuple[str, str]] = []
@@ -90,7 +89,7 @@ class Decoder:
         if text is None:
             if len(self._texts) >= MEMORY:
                 self._texts.clear()
-            text = self._texts[raw] = decode_huffman(raw).decode("latin-1")
+            text = self._texts[raw] = unhuffed(raw)
         return text, end
 
     def _insert(self, name: str, value: str) -> None:
@@ -108,6 +107,35 @@ class Decoder:
         while self._size > self._limit:
             name, value = self._table.pop()
             self._size -= len(name) + len(value) + 32
+
+
+def unhuffed(raw: bytes) -> str:
+    """Return the text that Huffman codes stand for, a byte at a step. Raises Malformed."""
+    steps, texts = _STEPS, []
+    state, ends = 0, True
+    for byte in raw:
+        step = steps.get(state | byte) or _step(state | byte)
+        state, text, ends = step
+        texts.append(text)
+    if not ends:
+        raise Malformed("a Huffman code is cut")
+    return "".join(texts)
+
+
+_STEPS: dict[int, tuple[int, str, bool]] = {}
+"""State << 8 | byte → the next state << 8, what came out, and whether a text may end there. Filled when needed."""
+
+
+def _step(key: int) -> tuple[int, str, bool]:
+    state, text, flags = key >> 8, "", 0
+    for nibble in (key >> 4 & 15, key & 15):
+        state, flags, symbol = HUFFMAN_TABLE[state * 16 + nibble]
+        if flags & HUFFMAN_FAIL:
+            raise Malformed("no Huffman code")
+        if flags & HUFFMAN_EMIT_SYMBOL:
+            text += chr(symbol)
+    step = _STEPS[key] = (state << 8, text, bool(flags & HUFFMAN_COMPLETE))
+    return step
 
 
 def encode(status: int, fields: Iterable[tuple[str, str]] = ()) -> bytes:

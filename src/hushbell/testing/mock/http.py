@@ -1,9 +1,8 @@
 """What the stand-in's connections hand over, and what they are told to answer."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 BODY = 1 << 20  # bytes kept of a request's body, so that a wrong sender cannot fill the memory
 
@@ -19,21 +18,23 @@ class Act(StrEnum):
     GOAWAY = "goaway"  # answers, then takes no more on this connection
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
-    """One request as it arrived."""
+class Request(NamedTuple):
+    """One request as it arrived. A tuple, because making one costs a third of a frozen dataclass."""
 
     method: str
     path: str  # with the query
-    headers: dict[str, str] = field(repr=False)  # lower case; "host" also for :authority
-    body: bytes = field(repr=False)
+    headers: dict[str, str]  # lower case; "host" also for :authority
+    body: bytes
     connection: int  # number of the connection
     stream: int  # HTTP/1.1: number of the request on it
     certified: bool = False  # the client showed a certificate that the stand-in has issued
 
+    def __repr__(self) -> str:
+        """Show no token and no credential."""
+        return f"Request({self.method}, connection={self.connection}, stream={self.stream})"
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+
+class Reply(NamedTuple):
     """One answer."""
 
     status: int = 200

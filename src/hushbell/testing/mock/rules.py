@@ -1,8 +1,8 @@
 """Which requests are answered otherwise than well: the rules of the control language (reference/gateway.md 7.6)."""
 
 import random
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 from hushbell.testing.mock.http import Act
 
@@ -12,12 +12,11 @@ _REPLY = {"status", "reason", "retry_after", "timestamp", "delay_ms", "dist", "a
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
+class Seen(NamedTuple):
     """What a check found out about a request. Empty where the provider has no such thing."""
 
     provider: str
-    token: str = field(default="", repr=False)
+    token: str = ""
     app: str = ""  # project, app id or topic
     ident: str = ""  # apns-id
     collapse: str = ""
@@ -26,7 +25,11 @@ class Seen:
     priority: str = ""
     jwt_iat: int = 0
     bytes: int = 0
-    tokens: tuple[str, ...] = field(default=(), repr=False)  # where one request carries many
+    tokens: tuple[str, ...] = ()  # where one request carries many
+
+    def __repr__(self) -> str:
+        """Show no token."""
+        return f"Seen({self.provider}, bytes={self.bytes})"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
