@@ -287,6 +287,8 @@ async def test_a_new_key_is_used_after_a_reload(mock: MockProviders, opened: Ope
         ({"apns-expiration": "-1"}, "", None, "headers.apns-expiration"),
         ({"apns-expiration": "٣"}, "", None, "headers.apns-expiration"),
         ({"apns-collapse-id": "x" * 65}, "", None, "headers.apns-collapse-id"),
+        ({"apns-collapse-id": "x\r\napns-topic: y"}, "", None, "headers.apns-collapse-id"),
+        ({"apns-collapse-id": "ü"}, "", None, "headers.apns-collapse-id"),
         ({"apns-topic": "a/b"}, "", None, "headers.apns-topic"),
         ({"apns-topic": "a\r\nauthorization: x"}, "", None, "headers.apns-topic"),
         ({"authorization": "bearer x"}, "", None, "headers.'authorization'"),

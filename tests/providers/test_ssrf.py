@@ -47,6 +47,8 @@ async def led(url: str, *, allow: Sequence[str] = (), **known: Sequence[str]) ->
         ("https://93.184.215.14/x", "https://93.184.215.14/x"),
         ("https://[2606:2800:21F:CB07::1]/x", "https://[2606:2800:21f:cb07::1]/x"),
         ("https://[::ffff:93.184.215.14]/x", "https://[::ffff:5db8:d70e]/x"),
+        ("https://[64:ff9b::93.184.215.14]/x", "https://[64:ff9b::5db8:d70e]/x"),
+        ("https://[2002:5db8:d70e::1]/x", "https://[2002:5db8:d70e::1]/x"),
     ],
 )
 async def test_the_public_internet_is_open(url: str, asked: str) -> None:
