@@ -40,6 +40,7 @@ FINE = 0x88  # the first byte of a block that says status 200
 _NOTHING = HttpAnswer(200, (), b"")
 _HEADERS = int(Type.HEADERS)
 _WHOLE = END_HEADERS | END_STREAM
+ALLOWED = 4  # frames beside its answer that a request may bring, such as WINDOW_UPDATE
 LATE = 8  # frames that an answer may have, which comes although we gave its stream up
 SETTINGS_WEIGHT = 10  # how much worse than a PING: it is answered, and may walk over all streams
 
@@ -54,7 +55,6 @@ class Core:
         self.ready = False  # the peer has said what it allows
         self.draining = False  # no stream may be opened any more
         self.failed: Violation | None = None  # the connection is to be cut
-        self.pinged = False  # a PING of ours is not answered yet
         self.answered = 0  # whole answers
         self._out = Outgoing(authority)
         self._bounds = bounds
@@ -102,6 +102,7 @@ class Core:
         out = self._out
         out.open(stream)
         self.live[stream.sid] = stream
+        self._nuisance -= ALLOWED
         if out.next_sid >= 2 * self._bounds.requests or out.next_sid > LARGEST_STREAM:
             self.draining = True
             return False
@@ -114,8 +115,7 @@ class Core:
             self._out.reset(stream.sid, Code.CANCEL)
 
     def ping(self) -> None:
-        """Ask whether the peer is there; ``pinged`` is false again when it answers."""
-        self.pinged = True
+        """Ask whether the peer is there; whatever it sends next says so."""
         self._out.put(frame(Type.PING, 0, 0, bytes(8)))
 
     def go_away(self, code: Code = Code.NO_ERROR) -> None:
@@ -188,7 +188,7 @@ class Core:
     def _bother(self, weight: int) -> None:
         """Count what serves no request."""
         if self._now - self._period_began >= self._bounds.period:
-            self._period_began, self._nuisance = self._now, 0
+            self._period_began, self._nuisance = self._now, -ALLOWED * len(self.live)
         self._nuisance += weight
         if self._nuisance > self._bounds.nuisance:
             raise Violation(Code.ENHANCE_YOUR_CALM, "too many frames for nothing")
@@ -198,7 +198,6 @@ class Core:
         if stream.unsent:  # answered before the whole request was sent
             self._out.reset(stream.sid, Code.CANCEL)
         self.answered += 1
-        self._nuisance -= 4
         self.done.append((stream, result))
 
     def _complete(self, stream: Stream) -> None:
@@ -364,9 +363,7 @@ class Core:
         if len(payload) != 8:
             raise Violation(Code.FRAME_SIZE_ERROR, "PING is 8 bytes")
         self._bother(1)
-        if flags & ACK:
-            self.pinged = False
-        else:
+        if not flags & ACK:
             self._out.put(frame(Type.PING, ACK, 0, payload))
 
     def _on_goaway(self, _flags: int, sid: int, payload: bytes) -> None:

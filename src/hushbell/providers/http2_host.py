@@ -123,8 +123,6 @@ class Host:
     def progressed(self, link: Link) -> None:
         """Take the results of a connection that may have room again."""
         core = link.core
-        if not core.pinged:
-            self._pings.pop(link, None)
         if core.done:
             self._failures = 0
             self._settle(core)
@@ -285,10 +283,13 @@ class Host:
     def _sweep_link(self, link: Link, now: float) -> float:
         """Ask a silent connection whether it lives, and retire one that is old or spare."""
         patience, core = self._patience, link.core
-        if link in self._pings and core.pinged:
-            if now >= self._pings[link] + patience.pong:
+        pinged = self._pings.pop(link, None)
+        if pinged is not None and link.heard <= pinged:  # not a byte since
+            if now >= pinged + patience.pong:
                 link.abort()
-            return self._pings.get(link, now) + patience.pong
+            else:
+                self._pings[link] = pinged
+            return pinged + patience.pong
         quiet = patience.quiet if core.live else patience.idle
         spare = not core.live and self._usable() > 1 and now >= link.begun + patience.spare
         if spare or now >= link.made + patience.age:
