@@ -26,7 +26,7 @@ from hushbell.runtime.clock import system_random
 from hushbell.simulator.phone import Phone
 from hushbell.simulator.reconnecting import ReconnectingBus
 from hushbell.stores.sqlite import SqliteStore
-from hushbell.types import DeviceToken, Nanos, NotificationId, NotificationType, PublicKey
+from hushbell.types import DeviceToken, NotificationId, NotificationType, PublicKey
 from hushbell.wire.messages import Report, ReportError
 
 SOURCES = Path(hushbell.__file__).parents[1]
@@ -231,8 +231,6 @@ class Load:
         phone = Phone(
             ReconnectingBus(self.bus),
             identity=secp256k1.key_pair(system_random),
-            clock=lambda: Nanos(time.time_ns()),
-            random=system_random,
             resend=RESEND,
             patience=PATIENCE,
         )

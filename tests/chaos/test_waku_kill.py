@@ -27,7 +27,7 @@ from hushbell.simulator.over_waku import join_waku
 from hushbell.simulator.phone import NoAnswer, Phone
 from hushbell.testing.gorush import MockGorush
 from hushbell.transports.bus import Bus
-from hushbell.types import DeviceToken, Nanos, NotificationType, PublicKey
+from hushbell.types import DeviceToken, NotificationType, PublicKey
 
 pytestmark = pytest.mark.chaos
 
@@ -110,8 +110,6 @@ class World:
         phone = Phone(
             self._bus.connect(),
             identity=secp256k1.key_pair(system_random),
-            clock=lambda: Nanos(time.time_ns()),
-            random=system_random,
             resend=resend,
             patience=patience,
         )

@@ -1,146 +1,161 @@
-"""A phone against a server made of the pure rules, on a bus."""
+"""Phones and a complete service in one process: every call that a phone has, and what it survives."""
 
-import asyncio
-import hashlib
-from collections.abc import AsyncIterator, Callable
-from itertools import count
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
-from hushbell import wire
-from hushbell.core import envelope
-from hushbell.core.server.facts import Reply
-from hushbell.crypto import ids, topics
-from hushbell.crypto.ciphers import open_gcm
-from hushbell.crypto.hashes import hash_public_key
-from hushbell.crypto.secp256k1 import key_pair_from
+from hushbell.core.client.registration import Options
+from hushbell.crypto import secp256k1
+from hushbell.errors import TransportError
+from hushbell.runtime.clock import system_random
 from hushbell.simulator.phone import NoAnswer, Phone
 from hushbell.transports.bus import Bus, BusTransport
-from hushbell.types import DEFAULT_PUBSUB_TOPIC, DeviceToken, Envelope, InstallationId, KeyPair, Nanos
-from hushbell.wire import ApplicationType
+from hushbell.types import AccessToken, DeviceToken, Envelope
+from hushbell.wire import RegistrationError, ReportError
 
-SERVER, ALICE, BOB = (key_pair_from(bytes([n]) * 32) for n in range(1, 4))
-NOW = Nanos(1_600_000_000_000_000_000)
-_draws = count()
+DEVICE_TOKEN = DeviceToken("0123456789abcdef" * 4)
 
-
-def drawn(size: int) -> bytes:
-    return hashlib.shake_256(next(_draws).to_bytes(8)).digest(size)
+NewPhone = Callable[..., Awaitable[Phone]]
 
 
-class Rules:
-    """Answers like a server that knows one registration; deaf to the first ``deaf`` messages."""
+class Unreliable:
+    """A transport that fails, or swallows what it was given, as often as it is told; keeps what was published."""
 
-    def __init__(self, transport: BusTransport) -> None:
-        self.transport = transport
-        self.deaf = 0
-        self.came: list[bytes] = []
-        self.known: tuple[wire.Registration, ...] = ()
-        self.query_key = topics.topic_key(topics.query_topic_name(hash_public_key(ALICE.public)))
+    def __init__(self, inner: BusTransport, *, failures: int = 0, swallowed_answers: int = 0) -> None:
+        self._inner = inner
+        self._failures = failures
+        self._swallowed = swallowed_answers
+        self.published: list[Envelope] = []
 
-    async def run(self) -> None:
-        while came := await self.transport.receive(1):
-            self.came.append(came[0].waku_message)
-            if len(self.came) > self.deaf:
-                reply = self.reply(envelope.open_waku(came[0].waku_message))
-                message = envelope.seal_reply(reply, SERVER, NOW, drawn)
-                await self.transport.publish([Envelope(DEFAULT_PUBSUB_TOPIC, message)])
+    async def receive(self, limit: int) -> Sequence[Envelope]:
+        while came := await self._inner.receive(limit):
+            if self._swallowed == 0:
+                return came
+            self._swallowed -= 1
+        return []
 
-    def reply(self, waku: wire.WakuMessage) -> Reply:
-        if waku.content_topic == topics.query_topic(hash_public_key(ALICE.public)):
-            opened = envelope.open_with_symmetric(waku, self.query_key)
-            return self.infos(opened)
-        opened = envelope.open_with_private(waku, SERVER.private)
-        if opened.type == ApplicationType.PUSH_NOTIFICATION_REGISTRATION:
-            return self.register(opened)
-        asked = wire.decode(wire.NotificationRequest, opened.payload)
-        reports = tuple(wire.Report(success=True, installation_id=item.installation_id) for item in asked.requests)
-        response = wire.NotificationResponse(message_id=asked.message_id, reports=reports)
-        return Reply(opened.sender, ApplicationType.PUSH_NOTIFICATION_RESPONSE, wire.encode(response))
+    async def publish(self, envelopes: Sequence[Envelope]) -> None:
+        self.published.extend(envelopes)
+        if self._failures:
+            self._failures -= 1
+            raise TransportError("down")
+        await self._inner.publish(envelopes)
 
-    def register(self, opened: envelope.Opened) -> Reply:
-        plaintext = open_gcm(envelope.registration_key(SERVER.private, opened.sender), opened.payload)
-        self.known = (*self.known, wire.decode(wire.Registration, plaintext))
-        response = wire.RegistrationResponse(success=True, request_id=ids.request_id(opened.payload))
-        return Reply(opened.sender, ApplicationType.PUSH_NOTIFICATION_REGISTRATION_RESPONSE, wire.encode(response))
-
-    def infos(self, opened: envelope.Opened) -> Reply:
-        last = self.known[-1]
-        info = wire.QueryInfo(
-            access_token=last.access_token,
-            installation_id=last.installation_id,
-            public_key=hash_public_key(ALICE.public),
-            grant=last.grant,
-            version=last.version,
-        )
-        response = wire.QueryResponse(info=(info,), message_id=opened.message_id, success=True)
-        return Reply(opened.sender, ApplicationType.PUSH_NOTIFICATION_QUERY_RESPONSE, wire.encode(response))
+    async def close(self) -> None:
+        await self._inner.close()
 
 
 @pytest.fixture
-def bus() -> Bus:
-    return Bus()
+async def new_phone(bus: Bus) -> AsyncIterator[NewPhone]:
+    async with AsyncExitStack() as stack:
+
+        async def make(**parts: Any) -> Phone:
+            phone = Phone(
+                parts.pop("transport", None) or bus.connect(),
+                identity=parts.pop("identity", None) or secp256k1.key_pair(system_random),
+                **parts,
+            )
+            return await stack.enter_async_context(phone)
+
+        yield make
 
 
-@pytest.fixture
-async def rules(bus: Bus) -> AsyncIterator[Rules]:
-    made = Rules(bus.connect())
-    running = asyncio.create_task(made.run())
-    yield made
-    await made.transport.close()
-    await running
+async def test_a_registered_phone_is_found_and_rings(served: Any, new_phone: NewPhone) -> None:
+    alice, bob = await new_phone(), await new_phone()
 
-
-@pytest.fixture
-def phone(bus: Bus) -> Callable[..., Phone]:
-    def build(identity: KeyPair, patience: float = 5.0, resend: float = 3.0) -> Phone:
-        return Phone(
-            bus.connect(),
-            identity=identity,
-            installation_id=InstallationId("c6ae4fde-bb65-11ea-b3de-0242ac130004"),
-            clock=lambda: NOW,
-            random=drawn,
-            patience=patience,
-            resend=resend,
-        )
-
-    return build
-
-
-async def test_a_phone_registers_and_another_rings_it(rules: Rules, phone: Callable[..., Phone]) -> None:
-    async with phone(ALICE) as alice, phone(BOB) as bob:
-        answer = await alice.register(SERVER.public, DeviceToken("device"))
-
-        [info] = await bob.query(ALICE.public)
-        [report] = await bob.notify([info], b"m" * 32, "chat")
+    answer = await alice.register(served.identity.public, DEVICE_TOKEN)
+    infos = await bob.query(alice.identity.public)
+    [report] = await bob.notify(infos, message_id=b"m" * 32, chat_id="chat", message=b"sealed")
 
     assert answer.success
-    assert info.access_token == rules.known[0].access_token
     assert report.success
+    await served.gateway.delivered.wait()
+    [push] = served.gateway.pushes
+    assert push.device_token == DEVICE_TOKEN
 
 
-async def test_unregistering_takes_the_next_version(rules: Rules, phone: Callable[..., Phone]) -> None:
-    async with phone(ALICE) as alice:
-        await alice.register(SERVER.public, DeviceToken("device"))
-        await alice.unregister(SERVER.public)
+async def test_contacts_only_lets_a_contact_ring_and_shows_others_nothing(served: Any, new_phone: NewPhone) -> None:
+    alice, bob, mallory = await new_phone(), await new_phone(), await new_phone()
+    options = Options(contacts_only=True, contacts=(bob.identity.public,))
 
-    assert [(known.version, known.unregister) for known in rules.known] == [(1, False), (2, True)]
+    await alice.register(served.identity.public, DEVICE_TOKEN, options=options)
+
+    assert len(await bob.query(alice.identity.public)) == 1
+    assert await mallory.query(alice.identity.public) == ()
 
 
-async def test_without_an_answer_the_message_is_sent_again_in_a_new_envelope(
-    rules: Rules, phone: Callable[..., Phone]
-) -> None:
-    rules.deaf = 2
+async def test_a_token_from_before_a_contact_was_removed_is_refused(served: Any, new_phone: NewPhone) -> None:
+    alice, bob, carol = await new_phone(), await new_phone(), await new_phone()
+    both = Options(contacts=(bob.identity.public, carol.identity.public))
+    await alice.register(served.identity.public, DEVICE_TOKEN, options=both)
+    stale = await bob.query(alice.identity.public)
 
-    async with phone(ALICE, resend=0.01) as alice:
-        answer = await alice.register(SERVER.public, DeviceToken("device"))
+    await alice.register(served.identity.public, DEVICE_TOKEN, options=replace(both, contacts=both.contacts[:1]))
+
+    [report] = await bob.notify(stale, message_id=b"m" * 32, chat_id="chat")
+    fresh = await bob.query(alice.identity.public)
+    [again] = await bob.notify(fresh, message_id=b"m" * 32, chat_id="chat")
+    assert (report.success, report.error) == (False, ReportError.WRONG_TOKEN)
+    assert again.success
+
+
+async def test_a_guessed_token_is_refused(served: Any, new_phone: NewPhone) -> None:
+    alice, mallory = await new_phone(), await new_phone()
+    await alice.register(served.identity.public, DEVICE_TOKEN)
+    [info] = await mallory.query(alice.identity.public)
+    guessed = replace(info, access_token=AccessToken("b6ae4fde-bb65-11ea-b3de-0242ac130004"))
+
+    [report] = await mallory.notify([guessed], message_id=b"m" * 32, chat_id="chat")
+
+    assert report.error == ReportError.WRONG_TOKEN
+
+
+async def test_a_phone_that_forgot_its_version_is_refused(served: Any, new_phone: NewPhone) -> None:
+    alice = await new_phone()
+    await alice.register(served.identity.public, DEVICE_TOKEN)
+    forgetful = await new_phone(identity=alice.identity, installation_id=alice.installation_id)
+
+    answer = await forgetful.register(served.identity.public, DEVICE_TOKEN)
+
+    assert answer.error == RegistrationError.VERSION_MISMATCH
+
+
+async def test_after_unregistering_nobody_answers_for_the_phone(served: Any, new_phone: NewPhone) -> None:
+    alice, bob = await new_phone(), await new_phone(patience=0.2)
+    await alice.register(served.identity.public, DEVICE_TOKEN)
+
+    await alice.unregister(served.identity.public)
+
+    with pytest.raises(NoAnswer):
+        await bob.query(alice.identity.public)
+
+
+async def test_what_a_failing_transport_did_not_take_is_sent_again(served: Any, new_phone: NewPhone, bus: Bus) -> None:
+    transport = Unreliable(bus.connect(), failures=2)
+    alice = await new_phone(transport=transport, resend=0.01)
+
+    answer = await alice.register(served.identity.public, DEVICE_TOKEN)
 
     assert answer.success
-    assert rules.came[0] != rules.came[1]
-    assert alice.resent == 2
+    assert len(set(transport.published)) == 3
+    assert alice.resent == 0
 
 
-async def test_nobody_answering_is_a_timeout(phone: Callable[..., Phone]) -> None:
-    async with phone(BOB, patience=0.01) as bob:
-        with pytest.raises(NoAnswer):
-            await bob.query(ALICE.public)
+async def test_a_lost_answer_is_given_again_and_the_device_rings_once(
+    served: Any, new_phone: NewPhone, bus: Bus
+) -> None:
+    alice, bob = await new_phone(), await new_phone()
+    await alice.register(served.identity.public, DEVICE_TOKEN)
+    infos = await bob.query(alice.identity.public)
+    transport = Unreliable(bus.connect(), swallowed_answers=1)
+    forgetful = await new_phone(transport=transport, identity=bob.identity, resend=0.05)
+
+    [report] = await forgetful.notify(infos, message_id=b"m" * 32, chat_id="chat")
+
+    assert report.success
+    assert len(transport.published) >= 2
+    assert len(set(transport.published)) == len(transport.published), "a network relays no envelope twice"
+    assert len(served.gateway.pushes) == 1

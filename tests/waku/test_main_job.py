@@ -5,7 +5,6 @@ import json
 import os
 import signal
 import sys
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -14,16 +13,18 @@ from typing import Any
 import pytest
 
 import hushbell
+from hushbell.core.client.events import Result, Target
 from hushbell.crypto import secp256k1
+from hushbell.runtime.client.account import Account
+from hushbell.runtime.client.device import Client
 from hushbell.runtime.clock import SystemClock, system_random
 from hushbell.simulator.over_waku import join_waku
-from hushbell.simulator.phone import Phone
 from hushbell.testing.gorush import MockGorush
-from hushbell.types import DeviceToken, Nanos, PublicKey
+from hushbell.types import PublicKey
 
 SOURCES = Path(hushbell.__file__).parents[1]
-TOKEN = DeviceToken("0123456789abcdef" * 4)
-NewPhone = Callable[..., Awaitable[Phone]]
+TOKEN = "0123456789abcdef" * 4
+NewAccount = Callable[[str], Awaitable[Account]]
 
 
 @pytest.fixture
@@ -56,35 +57,28 @@ async def server(tmp_path: Path, gateway: MockGorush) -> AsyncIterator[dict[str,
 
 
 @pytest.fixture
-async def new_phone() -> AsyncIterator[NewPhone]:
+async def new_account() -> AsyncIterator[NewAccount]:
     async with AsyncExitStack() as stack:
 
-        async def made(address: str) -> Phone:
-            transport = await join_waku([address], clock=SystemClock(), random=system_random)
-            phone = Phone(
-                transport,
-                identity=secp256k1.key_pair(system_random),
-                clock=lambda: Nanos(time.time_ns()),
-                random=system_random,
-            )
-            return await stack.enter_async_context(phone)
+        async def made(address: str) -> Account:
+            client = Client(await join_waku([address], clock=SystemClock(), random=system_random))
+            await stack.enter_async_context(client)
+            return await client.account(secp256k1.key_pair(system_random))
 
         yield made
 
 
 async def test_bob_rings_alice_over_tcp_and_websocket(
-    server: dict[str, Any], gateway: MockGorush, new_phone: NewPhone
+    server: dict[str, Any], gateway: MockGorush, new_account: NewAccount
 ) -> None:
     tcp, websocket = server["addresses"]
     identity = PublicKey(bytes.fromhex(server["identity"]))
-    alice, bob = await new_phone(tcp), await new_phone(websocket)
+    alice, bob = await new_account(tcp), await new_account(websocket)
 
-    answer = await alice.register(identity, TOKEN)
-    [info] = await bob.query(alice.identity.public)
-    [report] = await bob.notify([info], message_id=b"m" * 32, chat_id="chat")
+    await alice.enable(TOKEN, servers=[identity])
+    assert await alice.registered(identity)
+    ended = await bob.ring(b"m" * 32, "chat", [Target(alice.identity.public)])
 
-    assert answer.success
-    assert info.server == identity
-    assert report.success
+    assert [one.result for one in ended] == [Result.ACCEPTED]
     await gateway.wait_for(1)
     assert gateway.posted[0].notifications[0]["tokens"] == [TOKEN]

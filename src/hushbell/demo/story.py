@@ -20,7 +20,7 @@ from hushbell.crypto import secp256k1
 from hushbell.errors import HushbellError
 from hushbell.observability.metrics import Counters
 from hushbell.providers.opening import open_gateway
-from hushbell.runtime.clock import SystemClock, nanos, system_random
+from hushbell.runtime.clock import SystemClock, system_random
 from hushbell.runtime.service import Service
 from hushbell.simulator.phone import Phone
 from hushbell.stores.sqlite import SqliteStore
@@ -85,14 +85,7 @@ class Story:
                     await asyncio.sleep(pause)
 
     def _phone(self, identity: KeyPair) -> Phone:
-        clock = self._clock
-        return Phone(
-            self._bus.connect(),
-            identity=identity,
-            clock=lambda: nanos(clock.now()),
-            random=system_random,
-            patience=PATIENCE,
-        )
+        return Phone(self._bus.connect(), identity=identity, patience=PATIENCE)
 
     @asynccontextmanager
     async def _serving(self, apns: MockApns) -> AsyncIterator[None]:

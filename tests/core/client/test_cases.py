@@ -3,7 +3,7 @@
 from typing import Any
 
 from hushbell import wire
-from hushbell.core.client.events import Arrived, Learn, Notified, Notify, Result, Send, Target
+from hushbell.core.client.events import Arrived, Learn, Notified, Notify, Post, Result, Send, Target
 from hushbell.core.client.facts import Ephemeral, Facts, Purpose, Save
 from hushbell.core.client.machine import decide
 from hushbell.core.client.query import Info
@@ -13,7 +13,7 @@ from hushbell.core.envelope import Opened, open_application
 from hushbell.crypto.grants import make_grant
 from hushbell.crypto.hashes import hash_public_key
 from hushbell.crypto.secp256k1 import key_pair_from
-from hushbell.types import AccessToken, KeyPair, MessageId, Millis
+from hushbell.types import AccessToken, InstallationId, KeyPair, MessageId, Millis
 from hushbell.wire import ReportError
 
 ALICE, BOB, ONE, OTHER, ASKING = (key_pair_from(bytes([n]) * 32) for n in range(1, 6))
@@ -73,6 +73,51 @@ def test_only_the_devices_that_a_message_is_for_ring(world: Any) -> None:  # CP2
     world.run(1)
 
     assert sorted(pushed_tokens(server)) == ["token-of-bob1", "token-of-bob2"]
+
+
+def test_a_device_without_a_token_takes_nobodys_place(world: Any) -> None:
+    server = world.server()
+    alice, bob = world.client("alice"), world.client("bob")
+    others = [world.client(f"other{n}", identity=bob.identity) for n in range(3)]
+    for each in (bob, *others):
+        each.enable(server)
+    world.run(1)
+
+    named = [InstallationId("never registered"), *(each.installation_id for each in (*others, bob))]
+    alice.notify(Target(bob.identity.public, devices=tuple(named)))
+    world.run(1)
+
+    assert sorted(pushed_tokens(server)) == ["token-of-other0", "token-of-other1", "token-of-other2"]
+
+
+def test_of_several_servers_one_is_asked_to_ring_a_device(world: Any) -> None:
+    servers = [world.server() for _ in range(3)]
+    alice, bob = world.client("alice"), world.client("bob")
+    bob.enable(*servers)
+    world.run(1)
+
+    alice.notify(bob)
+    world.run(60)
+
+    assert len([one for one in alice.left if isinstance(one, Send)]) == 1
+    assert sum(len(server.pushes) for server in servers) == 1
+
+
+def test_what_the_advert_lacks_is_asked_for(world: Any) -> None:
+    server = world.server()
+    alice, bob = world.client("alice"), world.client("bob")
+    tablet = world.client("tablet", identity=bob.identity, advertises=False)
+    alice.follow(bob)
+    bob.enable(server)
+    tablet.enable(server)
+    world.run(1)
+    assert not alice.left
+
+    alice.notify(Target(bob.identity.public, devices=(tablet.installation_id, bob.installation_id)))
+    world.run(1)
+
+    assert [type(one) for one in alice.left].count(Post) == 1
+    assert sorted(pushed_tokens(server)) == ["token-of-bob", "token-of-tablet"]
 
 
 def hears(facts: Facts, server: KeyPair, version: int) -> tuple[Info, ...]:

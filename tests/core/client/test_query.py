@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from hushbell import wire
-from hushbell.core.client.query import Info, answer, must_ask, query
+from hushbell.core.client.query import answer, query
 from hushbell.core.envelope import Opened, open_application
 from hushbell.crypto.grants import make_grant
 from hushbell.crypto.hashes import hash_public_key
@@ -31,13 +31,6 @@ TOLD = wire.QueryInfo(
 def answered(info: wire.QueryInfo, *, server: PublicKey = SERVER.public, asked: MessageId = ASKED) -> Opened:
     payload = wire.encode(wire.QueryResponse(info=(info,), message_id=asked, success=True))
     return Opened(server, MessageId(b""), wire.ApplicationType.PUSH_NOTIFICATION_QUERY_RESPONSE, payload)
-
-
-def known(*devices: InstallationId) -> list[Info]:
-    return [
-        Info(target=ALICE.public, server=SERVER.public, installation_id=device, access_token=TOKEN, version=1)
-        for device in devices
-    ]
 
 
 def test_a_query_is_signed_by_the_ephemeral_key_and_readable_by_every_server_of_the_topic() -> None:
@@ -71,10 +64,3 @@ def test_an_answer_without_a_grant_that_covers_it_is_not_believed(told: wire.Que
 def test_an_answer_to_nobodys_query_is_not_believed() -> None:
     with pytest.raises(Unauthentic):
         answer(answered(TOLD, asked=MessageId(b"x" * 32)), PENDING, BOB.private)
-
-
-def test_a_server_is_asked_for_what_the_advert_lacks() -> None:
-    assert must_ask([])
-    assert must_ask(known(PHONE), [PHONE, TABLET])
-    assert not must_ask(known(PHONE))
-    assert not must_ask(known(PHONE, TABLET), [TABLET])

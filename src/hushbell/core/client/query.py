@@ -1,6 +1,6 @@
 """Learning how to ring somebody: by asking, or from a contact code (reference/status-go.md 7.5 and 5.6)."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from hushbell import wire
@@ -86,12 +86,6 @@ def newest(infos: Iterable[Info]) -> tuple[Info, ...]:
         device = (info.target, info.installation_id)
         highest[device] = max(highest.get(device, 0), info.version)
     return tuple(info for info in known if info.version == highest[info.target, info.installation_id])
-
-
-def must_ask(known: Iterable[Info], devices: Collection[InstallationId] = ()) -> bool:
-    """Say whether to query: what somebody advertised names no device, or lacks one of those that shall ring."""
-    found = {info.installation_id for info in known}
-    return not found or not found.issuperset(devices)
 
 
 def _believed(

@@ -1,7 +1,6 @@
 """Ringing devices (reference/status-go.md 7.4)."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from collections.abc import Set as AbstractSet
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
@@ -10,9 +9,8 @@ from hushbell.core.client.query import Info
 from hushbell.core.envelope import Opened, sign_application
 from hushbell.crypto import hashes, ids
 from hushbell.errors import Unauthentic, Undecodable
-from hushbell.types import InstallationId, KeyPair, MessageId, NotificationType, PublicKey, Random
+from hushbell.types import KeyPair, MessageId, NotificationType, PublicKey
 
-LEAST_DEVICES = 3  # of one person; spec 16 asks for at least so many
 NO_MESSAGES: Mapping[PublicKey, bytes] = MappingProxyType({})
 ANSWER_WAIT = 3.0  # seconds, at least, before another server may be asked
 
@@ -37,55 +35,6 @@ class Asked:
     wrapper_id: MessageId
     message_id: bytes
     items: int
-
-
-@dataclass(frozen=True, slots=True)
-class Tracked:
-    """Which of our messages may ring, and whom they rang."""
-
-    us: PublicKey
-    messages: AbstractSet[bytes] = frozenset()
-    rung: AbstractSet[tuple[bytes, PublicKey, InstallationId]] = field(default=frozenset(), repr=False)
-
-
-def should_notify(tracked: Tracked, target: PublicKey, installation_id: InstallationId, message_id: bytes) -> bool:
-    """Say whether a message rings a device: it is ours to announce, not to ourselves, and the device did not ring."""
-    if target == tracked.us or message_id not in tracked.messages:
-        return False
-    return (message_id, target, installation_id) not in tracked.rung
-
-
-def targeted(infos: Iterable[Info], devices: Sequence[InstallationId], most: int = LEAST_DEVICES) -> tuple[Info, ...]:
-    """
-    Return the infos of the devices that a message is for, all servers of each, the latest active device first.
-
-    Args:
-        infos: what is known of one person.
-        devices: those the message was encrypted for, the latest active first; the others cannot read it.
-        most: how many devices may ring, of those that can; never less than three.
-    """
-    known: dict[InstallationId, list[Info]] = {device: [] for device in devices}
-    for info in infos:
-        if info.installation_id in known:
-            known[info.installation_id].append(info)
-    reachable = [servers for servers in known.values() if servers]
-    return tuple(info for servers in reachable[: max(most, LEAST_DEVICES)] for info in servers)
-
-
-def chosen(infos: Iterable[Info], random: Random, silent: AbstractSet[PublicKey] = frozenset()) -> tuple[Info, ...]:
-    """
-    Return one info for each device, through a server drawn at random.
-
-    Args:
-        infos: of any devices and servers.
-        random: draws the server.
-        silent: servers that did not answer within ``ANSWER_WAIT``; a device that has no other is left out.
-    """
-    devices: dict[tuple[PublicKey, InstallationId], list[Info]] = {}
-    for info in infos:
-        if info.server not in silent:
-            devices.setdefault((info.target, info.installation_id), []).append(info)
-    return tuple(known[int.from_bytes(random(8)) % len(known)] for known in devices.values())
 
 
 def requests(

@@ -162,11 +162,18 @@ class Exchange:
 
         After that it is lost: the rules send it again when it is missed.
         """
-        sealed = [await self._sealed(effect, identity, installation_id) for effect in effects]
-        if sealed and not await self._publish([Envelope(self._pubsub_topic, message) for message in sealed]):
-            self._repeat([Envelope(self._pubsub_topic, message) for message in sealed])
+        envelopes = await self.sealed(effects, identity, installation_id)
+        if envelopes and not await self.publish(envelopes):
+            self._repeat(envelopes)
 
-    async def _publish(self, envelopes: Sequence[Envelope]) -> bool:
+    async def sealed(self, effects: Iterable[Effect], identity: KeyPair, installation_id: str) -> Sequence[Envelope]:
+        """Return what shall leave, in new envelopes."""
+        return [
+            Envelope(self._pubsub_topic, await self._sealed(effect, identity, installation_id)) for effect in effects
+        ]
+
+    async def publish(self, envelopes: Sequence[Envelope]) -> bool:
+        """Publish once; say whether the transport took it."""
         try:
             await self._transport.publish(envelopes)
         except TransportError:
@@ -187,7 +194,7 @@ class Exchange:
     async def _publish_later(self, envelopes: Sequence[Envelope]) -> None:
         for wait in REPEATS:
             await self._clock.sleep(wait)
-            if await self._publish(envelopes):
+            if await self.publish(envelopes):
                 return
         self._count("client_envelopes_lost", len(envelopes))
 
