@@ -46,7 +46,7 @@ async def led(url: str, *, allow: Sequence[str] = (), **known: Sequence[str]) ->
         ("https://a.example.org/u@v:w/[x]", "https://a.example.org/u@v:w/[x]"),
         ("https://93.184.215.14/x", "https://93.184.215.14/x"),
         ("https://[2606:2800:21F:CB07::1]/x", "https://[2606:2800:21f:cb07::1]/x"),
-        ("https://[::ffff:93.184.215.14]/x", "https://[::ffff:5db8:d70e]/x"),
+        ("https://[::ffff:93.184.215.14]/x", f"https://[{ipaddress.ip_address('::ffff:93.184.215.14')}]/x"),
         ("https://[64:ff9b::93.184.215.14]/x", "https://[64:ff9b::5db8:d70e]/x"),
         ("https://[2002:5db8:d70e::1]/x", "https://[2002:5db8:d70e::1]/x"),
     ],

@@ -21,7 +21,7 @@ from hushbell.testing.clock import FakeClock
 from hushbell.testing.mock.hpack import Decoder, Malformed, encode
 from hushbell.testing.mock.http import Reply, Request
 from hushbell.testing.mock.http2 import PREFACE, Http2, frame
-from hushbell.testing.mock.rules import parse
+from hushbell.testing.mock.rules import Said, Seen, parse
 from hushbell.testing.mock_providers import MockProviders
 
 APNS = "https://api.push.apple.com/3/device/"
@@ -255,6 +255,19 @@ async def test_a_request_that_gets_no_answer_was_sent(
 
     assert isinstance(answer, HttpFailure)
     assert answer.sent is sent
+
+
+async def test_a_test_can_look_at_every_request_before_it_is_answered(mock: MockProviders, http: CurlHttp) -> None:
+    seen: list[str] = []
+
+    def decide(request: Request, what: Seen) -> Said | None:
+        seen.append(what.token)
+        return Said(status=503) if len(seen) == 2 else None
+
+    mock.decide = decide
+
+    assert [await push(http) for _ in range(3)] == [200, 503, 200]
+    assert seen == ["a"] * 3
 
 
 @pytest.mark.parametrize(

@@ -103,6 +103,8 @@ class MockProviders:
             *(self.apns, self.fcm, self.webpush, self.huawei),
             *(self.pushy, self.sns, self.gorush),
         )
+        self.decide: Callable[[Request, Seen], Said | None] | None = None
+        """Asked first about every request that a provider would take, before anything is answered. None: the rules."""
         self._rules: list[Rule] = []
         self._record = Record(keep)
         self._chance = random.Random(1)  # noqa: S311 - delays, and the same in every run
@@ -256,13 +258,7 @@ class MockProviders:
         seen, said = provider.look(request, now)
         delay = 0.0
         if said is None:
-            said = FINE
-            for rule in self._rules:
-                if rule.applies(seen, request.headers.get("host", "")):
-                    said, delay = rule.said, rule.delay(self._chance)
-                    if said == FINE:
-                        said = FINE
-                    break
+            said, delay = self._said(request, seen)
         reply = provider.reply(request, seen, said)
         silent = said.act not in (Act.ANSWER, Act.GOAWAY)
         self._record.note(now, request, seen, 0 if silent else said.status)
@@ -271,6 +267,16 @@ class MockProviders:
         if delay or said.act is not Act.ANSWER:
             return Reply(reply.status, reply.headers, reply.body, said.act, delay)
         return reply
+
+    def _said(self, request: Request, seen: Seen) -> tuple[Said, float]:
+        """Return what a request is told that its provider would take, and after how many seconds."""
+        decided = self.decide(request, seen) if self.decide is not None else None
+        if decided is not None:
+            return decided, decided.delay
+        for rule in self._rules:
+            if rule.applies(seen, request.headers.get("host", "")):
+                return FINE if rule.said == FINE else rule.said, rule.delay(self._chance)
+        return FINE, 0.0
 
     def controlled(self, request: Request) -> Reply:
         """Return the answer of the control API."""
