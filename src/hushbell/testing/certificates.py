@@ -32,19 +32,6 @@ HOSTS = (
     "*.push.example.net",
 )
 
-_AUTHORITY = x509.KeyUsage(
-    key_cert_sign=True,  # without it Python 3.13 trusts nothing that an authority has signed
-    crl_sign=True,
-    digital_signature=False,
-    content_commitment=False,
-    key_encipherment=False,
-    data_encipherment=False,
-    key_agreement=False,
-    encipher_only=False,
-    decipher_only=False,
-)
-
-
 def new_key() -> tuple[ec.EllipticCurvePrivateKey, bytes]:
     """Return a new P-256 key, and its PEM as in Apple's .p8 files."""
     key = ec.generate_private_key(ec.SECP256R1())
@@ -121,9 +108,7 @@ def _certificate(
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key()), critical=False)
     )
-    if issuer is None:
-        builder = builder.add_extension(_AUTHORITY, critical=True)
-    else:
+    if issuer is not None:
         builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
     return builder.sign(issuer_key, SHA256())
 
