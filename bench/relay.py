@@ -1,7 +1,7 @@
 """
 The relay beside go-waku, bare go-libp2p and py-libp2p: messages of 1 KB from one process to another.
 
-Usage: ``relay.py [--messages N] [--rounds N] [--million] [--only-ours]``. Ends with lines ``name value unit``.
+Usage: ``relay.py [--messages N] [--rounds N] [--million] [--realtime]``. Ends with lines ``name value unit``.
 All implementations take turns in each round. Every message's arrival is checked; a lost one ends the run.
 """
 
@@ -16,18 +16,18 @@ PACED_SECONDS = 6.0
 STEP = 100_000  # messages told of at a time
 
 
-async def measured(kind: Kind, messages: int) -> tuple[Speed, Latency]:
+async def measured(kind: Kind, messages: int, *, realtime: bool) -> tuple[Speed, Latency]:
     async with pair(kind) as (sender, receiver):
-        paced = await latency(sender, receiver, PACED_SECONDS)
+        paced = await latency(sender, receiver, PACED_SECONDS, realtime=realtime)
         return await speed(sender, receiver, max(1, round(messages * kind.share))), paced
 
 
-async def after_a_million() -> Latency:
+async def after_a_million(*, realtime: bool) -> Latency:
     """Return the latency of two relays of ours that have just carried a million messages at full speed."""
     async with pair(ours()) as (sender, receiver):
         for _ in range(MILLION // STEP):
             await transferred(sender, receiver, STEP)
-        return await latency(sender, receiver, PACED_SECONDS)
+        return await latency(sender, receiver, PACED_SECONDS, realtime=realtime)
 
 
 def tell(name: str, value: float, unit: str) -> None:
@@ -40,6 +40,7 @@ async def main() -> None:
     options.add_argument("--rounds", type=int, default=3)
     options.add_argument("--connections", type=int, default=100)
     options.add_argument("--million", action="store_true", help="latency after a million messages too")
+    options.add_argument("--realtime", action="store_true", help="latency as on a quiet machine; needs root")
     options.add_argument("--only-ours", action="store_true")
     given = options.parse_args()
     found, missing = ([], []) if given.only_ours else others()
@@ -50,7 +51,7 @@ async def main() -> None:
     latencies: dict[str, list[Latency]] = {kind.name: [] for kind in kinds}
     for turn in range(given.rounds):
         for kind in kinds:
-            fast, paced = await measured(kind, given.messages)
+            fast, paced = await measured(kind, given.messages, realtime=given.realtime)
             speeds[kind.name].append(fast)
             latencies[kind.name].append(paced)
             print(
@@ -72,7 +73,7 @@ async def main() -> None:
         tell(f"ratio_to{kind.name}", median(faster), "x")
         tell(f"ratio_to{kind.name}_by_cpu", median(cheaper), "x")
     if given.million:
-        late = await after_a_million()
+        late = await after_a_million(realtime=given.realtime)
         tell("relay_after_million_p50", late.p50, "ms")
         tell("relay_after_million_p99", late.p99, "ms")
     tell("relay_idle_connection", await idle_connection(given.connections), "KiB")
