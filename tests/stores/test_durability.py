@@ -11,18 +11,21 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
 import hushbell
+from hushbell.core.gateway.job import Ended
 from hushbell.core.server.facts import Needed
+from hushbell.stores.queue_sqlite import SqliteQueue
 from hushbell.stores.sqlite import SqliteStore
 from hushbell.types import MessageId, RingId
 
 WRITER = Path(__file__).parent / "writes_forever.py"
+QUEUE_WRITER = Path(__file__).parent / "queue_writes_forever.py"
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(hushbell.__file__).parents[1])}
 CALLS = "openat,write,pwrite64,ftruncate,fsync,fdatasync,link,linkat,rename,renameat,renameat2,unlink,unlinkat,close"
 needs_strace = pytest.mark.skipif(
@@ -44,9 +47,33 @@ async def missing(folder: Path, acknowledged: set[int]) -> set[int]:
     return {number for number, name in names.items() if name not in facts.answered or name not in facts.rung}
 
 
+async def missing_jobs(folder: Path, acknowledged: set[int]) -> set[int]:
+    """Return which acknowledged jobs a queue does not have: neither open, nor with their end."""
+    queue = SqliteQueue.open(folder / "data" / "gateway.db", folder / "keys" / "at-rest", random=os.urandom)
+    open_jobs = queue.jobs([waiting.number for waiting in queue.open_jobs()])
+    kept = {int(note.notif_id) for job, _ in open_jobs for note in job.notifications}
+    first = 1 << 40  # numbers of the first opening
+    for number in range(max(acknowledged, default=0) + 1):
+        found = queue.find(first + number)
+        if isinstance(found, Ended):
+            assert number not in kept, "what ended is not open"
+            kept.add(int(found.reasons[0][1]))
+    queue.close()
+    return acknowledged - kept
+
+
+Missing = Callable[[Path, set[int]], Awaitable[set[int]]]
+BOTH = pytest.mark.parametrize(
+    "writer,missing", [(WRITER, missing), (QUEUE_WRITER, missing_jobs)], ids=["store", "queue"]
+)
+
+
+@BOTH
 @pytest.mark.parametrize("acknowledged_before", [1, 7, 40, 160])
-async def test_kill_9_loses_nothing_that_was_acknowledged(tmp_path: Path, acknowledged_before: int) -> None:
-    command = [sys.executable, str(WRITER), str(tmp_path), "0"]
+async def test_kill_9_loses_nothing_that_was_acknowledged(
+    tmp_path: Path, acknowledged_before: int, writer: Path, missing: Missing
+) -> None:
+    command = [sys.executable, str(writer), str(tmp_path), "0"]
     with subprocess.Popen(command, env=ENVIRONMENT, stdout=subprocess.PIPE) as process:  # noqa: ASYNC220
         assert process.stdout is not None
         lines = [process.stdout.readline() for _ in range(acknowledged_before)]
@@ -170,11 +197,11 @@ class Disk:
                 path.write_bytes(file.after_power_cut(chance, share))
 
 
-def record(folder: Path, *options: str) -> list[tuple[str, str, int]]:
+def record(folder: Path, writer: Path, *options: str) -> list[tuple[str, str, int]]:
     """Return the system calls of a process that makes 60 commits, in order."""
     trace = folder / "trace"
     strace = ["strace", "-f", "-xx", "-s", "1000000", "-e", f"trace={CALLS}", "-e", "signal=none", "-o", str(trace)]
-    command = [*strace, sys.executable, str(WRITER), str(folder / "disk"), "60", *options]
+    command = [*strace, sys.executable, str(writer), str(folder / "disk"), "60", *options]
     subprocess.run(command, env=ENVIRONMENT, stdout=subprocess.PIPE, check=False, timeout=60)
     return list(calls(trace))
 
@@ -202,7 +229,7 @@ def calls(trace: Path) -> Iterator[tuple[str, str, int]]:
                 yield match[1], match[2], int(match[3])
 
 
-async def lost(trace: list[tuple[str, str, int]], folder: Path, *, share: float) -> set[int]:
+async def lost(trace: list[tuple[str, str, int]], folder: Path, missing: Missing, *, share: float) -> set[int]:
     """Cut the power after every fourth acknowledgement, and return what was acknowledged and is gone."""
     disk, chance = Disk(folder / "disk"), random.Random(1)
     gone: set[int] = set()
@@ -218,18 +245,20 @@ async def lost(trace: list[tuple[str, str, int]], folder: Path, *, share: float)
 
 
 @needs_strace
-async def test_a_power_cut_loses_nothing_that_was_acknowledged(tmp_path: Path) -> None:
-    trace = record(tmp_path)
+@BOTH
+async def test_a_power_cut_loses_nothing_that_was_acknowledged(tmp_path: Path, writer: Path, missing: Missing) -> None:
+    trace = record(tmp_path, writer)
 
-    assert not await lost(trace, tmp_path, share=0.0)
-    assert not await lost(trace, tmp_path, share=0.5)
+    assert not await lost(trace, tmp_path, missing, share=0.0)
+    assert not await lost(trace, tmp_path, missing, share=0.5)
 
 
 @needs_strace
-async def test_the_power_cut_finds_a_store_that_does_not_sync(tmp_path: Path) -> None:
-    trace = record(tmp_path, "careless")
+@BOTH
+async def test_the_power_cut_finds_a_store_that_does_not_sync(tmp_path: Path, writer: Path, missing: Missing) -> None:
+    trace = record(tmp_path, writer, "careless")
 
-    assert await lost(trace, tmp_path, share=0.0)
+    assert await lost(trace, tmp_path, missing, share=0.0)
 
 
 @needs_strace
@@ -238,7 +267,7 @@ def test_the_key_survives_a_power_cut_before_anything_is_sealed_with_it(tmp_path
     key = str(tmp_path / "disk" / "keys" / "at-rest")
     wal = tmp_path / "disk" / "data" / "hushbell.db-wal"
 
-    for call, arguments, result in record(tmp_path):
+    for call, arguments, result in record(tmp_path, WRITER):
         disk.play(call, arguments, result)
         if call == "pwrite64" and disk.seen(wal):
             break

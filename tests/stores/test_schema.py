@@ -18,7 +18,7 @@ from hushbell.types import Millis, RingId
 
 Made = Any  # of conftest.py
 Open = Callable[[], SqliteStore]
-DUMPS = sorted((Path(__file__).parent / "dumps").glob("v*.sql"))
+DUMPS = sorted((Path(__file__).parent / "dumps").glob("v[0-9]*.sql"))
 RING = RingId(b"r" * 32)
 
 

@@ -11,25 +11,27 @@ import logging
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 from hushbell.core.gateway.asked import Asked, notifications
 from hushbell.core.gateway.job import Dead, Ended, Hook, Job, Progress, Repeatable
-from hushbell.core.gateway.notification import Message
+from hushbell.core.gateway.notification import Message, Notification
 from hushbell.core.outbox import Backoff
 from hushbell.errors import CallerError, Overloaded, StoreError
 from hushbell.ports.clock import Clock
 from hushbell.ports.provider import Provider
 from hushbell.ports.queue import Queue
 from hushbell.runtime.gateway.commits import Commits
-from hushbell.runtime.gateway.lane import REFILL, Lane
+from hushbell.runtime.gateway.lane import Lane
+from hushbell.runtime.gateway.listeners import Listeners
 from hushbell.runtime.gateway.work import Note, Receipt, Told, Work
 from hushbell.types import Millis, Random
 
-SHARE = 64  # attempts a lane begins in one turn
-TURN = 512  # attempts begun before the event loop sees to everything else
+SHARE = 32  # attempts a lane begins in one turn
+TURN = 128  # attempts begun before the event loop sees to everything else
 UNCOMMITTED = 64 * 1024 * 1024  # bytes that may wait for the disk; more is a disk that stands still
 ROUGHLY = 512  # bytes of a push in memory besides what it says
+REFILL = 16  # steps in which jobs are read from the disk, in one turn
+REFILL_STEP = 4  # jobs
 FULL_AFTER = 5.0  # seconds after which a caller may try a full queue again
 IDLE = 60.0  # seconds between looks at the clock when nothing is known to become due
 
@@ -45,18 +47,6 @@ class App:
     queue: int = 1_000_000  # pushes that may be open: its share of the disk and of our memory
     ttl: int = 86_400  # seconds a push lives at most
     retries: int | None = None  # attempts after the first; None leaves it to the time to live
-
-
-class Listeners(Protocol):
-    """Whoever tells callers what became of their pushes."""
-
-    def reload(self) -> None:
-        """Look again who wants to hear what."""
-        ...
-
-    def attach(self, lane: Lane) -> None:
-        """Set what a lane calls for each final state, or nothing."""
-        ...
 
 
 class Engine:
@@ -313,8 +303,7 @@ class Engine:
         idents = self._queue.idents(first, len(asked))
         notes = notifications(asked, rules.name, idents, now, ttl=rules.ttl, retries=rules.retries)
         job = Job(first, rules.name, now, notes)
-        size = sum([len(note.message.body) + ROUGHLY * len(note.tokens) for note in notes])
-        return Work(job, size, receipt)
+        return Work(job, _size(notes), receipt)
 
     def _stored(self, works: list[Work], error: StoreError | None) -> None:
         """Answer the callers of jobs that are on the disk, then begin to deliver them."""
@@ -356,21 +345,26 @@ class Engine:
             asyncio.get_running_loop().call_soon(self._turn)
 
     def _refill(self, lane: Lane) -> None:
-        """Read some of what is on the disk alone."""
-        numbers = lane.spilled.take(REFILL)
-        try:
-            found = self._queue.jobs(numbers)
-        except StoreError as error:
-            log.error("the queue cannot be read: %s", error)  # noqa: TRY400  the text names the cause
-            lane.spilled.give_back(numbers)
-            lane.pause_for_the_disk()
-            return
-        for job, progress in found:
-            size = sum(len(note.message.body) + ROUGHLY * len(note.tokens) for note in job.notifications)
-            work = Work(job, size, None, progress)
-            self._works[job.number] = work
-            self._longest = max(self._longest, len(job.notifications))
-            lane.hold(work)
+        """Read some of what is on the disk alone, not more than a turn of the event loop has time for."""
+        pushes = 0
+        for _ in range(REFILL):
+            numbers = lane.spilled.take(REFILL_STEP)
+            if not numbers or pushes >= TURN:
+                lane.spilled.give_back(numbers)
+                return
+            try:
+                found = self._queue.jobs(numbers)
+            except StoreError as error:
+                log.error("the queue cannot be read: %s", error)  # noqa: TRY400  the text names the cause
+                lane.spilled.give_back(numbers)
+                lane.pause_for_the_disk()
+                return
+            for job, progress in found:
+                work = Work(job, _size(job.notifications), None, progress)
+                self._works[job.number] = work
+                self._longest = max(self._longest, len(job.notifications))
+                lane.hold(work)
+                pushes += work.pushes
 
     def _ring(self) -> float:
         """Wake whom it is time for, and return the seconds until the next."""
@@ -379,6 +373,10 @@ class Engine:
             _, _, lane, note, place = heapq.heappop(self._alarms)
             lane.again(note, place)
         return min(IDLE, max(0.0, (self._alarms[0][0] - now) / 1000)) if self._alarms else IDLE
+
+
+def _size(notes: Sequence[Notification]) -> int:
+    return sum([len(note.message.body) + ROUGHLY * len(note.tokens) for note in notes])
 
 
 def _by_provider(asked: Sequence[Asked]) -> Sequence[Sequence[Asked]]:

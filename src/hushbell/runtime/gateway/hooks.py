@@ -84,6 +84,7 @@ class Hooks:
         self._busy: dict[str, int] = {}  # hook → events under way
         self._held: set[int] = set()  # events under way, or told and not yet forgotten
         self._dues: list[Millis] = []  # when events are told again
+        self._is_expecting = False  # events are on their way to the disk
         self._wake = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self.told = 0
@@ -109,7 +110,9 @@ class Hooks:
                 now = self._clock.now()
                 body = self._body(hook, lane.name, note, place, state=state, reason=reason, now=now)
                 self._commits.tell(Event(hook.name, orjson.dumps(body), now, due_at=now))
-                self._wake.set()
+                if not self._is_expecting:
+                    self._is_expecting = True
+                    self._commits.after(self._expected)
 
     async def run(self) -> None:
         """Tell events until cancelled."""
@@ -125,10 +128,14 @@ class Hooks:
                 await asyncio.wait([waking, sleeping], return_when=asyncio.FIRST_COMPLETED)
                 waking.cancel()
                 sleeping.cancel()
-                await asyncio.sleep(0.01)  # let the commit that holds the events come first
         finally:
             for task in self._tasks:
                 task.cancel()
+
+    def _expected(self) -> None:
+        """Look at the disk, which holds new events now."""
+        self._is_expecting = False
+        self._wake.set()
 
     def _until_due(self) -> float:
         """Return the seconds until an event is told again, at most IDLE."""

@@ -22,7 +22,6 @@ from hushbell.types import Millis
 
 HELD = 16_384  # pushes in memory, of one lane; more stay on the disk alone until there is room
 HELD_BYTES = 32 * 1024 * 1024  # of one lane
-REFILL = 64  # jobs read from the disk in one turn
 SWEEP = 60_000  # milliseconds between looks for what expired while a lane is paused
 REASON = 120  # characters of a provider's word that are kept
 

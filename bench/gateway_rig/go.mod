@@ -1,0 +1,3 @@
+module gatewayrig
+
+go 1.24

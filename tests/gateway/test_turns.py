@@ -1,0 +1,41 @@
+"""One caller's flood leaves the others their turns."""
+
+import asyncio
+
+from hushbell.gateway.turns import SPENT, Turns
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+async def test_callers_take_turns_once_a_turn_of_the_loop_is_used_up() -> None:
+    clock, done = Clock(), list[str]()
+    turns = Turns(clock)
+
+    def work(name: str) -> None:
+        done.append(name)
+        clock.now += SPENT
+
+    for number in range(3):
+        turns.do(b"flood", lambda number=number: work(f"flood {number}"))  # type: ignore[misc]
+    turns.do(b"quiet", lambda: work("quiet"))
+    assert done == ["flood 0"]
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+    assert done == ["flood 0", "flood 1", "quiet", "flood 2"]
+
+
+async def test_quick_requests_are_handled_at_once() -> None:
+    done = list[int]()
+    turns = Turns(Clock())
+
+    for number in range(100):
+        turns.do(b"caller", lambda number=number: done.append(number))  # type: ignore[misc]
+
+    assert done == list(range(100))

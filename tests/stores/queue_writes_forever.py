@@ -1,0 +1,53 @@
+"""
+A process that fills the gateway's queue and says so, until somebody kills it. Started by test_durability.py.
+
+Arguments: the folder, how many jobs (0: without end), and ``careless`` to sync less than it should. Prints
+``ack NUMBER`` after each commit has returned, one write to standard output for each. Every second job ends with the
+commit after its own.
+"""
+
+import asyncio
+import os
+import sys
+from pathlib import Path
+
+from hushbell.core.gateway.job import Batch, Ended, Job
+from hushbell.core.gateway.notification import Message, Notification
+from hushbell.core.gateway.states import State
+from hushbell.errors import StoreError
+from hushbell.stores.queue_sqlite import SqliteQueue
+from hushbell.types import Millis
+
+NOW = Millis(1_800_000_000_000)
+
+
+async def main(folder: Path, count: int, *, careless: bool) -> None:
+    queue = SqliteQueue.open(folder / "data" / "gateway.db", folder / "keys" / "at-rest", random=os.urandom)
+    connection = queue._writer._connection
+    if careless:
+        connection.execute("PRAGMA synchronous = NORMAL")
+    connection.execute("PRAGMA wal_autocheckpoint = 20")  # pages; so that a short run has many
+    ended: list[Ended] = []
+    for number in range(count or 1 << 62):
+        first = queue.numbers(1)
+        message = Message(provider="apns", body=os.urandom(3_000))
+        note = Notification(
+            ident=queue.idents(first, 1)[0],
+            app="chat",
+            kind="token",
+            tokens=("token",),
+            message=message,
+            notif_id=str(number),
+            expires_at=NOW,
+        )
+        done: asyncio.Future[StoreError | None] = asyncio.get_running_loop().create_future()
+        queue.commit(Batch(jobs=[Job(first, "chat", NOW, (note,))], ended=ended), done.set_result)
+        assert await done is None
+        os.write(1, b"ack %d\n" % number)
+        over = Ended(first, "chat", NOW, NOW, (1,), bytes([State.ACCEPTED]), b"\1", ((0, str(number)),))
+        ended = [over] if number % 2 else []
+    os.kill(os.getpid(), 9)  # nothing is tidied up
+
+
+if __name__ == "__main__":
+    asyncio.run(main(Path(sys.argv[1]), int(sys.argv[2]), careless="careless" in sys.argv[3:]))

@@ -1,0 +1,81 @@
+"""The queue's data outlives versions: every older database opens, a newer one is refused by name."""
+
+import os
+import sqlite3
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from hushbell.core.gateway.job import Dead, Ended, Event, Hook, Job, Progress, Repeatable
+from hushbell.core.gateway.notification import Message, Notification
+from hushbell.core.gateway.states import State
+from hushbell.errors import StoreMismatch
+from hushbell.stores.queue_schema import QUEUE
+from hushbell.stores.queue_sqlite import SqliteQueue
+from hushbell.types import Millis
+
+NOW = Millis(1_700_000_000_000)
+DUMPS = sorted((Path(__file__).parent / "dumps").glob("queue-v*.sql"))
+FIRST = 1 << 40  # number of the first job of the first opening
+
+
+def restore(dump: Path, folder: Path) -> SqliteQueue:
+    """Open the database of a dump; all were made with this key."""
+    (folder / "key").touch(0o600)
+    (folder / "key").write_bytes(b"k" * 32)
+    connection = sqlite3.connect(folder / "gateway.db")
+    connection.executescript(dump.read_text())
+    connection.close()
+    return SqliteQueue.open(folder / "gateway.db", folder / "key", random=os.urandom)
+
+
+@pytest.mark.parametrize("dump", DUMPS, ids=lambda dump: dump.stem)
+def test_a_queue_of_every_version_opens_with_its_data(dump: Path, tmp_path: Path) -> None:
+    queue = restore(dump, tmp_path)
+
+    ((job, progress),) = queue.jobs([waiting.number for waiting in queue.open_jobs()])
+    note = Notification(
+        ident=queue.idents(FIRST + 1, 1)[0],
+        app="chat",
+        kind="token",
+        tokens=("one", "two"),
+        message=Message(provider="apns", route="production", headers=(("apns-topic", "im.example"),), body=b"{}"),
+        notif_id="mine",
+        expires_at=Millis(NOW + 86_400_000),
+        retries=3,
+    )
+    assert job == Job(FIRST + 1, "chat", NOW, (note,))
+    assert progress == Progress(FIRST + 1, bytes([State.ACCEPTED, State.WAITING]), b"\1\2")
+    states = bytes([State.DEAD])
+    assert queue.find(FIRST) == Ended(FIRST, "chat", NOW, NOW, (1,), states, b"\1", ((0, "Unregistered"),))
+    assert list(queue.dead("chat", 0, 9)) == [Dead("chat", "apns", "gone", "Unregistered", Millis(7), NOW, 1)]
+    hook = Hook("h1", "chat", "https://hook.example/", b"s", ("errored",), "event", (("a", "b"),))
+    assert list(queue.hooks()) == [hook]
+    (event,) = queue.due_events(NOW, 0, 9)
+    assert replace(event, number=0) == Event("h1", b"body", NOW, 0, 0, NOW)
+    assert queue.repeatable(b"d" * 32) == Repeatable(b"d" * 32, b"r" * 32, b"answer", NOW)
+    queue.close()
+
+
+def test_there_is_a_dump_of_every_version() -> None:
+    assert [dump.stem for dump in DUMPS] == [f"queue-v{version}" for version in range(1, QUEUE.newest + 1)]
+
+
+def test_a_newer_queue_is_refused_with_both_versions(tmp_path: Path) -> None:
+    SqliteQueue.open(tmp_path / "gateway.db", tmp_path / "key", random=os.urandom).close()
+    connection = sqlite3.connect(tmp_path / "gateway.db")
+    connection.execute("PRAGMA user_version = 99")
+    connection.close()
+
+    with pytest.raises(StoreMismatch, match=f"schema version 99, this hushbell knows up to {QUEUE.newest}"):
+        SqliteQueue.open(tmp_path / "gateway.db", tmp_path / "key", random=os.urandom)
+
+
+def test_the_servers_database_is_no_queue(tmp_path: Path) -> None:
+    connection = sqlite3.connect(tmp_path / "gateway.db")
+    connection.executescript((Path(__file__).parent / "dumps" / "v1.sql").read_text())
+    connection.close()
+
+    with pytest.raises(StoreMismatch, match="not a hushbell database"):
+        SqliteQueue.open(tmp_path / "gateway.db", tmp_path / "key", random=os.urandom)
