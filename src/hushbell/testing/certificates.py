@@ -32,6 +32,7 @@ HOSTS = (
     "*.push.example.net",
 )
 
+
 def new_key() -> tuple[ec.EllipticCurvePrivateKey, bytes]:
     """Return a new P-256 key, and its PEM as in Apple's .p8 files."""
     key = ec.generate_private_key(ec.SECP256R1())
