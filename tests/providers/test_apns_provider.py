@@ -42,7 +42,7 @@ async def opened(mock: MockProviders, clock: FakeClock) -> AsyncIterator[Opened]
 
     def make(**settings: Any) -> ApnsProvider:
         tools = Tools(clock=clock, random=bytes, open_http=open_http)
-        made.append(ApnsProvider(mock.apns.app(**{"timeout": 1.0, "http": mock.http()} | settings), tools))
+        made.append(ApnsProvider(mock.apns.app(**{"timeout": 20.0, "http": mock.http()} | settings), tools))
         return made[-1]
 
     yield make
@@ -66,7 +66,7 @@ async def attempt(provider: ApnsProvider, notification: Notification) -> list[Ou
             left.set_result(None)
 
     provider.attempt(notification, range(len(notification.tokens)), done)
-    await asyncio.wait_for(left, 5)
+    await asyncio.wait_for(left, 60)
     return [outcomes[place] for place in range(len(notification.tokens))]
 
 

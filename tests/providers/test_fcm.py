@@ -144,7 +144,7 @@ async def opened(mock: MockProviders, clock: FakeClock) -> AsyncIterator[Opened]
 
     def make(**settings: Any) -> FcmProvider:
         tools = Tools(clock=clock, random=bytes, open_http=open_http)
-        made.append(FcmProvider(mock.fcm.app(**{"timeout": 1.0, "http": mock.http()} | settings), tools))
+        made.append(FcmProvider(mock.fcm.app(**{"timeout": 20.0, "http": mock.http()} | settings), tools))
         return made[-1]
 
     yield make
@@ -168,7 +168,7 @@ async def attempt(provider: FcmProvider, notification: Notification) -> list[Out
             left.set_result(None)
 
     provider.attempt(notification, range(len(notification.tokens)), done)
-    await asyncio.wait_for(left, 5)
+    await asyncio.wait_for(left, 60)
     return [outcomes[place] for place in range(len(notification.tokens))]
 
 

@@ -171,7 +171,7 @@ async def opened(mock: MockProviders, clock: FakeClock) -> AsyncIterator[Opened]
     def make(kind: Any, **settings: Any) -> Any:
         tools = Tools(clock=clock, random=bytes, open_http=open_http)
         app = {HuaweiProvider: mock.huawei.app, PushyProvider: mock.pushy.app}[kind]
-        made.append(kind(app(**{"timeout": 1.0, "http": mock.http()} | settings), tools))
+        made.append(kind(app(**{"timeout": 20.0, "http": mock.http()} | settings), tools))
         return made[-1]
 
     yield make
@@ -198,7 +198,7 @@ async def attempt(provider: Provider, notification: Notification) -> list[Outcom
             left.set_result(None)
 
     provider.attempt(notification, range(len(notification.tokens)), done)
-    await asyncio.wait_for(left, 5)
+    await asyncio.wait_for(left, 60)
     return [outcomes[place] for place in range(len(notification.tokens))]
 
 

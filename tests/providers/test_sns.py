@@ -188,7 +188,7 @@ async def opened(mock: MockProviders) -> AsyncIterator[Opened]:
 
     def make(**settings: Any) -> SnsProvider:
         tools = Tools(clock=FakeClock(), random=bytes, open_http=open_http)
-        made.append(SnsProvider(mock.sns.app(**{"timeout": 1.0, "http": mock.http()} | settings), tools))
+        made.append(SnsProvider(mock.sns.app(**{"timeout": 20.0, "http": mock.http()} | settings), tools))
         return made[-1]
 
     yield make
@@ -213,7 +213,7 @@ async def attempt(provider: SnsProvider, notification: Notification) -> list[Out
             left.set_result(None)
 
     provider.attempt(notification, range(len(notification.tokens)), done)
-    await asyncio.wait_for(left, 5)
+    await asyncio.wait_for(left, 60)
     return [outcomes[place] for place in range(len(notification.tokens))]
 
 

@@ -251,7 +251,7 @@ async def test_a_name_that_changes_its_mind_changes_nothing(monkeypatch: pytest.
         http = CurlHttp(HttpSettings(ca_file=str(mock.ca_file)))
         place = guard.parse(f"https://www.push.example.net:{mock.port}/up/x")
         [address] = await guard.admit(place)
-        request = HttpRequest(place.url, (("ttl", "1"),), b"hi", 2.0, address=address)
+        request = HttpRequest(place.url, (("ttl", "1"),), b"hi", 20.0, address=address)
 
         [first] = await http.send([request])
         [second] = await http.send([request])  # resolves nothing, whatever the name says now
@@ -268,7 +268,7 @@ async def test_a_redirect_into_our_network_is_not_followed() -> None:
         http = CurlHttp(HttpSettings(ca_file=str(mock.ca_file)))
         url = f"https://push.example.net:{mock.port}/up/x"
 
-        [answer] = await http.send([HttpRequest(url, (("ttl", "1"),), b"hi", 2.0, address="127.0.0.1")])
+        [answer] = await http.send([HttpRequest(url, (("ttl", "1"),), b"hi", 20.0, address="127.0.0.1")])
 
         assert isinstance(answer, HttpAnswer)
         assert (answer.status, mock.count("unifiedpush")) == (307, 1)

@@ -125,7 +125,7 @@ async def attempt(provider: Provider, *tokens: str) -> list[Outcome]:
             left.set_result(None)
 
     provider.attempt(note, range(len(tokens)), done)
-    await asyncio.wait_for(left, 5)
+    await asyncio.wait_for(left, 60)
     return [outcomes[place] for place in range(len(tokens))]
 
 

@@ -195,7 +195,7 @@ async def opened(mock: MockProviders, clock: FakeClock) -> AsyncIterator[Opened]
         import os
 
         tools = Tools(clock=clock, random=os.urandom, open_http=open_http, allow=tuple(allow), resolve=resolve)
-        given = {"timeout": 1.0, "http": mock.http()} | settings
+        given = {"timeout": 20.0, "http": mock.http()} | settings
         made.append(WebPushProvider(mock.webpush.web_app(**given), tools))
         return made[-1]
 
@@ -212,7 +212,7 @@ async def unified(mock: MockProviders, clock: FakeClock) -> AsyncIterator[Opened
         import os
 
         tools = Tools(clock=clock, random=os.urandom, open_http=open_http)
-        given = {"timeout": 1.0, "http": mock.http()} | settings
+        given = {"timeout": 20.0, "http": mock.http()} | settings
         made.append(UnifiedPushProvider(mock.webpush.unified_app(**given), tools))
         return made[-1]
 
@@ -237,7 +237,7 @@ async def attempt(provider: WebPushProvider, notification: Notification) -> list
             left.set_result(None)
 
     provider.attempt(notification, range(len(notification.tokens)), done)
-    await asyncio.wait_for(left, 5)
+    await asyncio.wait_for(left, 60)
     return [outcomes[place] for place in range(len(notification.tokens))]
 
 
@@ -327,7 +327,7 @@ async def test_another_address_of_a_host_is_tried_if_one_does_not_answer(mock: M
 
 async def test_no_host_speaks_for_another(mock: MockProviders, opened: Opened) -> None:
     token = mock.webpush.subscribe().token
-    provider = opened()
+    provider = opened(timeout=0.3)
     for reply in ({"status": 401}, {"status": 503}, {"close": True}, {"blackhole": True}):
         mock.rule({"reply": reply})
 

@@ -49,7 +49,7 @@ async def ask(
 ) -> HttpAnswer | HttpFailure:
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     given = tuple((name.replace("_", "-"), value) for name, value in headers.items())
-    [answer] = await http.send([HttpRequest(url, given, content, 2.0, method)])
+    [answer] = await http.send([HttpRequest(url, given, content, 20.0, method)])
     return answer
 
 
@@ -178,7 +178,7 @@ def test_more_streams_than_told_are_refused() -> None:
 
 
 async def test_curl_sends_many_side_by_side(mock: MockProviders, http: CurlHttp) -> None:
-    requests = [HttpRequest(APNS + "ab", (), b"x" * 3000, 5.0) for _ in range(300)]
+    requests = [HttpRequest(APNS + "ab", (), b"x" * 3000, 30.0) for _ in range(300)]
 
     answers = await http.send(requests)
 
@@ -191,7 +191,7 @@ async def test_large_answers_wait_for_the_clients_window(mock: MockProviders, ht
     mock.rule({"reply": {"body": "x" * 300_000}})
     large = CurlHttp(mock.http(answer=1_000_000))
 
-    [answer] = await large.send([HttpRequest(FCM, GOOD, PUSH, 2.0)])
+    [answer] = await large.send([HttpRequest(FCM, GOOD, PUSH, 20.0)])
 
     assert isinstance(answer, HttpAnswer)
     assert len(answer.body) == 300_000
