@@ -17,7 +17,7 @@ from hushbell.runtime.client.exchange import Exchange
 from hushbell.stores.client_memory import MemoryClientStore
 from hushbell.types import DEFAULT_PUBSUB_TOPIC, InstallationId, PublicKey, PubsubTopic, Random
 
-AT_ONCE = 64  # phones that wait for an answer at the same time
+AT_ONCE = 16  # phones that wait for an answer at the same time
 PATIENCE = 600.0  # seconds for one phone's registration, and for one ring
 
 Progress = Callable[[str, int, int], None]
