@@ -101,7 +101,8 @@ class StatusGo:
             task.cancel()
         if self._bus is not None:
             self._bus.close()
-        self._process.kill()
+        if self._process.returncode is None:
+            self._process.kill()
         await self._process.wait()
 
     def _write(self, line: dict[str, Any]) -> None:

@@ -196,3 +196,21 @@ async def test_status_go_hears_of_success_when_our_rules_filter_it(
     response = await bob.event("push_response")
     assert [report["success"] for report in response["decoded"]["reports"]] == [True]
     assert gorush.posted == []
+
+
+async def test_when_status_gos_server_falls_silent_ours_rings(
+    our_server: Any, start_peer: Any, new_device: Any, new_key: Callable[[], KeyPair], gorush: MockGorush
+) -> None:
+    key, ours_key = new_key(), PublicKey(bytes.fromhex(our_server.identity))
+    theirs = await start_peer("server", our_server.bus, "-gorush", gorush.url, key=key)
+    alice, bob = await new_device(our_server.bus), await new_device(our_server.bus)
+    await alice.account.enable(OUR_TOKEN, servers=[key.public, ours_key], apn_topic="im.status")
+    assert [await alice.account.registered(server) for server in (key.public, ours_key)] == [True, True]
+    await bob.ring(alice, "before")
+    await bob.account.learn(alice.key)
+
+    await theirs.close()
+    ended = [one for _ in range(4) for one in await bob.ring(alice, "after")]
+
+    assert [one.result for one in ended] == [Result.ACCEPTED] * 4
+    assert set(await rung(gorush, 5)) == {OUR_TOKEN}
