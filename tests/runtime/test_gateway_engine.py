@@ -411,6 +411,19 @@ async def test_a_caller_can_wait_for_the_first_attempts(rig: Rig, apns: Scripted
     assert failures == [("gone", True), ("busy", False)]
 
 
+async def test_a_caller_who_waits_hears_of_a_long_pause_at_once(rig: Rig, apns: ScriptedProvider) -> None:
+    apns.script["first"].append(Outcome(Verdict.RETRY, "QuotaExceeded", after=60.0, scope=Scope.APP))
+    rig.accept(Ask(("first",)), hears=True)
+    await rig.until(lambda: len(rig.told) == 1)
+
+    rig.accept(Ask(("second", "third")), hears=True)
+    await rig.until(lambda: len(rig.told) == 2)
+
+    failures = rig.told[1][0].failures
+    assert [(one.outcome.reason, one.is_final) for one in failures] == [("QuotaExceeded", False)] * 2
+    assert apns.tokens == ["first"]
+
+
 async def test_more_than_memory_holds_waits_on_the_disk_in_order(
     rig: Rig, apns: ScriptedProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -7,7 +7,7 @@ next one when the one before ended, so that a retry never overtakes what was acc
 
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from hushbell.core.gateway.job import Dead
@@ -22,6 +22,7 @@ from hushbell.types import Millis
 
 HELD = 16_384  # pushes in memory, of one lane; more stay on the disk alone until there is room
 HELD_BYTES = 32 * 1024 * 1024  # of one lane
+PATIENCE = 5_000  # milliseconds of a pause that a caller who waits for first attempts waits, too
 SWEEP = 60_000  # milliseconds between looks for what expired while a lane is paused
 REASON = 120  # characters of a provider's word that are kept
 
@@ -84,6 +85,7 @@ class Lane:
         self.tally = [0] * len(State)  # pushes by what became of them; that of STORED counts attempts
         self.paused_until = Millis(0)
         self.strikes = 0
+        self._paused_for = _EXPIRED  # what began the pause
         self._owner = owner
         self._backoff = backoff
         self._window = Window()
@@ -136,7 +138,10 @@ class Lane:
         """Queue what is left of a job."""
         self.held += work.left
         self.held_bytes += work.size
-        self._ready.extend(work.notes(self))
+        notes = work.notes(self)
+        self._ready.extend(notes)
+        if self.paused_until and work.receipt is not None:
+            self._tell_of_pause(notes)
         if not work.left:
             self._end(work)
 
@@ -337,7 +342,21 @@ class Lane:
         self.strikes += 1
         wait = max(self._backoff.delay(self.strikes, self._owner.jitter()), outcome.after or 0.0)
         self.paused_until = Millis(now + int(wait * 1000))
+        self._paused_for = outcome
+        self._tell_of_pause(self._ready)
         self._owner.at(Millis(min(self.paused_until, now + SWEEP)), self, None, 0)
+
+    def _tell_of_pause(self, notes: Iterable[Note]) -> None:
+        """Tell callers who wait for first attempts that there will be none for a while, and why."""
+        if self.paused_until - self._owner.now() < PATIENCE:
+            return
+        for note in notes:
+            receipt = note.work.receipt
+            if receipt is None or receipt.to_hear <= 0:
+                continue
+            for place in note.places:
+                if not note.work.attempts[note.base + place]:
+                    receipt.heard(Failure(note.notification, place, self._paused_for, is_final=False))
 
     def _resume(self) -> None:
         now = self._owner.now()
