@@ -1,15 +1,20 @@
 """``hushbell check``: what a server would do with this configuration."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import click
 
 from hushbell.cli.carrying import node_key_path
+from hushbell.cli.gateway import open_apps
 from hushbell.cli.reading import DEFAULT_FILE, identity_path, read_identity, read_secret, read_settings
+from hushbell.config.apps import PROVIDERS
 from hushbell.config.settings import Settings
 from hushbell.crypto.secp256k1 import compress
 from hushbell.errors import ConfigError
+from hushbell.providers.opening import open_gateway
+from hushbell.runtime.clock import SystemClock
 from hushbell.waku.node import parsed
 
 
@@ -24,7 +29,7 @@ def command(config: str | None, data: str | None) -> None:
     """
     settings = read_settings(config, {"server.data": data})
     report = list(_plan(settings))
-    problems = list(_unusable_secrets(settings))
+    problems = [*_unusable_secrets(settings), *_unusable_credentials(settings)]
     if problems:
         raise ConfigError("\n".join(problems))
     named = config or (DEFAULT_FILE if Path(DEFAULT_FILE).exists() else f"no {DEFAULT_FILE}, the defaults")
@@ -42,6 +47,7 @@ def _plan(settings: Settings) -> Iterator[tuple[str, str]]:
     yield "listens to", ", ".join(settings.server.pubsub_topics)
     yield from _carrier(settings)
     yield "pushes", _pushes(settings)
+    yield from _gateway(settings)
     yield "log times", f"rounded down to {settings.log.blur} s"
 
 
@@ -67,6 +73,32 @@ def _pushes(settings: Settings) -> str:
     if settings.gateway.apns is not None:
         return "to Apple" + (", its test environment" if settings.gateway.apns.sandbox else "")
     return "nowhere: neither [gateway.gorush] nor [gateway.apns] is set"
+
+
+def _gateway(settings: Settings) -> Iterator[tuple[str, str]]:
+    """What the program ``hushbell gateway`` would do."""
+    if not settings.apps:
+        return
+    callers = ", ".join(key.name for key in settings.keys) or "anybody who reaches it"
+    yield "gateway", f"{settings.gateway.listen} for {callers}"
+    for app in settings.apps:
+        named = [name for name in PROVIDERS if getattr(app, name) is not None] + [one.provider for one in app.other]
+        yield "app", f"{app.name}: {', '.join(named) or 'no provider: its pushes fail'}"
+
+
+def _unusable_credentials(settings: Settings) -> Iterator[str]:
+    """Open every provider as serve and gateway would; none connects before its first push."""
+    clock = SystemClock()
+    if settings.gateway.apns is not None and Path(settings.gateway.apns.key_file).exists():
+        try:
+            open_gateway(settings.gateway, clock)
+        except ConfigError as error:
+            yield f"gateway.{error}"
+    for app in settings.apps:
+        try:
+            open_apps(replace(settings, apps=(app,)), clock)
+        except ConfigError as error:
+            yield str(error)
 
 
 def _unusable_secrets(settings: Settings) -> Iterator[str]:

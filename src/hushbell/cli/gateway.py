@@ -13,11 +13,11 @@ from hushbell import __version__
 from hushbell.cli import importing
 from hushbell.cli.loop import run_loop
 from hushbell.cli.reading import read_settings
-from hushbell.cli.running import only_one, say_ready, stop_on_signals
+from hushbell.cli.running import cannot_listen, only_one, say_ready, stop_on_signals
 from hushbell.config.apps import PROVIDERS, AppSettings
 from hushbell.config.gateway import HttpSettings
 from hushbell.config.settings import Settings
-from hushbell.errors import ConfigError
+from hushbell.errors import ConfigError, TransportError
 from hushbell.gateway.front import HttpFront
 from hushbell.gateway.grpc_front import GrpcFront
 from hushbell.observability.logs import start_logs
@@ -92,21 +92,22 @@ async def serve(settings: Settings) -> None:
         engine.tell(hooks)
         engine.start()
         http = HttpFront(engine, settings, clock=clock, random=system_random, counters=counters, version=__version__)
-        ready: dict[str, object] = {"http": await _listen(http, settings.gateway.listen)}
-        fronts = [http.front.close]
-        if settings.gateway.grpc:
-            rpc = GrpcFront(http.push, http.keys, message=settings.gateway.body)
-            ready["grpc"] = await _listen_for_calls(rpc, settings.gateway.grpc)
-            fronts.append(rpc.close)
+        rpc = GrpcFront(http.push, http.keys, message=settings.gateway.body)
         service = GatewayService(
             engine=engine,
             queue=queue,
             hooks=hooks,
             hook_http=hook_http,
-            fronts=fronts,
+            fronts=[http.front.close, rpc.close],
             clock=clock,
             keep_days=settings.gateway.keep_days,
         )
+        try:
+            ready = await _listen(settings, http, rpc)
+        except TransportError:
+            service.stop()
+            await service.run()
+            raise
         stop_on_signals(service.stop)
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, service.reload)
         say_ready(ready)
@@ -152,15 +153,19 @@ def _open_app(app: AppSettings, tools: Tools) -> App:
     )
 
 
-async def _listen(http: HttpFront, where: str) -> str:
-    host, _, port = where.rpartition(":")
-    bound = await http.front.listen(host.strip("[]"), int(port))
-    return f"http://{host}:{bound}"
-
-
-async def _listen_for_calls(rpc: GrpcFront, where: str) -> str:
-    host, _, port = where.rpartition(":")
-    return f"{host}:{await rpc.listen(host, int(port))}"
+async def _listen(settings: Settings, http: HttpFront, rpc: GrpcFront) -> dict[str, object]:
+    """Take requests; return where. Raises TransportError: an address cannot be had."""
+    where = settings.gateway.listen
+    try:
+        host, _, port = where.rpartition(":")
+        told: dict[str, object] = {"http": f"http://{host}:{await http.front.listen(host.strip('[]'), int(port))}"}
+        where = settings.gateway.grpc
+        if where:
+            host, _, port = where.rpartition(":")
+            told["grpc"] = f"{host}:{await rpc.listen(host, int(port))}"
+    except OSError as error:
+        raise cannot_listen(where, error) from error
+    return told
 
 
 def _must_be_closed(settings: Settings) -> None:

@@ -25,7 +25,13 @@ def command(path: str, output: str | None, secrets: str) -> None:
     Secrets that stand in the file go to files of their own, which only you may read. Variables of gorush's
     (GORUSH_…) count as they do there. What has no counterpart is told on standard error.
     """
-    made = translated(_parsed(path), os.environ, secrets)
+    if output is not None and Path(output).exists():
+        raise ConfigError(f"{output} exists and is left as it is")
+    try:
+        made = translated(_parsed(path), os.environ, secrets)
+    except ConfigError as error:
+        told = str(error)
+        raise ConfigError(told if told.startswith(path) else f"{path}: {told}") from None
     load(Source("the result", made.toml))  # never hand out what check would refuse
     folder = Path(secrets)
     if made.secrets:

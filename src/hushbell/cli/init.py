@@ -9,6 +9,7 @@ from hushbell.cli.reading import DEFAULT_FILE, identity_path, read_settings, wri
 from hushbell.config.template import TEMPLATE
 from hushbell.crypto.secp256k1 import compress, key_pair
 from hushbell.errors import ConfigError
+from hushbell.stores.at_rest import make_folder
 
 
 @click.command("init", epilog="Example: hushbell init --data /var/lib/hushbell")
@@ -21,7 +22,7 @@ def command(config: str, data: str) -> None:
     for path in (file, key_file):
         if path.exists():
             raise ConfigError(f"{path} exists and is left as it is")
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_folder(folder)
     pair = key_pair(os.urandom)
     write_secret(key_file, pair.private.hex().encode() + b"\n")
     write_new(file, TEMPLATE.replace('data = "hushbell-data"', f"data = {_quoted(data)}").encode())

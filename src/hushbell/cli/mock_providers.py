@@ -11,12 +11,21 @@ from pathlib import Path
 import click
 
 from hushbell.cli.loop import run_loop
+from hushbell.cli.running import cannot_listen
+from hushbell.config.rules import NUMBERS
+from hushbell.stores.at_rest import make_folder
 from hushbell.testing.mock_providers import KEPT, STREAMS, MockProviders
 
 
 @click.command("mock-providers", epilog="Example: hushbell mock-providers --listen 127.0.0.1:8443 --dir /tmp/mock")
 @click.option("--listen", metavar="HOST:PORT", default="127.0.0.1:0", show_default=True, help="TLS, HTTP/2 or 1.1.")
-@click.option("--control", metavar="PORT", default=0, help="Plain HTTP for rules, log and counts.  [default: any]")
+@click.option(
+    "--control",
+    metavar="PORT",
+    type=click.IntRange(0, NUMBERS),
+    default=0,
+    help="Plain HTTP for rules, log and counts.  [default: any]",
+)
 @click.option("--dir", "folder", metavar="DIR", help="Keys, credentials and CA file.  [default: a temporary one]")
 @click.option("--streams", default=STREAMS, show_default=True, help="Side by side on one connection.")
 @click.option("--keep", default=KEPT, show_default=True, help="Requests that the log remembers.")
@@ -29,11 +38,11 @@ def command(listen: str, control: int, folder: str | None, **options: int) -> in
     ``PUT CONTROL/_mock/rules``.
     """
     host, _, port = listen.rpartition(":")
-    if not host or not port.isdigit():
+    if not host or not port.isdigit() or int(port) > NUMBERS:
         raise click.BadParameter("must look like HOST:PORT", param_hint="--listen")
     directory = Path(folder) if folder else None
     if directory is not None:
-        directory.mkdir(parents=True, exist_ok=True)
+        make_folder(directory)
     mock = MockProviders(
         host=host.strip("[]"),
         port=int(port),
@@ -43,7 +52,10 @@ def command(listen: str, control: int, folder: str | None, **options: int) -> in
         keep=options["keep"],
         echo=not options["bare"],
     )
-    run_loop(_serve(mock))
+    try:
+        run_loop(_serve(mock))
+    except OSError as error:
+        raise cannot_listen(f"{listen}, or for --control", error) from error
     return 0
 
 

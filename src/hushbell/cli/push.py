@@ -13,6 +13,7 @@ from hushbell.errors import ConfigError, HushbellError, TransportError
 PLATFORMS = {"ios": 1, "android": 2, "huawei": 3}
 TIMEOUT = 60.0  # seconds; a synchronous gateway waits for Apple
 MOST = 1024 * 1024  # bytes of an answer
+LINE = 500  # characters of a refusal
 
 
 @click.command("push", epilog="Example: hushbell push --ios -t 0a1b… --topic im.example -m hello")
@@ -78,7 +79,7 @@ def _ask(url: str, body: bytes | None, headers: dict[str, str]) -> bytes:
             content: bytes = answer.read(MOST)
             return content
     except HTTPError as error:
-        told = error.read(MOST).decode("utf-8", "replace")
+        told = _first_line(error.read(MOST))
         if error.code in (429, 503):
             raise TransportError(f"the gateway has no room now: {told}") from None
         raise HushbellError(f"the gateway refuses ({error.code}): {told}") from None
@@ -86,6 +87,12 @@ def _ask(url: str, body: bytes | None, headers: dict[str, str]) -> bytes:
         reason = error.reason if isinstance(error, URLError) else error
         words = reason.strerror if isinstance(reason, OSError) else reason
         raise TransportError(f"{request.host} cannot be reached: {words}") from None
+
+
+def _first_line(answer: bytes) -> str:
+    """Return what fits a line: whatever answers at a wrong address may send a whole page."""
+    lines = answer.decode("utf-8", "replace").split("\n", 1)
+    return lines[0][:LINE] + ("…" if len(lines) > 1 or len(lines[0]) > LINE else "")
 
 
 def _has_failures(answer: bytes) -> bool:

@@ -87,8 +87,12 @@ def write_new(path: Path, content: bytes, *, mode: int = 0o644) -> None:
         OSError: it cannot be written.
     """
     beside = path.with_name(f".{path.name}.{os.getpid()}")
-    beside.unlink(missing_ok=True)
-    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    try:
+        beside.unlink(missing_ok=True)
+        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    except OSError as error:
+        error.filename = str(path)  # the other name would mean nothing to anybody
+        raise
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(content)

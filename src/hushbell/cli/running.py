@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from hushbell.errors import ConfigError
+from hushbell.errors import ConfigError, TransportError
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +31,11 @@ def stop_on_signals(stop: Callable[[], None]) -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, signalled, number)
+
+
+def cannot_listen(where: str, error: OSError) -> TransportError:
+    """Return what to say of an address that cannot be had."""
+    return TransportError(f"cannot listen on {where}: {os.strerror(error.errno) if error.errno else error}")
 
 
 def say_ready(facts: Mapping[str, object]) -> None:

@@ -11,13 +11,13 @@ from hushbell.config.node import NodeSettings
 from hushbell.config.settings import Settings
 
 SOCKET_PATH = 103  # bytes of a Unix socket's path, the smallest limit among the systems we run on
-NUMBERS = 65_535  # of clusters, and of shards in one
+NUMBERS = 65_535  # of clusters, of shards in one, and of ports
 _SHARD = re.compile(r"/waku/2/rs/\d{1,5}/\d{1,5}")
 _HOST_PORT = re.compile(r"(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\]):(\d{1,5})")
 # Which protocols a multiaddr may name is the node's business; here only its shape is.
 _MULTIADDR = re.compile(r"(/(ip4|ip6|dns|dns4|dns6)/[^/]+/tcp/\d{1,5})(/tls|/sni/[^/]+|/ws|/wss)*(/p2p/[1-9A-Za-z]+)?")
 _DNS_LIST = re.compile(r"enrtree://[A-Z2-7]{53}@[A-Za-z0-9.-]+")
-_LISTEN = re.compile(r"(?:[A-Za-z0-9.-]*|\[[0-9A-Fa-f:]+\]):\d{1,5}")
+_LISTEN = re.compile(r"(?:[A-Za-z0-9.-]*|\[[0-9A-Fa-f:]+\]):(\d{1,5})")
 _APP_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _APPLE_ID = re.compile(r"[A-Z0-9]{10}")
@@ -73,7 +73,8 @@ def _one_carrier(settings: Settings) -> Iterator[tuple[Path, str]]:
 
 def _gateway_rules(settings: Settings) -> Iterator[tuple[Path, str]]:
     for name in ("listen", "grpc"):
-        if not _LISTEN.fullmatch(getattr(settings.gateway, name) or "x:0"):
+        match = _LISTEN.fullmatch(getattr(settings.gateway, name) or "x:0")
+        if match is None or int(match[1]) > NUMBERS:
             yield ("gateway", name), "must look like HOST:PORT"
     gorush, apns = settings.gateway.gorush, settings.gateway.apns
     if gorush is not None:
@@ -131,7 +132,7 @@ def _is_network(text: str) -> bool:
 
 def _connect_rule(path: Path, connect: str) -> Iterator[tuple[Path, str]]:
     match = _HOST_PORT.fullmatch(connect)
-    if connect and (match is None or not 0 < int(match[1]) < 65_536):
+    if connect and (match is None or not 0 < int(match[1]) <= NUMBERS):
         yield path, "must look like HOST:PORT"
 
 

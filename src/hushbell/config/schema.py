@@ -110,11 +110,16 @@ def keys(settings: type) -> Mapping[Path, Key]:
 
 
 def nearest(path: Path, known: Mapping[Path, Key]) -> str:
-    """Return ``"; did you mean …?"`` with the nearest known key, or what is known in that section."""
+    """Return ``"; did you mean …?"`` with the nearest known key, or what is known there."""
+    wanted = general(path)
     names = {".".join(key[:depth]) for key in known for depth in range(1, len(key) + 1)}
-    close = difflib.get_close_matches(".".join(general(path)), names, n=1, cutoff=0.6)
+    # The section that the key stands in was spelt right: it is no answer.
+    close = difflib.get_close_matches(".".join(wanted), names - {".".join(wanted[:-1])}, n=1, cutoff=0.6)
     if close:
         return f"; did you mean {close[0]}?"
+    beside = dict.fromkeys(key[len(wanted) - 1] for key in known if key[: len(wanted) - 1] == wanted[:-1])
+    if len(wanted) > 1 and beside:
+        return f"; known in {'.'.join(wanted[:-1])} are {', '.join(beside)}"
     return f"; known sections are {', '.join(dict.fromkeys(key[0] for key in known))}"
 
 

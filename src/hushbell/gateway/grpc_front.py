@@ -42,10 +42,13 @@ class GrpcFront:
         self._server: aio.Server | None = None
 
     async def listen(self, host: str, port: int) -> int:
-        """Accept calls; return the port, which the system chose if it was 0."""
+        """Accept calls; return the port, which the system chose if it was 0. Raises OSError: it cannot be had."""
         server = self._server = aio.server(options=self._options)
         server.add_generic_rpc_handlers((_Routes(self),))
-        bound = server.add_insecure_port(f"{host}:{port}")
+        try:
+            bound = server.add_insecure_port(f"{host}:{port}")
+        except RuntimeError:  # its text is a page
+            raise OSError("taken, or not an address of this machine") from None
         await server.start()
         return int(bound)
 

@@ -7,6 +7,7 @@ keeps the odds of a repeated random nonce under one key negligible however long 
 """
 
 import contextlib
+import errno
 import hmac
 import os
 import stat
@@ -73,6 +74,8 @@ def make_folder(folder: Path) -> None:
     """Make a folder for nobody else (0700), with those above it. One that exists stays as it is."""
     if folder.is_dir():
         return
+    if folder.exists():
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder))
     make_folder(folder.parent)
     folder.mkdir(mode=0o700, exist_ok=True)
     sync_folder(folder.parent)

@@ -195,7 +195,11 @@ class MockProviders:
     # Listening.
 
     async def __aenter__(self) -> Self:
-        await self.listen()
+        try:
+            await self.listen()
+        except OSError:
+            await self.__aexit__()  # one of two addresses may be had already
+            raise
         return self
 
     async def __aexit__(self, *_exc: object) -> None:
