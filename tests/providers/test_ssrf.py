@@ -2,6 +2,7 @@
 
 import asyncio
 import ipaddress
+import sys
 import threading
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -12,9 +13,10 @@ from hypothesis import strategies as st
 
 from hushbell.config.gateway import HttpSettings
 from hushbell.ports.http import HttpAnswer, HttpRequest
-from hushbell.providers import ssrf
+from hushbell.providers import http_curl, ssrf
 from hushbell.providers.http_curl import CurlHttp
 from hushbell.providers.ssrf import Guard, Refused
+from hushbell.testing.mock.rules import Said
 from hushbell.testing.mock_providers import MockProviders
 
 PUBLIC = "93.184.215.14"
@@ -272,4 +274,36 @@ async def test_a_redirect_into_our_network_is_not_followed() -> None:
 
         assert isinstance(answer, HttpAnswer)
         assert (answer.status, mock.count("unifiedpush")) == (307, 1)
+        await http.close()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere this machine has one loopback address")
+async def test_many_hosts_cannot_use_up_our_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_curl, "CONNECTIONS", 6)
+    monkeypatch.setattr(http_curl, "IDLE", 3)
+    async with MockProviders(host="0.0.0.0") as mock:
+        http = CurlHttp(HttpSettings(ca_file=str(mock.ca_file)))
+        most = 0
+
+        def look(request: object, seen: object) -> Said:
+            nonlocal most
+            most = max(most, mock.stats()["open"])
+            return Said(delay=0.05)
+
+        mock.decide = look
+        requests = [
+            HttpRequest(
+                f"https://h{number}.push.example.net:{mock.port}/up/x",
+                (("ttl", "1"),),
+                b"hi",
+                20.0,
+                address=f"127.0.1.{number}",
+            )
+            for number in range(1, 31)
+        ]
+
+        answers = await http.send(requests)
+
+        assert all(isinstance(answer, HttpAnswer) and answer.status == 201 for answer in answers)
+        assert most <= 6 + 3  # those that are closing count at the other end
         await http.close()

@@ -20,6 +20,10 @@ from hushbell.ports.http import FailureKind, HttpAnswer, HttpFailure, HttpReques
 
 Result = HttpAnswer | HttpFailure
 
+# Where users choose the hosts there may be as many as they like; the files that a process may open are few.
+CONNECTIONS = 512  # to all hosts together; more requests wait
+IDLE = 128  # kept for the next request, to all hosts together
+
 E_HTTP2_STREAM = 92  # libcurl's number; pycurl has no name for it
 
 _KINDS = {
@@ -153,6 +157,8 @@ class CurlHttp:
             multi = pycurl.CurlMulti()
             multi.setopt(pycurl.M_PIPELINING, pycurl.PIPE_MULTIPLEX)
             multi.setopt(pycurl.M_MAX_HOST_CONNECTIONS, self._settings.connections)
+            multi.setopt(pycurl.M_MAX_TOTAL_CONNECTIONS, CONNECTIONS)
+            multi.setopt(pycurl.M_MAXCONNECTS, IDLE)
             multi.setopt(pycurl.M_MAX_CONCURRENT_STREAMS, self._settings.streams)
             multi.setopt(pycurl.M_SOCKETFUNCTION, self._watch)
             multi.setopt(pycurl.M_TIMERFUNCTION, self._set_timer)
