@@ -53,6 +53,23 @@ class HttpFailure:
 OnAnswer = Callable[[HttpAnswer | HttpFailure], object]
 
 
+@dataclass(frozen=True, slots=True)
+class Series:
+    """What many requests have in common that go to one server at once."""
+
+    url: str = field(repr=False)  # which each of them goes on from
+    headers: tuple[tuple[str, str], ...] = field(repr=False)
+    timeout: float  # seconds, of each
+    differs: str = ""  # name of one more header, whose value differs; "" for none
+
+
+Member = tuple[int, str, str, bytes]
+"""One request of a series: its number, the end of its URL, the value of the header that differs, its body."""
+
+OnMember = Callable[[int, HttpAnswer | HttpFailure], object]
+"""Told the number of a request, and what came of it."""
+
+
 class Http(Protocol):
     """Never raises for what the other side does or fails to do. Used in one event loop."""
 

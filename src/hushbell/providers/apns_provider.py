@@ -5,14 +5,13 @@ import re
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 
 from hushbell.config.providers import ApnsApp
 from hushbell.core.gateway import ids
 from hushbell.core.gateway.notification import Message, Notification
 from hushbell.errors import CallerError, ConfigError
 from hushbell.ports.gateway import ACCEPTED, Outcome, Verdict
-from hushbell.ports.http import Http, HttpAnswer, HttpFailure, HttpRequest
+from hushbell.ports.http import Http, HttpAnswer, HttpFailure, Series
 from hushbell.ports.making import Tools
 from hushbell.ports.provider import Done
 from hushbell.providers import checks, files
@@ -23,6 +22,7 @@ from hushbell.providers.apns_token import TokenSigner
 from hushbell.providers.certificate import Certificate, SecretFile, load
 from hushbell.providers.credentials import Reloaded
 from hushbell.providers.padding import padded
+from hushbell.providers.series import post_series
 from hushbell.types import Millis
 
 HOSTS = {"production": PRODUCTION, "development": SANDBOX}
@@ -239,9 +239,7 @@ class _Attempt:
         if provider.signer is not None:
             bearer = provider.signer.token(provider.clock.now())
             head = (("authorization", "bearer " + bearer), *head)
-        base = f"https://{HOSTS[route]}/3/device/"
-        tokens, body, timeout = note.tokens, self._body, provider.settings.timeout
-        ident, start, suffix, post = note.ident, self._start, ids.suffix, provider.http.post
+        tokens, body, ident = note.tokens, self._body, note.ident
 
         def answered(place: int, result: HttpAnswer | HttpFailure) -> None:
             if isinstance(result, HttpFailure):
@@ -260,9 +258,13 @@ class _Attempt:
                 told = self._probed(told, tokens[place], route)
             self._done(place, told)
 
-        for place in places:
-            headers = (*head, ("apns-id", start + suffix(ident, place))) if self._ident else head
-            post(HttpRequest(base + tokens[place], headers, body, timeout), partial(answered, place))
+        start, suffix = self._start, ids.suffix
+        series = Series(f"https://{HOSTS[route]}/3/device/", head, provider.settings.timeout, "apns-id" * self._ident)
+        if self._ident:
+            members = [(place, tokens[place], start + suffix(ident, place), body) for place in places]
+        else:
+            members = [(place, tokens[place], "", body) for place in places]
+        post_series(provider.http, series, members, answered)
 
     def _renew(self, refused: str) -> bool:
         """Say whether there is another provider token than the one that Apple says has expired."""

@@ -3,16 +3,16 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from urllib.parse import urlencode, urlsplit
 
+import orjson
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from hushbell.config.providers import FcmApp
 from hushbell.core.gateway.notification import Message, Notification
 from hushbell.errors import CallerError, ConfigError
 from hushbell.ports.gateway import ACCEPTED, Outcome, Verdict
-from hushbell.ports.http import Http, HttpAnswer, HttpFailure, HttpRequest
+from hushbell.ports.http import Http, HttpAnswer, HttpFailure, HttpRequest, Series
 from hushbell.ports.making import Tools
 from hushbell.ports.provider import Done
 from hushbell.providers import checks, files
@@ -22,6 +22,7 @@ from hushbell.providers.fcm_outcome import REFUSED_TOKEN, outcome
 from hushbell.providers.jwt import rs256, rsa_key
 from hushbell.providers.oauth import AccessTokens
 from hushbell.providers.padding import padded_data
+from hushbell.providers.series import post_series
 from hushbell.types import Millis
 
 HOST = "fcm.googleapis.com"
@@ -206,10 +207,8 @@ class _Attempt:
                 else:
                     self._done(place, told)
 
-        post = self._http.post
-        for place in places:
-            body = start + json.dumps(tokens[place]).encode() + end
-            post(HttpRequest(url, head, body, timeout), partial(answered, place))
+        members = [(place, "", "", b"%b%b%b" % (start, orjson.dumps(tokens[place]), end)) for place in places]
+        post_series(self._http, Series(url, head, timeout), members, answered)
 
 
 def _payload(body: dict[str, object]) -> int:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from urllib.parse import urlsplit
 
 from hushbell.config.gateway import HttpSettings
-from hushbell.ports.http import FailureKind, HttpFailure, HttpRequest, OnAnswer
+from hushbell.ports.http import FailureKind, HttpFailure, HttpRequest, Member, OnAnswer, OnMember, Series
 from hushbell.providers.http2_headers import Literals, path
 from hushbell.providers.http2_host import Host, Patience, Place
 from hushbell.providers.http2_link import client_context
@@ -60,6 +60,15 @@ class _Single:
         self.on_answer(result)
 
 
+class _Series:
+    """What the caller of ``post_series`` wants to be told; one call less for each request."""
+
+    __slots__ = ("take",)
+
+    def __init__(self, on_answer: OnMember) -> None:
+        self.take = on_answer
+
+
 class Http2:
     """An HTTP/2 client. Made anywhere, used in one event loop. The settings' bounds hold for each server."""
 
@@ -98,6 +107,45 @@ class Http2:
         failure = self._start(request, _Single(on_answer), 0, loop.time())
         if failure is not None:
             loop.call_soon(on_answer, failure)
+
+    def post_series(self, series: Series, members: Sequence[Member], on_answer: OnMember) -> None:
+        """Send requests that are nearly alike. Each costs a fraction of one that is posted alone."""
+        loop = self._loop or self._open()
+        try:
+            host, streams = self._streams(series, members, on_answer, loop.time() + series.timeout)
+        except ValueError:
+            for index, *_ in members:
+                loop.call_soon(on_answer, index, _NO_REQUEST)
+            return
+        room = 0 if self._closed or host is None else max(0, self._settings.waiting - len(host.waiting))
+        for stream in streams[room:]:
+            loop.call_soon(on_answer, stream.index, _REFUSED)
+        if host is None or not room:
+            return
+        host.add_all(streams[:room] if len(streams) > room else streams)
+        if streams[0].deadline < self._wakes_at:
+            self._wake_by(streams[0].deadline)
+
+    def _streams(
+        self, series: Series, members: Sequence[Member], on_answer: OnMember, deadline: float
+    ) -> tuple[Host | None, list[Stream]]:
+        """Return the server of a series, and its requests. Raises ValueError: they cannot be sent."""
+        url = series.url
+        slash = _end_of_authority(url)
+        host = self._host(url[:slash])
+        authorization, rest = self._literals.encode(series.headers)
+        start = url[slash:] or "/"
+        if not _TARGET.fullmatch(start + "".join([end for _, end, _, _ in members])):
+            raise ValueError("not a path")
+        rests = [rest] * len(members)
+        if series.differs:
+            varying = self._literals.literal(series.differs, [value for _, _, value, _ in members])
+            rests = [rest + one for one in varying]
+        taker = _Series(on_answer)
+        return host, [
+            Stream(taker, index, deadline, "POST", path(start + end), authorization, each, body)
+            for (index, end, _, body), each in zip(members, rests, strict=True)
+        ]
 
     async def send(self, requests: Sequence[HttpRequest]) -> Sequence[Result]:
         """Send the requests side by side and return one result each, in order."""

@@ -82,6 +82,19 @@ class Literals:
             raise ValueError("a header holds what no header may")
         return authorization, "".join(parts).encode("latin-1")
 
+    def literal(self, name: str, values: Sequence[str]) -> list[bytes]:
+        """
+        Return the block of one header for each of its values.
+
+        Raises:
+            ValueError: as for ``encode``.
+        """
+        start = self._names.get(name) or self._name(name)
+        together = "".join(values)
+        if not together.isascii() or "\n" in together or "\r" in together or "\0" in together:
+            raise ValueError("a header holds what no header may")
+        return [f"{start}{_length(len(value))}{value}".encode("latin-1") for value in values]
+
     def _name(self, name: str) -> str:
         lower = name.lower()
         if not lower or not _NAME.issuperset(lower) or lower in _FORBIDDEN or lower == "authorization":

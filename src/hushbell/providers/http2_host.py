@@ -81,6 +81,13 @@ class Host:
             self._pumping = True
             self._loop.call_soon(self.pump)
 
+    def add_all(self, streams: Sequence[Stream]) -> None:
+        """Send requests with all the others of this turn."""
+        self.waiting.extend(streams)
+        if not self._pumping:
+            self._pumping = True
+            self._loop.call_soon(self.pump)
+
     def pump(self) -> None:
         """Begin what there is room for."""
         self._pumping = False
