@@ -10,9 +10,10 @@ import pytest
 from h2.settings import SettingCodes
 
 from hushbell.config.gateway import HttpSettings
-from hushbell.ports.http import FailureKind, Http, HttpAnswer, HttpFailure, HttpRequest
+from hushbell.ports.http import FailureKind, Http, HttpAnswer, HttpFailure, HttpRequest, Series
 from hushbell.providers.http2 import Http2
 from hushbell.providers.http_curl import CurlHttp
+from hushbell.providers.series import post_series
 from hushbell.testing.http2 import Conversation, Http2Peer
 
 ADAPTERS: dict[str, Callable[[HttpSettings], Http]] = {"own": Http2, "libcurl": CurlHttp}
@@ -489,3 +490,47 @@ async def test_a_server_that_never_greets_costs_the_deadline(peer: Http2Peer, op
 
     assert isinstance(answer, HttpFailure)
     assert answer.kind is FailureKind.TIMEOUT
+
+
+async def test_a_series_arrives_as_if_each_request_had_been_posted_alone(peer: Http2Peer, opened: Opened) -> None:
+    series = Series("https://api.push.apple.com/3/device/", (("authorization", "bearer x"), ("a", "b")), 3.0, "apns-id")
+    results: dict[int, HttpAnswer | HttpFailure] = {}
+    http, loop = opened(peer), asyncio.get_running_loop()
+
+    for _ in range(2):  # the second one finds everything known
+        done = loop.create_future()
+
+        def answered(index: int, result: HttpAnswer | HttpFailure, done: asyncio.Future[None] = done) -> None:
+            results[index] = result
+            if len(results) % 3 == 0:
+                done.set_result(None)
+
+        first = len(results)
+        members = [(first + at, f"aa{first + at}", f"id-{first + at}", b"{%d}" % at) for at in range(3)]
+        post_series(http, series, members, answered)
+        assert len(results) == first, "nothing is told before the call returns"
+        await done
+
+    assert [result.status for result in results.values() if isinstance(result, HttpAnswer)] == [200] * 6
+    asked = sorted((one.headers[":path"], one.headers["apns-id"], one.headers["a"], one.body) for one in peer.asked)
+    expected = [(f"/3/device/aa{at}", f"id-{at}", "b", b"{%d}" % (at % 3)) for at in range(6)]
+    assert asked == expected
+    assert {one.headers["authorization"] for one in peer.asked} == {"bearer x"}
+
+
+@pytest.mark.parametrize(
+    "end,value", [("a b", "1"), ("a\r\nb", "1"), ("a", "1\r\nx: y"), ("a", "\u00e9"), ("\u00e9", "1")]
+)
+async def test_a_series_with_what_no_request_may_hold_is_not_sent(
+    peer: Http2Peer, opened: Opened, end: str, value: str
+) -> None:
+    series = Series("https://api.push.apple.com/3/device/", (), 3.0, "apns-id")
+    told: asyncio.Queue[tuple[int, HttpAnswer | HttpFailure]] = asyncio.Queue()
+
+    post_series(opened(peer), series, [(7, end, value, b"{}")], lambda *result: told.put_nowait(result))
+    index, result = await told.get()
+
+    assert index == 7
+    assert isinstance(result, HttpFailure)
+    assert not result.sent
+    assert peer.asked == []

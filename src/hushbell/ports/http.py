@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 
 class FailureKind(Enum):
@@ -53,14 +53,16 @@ class HttpFailure:
 OnAnswer = Callable[[HttpAnswer | HttpFailure], object]
 
 
-@dataclass(frozen=True, slots=True)
-class Series:
-    """What many requests have in common that go to one server at once."""
+class Series(NamedTuple):
+    """What many requests have in common that go to one server at once. Shows neither device nor credential."""
 
-    url: str = field(repr=False)  # which each of them goes on from
-    headers: tuple[tuple[str, str], ...] = field(repr=False)
+    url: str  # which each of them goes on from
+    headers: tuple[tuple[str, str], ...]
     timeout: float  # seconds, of each
     differs: str = ""  # name of one more header, whose value differs; "" for none
+
+    def __repr__(self) -> str:
+        return "Series()"
 
 
 Member = tuple[int, str, str, bytes]

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from hushbell.config.gateway import HttpSettings
 from hushbell.ports.http import FailureKind, HttpFailure, HttpRequest, Member, OnAnswer, OnMember, Series
-from hushbell.providers.http2_headers import Literals, path
+from hushbell.providers.http2_headers import Fields, Literals, path
 from hushbell.providers.http2_host import Host, Patience, Place
 from hushbell.providers.http2_link import client_context
 from hushbell.providers.http2_stream import Bounds, Result, Stream, Taker
@@ -100,6 +100,7 @@ class Http2:
         self._timer: asyncio.TimerHandle | None = None
         self._wakes_at = float("inf")
         self._closed = False
+        self._known: tuple[str, Fields, tuple[Host | None, str, str, bytes]] | None = None  # of the last series
 
     def post(self, request: HttpRequest, on_answer: OnAnswer) -> None:
         """Send a request; the callback gets the result, never before this returns."""
@@ -130,22 +131,36 @@ class Http2:
         self, series: Series, members: Sequence[Member], on_answer: OnMember, deadline: float
     ) -> tuple[Host | None, list[Stream]]:
         """Return the server of a series, and its requests. Raises ValueError: they cannot be sent."""
+        host, start, authorization, rest = self._common(series)
+        if not _TARGET.fullmatch("".join([end for _, end, _, _ in members])):
+            raise ValueError("not a path")
+        taker = _Series(on_answer)
+        if not series.differs:
+            return host, [
+                Stream(taker, index, deadline, "POST", path(start + end), authorization, rest, body)
+                for index, end, _, body in members
+            ]
+        varying = self._literals.literal(series.differs, [value for _, _, value, _ in members])
+        return host, [
+            Stream(taker, index, deadline, "POST", path(start + end), authorization, rest + one, body)
+            for (index, end, _, body), one in zip(members, varying, strict=True)
+        ]
+
+    def _common(self, series: Series) -> tuple[Host | None, str, str, bytes]:
+        """Return server, beginning of the path, authorization and block of a series. Raises ValueError."""
+        known = self._known
+        if known is not None and known[0] == series.url and known[1] == series.headers:
+            return known[2]
         url = series.url
         slash = _end_of_authority(url)
-        host = self._host(url[:slash])
-        authorization, rest = self._literals.encode(series.headers)
-        start = url[slash:] or "/"
-        if not _TARGET.fullmatch(start + "".join([end for _, end, _, _ in members])):
+        host, start = self._host(url[:slash]), url[slash:] or "/"
+        if not _TARGET.fullmatch(start):
             raise ValueError("not a path")
-        rests = [rest] * len(members)
-        if series.differs:
-            varying = self._literals.literal(series.differs, [value for _, _, value, _ in members])
-            rests = [rest + one for one in varying]
-        taker = _Series(on_answer)
-        return host, [
-            Stream(taker, index, deadline, "POST", path(start + end), authorization, each, body)
-            for (index, end, _, body), each in zip(members, rests, strict=True)
-        ]
+        found = (host, start, *self._literals.encode(series.headers))
+        if host is not None:
+            # The next one is nearly always the same: the same app's pushes, with the same authorization.
+            self._known = url, series.headers, found
+        return found
 
     async def send(self, requests: Sequence[HttpRequest]) -> Sequence[Result]:
         """Send the requests side by side and return one result each, in order."""

@@ -17,6 +17,9 @@ _MESSAGE: dict[int, Callable[[Fields], Message | str]] = {
 }
 
 
+_PLATFORM = {int(platform): platform for platform in Platform}  # faster than asking the enumeration
+
+
 def count(fields: Fields) -> int:
     """Return what gorush counts: the tokens, and one for a topic. ``to`` and ``condition`` are not in it."""
     return len(fields.get("tokens", ())) + ("topic" in fields)
@@ -29,7 +32,7 @@ def enabled(fields: Fields, platforms: Collection[int]) -> bool:
 
 def drafts(fields: Fields) -> tuple[Sequence[Draft], Sequence[Refusal]]:
     """Return what to push for a notification of a known platform, and the targets that cannot be."""
-    platform = Platform(fields["platform"])
+    platform = _PLATFORM[fields["platform"]]
     tokens = _tokens(fields)
     topics = _topics(fields, platform)
     message = _MESSAGE[platform](fields)
