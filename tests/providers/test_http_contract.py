@@ -512,7 +512,9 @@ async def test_a_series_arrives_as_if_each_request_had_been_posted_alone(peer: H
         await done
 
     assert [result.status for result in results.values() if isinstance(result, HttpAnswer)] == [200] * 6
-    asked = sorted((one.headers[":path"], one.headers["apns-id"], one.headers["a"], one.body) for one in peer.asked)
+    asked = sorted(
+        (one.headers[":path"], one.headers["apns-id"], one.headers["a"], bytes(one.body)) for one in peer.asked
+    )
     expected = [(f"/3/device/aa{at}", f"id-{at}", "b", b"{%d}" % (at % 3)) for at in range(6)]
     assert asked == expected
     assert {one.headers["authorization"] for one in peer.asked} == {"bearer x"}

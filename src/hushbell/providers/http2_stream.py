@@ -12,7 +12,7 @@ Result = HttpAnswer | HttpFailure
 class Taker(Protocol):
     """Whoever waits for results."""
 
-    def take(self, index: int, result: Result) -> None:
+    def take(self, index: int, result: Result, /) -> object:
         """Take the result of the request with this number. Called once for each."""
         ...
 
