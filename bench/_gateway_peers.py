@@ -181,7 +181,7 @@ sync = {sync}
 [[keys]]
 name = "rig"
 sha256 = "{digest}"
-scopes = ["send", "read"]
+scopes = ["send", "read", "operate"]
 per_minute = 600000000
 burst = 10000000
 """

@@ -53,7 +53,7 @@ async def opened(mock: MockProviders, clock: FakeClock) -> AsyncIterator[Opened]
 def note(*tokens: str, route: str = "", headers: Sequence[tuple[str, str]] = (TOPIC,), **changes: Any) -> Notification:
     message = Message(provider="apns", route=route, headers=tuple(headers), body=b'{"aps":{"alert":"hi"}}')
     given = {"ident": bytes(range(16)), "app": "app", "kind": "token", "tokens": tokens or ("ab",), "message": message}
-    return Notification(**given | {"expires_at": Millis(2**41)} | changes)  # type: ignore[arg-type]
+    return Notification(**given | {"expires_at": Millis(2**41)} | changes)
 
 
 async def attempt(provider: ApnsProvider, notification: Notification) -> list[Outcome]:

@@ -224,7 +224,7 @@ async def unified(mock: MockProviders, clock: FakeClock) -> AsyncIterator[Opened
 def note(*tokens: str, body: bytes = b"hello", headers: Sequence[tuple[str, str]] = (), **changes: Any) -> Notification:
     message = Message(provider="webpush", headers=tuple(headers), body=body)
     given = {"ident": bytes(range(16)), "app": "app", "kind": "token", "tokens": tokens, "message": message}
-    return Notification(**given | {"expires_at": Millis(2**41)} | changes)  # type: ignore[arg-type]
+    return Notification(**given | {"expires_at": Millis(2**41)} | changes)
 
 
 async def attempt(provider: WebPushProvider, notification: Notification) -> list[Outcome]:

@@ -28,6 +28,7 @@ from hushbell.types import Millis
 HOSTS = {"production": PRODUCTION, "development": SANDBOX}
 OTHER = {"production": "development", "development": "production"}
 VOIP = 5120  # bytes, Apple's limit for a payload of push type voip
+HEADS = 1024  # sets of headers of messages that are remembered
 REMEMBERED = 10_000  # tokens whose environment is not the one their messages name
 
 # Whatever leaves the path a path: Apple says itself which tokens it does not know.
@@ -42,6 +43,10 @@ HEADERS = frozenset(
 )
 JSON = ("content-type", "application/json; charset=utf-8")  # as other gateways send it; Apple does not look
 ONLY_TOKENS = Outcome(Verdict.CALLER_ERROR, "only tokens")
+
+
+Head = tuple[tuple[tuple[str, str], ...], bool, bool]
+"""Headers without authorization; whether the topic is the app's default; whether each push gets an apns-id of ours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +77,7 @@ class ApnsProvider:
         """
         self.settings = settings
         self.clock = tools.clock
+        self._heads: dict[tuple[tuple[tuple[str, str], ...], bool], Head] = {}
         self.elsewhere: OrderedDict[str, str] = OrderedDict()  # token → the environment that knows it
         self._tools = tools
         self._credential = Reloaded(self._load)
@@ -155,6 +161,27 @@ class ApnsProvider:
             if file is not None:
                 file.close()
 
+    def head(self, given: tuple[tuple[str, str], ...], *, alone: bool) -> Head:
+        """Return what goes with every push of a message with these headers; ``alone``: to a single token."""
+        known = self._heads.get((given, alone))
+        if known is None:
+            if len(self._heads) >= HEADS:
+                self._heads.clear()
+            known = self._heads[given, alone] = self._made_head(given, alone=alone)
+        return known
+
+    def _made_head(self, given: tuple[tuple[str, str], ...], *, alone: bool) -> Head:
+        names = {name for name, _ in given}
+        own_topic = "apns-topic" not in names and bool(self.settings.topic)
+        headers = [*given, *([("apns-topic", self.settings.topic)] if own_topic else [])]
+        if "content-type" not in names:
+            headers.append(JSON)
+        # The caller's own id can only name one push.
+        needs_id = "apns-id" not in names or not alone
+        if needs_id:
+            headers = [pair for pair in headers if pair[0] != "apns-id"]
+        return tuple(headers), own_topic, needs_id
+
     def remember(self, token: str, route: str) -> None:
         """Note that a token belongs to this environment, whatever its messages say."""
         self.elsewhere[token] = route
@@ -200,18 +227,7 @@ class _Attempt:
         self._note = note
         self._done = done
         self._body = padded(note.message.body, provider.settings.sizes)
-        head = list(note.message.headers)
-        names = {name for name, _ in head}
-        self._own_topic = "apns-topic" not in names and bool(provider.settings.topic)
-        if self._own_topic:
-            head.append(("apns-topic", provider.settings.topic))
-        if "content-type" not in names:
-            head.append(JSON)
-        self._head = tuple(head)
-        # The caller's own id can only name one push.
-        self._ident = "apns-id" not in names or len(note.tokens) > 1
-        if self._ident:
-            self._head = tuple(pair for pair in head if pair[0] != "apns-id")
+        self._head, self._own_topic, self._ident = provider.head(note.message.headers, alone=len(note.tokens) == 1)
         self._start = ids.prefix(note.ident)
         self._last = ""
 

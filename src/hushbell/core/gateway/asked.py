@@ -63,17 +63,18 @@ def notifications(
     asked: Sequence[Asked], app: str, idents: Sequence[bytes], now: Millis, *, ttl: int, retries: int | None
 ) -> tuple[Notification, ...]:
     """Return the notifications under their names. ``retries`` is the app's own cap."""
+    latest = Millis(now + max(ttl * 1000, LEAST_LIFE))
     return tuple(
         [
             Notification(
-                ident=ident,
-                app=app,
-                kind=one.kind,
-                tokens=one.tokens,
-                message=one.message,
-                notif_id=one.notif_id,
-                expires_at=expiry(one, now, ttl),
-                retries=_fewer(one.retries, retries),
+                ident,
+                app,
+                one.kind,
+                one.tokens,
+                one.message,
+                latest if one.expires is None and one.lifetime is None else expiry(one, now, ttl),
+                one.notif_id,
+                retries if one.retries is None else _fewer(one.retries, retries),
             )
             for one, ident in zip(asked, idents, strict=True)
         ]

@@ -6,13 +6,13 @@ whole. Its notifications have consecutive numbers, its pushes consecutive places
 """
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from hushbell.core.gateway.notification import Notification
 from hushbell.types import Millis
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
+class Job(NamedTuple):
     """One accepted request, or the part of it that goes to one provider."""
 
     number: int  # of the first notification; greater than that of every job before

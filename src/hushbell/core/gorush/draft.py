@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from hushbell.core.gateway.notification import Message
 
@@ -21,19 +21,22 @@ Fields = dict[str, Any]
 """A notification's fields that were given, by their JSON names."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Draft:
-    """One message for one kind of target."""
+class Draft(NamedTuple):
+    """One message for one kind of target. A named tuple, because one is made for each push."""
 
     platform: Platform
     kind: str  # "token", "topic" or "condition": what ``tokens`` holds
-    tokens: tuple[str, ...] = field(repr=False)
+    tokens: tuple[str, ...]
     message: Message
     notif_id: str  # the caller's, "" for none
-    words: str = field(repr=False)  # what gorush's log entries repeat
+    words: str  # what gorush's log entries repeat
     retries: int | None  # the caller's cap on attempts after the first
     expires: int | None  # Unix time in seconds, if the caller said so
     lifetime: float | None  # seconds from now, if the caller said so
+
+    def __repr__(self) -> str:
+        """Return what is no secret."""
+        return f"Draft(platform={self.platform!r}, kind={self.kind!r}, message={self.message!r})"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -84,15 +84,15 @@ def _wrong(token: str) -> str:
 def _draft(fields: Fields, platform: Platform, kind: str, targets: tuple[str, ...], message: Message) -> Draft:
     retry = fields.get("retry", 0)
     return Draft(
-        platform=platform,
-        kind=kind,
-        tokens=targets if kind != "topic" else tuple(one.removeprefix("/topics/") for one in targets),
-        message=message,
-        notif_id=fields.get("notif_id", ""),
-        words=fields.get("message", ""),
-        retries=retry if retry > 0 else None,
-        expires=fields.get("expiration") if platform is Platform.IOS else None,
-        lifetime=_lifetime(fields, platform),
+        platform,
+        kind,
+        targets if kind != "topic" else tuple(one.removeprefix("/topics/") for one in targets),
+        message,
+        fields.get("notif_id", ""),
+        fields.get("message", ""),
+        retry if retry > 0 else None,
+        fields.get("expiration") if platform is Platform.IOS else None,
+        None if platform is Platform.IOS else _lifetime(fields, platform),
     )
 
 

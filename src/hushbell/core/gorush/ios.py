@@ -6,6 +6,7 @@ and ``expiration: 0`` reaches Apple.
 """
 
 import re
+from functools import lru_cache
 from typing import Any, Final
 
 import orjson
@@ -41,6 +42,11 @@ _AS_GIVEN: Final = {
     "relevance-score": "relevance-score",
     "interruption_level": "interruption-level",
 }
+# With nothing beyond these, nothing more stands in Apple's dictionary than the words and the badge.
+_PLAIN: Final = frozenset(
+    {"tokens", "platform", "message", "title", "topic", "badge", "alert", "data", "notif_id", "priority", "retry"}
+    | {"production", "development", "collapse_id", "apns_id", "push_type", "expiration", "to"}
+)
 _HEADER_NAMES: Final = (("apns_id", "apns-id"), ("topic", "apns-topic"), ("collapse_id", "apns-collapse-id"))
 _DATES: Final = ("stale-date", "dismissal-date", "timestamp")
 
@@ -52,15 +58,17 @@ def message(fields: Fields) -> Message | str:
         return "data must not contain aps: it would replace the whole notification"
     aps = _aps(fields)
     headers = _headers(fields, aps)
-    for name, value in headers:
-        if not _HEADER.fullmatch(value):
-            return f"{name} holds characters that no header can carry"
-    return Message(
-        provider="apns",
-        route="production" if "production" in fields else "development" if "development" in fields else "",
-        headers=headers,
-        body=orjson.dumps({"aps": aps, **data} if data else {"aps": aps}),
-    )
+    if (wrong := _unfit(headers)) is not None:
+        return f"{wrong} holds characters that no header can carry"
+    body = orjson.dumps({"aps": aps, **data} if data else {"aps": aps})
+    route = "production" if "production" in fields else "development" if "development" in fields else ""
+    return Message("apns", body, route, headers)
+
+
+@lru_cache(maxsize=1024)  # the headers of an app's notifications are few
+def _unfit(headers: tuple[tuple[str, str], ...]) -> str | None:
+    """Return the name of a header that cannot be sent, or None."""
+    return next((name for name, value in headers if not _HEADER.fullmatch(value)), None)
 
 
 def _aps(fields: Fields) -> dict[str, Any]:
@@ -71,6 +79,8 @@ def _aps(fields: Fields) -> dict[str, Any]:
     badge = fields.get("badge", -1)
     if badge >= 0:
         aps["badge"] = badge
+    if fields.keys() <= _PLAIN:
+        return aps
     if "mutable_content" in fields:
         aps["mutable-content"] = 1
     if "content_available" in fields:

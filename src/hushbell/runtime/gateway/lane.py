@@ -204,6 +204,9 @@ class Lane:
     def _claim(self, note: Note, places: list[int]) -> list[int]:
         """Return the places whose tokens are free now; the others wait behind the pushes that hold them."""
         busy, tokens = self._busy, note.notification.tokens
+        if len(places) == 1 and tokens[places[0]] not in busy:
+            busy[tokens[places[0]]] = None
+            return places
         free: list[int] = []
         for place in places:
             token = tokens[place]
