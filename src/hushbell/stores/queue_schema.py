@@ -25,8 +25,6 @@ CREATE TABLE ended (
     packed BLOB NOT NULL                  -- states, attempts and reasons; neither tokens nor payloads
 ) STRICT;
 
-CREATE INDEX ended_by_day ON ended (day);
-
 CREATE TABLE dead (
     cursor INTEGER PRIMARY KEY AUTOINCREMENT,
     app TEXT NOT NULL,

@@ -27,6 +27,14 @@ DELETE FROM jobs WHERE number <= (
 )
 """
 _ERASE_PROGRESS = "DELETE FROM progress WHERE number NOT IN (SELECT number FROM jobs)"
+# Numbers rise with time, so that the oldest ends come first and need no index of their own, which each commit would
+# have to write. A job that ended late stays with those that were accepted beside it.
+_FORGET_ENDED = """
+DELETE FROM ended WHERE number IN (
+    SELECT number FROM (SELECT number, day FROM ended ORDER BY number LIMIT ?) WHERE day < ?
+)
+"""
+WAL_PAGES = 4_000  # of the log before it is copied into the file: 16 MB, read again after a crash
 _SAVE_HOOK = "INSERT OR REPLACE INTO hooks (name, sealed) VALUES (?, ?)"
 _DROP_EVENTS = "DELETE FROM events WHERE hook = ?"
 _DROP_HOOK = "DELETE FROM hooks WHERE name = ?"
@@ -58,6 +66,7 @@ class SqliteQueue:
         opened = open_database(path, key_path, random=random, schema=QUEUE)
         key: SymmetricKey = load_key(key_path)
         with mapped():
+            opened.writing.execute(f"PRAGMA wal_autocheckpoint = {WAL_PAGES}")
             opened.writing.execute("BEGIN IMMEDIATE")
             (epoch,) = opened.writing.execute(_EPOCH).fetchone()
             opened.writing.execute(_ERASE_ENDED)
@@ -146,9 +155,8 @@ class SqliteQueue:
     def forget(self, before: Millis, limit: int) -> int:
         """See :meth:`hushbell.ports.queue.Queue.forget`; whole days are dropped."""
         first = before // DAY  # the first day that is kept
-        steps = []
+        steps = [Step(_FORGET_ENDED, [(limit, first)])]
         for table, column, kept, key in (
-            ("ended", "day", first, "number"),
             ("answers", "day", first, "digest"),
             ("dead", "at", first * DAY, "cursor"),
             ("events", "at", first * DAY, "number"),

@@ -11,16 +11,16 @@ from hushbell.stores.queue_writer import DAY, Step
 ERASE_EVERY = 256  # jobs that ended; erasing many at once costs a fraction, and no token outlives its job for long
 RUN = 1024  # jobs in one row of ends; a look-up unpacks one row
 
-_JOB = "INSERT INTO jobs (number, app, provider, pushes, sealed) VALUES (?, ?, ?, ?, ?)"
-_PROGRESS = "INSERT OR REPLACE INTO progress (number, packed) VALUES (?, ?)"
+_JOB = "INSERT INTO jobs (number, app, provider, pushes, sealed) VALUES"
+_PROGRESS = "INSERT OR REPLACE INTO progress (number, packed) VALUES"
 _NO_PROGRESS = "DELETE FROM progress WHERE number = ?"
-_ENDED = "INSERT INTO ended (number, last, day, packed) VALUES (?, ?, ?, ?)"
+_ENDED = "INSERT INTO ended (number, last, day, packed) VALUES"
 _ERASE = "DELETE FROM jobs WHERE number BETWEEN ? AND ?"
-_DEAD = "INSERT INTO dead (app, at, sealed) VALUES (?, ?, ?)"
-_EVENT = "INSERT INTO events (hook, at, due_at, attempts, sealed) VALUES (?, ?, ?, ?, ?)"
+_DEAD = "INSERT INTO dead (app, at, sealed) VALUES"
+_EVENT = "INSERT INTO events (hook, at, due_at, attempts, sealed) VALUES"
 _TOLD = "DELETE FROM events WHERE number = ?"
 _DEFER = "UPDATE events SET attempts = ?, due_at = ? WHERE number = ?"
-_ANSWER = "INSERT OR IGNORE INTO answers (digest, day, at, request, answer) VALUES (?, ?, ?, ?, ?)"
+_ANSWER = "INSERT OR IGNORE INTO answers (digest, day, at, request, answer) VALUES"
 
 
 def row_name(number: int) -> bytes:

@@ -14,7 +14,7 @@ from hushbell.errors import StoreError, StoreUnavailable
 from hushbell.ports.queue import Queue
 from hushbell.runtime.gateway.work import Work
 
-GATHER = 0.002  # seconds that jobs wait for company at most
+GATHER = 0.003  # seconds that jobs wait for company at most
 GATHER_ABOVE = 300.0  # jobs a second; below it a job goes to the disk at once
 COMPANY = 4  # jobs that are company enough, or three quarters of what came together last time
 LINGER = 0.005  # seconds that outcomes wait for jobs to ride along with
@@ -57,8 +57,7 @@ class Commits:
         self._batch.jobs.append(work.job)
         self._works.append(work)
         if self._under_way is None:
-            enough = len(self._works) >= max(COMPANY, self._last * 3 // 4)
-            self._later(0.0 if enough or self._rate < GATHER_ABOVE else GATHER)
+            self._plan()
 
     def ended(self, ended: Ended) -> None:
         """Write how a job ended."""
@@ -158,7 +157,7 @@ class Commits:
         if works:
             self._stored(works, error)
         if self._works:
-            self.kick()
+            self._plan()
         elif not self._batch.is_empty or self._dirty:
             self._later(STORE_PAUSE if error is not None else LINGER)
         if self.is_idle:
@@ -173,6 +172,11 @@ class Commits:
         batch.told[:0] = failed.told
         batch.deferred[:0] = failed.deferred
         batch.progress[:0] = failed.progress
+
+    def _plan(self) -> None:
+        """Commit the jobs that wait: at once if nobody else is expected, or if there is company enough."""
+        enough = len(self._works) >= max(COMPANY, self._last * 3 // 4)
+        self._later(0.0 if enough or self._rate < GATHER_ABOVE else GATHER)
 
     def _later(self, wait: float) -> None:
         """Commit after that many seconds, or earlier if that was planned."""
