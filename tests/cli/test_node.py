@@ -1,12 +1,10 @@
 """``hushbell node``, and the node within ``hushbell serve``, as an operator meets them."""
 
 import json
-import os
 import signal
 import socket
 import subprocess
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,33 +12,8 @@ import pytest
 
 from hushbell import cli
 
-SRC = Path(__file__).parents[2] / "src"
 PATIENCE = 20
 Run = Callable[..., "subprocess.Popen[str]"]
-
-
-@pytest.fixture
-def run(tmp_path: Path) -> Iterator[Run]:
-    """Return a function that starts a command in the temporary folder."""
-    started: list[subprocess.Popen[str]] = []
-
-    def start(*arguments: str, environment: dict[str, str] | None = None) -> subprocess.Popen[str]:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "hushbell.cli", *arguments],
-            cwd=tmp_path,
-            env={**os.environ, "PYTHONPATH": str(SRC), **(environment or {})},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        started.append(process)
-        return process
-
-    yield start
-    for process in started:
-        if process.poll() is None:
-            process.kill()
-        process.communicate()
 
 
 @pytest.fixture

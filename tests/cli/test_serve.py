@@ -5,40 +5,21 @@ import os
 import signal
 import socket
 import subprocess
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-SRC = Path(__file__).parents[2] / "src"
 PATIENCE = 20
 Serve = Callable[..., "subprocess.Popen[str]"]
 
 
 @pytest.fixture
-def serve(tmp_path: Path) -> Iterator[Serve]:
+def serve(run: Callable[..., "subprocess.Popen[str]"]) -> Serve:
     """Return a function that starts a server in the temporary folder."""
-    started: list[subprocess.Popen[str]] = []
-
-    def start(*arguments: str, environment: dict[str, str] | None = None) -> subprocess.Popen[str]:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "hushbell.cli", "serve", *arguments],
-            cwd=tmp_path,
-            env={**os.environ, "PYTHONPATH": str(SRC), **(environment or {})},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        started.append(process)
-        return process
-
-    yield start
-    for process in started:
-        if process.poll() is None:
-            process.kill()
-        process.communicate()
+    return partial(run, "serve")
 
 
 def ready(process: "subprocess.Popen[str]") -> dict[str, Any]:

@@ -14,7 +14,6 @@ from hushbell.types import Millis
 
 NEVER = Millis(0)
 
-PENDING = "pending"
 DELIVERED = "delivered"
 DROPPED = "dropped"
 FAILED = "failed"

@@ -1,7 +1,7 @@
 """gorush's gRPC service in front of the same queue: a reply means that the push is on the disk."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from typing import Any
 
 import grpc
@@ -22,8 +22,6 @@ IDLE = 300_000  # milliseconds until a silent connection is closed
 
 _STATUS = {401: grpc.StatusCode.UNAUTHENTICATED, 403: grpc.StatusCode.PERMISSION_DENIED}
 _BUSY = {429: grpc.StatusCode.RESOURCE_EXHAUSTED, 503: grpc.StatusCode.UNAVAILABLE}
-
-Unary = Callable[[bytes, Any], Awaitable[bytes]]
 
 
 class GrpcFront:

@@ -93,11 +93,6 @@ class Keys:
         self._anybody = None if keys else Caller("anybody", apps, frozenset(SCOPES))
         self._count = count
 
-    @property
-    def are_asked_for(self) -> bool:
-        """Whether callers need a key."""
-        return self._anybody is None
-
     def caller(self, authorization: bytes) -> Caller:
         """
         Return who sends this header, ``Bearer KEY``.

@@ -1,6 +1,5 @@
 """How pushes are named: the same on every attempt, without a state that could be lost."""
 
-UUID_SIZE = 16
 _MASK = 0xFFFF_FFFF_FFFF
 
 

@@ -37,7 +37,6 @@ AT_ONCE = 8  # events told to one hook side by side
 PAGE = 256  # events read from the disk at once
 LIFE = 86_400_000  # milliseconds after which an event that nobody took is dropped
 IDLE = 30.0  # seconds between looks at the disk
-PER_APP = 16  # hooks
 
 FEEDBACK = "feedback:"
 """What the name of a hook from the configuration begins with."""

@@ -126,11 +126,6 @@ class MuxedStream:
         """Bytes that wait to be read."""
         return len(self._buffer)
 
-    @property
-    def assembled(self) -> int:
-        """Bytes of a frame whose end has not come."""
-        return self._assembled
-
     def write(self, data: bytes) -> None:
         """Queue bytes."""
         if not self.gone and not self.finished:
