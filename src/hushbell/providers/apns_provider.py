@@ -235,6 +235,9 @@ class _Attempt:
         """Send to every token, where it was last known to belong."""
         tokens, elsewhere = self._note.tokens, self._provider.elsewhere
         route = self._note.message.route or self._provider.settings.route
+        if places and not elsewhere and all(map(TOKEN.fullmatch, [tokens[place] for place in places])):
+            self._send(places, route)
+            return
         good: dict[str, list[int]] = {route: []}
         for place in places:
             token = tokens[place]
