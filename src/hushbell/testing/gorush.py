@@ -6,7 +6,8 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-BODY = 16 * 1024 * 1024  # bytes
+from hushbell.testing.plain_http import Asked, PlainHttp
+
 FINE = b'{"counts":1,"logs":[],"success":"ok"}'
 
 
@@ -42,18 +43,21 @@ class MockGorush:
     """Scripted replies are used up in order; after them ``reply`` answers everything."""
 
     def __init__(self, *, port: int = 0) -> None:
-        self.port = port
         self.posted: list[Posted] = []
         self.script: deque[Reply] = deque()
         self.reply = Reply()
-        self._server: asyncio.Server | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._http = PlainHttp(self._answer, port=port)
         self._arrived = asyncio.Condition()
 
     @property
     def url(self) -> str:
         """What a client is configured with."""
-        return f"http://127.0.0.1:{self.port}"
+        return self._http.url
+
+    @property
+    def port(self) -> int:
+        """Where it listens."""
+        return self._http.port
 
     @property
     def bodies(self) -> list[bytes]:
@@ -75,43 +79,14 @@ class MockGorush:
 
     async def listen(self) -> None:
         """Take connections, always on the same port."""
-        if self._server is None:
-            self._server = await asyncio.start_server(self._connected, "127.0.0.1", self.port)
-            self.port = self._server.sockets[0].getsockname()[1]
+        await self._http.listen()
 
     async def refuse(self) -> None:
         """Cut every connection and take no more until :meth:`listen`."""
-        if self._server is not None:
-            self._server.close()
-            self._server = None
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._http.refuse()
 
-    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
-        try:
-            while await self._exchange(reader, writer):
-                pass
-        except (asyncio.IncompleteReadError, asyncio.LimitOverrunError, ConnectionError, ValueError):
-            pass  # the client is gone or speaks something else
-        except asyncio.CancelledError:
-            pass  # the stand-in closes; nothing else ever cancels this task
-        finally:
-            self._tasks.discard(task)
-            writer.transport.abort()
-
-    async def _exchange(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
-        """Take one request and answer it; return whether the connection lives on."""
-        first, *lines = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
-        headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines if line)}
-        length = int(headers.get("content-length", "0"))
-        if not 0 <= length <= BODY:
-            return False
-        body = await reader.readexactly(length)
-        self.posted.append(Posted(first.split(" ")[1], headers, body))
+    async def _answer(self, asked: Asked, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        self.posted.append(Posted(asked.target, asked.headers, asked.body))
         async with self._arrived:
             self._arrived.notify_all()
         reply = self.script.popleft() if self.script else self.reply

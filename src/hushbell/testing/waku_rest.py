@@ -15,7 +15,8 @@ from hashlib import sha256
 from typing import Any, Literal, Self
 from urllib.parse import parse_qs, unquote, urlsplit
 
-BODY = 16 * 1024 * 1024  # bytes
+from hushbell.testing.plain_http import Asked, PlainHttp
+
 TOPICS = 10  # content topics in a question to a store
 PAGE = 100  # messages in its answer
 
@@ -73,13 +74,15 @@ class MockRestNode:
     asked: list[str] = field(default_factory=list)
     script: dict[str, deque[Answer]] = field(default_factory=dict)
     _cache: dict[str, list[Fields]] = field(default_factory=dict)
-    _server: asyncio.Server | None = None
-    _tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    _http: PlainHttp = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._http = PlainHttp(self._exchange, port=self.port)
 
     @property
     def url(self) -> str:
         """What a client is configured with."""
-        return f"http://127.0.0.1:{self.port}"
+        return self._http.url
 
     async def __aenter__(self) -> Self:
         self.network.nodes.append(self)
@@ -92,17 +95,12 @@ class MockRestNode:
 
     async def listen(self) -> None:
         """Take connections, always on the same port."""
-        self._server = await asyncio.start_server(self._connected, "127.0.0.1", self.port)
-        self.port = self._server.sockets[0].getsockname()[1]
+        await self._http.listen()
+        self.port = self._http.port
 
     async def refuse(self) -> None:
         """Cut every connection and take no more until :meth:`listen`."""
-        if self._server is not None:
-            self._server.close()
-            self._server = None
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._http.refuse()
 
     def forget(self) -> None:
         """Be as after a new start: no subscriptions, nothing in the cache."""
@@ -119,31 +117,9 @@ class MockRestNode:
             cache.append(fields)
             cache.remove(min(cache, key=lambda kept: int(kept.get("timestamp", 0))))
 
-    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
-        try:
-            while await self._exchange(reader, writer):
-                pass
-        except (asyncio.IncompleteReadError, asyncio.LimitOverrunError, ConnectionError, ValueError):
-            pass  # the client is gone or speaks something else
-        except asyncio.CancelledError:
-            pass  # the stand-in closes; nothing else ever cancels this task
-        finally:
-            self._tasks.discard(task)
-            writer.transport.abort()
-
-    async def _exchange(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
-        first, *lines = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
-        headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines if line)}
-        length = int(headers.get("content-length", "0"))
-        if not 0 <= length <= BODY:
-            return False
-        body = await reader.readexactly(length)
-        method, target, _ = first.split(" ")
-        self.asked.append(f"{method} {target}")
-        answer = self._scripted(target) or self._answer(method, target, body)
+    async def _exchange(self, asked: Asked, _reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        self.asked.append(f"{asked.method} {asked.target}")
+        answer = self._scripted(asked.target) or self._answer(asked.method, asked.target, asked.body)
         await asyncio.sleep(answer.delay)
         if answer.close:
             return False
