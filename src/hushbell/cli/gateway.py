@@ -5,6 +5,7 @@ import ipaddress
 import logging
 import signal
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 import click
@@ -101,6 +102,7 @@ async def serve(settings: Settings) -> None:
             fronts=[http.front.close, rpc.close],
             clock=clock,
             keep_days=settings.gateway.keep_days,
+            files=_credentials(settings),
         )
         try:
             ready = await _listen(settings, http, rpc)
@@ -124,6 +126,18 @@ def open_apps(settings: Settings, clock: SystemClock) -> list[App]:
     """
     tools = Tools(clock=clock, random=system_random, open_http=open_http, allow=settings.ssrf.allow)
     return [_open_app(app, tools) for app in settings.apps]
+
+
+def _credentials(settings: Settings) -> dict[tuple[str, str], list[Path]]:
+    """Return the files that each app's providers read their credentials from."""
+    found = {}
+    for app in settings.apps:
+        for name in PROVIDERS:
+            chosen = getattr(app, name)
+            if chosen is not None:
+                names = [part.name for part in fields(chosen) if part.name.endswith("_file")]
+                found[app.name, name] = [Path(path) for part in names if (path := getattr(chosen, part))]
+    return found
 
 
 def open_queue(settings: Settings, folder: Path) -> Queue:

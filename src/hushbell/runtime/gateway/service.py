@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
 
 from hushbell.config.limits import DAY
 from hushbell.errors import HushbellError, StoreError
@@ -15,6 +16,7 @@ from hushbell.runtime.gateway.hooks import Hooks
 from hushbell.types import Millis
 
 HOUR = 3600.0
+LOOK = 10.0  # seconds between looks at the files of credentials
 FORGET = 2_000  # rows dropped in one transaction, so that forgetting holds up no answer
 GRACE = 6.0  # seconds for attempts under way at a stop, of the 10 promised; what is left goes out after the next start
 FRONT_GRACE = 1.0  # seconds for requests under way
@@ -39,8 +41,11 @@ class GatewayService:
         fronts: Sequence[Close],
         clock: Clock,
         keep_days: int,
+        files: Mapping[tuple[str, str], Sequence[Path]] | None = None,
     ) -> None:
+        """``files``: where the credentials of each app's providers are, which are read again when they change."""
         self._engine = engine
+        self._files = files or {}
         self._queue = queue
         self._hooks = hooks
         self._hook_http = hook_http
@@ -55,11 +60,13 @@ class GatewayService:
         running = loop.create_task(self._engine.run())
         telling = loop.create_task(self._hooks.run())
         forgetting = loop.create_task(self._forget())
+        watching = loop.create_task(self._watch())
         try:
             await self._stopping.wait()
         finally:
             forgetting.cancel()
             telling.cancel()
+            watching.cancel()
             # Requests first: what is accepted until now is answered, and what comes later goes elsewhere.
             await asyncio.gather(*(close(FRONT_GRACE) for close in self._fronts), return_exceptions=True)
             self._engine.stop()
@@ -68,7 +75,7 @@ class GatewayService:
             await self._hook_http.close()
             await asyncio.wait([running], timeout=LAST)
             running.cancel()
-            await asyncio.gather(running, forgetting, telling, return_exceptions=True)
+            await asyncio.gather(running, forgetting, telling, watching, return_exceptions=True)
             self._queue.close()
 
     def stop(self) -> None:
@@ -78,13 +85,21 @@ class GatewayService:
     def reload(self) -> None:
         """Read every credential again; a bad one is told, and the old one stays."""
         for provider in self._providers():
-            try:
-                provider.reload()
-            except HushbellError as error:
-                log.error("the credential of %s stays the old one: %s", provider.name, error)  # noqa: TRY400
+            _reload(provider)
 
     def _providers(self) -> Sequence[Provider]:
         return [provider for app in self._engine.apps.values() for provider in app.providers.values()]
+
+    async def _watch(self) -> None:
+        """Read credentials again soon after their files have changed."""
+        seen = {key: [_stamp(path) for path in paths] for key, paths in self._files.items()}
+        while True:
+            await self._clock.sleep(LOOK)
+            for (app, name), paths in self._files.items():
+                stamps = [_stamp(path) for path in paths]
+                if stamps != seen[app, name]:
+                    seen[app, name] = stamps
+                    _reload(self._engine.apps[app].providers[name])
 
     async def _forget(self) -> None:
         """Drop ends and dead tokens that are older than anybody asks for."""
@@ -96,3 +111,19 @@ class GatewayService:
             except StoreError as error:
                 log.error("old ends cannot be dropped: %s", error)  # noqa: TRY400  the text names the cause
             await self._clock.sleep(HOUR)
+
+
+def _stamp(path: Path) -> tuple[int, int, int]:
+    """Return what changes with a file; zeros while it is missing, as between two steps of whoever replaces it."""
+    try:
+        found = path.stat()
+    except OSError:
+        return 0, 0, 0
+    return found.st_mtime_ns, found.st_ino, found.st_size
+
+
+def _reload(provider: Provider) -> None:
+    try:
+        provider.reload()
+    except HushbellError as error:
+        log.error("the credential of %s stays the old one: %s", provider.name, error)  # noqa: TRY400

@@ -1,0 +1,80 @@
+"""The gateway as a whole: credentials are read again when they change, and a stop is an end."""
+
+import asyncio
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from hushbell.ports.http import HttpAnswer, HttpFailure, HttpRequest, OnAnswer
+from hushbell.providers.ssrf import Guard
+from hushbell.runtime.gateway.engine import App, Engine
+from hushbell.runtime.gateway.hooks import Hooks
+from hushbell.runtime.gateway.service import GatewayService
+from hushbell.stores.queue_memory import MemoryQueue
+from hushbell.testing.clock import FakeClock
+from hushbell.testing.provider import ScriptedProvider
+
+
+class NoHttp:
+    is_closed = False
+
+    def post(self, request: HttpRequest, on_answer: OnAnswer) -> None:
+        raise NotImplementedError
+
+    async def send(self, requests: Sequence[HttpRequest]) -> Sequence[HttpAnswer | HttpFailure]:
+        raise NotImplementedError
+
+    async def close(self) -> None:
+        self.is_closed = True
+
+
+async def test_a_credential_is_read_again_when_its_file_changes_and_a_stop_closes_everything(tmp_path: Path) -> None:
+    key = tmp_path / "key"
+    key.write_bytes(b"one")
+    apns, fcm, clock = ScriptedProvider("apns"), ScriptedProvider("fcm"), FakeClock(manual=True)
+    queue, http = MemoryQueue(random=os.urandom), NoHttp()
+    app = App(name="chat", providers={"apns": apns, "fcm": fcm})
+    engine = Engine(queue=queue, apps=[app], clock=clock, random=os.urandom)
+    engine.start()
+    hooks = Hooks(
+        queue=queue,
+        commits=engine.commits,
+        http=http,
+        guard=Guard(()),
+        clock=clock,
+        random=os.urandom,
+    )
+    closed: list[float] = []
+
+    async def close(grace: float) -> None:
+        closed.append(grace)
+
+    service = GatewayService(
+        engine=engine,
+        queue=queue,
+        hooks=hooks,
+        hook_http=http,
+        fronts=[close],
+        clock=clock,
+        keep_days=7,
+        files={("chat", "apns"): [key], ("chat", "fcm"): [tmp_path / "missing"]},
+    )
+    running = asyncio.create_task(service.run())
+    for content in (b"one", b"two, and longer"):
+        key.write_bytes(content)
+        for _ in range(20):
+            await asyncio.sleep(0)
+        clock.advance(10.0)
+        for _ in range(20):
+            await asyncio.sleep(0)
+
+    assert apns.reloads in (1, 2)
+    assert fcm.reloads == 0
+    service.reload()
+    assert fcm.reloads == 1
+    service.stop()
+    await running
+    assert closed
+    assert apns.is_closed
+    assert fcm.is_closed
+    assert http.is_closed
