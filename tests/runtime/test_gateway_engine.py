@@ -500,7 +500,7 @@ async def test_an_open_notification_is_found_with_how_far_it_is(rig: Rig, apns: 
     assert found is not None
     place, open_job = found
     assert place == 1
-    assert isinstance(open_job, tuple)
+    assert not isinstance(open_job, Ended)
     job, progress = open_job
     assert job == receipt.works[0].job
     assert progress is not None

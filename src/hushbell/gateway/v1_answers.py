@@ -15,7 +15,7 @@ Found = tuple[int, Ended | tuple[Job, Progress | None]]
 def app_of(found: Found) -> str:
     """Return whose notification it is."""
     job = found[1]
-    return job[0].app if isinstance(job, tuple) else job.app
+    return job.app if isinstance(job, Ended) else job[0].app
 
 
 def notification(ident: bytes, found: Found, *, shows_tokens: bool) -> dict[str, Any]:
@@ -26,10 +26,10 @@ def notification(ident: bytes, found: Found, *, shows_tokens: bool) -> dict[str,
     """
     place, job = found
     told: dict[str, Any] = {"id": ident.hex(), "app": app_of(found)}
-    if isinstance(job, tuple):
-        told |= _open(place, *job, shows_tokens=shows_tokens)
-    else:
+    if isinstance(job, Ended):
         told |= _ended(place, job)
+    else:
+        told |= _open(place, *job, shows_tokens=shows_tokens)
     for push in told["pushes"]:
         push["id"] = push_id(ident, push["place"])
     states = Counter(push["state"] for push in told["pushes"])

@@ -115,7 +115,9 @@ class SqliteQueue:
         with mapped():
             ended = self._reads.ended(number)
             found = ended or self._reads.job_with(number)
-        return None if isinstance(found, tuple) and self._writes.has_ended(found[0].number) else found
+        if found is None or isinstance(found, Ended):
+            return found
+        return None if self._writes.has_ended(found[0].number) else found
 
     def dead(self, app: str, after: int, limit: int) -> Sequence[Dead]:
         """See :meth:`hushbell.ports.queue.Queue.dead`."""

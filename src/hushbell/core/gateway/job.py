@@ -51,8 +51,7 @@ class Progress:
     attempts: bytes  # one for each push, at most 255
 
 
-@dataclass(frozen=True, slots=True)
-class Ended:
+class Ended(NamedTuple):
     """A job whose pushes all reached their final state. Holds no token and no payload."""
 
     number: int

@@ -140,7 +140,7 @@ class Engine:
         found = self._queue.find(number)
         if found is None:
             return None
-        return number - (found[0].number if isinstance(found, tuple) else found.number), found
+        return number - (found.number if isinstance(found, Ended) else found[0].number), found
 
     def repeated(self, digest: bytes) -> Repeatable | None:
         """See :meth:`hushbell.ports.intake.Intake.repeated`."""
