@@ -7,6 +7,7 @@ import signal
 import sys
 from dataclasses import fields
 from pathlib import Path
+from typing import Protocol
 
 import click
 
@@ -20,7 +21,6 @@ from hushbell.config.gateway import HttpSettings
 from hushbell.config.settings import Settings
 from hushbell.errors import ConfigError, TransportError
 from hushbell.gateway.front import HttpFront
-from hushbell.gateway.grpc_front import GrpcFront
 from hushbell.observability.logs import start_logs
 from hushbell.observability.metrics import Counters
 from hushbell.ports.making import Tools
@@ -93,13 +93,13 @@ async def serve(settings: Settings) -> None:
         engine.tell(hooks)
         engine.start()
         http = HttpFront(engine, settings, clock=clock, random=system_random, counters=counters, version=__version__)
-        rpc = GrpcFront(http.push, http.keys, message=settings.gateway.body)
+        rpc = _grpc(settings, http) if settings.gateway.grpc else None
         service = GatewayService(
             engine=engine,
             queue=queue,
             hooks=hooks,
             hook_http=hook_http,
-            fronts=[http.front.close, rpc.close],
+            fronts=[http.front.close, *([rpc.close] if rpc else [])],
             clock=clock,
             keep_days=settings.gateway.keep_days,
             files=_credentials(settings),
@@ -167,14 +167,32 @@ def _open_app(app: AppSettings, tools: Tools) -> App:
     )
 
 
-async def _listen(settings: Settings, http: HttpFront, rpc: GrpcFront) -> dict[str, object]:
+class Rpc(Protocol):
+    """The gRPC front."""
+
+    async def listen(self, host: str, port: int) -> int:
+        """Accept calls; return the port."""
+        ...
+
+    async def close(self, grace: float) -> None:
+        """Take no more calls."""
+        ...
+
+
+def _grpc(settings: Settings, http: HttpFront) -> Rpc:
+    from hushbell.gateway.grpc_front import GrpcFront  # its library takes memory that nobody needs without it
+
+    return GrpcFront(http.push, http.keys, message=settings.gateway.body)
+
+
+async def _listen(settings: Settings, http: HttpFront, rpc: Rpc | None) -> dict[str, object]:
     """Take requests; return where. Raises TransportError: an address cannot be had."""
     where = settings.gateway.listen
     try:
         host, _, port = where.rpartition(":")
         told: dict[str, object] = {"http": f"http://{host}:{await http.front.listen(host.strip('[]'), int(port))}"}
         where = settings.gateway.grpc
-        if where:
+        if rpc is not None:
             host, _, port = where.rpartition(":")
             told["grpc"] = f"{host}:{await rpc.listen(host, int(port))}"
     except OSError as error:
