@@ -319,6 +319,33 @@ async def test_a_provider_that_is_down_rests_and_is_tried_with_one_push_first(ri
     await rig.until(lambda: rig.engine.is_idle)
 
 
+async def test_a_few_refusals_among_many_answers_stop_nobody_else(rig: Rig, apns: ScriptedProvider) -> None:
+    unlucky = [str(number) for number in range(0, 300, 30)]
+    for token in unlucky:
+        apns.script[token].append(DOWN)
+
+    rig.accept(Ask(tuple(str(number) for number in range(300))))
+    await rig.until(lambda: len(apns.attempts) == 300)
+    await rig.quiet()
+
+    lane = rig.engine.lanes["chat", "apns"]
+    assert not lane.is_paused
+    assert lane.tally[State.ACCEPTED] == 290
+    rig.clock.advance(60.0)
+    await rig.until(lambda: rig.engine.is_idle)
+    assert sorted(apns.tokens[300:]) == sorted(unlucky)
+
+
+async def test_a_provider_that_asks_for_a_rest_gets_it_at_once(rig: Rig, apns: ScriptedProvider) -> None:
+    apns.script["first"].append(Outcome(Verdict.RETRY, "ServiceUnavailable", after=9.0, scope=Scope.PROVIDER))
+
+    rig.accept(Ask(("first",)))
+    await rig.until(lambda: len(apns.attempts) == 1)
+    await rig.quiet()
+
+    assert rig.engine.lanes["chat", "apns"].is_paused
+
+
 async def test_a_broken_credential_delays_no_other_provider_and_no_other_app(
     rig: Rig, apns: ScriptedProvider, fcm: ScriptedProvider
 ) -> None:

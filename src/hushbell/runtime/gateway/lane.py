@@ -15,13 +15,14 @@ from hushbell.core.gateway.numbers import Numbers
 from hushbell.core.gateway.states import FINAL, State
 from hushbell.core.gateway.window import Window
 from hushbell.core.outbox import Backoff, Breaker, pauses
-from hushbell.core.outcome import Outcome, Verdict
+from hushbell.core.outcome import Outcome, Scope, Verdict
 from hushbell.ports.provider import Provider
 from hushbell.runtime.gateway.work import Failure, Note, Work
 from hushbell.types import Millis
 
 HELD = 16_384  # pushes in memory, of one lane; more stay on the disk alone until there is room
 HELD_BYTES = 32 * 1024 * 1024  # of one lane
+LUCK = 3  # refusals in a row, none accepted between, that speak for the provider and not for single pushes
 PATIENCE = 5_000  # milliseconds of a pause that a caller who waits for first attempts waits, too
 SWEEP = 60_000  # milliseconds between looks for what expired while a lane is paused
 REASON = 120  # characters of a provider's word that are kept
@@ -85,6 +86,7 @@ class Lane:
         self.tally = [0] * len(State)  # pushes by what became of them; that of STORED counts attempts
         self.paused_until = Millis(0)
         self.strikes = 0
+        self._refusals = 0  # in a row
         self._paused_for = _EXPIRED  # what began the pause
         self._owner = owner
         self._backoff = backoff
@@ -176,8 +178,8 @@ class Lane:
         work.under_way -= 1
         if outcome.verdict is Verdict.ACCEPTED:
             self._accepted_since += 1
-            if self.strikes:
-                self.strikes = 0
+            if self._refusals:
+                self._refusals = self.strikes = 0
             if self.in_flight + 1 >= self._window.size:
                 self._window.accepted()
             if work.receipt is not None and work.attempts[at] == 1:
@@ -253,7 +255,8 @@ class Lane:
         if judged.verdict is Verdict.CONFIG_ERROR:
             log.error("pushes of an app are held: %s refuses its configuration (%s)", self.name, judged.reason)
         if pauses(judged):
-            self._pause(judged, now)
+            if self._is_trouble(judged):
+                self._pause(judged, now)
         elif judged.reason in ("timeout", "closed"):
             self._window.overloaded(now)
         work, at = note.work, note.base + place
@@ -343,11 +346,18 @@ class Lane:
         if self.paused_until:
             return
         self.strikes += 1
+        self._refusals = max(self._refusals, 1)
         wait = max(self._backoff.delay(self.strikes, self._owner.jitter()), outcome.after or 0.0)
         self.paused_until = Millis(now + int(wait * 1000))
         self._paused_for = outcome
         self._tell_of_pause(self._ready)
         self._owner.at(Millis(min(self.paused_until, now + SWEEP)), self, None, 0)
+
+    def _is_trouble(self, outcome: Outcome) -> bool:
+        """Whether a refusal speaks for all pushes: one 503 in a hundred answers must not stop the other 99."""
+        self._refusals += 1
+        alone = outcome.verdict is Verdict.RETRY and outcome.scope is Scope.PROVIDER and outcome.after is None
+        return not alone or self.strikes > 0 or self._refusals >= LUCK
 
     def _tell_of_pause(self, notes: Iterable[Note]) -> None:
         """Tell callers who wait for first attempts that there will be none for a while, and why."""
