@@ -5,6 +5,7 @@ One row for each fact. Its name is a keyed hash: the file does not tell whom an 
 """
 
 import asyncio
+import contextlib
 import hmac
 import sqlite3
 from collections.abc import Mapping, Sequence
@@ -103,14 +104,14 @@ class SqliteClientStore:
     @classmethod
     def _open(cls, path: Path, key: SymmetricKey, random: Random) -> Self:
         make_folder(path.parent)
-        with mapped():
-            connection = _connect(path)
+        with mapped(), contextlib.ExitStack() as opened:
+            connection = opened.enter_context(contextlib.closing(_connect(path)))
             version = connection.execute("PRAGMA user_version").fetchone()[0]
             if version > SCHEMA_VERSION:
-                connection.close()
                 raise StoreMismatch(f"{path}: schema {version}, and this program knows {SCHEMA_VERSION}: update it")
             if version == 0:
                 connection.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
+            opened.pop_all()
         path.chmod(0o600)
         return cls(path, connection, key, random)
 
@@ -153,6 +154,10 @@ def repr_of(fact: Fact) -> bytes:
 
 def _connect(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = FULL")
+    try:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+    except sqlite3.Error:
+        connection.close()
+        raise
     return connection

@@ -150,7 +150,11 @@ class SeenFile:
     def _open(self) -> sqlite3.Connection:
         database = sqlite3.connect(self._path, timeout=BUSY)
         # What a power cut takes are the newest entries, never the order in which they were written.
-        database.execute("PRAGMA synchronous = NORMAL")
+        try:
+            database.execute("PRAGMA synchronous = NORMAL")
+        except sqlite3.Error:
+            database.close()
+            raise
         return database
 
     def _failure(self, error: sqlite3.Error | OSError) -> StoreError:

@@ -1,6 +1,7 @@
 """The archive's file: what a page holds, in which order, and what is forgotten."""
 
 import sqlite3
+from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
 
@@ -20,8 +21,10 @@ def stored(timestamp: int, name: int = 0, *, topic: str = "/a", shard: str = SHA
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> Database:
-    return Database.open(tmp_path / "a" / "archive.db")
+def database(tmp_path: Path) -> Iterator[Database]:
+    opened = Database.open(tmp_path / "a" / "archive.db")
+    yield opened
+    opened.close()
 
 
 def read_all(
