@@ -239,7 +239,7 @@ async def slow_hook(bench: Bench) -> None:
     for who, start in bench.both().items():
         async with start(sync=False, hook=f"http://{hook}/") as peer:
             await bench.first(peer)
-            result = await bench.load(peer, most=20_000, patience=60.0)
+            result = await bench.load(peer, most=20_000, patience=60.0, warm_up=0.0)
             tell(f"{who}_hook_rate", rate(result), "pushes/s")
             tell(f"{who}_hook_arrival_p99", result["arrival_p99"], "ms")
     await bench.rig.do("set")
