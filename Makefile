@@ -18,7 +18,7 @@ demo: setup ## simulated phones ring each other; ONCE=1 stops after one complete
 	@$(BIN)/hushbell demo $(if $(ONCE),--once) $(ARGS)
 
 test: setup ## the tests; ARGS='-k outbox' goes to pytest
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
 
 check: setup ## format, lint, types, import floors
 	$(BIN)/ruff format --check
