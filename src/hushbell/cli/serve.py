@@ -3,6 +3,7 @@
 import logging
 import sys
 from collections.abc import Collection
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import click
@@ -89,21 +90,27 @@ async def serve(settings: Settings) -> None:
         # The gateway first: a wrong setting must be told before anything is bound or changed.
         gateway = open_gateway(settings.gateway, clock)
         store = _open_store(settings, folder)
-        carrier = await _carrier(settings, identity, folder, clock, counters)
-        service = await Service.start(
-            identity=identity,
-            store=store,
-            transport=carrier.transport,
-            gateway=gateway,
-            clock=clock,
-            random=system_random,
-            count=counters.count,
-            limits=settings.limits,
-            token_types=_token_types(settings),
-            pubsub_topics=[PubsubTopic(topic) for topic in settings.server.pubsub_topics],
-            workers=settings.server.workers,
-            derivations_per_second=settings.server.query_keys_per_second,
-        )
+        async with AsyncExitStack() as opened:
+            # Until the service has them, a mistake found on the way must not leave them open.
+            opened.push_async_callback(gateway.close)
+            opened.push_async_callback(store.close)
+            carrier = await _carrier(settings, identity, folder, clock, counters)
+            opened.push_async_callback(carrier.transport.close)
+            service = await Service.start(
+                identity=identity,
+                store=store,
+                transport=carrier.transport,
+                gateway=gateway,
+                clock=clock,
+                random=system_random,
+                count=counters.count,
+                limits=settings.limits,
+                token_types=_token_types(settings),
+                pubsub_topics=[PubsubTopic(topic) for topic in settings.server.pubsub_topics],
+                workers=settings.server.workers,
+                derivations_per_second=settings.server.query_keys_per_second,
+            )
+            opened.pop_all()
         try:
             await carrier.start(service.wants)
         except HushbellError:

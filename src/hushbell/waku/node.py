@@ -161,16 +161,21 @@ class Node:
                 size=settings.store_size,
                 message_limit=settings.message,
             )
-        return cls(
-            settings,
-            host=host,
-            archive=archive,
-            pubsub_topics=pubsub_topics,
-            clock=clock,
-            random=random,
-            losses=losses,
-            lookup=lookup,
-        )
+        try:
+            return cls(
+                settings,
+                host=host,
+                archive=archive,
+                pubsub_topics=pubsub_topics,
+                clock=clock,
+                random=random,
+                losses=losses,
+                lookup=lookup,
+            )
+        except HushbellError:
+            if archive is not None:
+                await archive.close()
+            raise
 
     @property
     def addresses(self) -> Sequence[str]:
