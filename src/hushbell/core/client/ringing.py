@@ -109,14 +109,14 @@ def advance(work: Work) -> None:
 def prune(work: Work) -> None:
     """Forget messages that have been over for a day, keys that nobody answers to any more, and what is too much."""
     facts = work.facts
-    for name in tuple(facts.rings):
-        ring = facts.rings[name]
+    # The oldest stand first, so that one look is enough while nothing is over.
+    while (ring := next(iter(facts.rings.values()), None)) is not None:
         if ring.since + REMEMBERED > work.now and len(facts.rings) <= MOST_RINGS:
             break
         for device in tuple(facts.devices_of(ring).values()):
             work.forget(device)
         work.forget(ring)
-    for ephemeral in tuple(facts.ephemerals.values()):
+    while (ephemeral := next(iter(facts.ephemerals.values()), None)) is not None:
         if ephemeral.until > work.now and len(facts.ephemerals) <= MOST_KEYS:
             break
         work.forget(ephemeral)

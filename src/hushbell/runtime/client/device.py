@@ -21,6 +21,7 @@ from hushbell.runtime.clock import SystemClock, system_random
 from hushbell.stores.client_memory import MemoryClientStore
 from hushbell.types import (
     DEFAULT_PUBSUB_TOPIC,
+    Hash64,
     InstallationId,
     KeyHash,
     KeyPair,
@@ -79,7 +80,7 @@ class Client:
             topic_keys=topic_keys,
         )
         self._accounts: dict[PublicKey, Account] = {}
-        self._chats: dict[KeyHash, set[str]] = {}
+        self._chats: dict[KeyHash, dict[Hash64, str]] = {}
         self._scheme = scheme
         self._inbox = Inbox()
         self._inbox_turn = asyncio.Lock()
@@ -114,8 +115,7 @@ class Client:
             advertises: whether its contact code tells everybody how to ring it; a persona's key does not.
             chats: those it is in, so that pushes find them.
         """
-        owner = hashes.hash_public_key(identity.public)
-        self._chats.setdefault(owner, set()).update(chats)
+        self.join_chats(identity.public, chats)
         known = self._accounts.get(identity.public)
         if known is not None:
             return known
@@ -147,7 +147,8 @@ class Client:
 
     def join_chats(self, identity: PublicKey, chats: Iterable[str]) -> None:
         """Tell which chats an account is in."""
-        self._chats.setdefault(hashes.hash_public_key(identity), set()).update(chats)
+        known = self._chats.setdefault(hashes.hash_public_key(identity), {})
+        known.update((hashes.hash_chat_id(chat), chat) for chat in chats)
 
     def sealed_for(self, author: KeyPair, recipient: PublicKey, shown: Preview) -> Target:
         """Return a target that gets a preview only it can read."""
@@ -202,9 +203,5 @@ class Client:
         return steps
 
     def _inbox_accounts(self) -> dict[KeyHash, InboxAccount]:
-        found = {}
-        for account in self._accounts.values():
-            owner = hashes.hash_public_key(account.identity.public)
-            chats = {hashes.hash_chat_id(chat): chat for chat in self._chats.get(owner, ())}
-            found[owner] = InboxAccount(account.identity, chats)
-        return found
+        owners = ((hashes.hash_public_key(account.identity.public), account) for account in self._accounts.values())
+        return {owner: InboxAccount(account.identity, self._chats.get(owner, {})) for owner, account in owners}

@@ -10,6 +10,7 @@ from hushbell.errors import ConfigError, Unauthentic
 from hushbell.ports.client_store import ClientStore
 from hushbell.ports.transport import Transport
 from hushbell.providers.http_curl import CurlHttp
+from hushbell.runtime.client.device import no_count
 from hushbell.runtime.client.exchange import Count
 from hushbell.runtime.clock import SystemClock, system_random
 from hushbell.stores.client_sqlite import SqliteClientStore
@@ -84,7 +85,7 @@ async def join(
         ConfigError: none or several are named, or an address makes no sense.
         TransportError: the network cannot be joined.
     """
-    counting = count or _no_count
+    counting = count or no_count
     if sum((bool(peers or dns_lists), bool(rest_url), bool(bus))) != 1:
         raise ConfigError("join: name peers (or dns_lists), or rest_url, or bus")
     if bus:
@@ -159,7 +160,3 @@ def _numbers(shard: str) -> tuple[int, int]:
     if len(parts) == 6 and parts[:4] == ["", "waku", "2", "rs"] and parts[4].isdecimal() and parts[5].isdecimal():
         return int(parts[4]), int(parts[5])
     raise ConfigError(f"join: pubsub_topic must be of the form {DEFAULT_PUBSUB_TOPIC}, not {shard}")
-
-
-def _no_count(_name: str, _times: int) -> None:
-    """Count nothing."""
