@@ -5,11 +5,11 @@ from functools import partial
 from pathlib import Path
 
 from hushbell.cli.carrier import Carrier, Wants
-from hushbell.cli.reading import read_identity, write_secret
+from hushbell.cli.reading import made_identity, read_identity
 from hushbell.config.gateway import HttpSettings
 from hushbell.config.node import pubsub_topics
 from hushbell.config.settings import Settings
-from hushbell.crypto import secp256k1, topics
+from hushbell.crypto import topics
 from hushbell.errors import ConfigError
 from hushbell.observability.metrics import Counters
 from hushbell.providers.http_curl import CurlHttp
@@ -79,9 +79,8 @@ async def open_node(
 def node_key(settings: Settings, folder: Path) -> PrivateKey:
     """Return the key that the node's peer id is made of; the one in the data folder is made on first use."""
     path = node_key_path(settings, folder)
-    if not settings.node.identity_file and not path.exists():
-        write_secret(path, secp256k1.key_pair(system_random).private.hex().encode() + b"\n")
-    return read_identity(path, "node.identity_file").private
+    made_or_read = read_identity if settings.node.identity_file else made_identity
+    return made_or_read(path, "node.identity_file").private
 
 
 def node_key_path(settings: Settings, folder: Path) -> Path:

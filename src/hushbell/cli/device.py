@@ -19,10 +19,11 @@ from hushbell.cli.steps import told, written
 from hushbell.core.client.events import Notified, Result, Target
 from hushbell.core.client.preview import Preview
 from hushbell.core.client.registration import Options
-from hushbell.crypto import hashes, secp256k1
-from hushbell.errors import ConfigError, Unauthentic
+from hushbell.crypto import hashes
+from hushbell.errors import ConfigError
 from hushbell.observability.logs import start_logs
 from hushbell.runtime.client.account import Account
+from hushbell.runtime.client.opening import parse_key
 from hushbell.runtime.clock import SystemClock, system_random
 from hushbell.types import NotificationType, PublicKey, TokenType
 
@@ -225,8 +226,8 @@ def _rung(one: Notified) -> dict[str, str]:
 
 def _key(text: str, name: str) -> PublicKey:
     try:
-        return secp256k1.parse_public_key(bytes.fromhex(text.removeprefix("0x")))
-    except (ValueError, Unauthentic):
+        return parse_key(text)
+    except ValueError:
         raise ConfigError(f"command line: {name}: a public key is 66 or 130 hex digits") from None
 
 

@@ -11,10 +11,9 @@ from uuid import UUID
 from hushbell.cli.carrier import Carrier
 from hushbell.cli.carrying import open_carrier
 from hushbell.cli.loop import run_loop
-from hushbell.cli.reading import read_identity, write_new, write_secret
+from hushbell.cli.reading import made_identity, write_new
 from hushbell.cli.running import only_one
 from hushbell.config.settings import Settings
-from hushbell.crypto import secp256k1
 from hushbell.errors import ConfigError, TransportError
 from hushbell.observability.metrics import Counters
 from hushbell.runtime.client.account import Account
@@ -121,10 +120,7 @@ class _Nowhere:
 
 def identity_of(folder: Path) -> KeyPair:
     """Return the phone's key; it is made on first use."""
-    path = folder / "identity.key"
-    if not path.exists():
-        write_secret(path, secp256k1.key_pair(system_random).private.hex().encode() + b"\n")
-    return read_identity(path, "identity.key")
+    return made_identity(folder / "identity.key", "identity.key")
 
 
 def kept(path: Path, draw: Callable[[], str]) -> str:

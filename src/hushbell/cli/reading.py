@@ -8,7 +8,7 @@ from typing import Any
 
 from hushbell.config.loader import Source, load
 from hushbell.config.settings import Settings
-from hushbell.crypto.secp256k1 import key_pair_from
+from hushbell.crypto.secp256k1 import key_pair, key_pair_from
 from hushbell.errors import ConfigError
 from hushbell.types import KeyPair
 
@@ -69,6 +69,13 @@ def read_identity(path: Path, setting: str = "server.identity_file") -> KeyPair:
     except ValueError:
         # Not `from error`: its text could quote the key.
         raise ConfigError(f"{setting}: {path} must hold a private key as 64 hex digits") from None
+
+
+def made_identity(path: Path, setting: str = "server.identity_file") -> KeyPair:
+    """Return the key pair of an identity file, made on first use. Raises ConfigError as :func:`read_identity`."""
+    if not path.exists():
+        write_secret(path, key_pair(os.urandom).private.hex().encode() + b"\n")
+    return read_identity(path, setting)
 
 
 def write_secret(path: Path, content: bytes) -> None:

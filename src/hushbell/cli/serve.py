@@ -11,10 +11,9 @@ import click
 from hushbell import wire
 from hushbell.cli.carrier import Carrier
 from hushbell.cli.loop import run_loop
-from hushbell.cli.reading import identity_path, read_identity, read_settings, write_secret
+from hushbell.cli.reading import identity_path, made_identity, read_identity, read_settings
 from hushbell.cli.running import only_one, say_ready, stop_on_signals
 from hushbell.config.settings import Settings
-from hushbell.crypto import secp256k1
 from hushbell.errors import ConfigError, HushbellError
 from hushbell.observability.logs import start_logs
 from hushbell.observability.metrics import Counters
@@ -138,9 +137,7 @@ async def _carrier(
 def _identity(settings: Settings) -> KeyPair:
     """Return the server's key pair; the one in the data folder is made on the first start."""
     path = identity_path(settings)
-    if not settings.server.identity_file and not path.exists():
-        write_secret(path, secp256k1.key_pair(system_random).private.hex().encode() + b"\n")
-    return read_identity(path)
+    return read_identity(path) if settings.server.identity_file else made_identity(path)
 
 
 def _open_store(settings: Settings, folder: Path) -> Store:
