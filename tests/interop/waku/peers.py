@@ -2,7 +2,7 @@
 Other people's Waku programs as peers: built once for a checkout, driven by JSON lines, ended by their process.
 
 A request is one line ``{"id": 1, "op": "publish", ...}``, an answer one line with the same id and ``ok``. Every peer
-speaks the same operations as far as it can; goplain/driver.go lists them all. What a peer publishes in a run has
+speaks the same operations as far as it can; go/driver.go lists them all. What a peer publishes in a run has
 payloads of 8 bytes that name the run, 8 that count, and filling. ``wait`` tells how many different ones of a run came
 (``unique``) and the XOR of the first 8 bytes of their RFC 14 hashes (``digest``), which the publisher tells too.
 """
@@ -95,7 +95,11 @@ def _built_by_go(name: str, oldest: tuple[int, int], *flags: str) -> Path:
         raise Missing(f"{name} needs Go {needed} or later; here is {version} and GOTOOLCHAIN forbids another")
     BUILDS.mkdir(parents=True, exist_ok=True)
     binary = BUILDS / name
-    _run(["go", "build", "-mod=readonly", *flags, "-o", str(binary), "."], SOURCES / name)
+    # What both peers share lies in one place; each module builds it as its own.
+    shared = {str(SOURCES / name / source.name): str(source) for source in (SOURCES / "go").glob("*.go")}
+    overlay = BUILDS / f"{name}.json"
+    overlay.write_text(json.dumps({"Replace": shared}))
+    _run(["go", "build", "-mod=readonly", "-overlay", str(overlay), *flags, "-o", str(binary), "."], SOURCES / name)
     return binary
 
 
