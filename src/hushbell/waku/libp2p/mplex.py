@@ -7,11 +7,10 @@ whole connection, which is what the connection does, or reset the stream.
 Streams of the two sides may have the same number; here a stream's name is ``number * 2``, plus one if we opened it.
 """
 
-from collections import deque
-
 from hushbell.errors import TooLarge, Undecodable
 from hushbell.waku.libp2p import varint
-from hushbell.waku.libp2p.muxer import DATA, ENDED, OPENED, RESET, Event
+from hushbell.waku.libp2p.channels import Channel, Channels
+from hushbell.waku.libp2p.muxer import OPENED, Event
 
 PROTOCOL = "/mplex/6.7.0"
 MESSAGE_MOST = 1024 * 1024  # by the specification
@@ -22,20 +21,7 @@ _NEW, _DATA_IN, _DATA_OUT, _CLOSE_IN, _CLOSE_OUT, _RESET_IN, _RESET_OUT = range(
 # A flag's own parity tells who opened the stream: the odd ones come from the side that was opened to.
 
 
-class _Channel:
-    """Both directions of one stream."""
-
-    __slots__ = ("closing", "ended", "name", "queue", "queued")
-
-    def __init__(self, name: int) -> None:
-        self.name = name
-        self.queue: deque[bytes | memoryview] = deque()
-        self.queued = 0
-        self.closing = False
-        self.ended = False
-
-
-class Mplex:
+class Mplex(Channels[Channel]):
     """One connection's streams. See :class:`hushbell.waku.libp2p.muxer.Muxer`."""
 
     def __init__(self, *, streams: int) -> None:
@@ -45,24 +31,9 @@ class Mplex:
         Args:
             streams: how many streams the peer may have open.
         """
-        self._most = streams
+        super().__init__(streams=streams)
         self._next = 0
-        self._channels: dict[int, _Channel] = {}
-        self._remote_open = 0
-        self._control: list[bytes] = []
-        self._ready: dict[_Channel, None] = {}
-        self._head = b""
-        self._current: _Channel | None = None
-        self._left = 0
         self.control = 0
-        self.overhead = 0
-        self.refused = 0
-        self.waiting = 0
-
-    @property
-    def ready(self) -> bool:
-        """Whether something can be sent now."""
-        return bool(self._control or self._ready)
 
     @property
     def accepting(self) -> bool:
@@ -72,18 +43,11 @@ class Mplex:
     def receive(self, data: bytes) -> list[Event]:
         """Turn bytes into events; raises TooLarge or Undecodable."""
         events: list[Event] = []
-        if self._head:
-            data = self._head + data
-            self._head = b""
+        data = self._with_head(data)
         place, end = 0, len(data)
         while place < end:
             if self._left:
-                after = min(end, place + self._left)
-                self._left -= after - place
-                if self._current is not None:
-                    whole = place == 0 and after == end
-                    events.append((DATA, self._current.name, data if whole else data[place:after]))
-                place = after
+                place = self._payload(data, place, events)
                 if not self._left:
                     self._current = None
                 continue
@@ -119,13 +83,9 @@ class Mplex:
         if channel is None:
             return
         if flag in {_RESET_IN, _RESET_OUT}:
-            self._forget(channel)
-            events.append((RESET, channel.name, b""))
-        elif not channel.ended:
-            channel.ended = True
-            events.append((ENDED, channel.name, b""))
-            if channel.closing and not channel.queued and channel not in self._ready:
-                self._forget(channel)
+            self._was_reset(channel, events)
+        else:
+            self._was_ended(channel, events)
 
     def _opened(self, name: int, events: list[Event]) -> None:
         self.overhead += 1
@@ -135,7 +95,7 @@ class Mplex:
             self.refused += 1
             self._put(name >> 1 << 3 | _RESET_IN)
             return
-        self._channels[name] = _Channel(name)
+        self._channels[name] = Channel(name)
         self._remote_open += 1
         events.append((OPENED, name, b""))
 
@@ -161,42 +121,23 @@ class Mplex:
                     self._forget(channel)
         return frames
 
-    def _dequeue(self, channel: _Channel, count: int, frames: list[bytes | memoryview]) -> None:
-        channel.queued -= count
-        self.waiting -= count
-        while count:
-            piece = channel.queue.popleft()
-            if len(piece) > count:
-                channel.queue.appendleft(memoryview(piece)[count:])
-                piece = piece[:count]
-            frames.append(piece)
-            count -= len(piece)
-
     def open(self) -> int:
         """Open a stream and return its name."""
         number = self._next
         self._next += 1
         name = number << 1 | 1
-        self._channels[name] = _Channel(name)
+        self._channels[name] = Channel(name)
         label = str(number).encode()
         self._put(number << 3 | _NEW, label)
         return name
 
     def send(self, stream: int, data: bytes) -> int:
         """Queue bytes; returns how many wait in this stream."""
-        channel = self._channels.get(stream)
-        if channel is None or channel.closing or not data:
+        channel = self._writable(stream)
+        if channel is None or not data:
             return 0
-        channel.queue.append(data)
-        channel.queued += len(data)
-        self.waiting += len(data)
         self._ready[channel] = None
-        return channel.queued
-
-    def queued(self, stream: int) -> int:
-        """Return how many bytes of this stream wait."""
-        channel = self._channels.get(stream)
-        return 0 if channel is None else channel.queued
+        return self._queue(channel, data)
 
     def consumed(self, stream: int, count: int) -> None:
         """Do nothing: mplex gives no credit."""
@@ -206,8 +147,8 @@ class Mplex:
 
     def close(self, stream: int) -> None:
         """End our side, after what is queued."""
-        channel = self._channels.get(stream)
-        if channel is not None and not channel.closing:
+        channel = self._writable(stream)
+        if channel is not None:
             channel.closing = True
             self._ready[channel] = None
 
@@ -217,10 +158,6 @@ class Mplex:
         if channel is not None:
             self._forget(channel)
             self._put(stream >> 1 << 3 | (_RESET_OUT if stream & 1 else _RESET_IN))
-
-    def has(self, stream: int) -> bool:
-        """Whether the stream still lives."""
-        return stream in self._channels
 
     def ping(self) -> None:
         """Do nothing: mplex has no ping."""
@@ -233,11 +170,5 @@ class Mplex:
         self._control.append(frame)
         self.control += len(frame)
 
-    def _forget(self, channel: _Channel) -> None:
-        del self._channels[channel.name]
-        self._ready.pop(channel, None)
-        self.waiting -= channel.queued
-        channel.queue.clear()
-        channel.queued = 0
-        if not channel.name & 1:
-            self._remote_open -= 1
+    def _is_ours(self, name: int) -> bool:
+        return bool(name & 1)

@@ -43,6 +43,23 @@ class _Lines:
         """Whether the negotiation is over."""
         return self.chosen is not None
 
+    def receive(self, data: bytes) -> bytes:
+        """
+        Take some bytes and return the answer to them.
+
+        Raises:
+            TransportError: the peer speaks none of the protocols that were proposed.
+            TooLarge, Undecodable: not a negotiation, or one without an end.
+        """
+        self.rest += data
+        answer = b""
+        while not self.agreed and (text := self._next()) is not None:
+            answer += self._take(text)
+        return answer
+
+    def _take(self, text: str) -> bytes:
+        raise NotImplementedError
+
     def _next(self) -> str | None:
         found = varint.decode(self.rest, longest=2)
         if found is None:
@@ -88,20 +105,6 @@ class Proposing(_Lines):
         """Return what opens the negotiation."""
         return _HEADER_LINE + line(self._left[0])
 
-    def receive(self, data: bytes) -> bytes:
-        """
-        Take some bytes and return the answer to them.
-
-        Raises:
-            TransportError: the peer speaks none of the protocols.
-            TooLarge, Undecodable: not a negotiation.
-        """
-        self.rest += data
-        answer = b""
-        while not self.agreed and (text := self._next()) is not None:
-            answer += self._take(text)
-        return answer
-
     def _take(self, text: str) -> bytes:
         if not self._greeted:
             if text != HEADER:
@@ -129,19 +132,6 @@ class Choosing(_Lines):
         self._speaks = speaks
         self._listed = listed
         self._greeted = False
-
-    def receive(self, data: bytes) -> bytes:
-        """
-        Take some bytes and return the answer to them.
-
-        Raises:
-            TooLarge, Undecodable: not a negotiation, or one without an end.
-        """
-        self.rest += data
-        answer = b""
-        while not self.agreed and (text := self._next()) is not None:
-            answer += self._take(text)
-        return answer
 
     def _take(self, text: str) -> bytes:
         if not self._greeted:

@@ -5,11 +5,11 @@ Source: github.com/hashicorp/yamux, spec.md, and github.com/libp2p/specs, yamux/
 its window is cut, as go-yamux does with us.
 """
 
-from collections import deque
 from struct import Struct
 
 from hushbell.errors import TooLarge, Undecodable
-from hushbell.waku.libp2p.muxer import DATA, ENDED, OPENED, RESET, Event
+from hushbell.waku.libp2p.channels import Channel, Channels
+from hushbell.waku.libp2p.muxer import OPENED, Event
 
 PROTOCOL = "/yamux/1.0.0"
 INITIAL_WINDOW = 256 * 1024
@@ -26,24 +26,20 @@ _WINDOW_MOST = 2**32 - 1
 _NAME_MOST = 2**32 - 1
 
 
-class _Channel:
-    """Both directions of one stream."""
+class _Channel(Channel):
+    """Both directions of one stream, with the windows of both."""
 
-    __slots__ = ("allowed", "closing", "consumed", "ended", "name", "queue", "queued", "target", "window")
+    __slots__ = ("allowed", "consumed", "target", "window")
 
     def __init__(self, name: int) -> None:
-        self.name = name
+        super().__init__(name)
         self.window = INITIAL_WINDOW  # what we may send
         self.allowed = INITIAL_WINDOW  # what the peer may send
         self.target = INITIAL_WINDOW  # what ``allowed`` is brought back to
         self.consumed = 0  # read, and not given back yet
-        self.queue: deque[bytes | memoryview] = deque()
-        self.queued = 0
-        self.closing = False  # our end was asked for
-        self.ended = False  # the peer's end has come
 
 
-class Yamux:
+class Yamux(Channels[_Channel]):
     """One connection's streams. See :class:`hushbell.waku.libp2p.muxer.Muxer`."""
 
     def __init__(self, *, initiator: bool, streams: int, wide_window: int) -> None:
@@ -55,28 +51,13 @@ class Yamux:
             streams: how many streams the peer may have open.
             wide_window: the receive window of widened streams, bytes.
         """
+        super().__init__(streams=streams)
         self._next = 1 if initiator else 2
         self._remote_parity = 0 if initiator else 1
-        self._most = streams
         self._wide = max(wide_window, INITIAL_WINDOW)
-        self._channels: dict[int, _Channel] = {}
-        self._remote_open = 0
-        self._control: list[bytes] = []
-        self._ready: dict[_Channel, None] = {}
-        self._head = b""
-        self._current: _Channel | None = None
-        self._left = 0
         self._flags = 0
         self._pings = 0
         self._left_by_peer = False
-        self.overhead = 0
-        self.refused = 0
-        self.waiting = 0
-
-    @property
-    def ready(self) -> bool:
-        """Whether something can be sent now."""
-        return bool(self._control or self._ready)
 
     @property
     def control(self) -> int:
@@ -91,18 +72,11 @@ class Yamux:
     def receive(self, data: bytes) -> list[Event]:
         """Turn bytes into events; raises TooLarge or Undecodable."""
         events: list[Event] = []
-        if self._head:
-            data = self._head + data
-            self._head = b""
+        data = self._with_head(data)
         place, end = 0, len(data)
         while place < end:
             if self._left:
-                after = min(end, place + self._left)
-                self._left -= after - place
-                if self._current is not None:
-                    whole = place == 0 and after == end
-                    events.append((DATA, self._current.name, data if whole else data[place:after]))
-                place = after
+                place = self._payload(data, place, events)
                 if not self._left:
                     channel, self._current = self._current, None
                     self._finish(channel, self._flags, events)
@@ -175,13 +149,9 @@ class Yamux:
         if channel is None or not flags & (_FIN | _RST) or self._channels.get(channel.name) is not channel:
             return
         if flags & _RST:
-            self._forget(channel)
-            events.append((RESET, channel.name, b""))
-        elif not channel.ended:
-            channel.ended = True
-            events.append((ENDED, channel.name, b""))
-            if channel.closing and not channel.queued and channel not in self._ready:
-                self._forget(channel)
+            self._was_reset(channel, events)
+        else:
+            self._was_ended(channel, events)
 
     def take(self, most: int) -> list[bytes | memoryview]:
         """Return frames to send now."""
@@ -193,6 +163,7 @@ class Yamux:
             count = min(channel.queued, channel.window, FRAME_MOST)
             if count:
                 frames.append(_pack(0, _DATA, 0, channel.name, count))
+                channel.window -= count
                 self._dequeue(channel, count, frames)
                 most -= count
             if channel.queued:
@@ -204,22 +175,6 @@ class Yamux:
                     self._forget(channel)
         return frames
 
-    def _dequeue(self, channel: _Channel, count: int, frames: list[bytes | memoryview]) -> None:
-        channel.window -= count
-        channel.queued -= count
-        self.waiting -= count
-        if not channel.queued:
-            frames.extend(channel.queue)
-            channel.queue.clear()
-            return
-        while count:
-            piece = channel.queue.popleft()
-            if len(piece) > count:
-                channel.queue.appendleft(memoryview(piece)[count:])
-                piece = piece[:count]
-            frames.append(piece)
-            count -= len(piece)
-
     def open(self) -> int:
         """Open a stream and return its name."""
         name = self._next
@@ -230,20 +185,12 @@ class Yamux:
 
     def send(self, stream: int, data: bytes) -> int:
         """Queue bytes; returns how many wait in this stream."""
-        channel = self._channels.get(stream)
-        if channel is None or channel.closing or not data:
+        channel = self._writable(stream)
+        if channel is None or not data:
             return 0
-        channel.queue.append(data)
-        channel.queued += len(data)
-        self.waiting += len(data)
         if channel.window:
             self._ready[channel] = None
-        return channel.queued
-
-    def queued(self, stream: int) -> int:
-        """Return how many bytes of this stream wait."""
-        channel = self._channels.get(stream)
-        return 0 if channel is None else channel.queued
+        return self._queue(channel, data)
 
     def consumed(self, stream: int, count: int) -> None:
         """Give credit, batched to a quarter of the window."""
@@ -268,8 +215,8 @@ class Yamux:
 
     def close(self, stream: int) -> None:
         """End our side, after what is queued."""
-        channel = self._channels.get(stream)
-        if channel is not None and not channel.closing:
+        channel = self._writable(stream)
+        if channel is not None:
             channel.closing = True
             if not channel.queued or channel.window:
                 self._ready[channel] = None
@@ -281,10 +228,6 @@ class Yamux:
             self._forget(channel)
             self._control.append(_pack(0, _WINDOW, _RST, stream, 0))
 
-    def has(self, stream: int) -> bool:
-        """Whether the stream still lives."""
-        return stream in self._channels
-
     def ping(self) -> None:
         """Ask for a sign of life."""
         self._pings = (self._pings + 1) % _WINDOW_MOST
@@ -294,11 +237,5 @@ class Yamux:
         """Tell the peer that the connection ends."""
         self._control.append(_pack(0, _GO_AWAY, 0, 0, code))
 
-    def _forget(self, channel: _Channel) -> None:
-        del self._channels[channel.name]
-        self._ready.pop(channel, None)
-        self.waiting -= channel.queued
-        channel.queue.clear()
-        channel.queued = 0
-        if channel.name % 2 == self._remote_parity:
-            self._remote_open -= 1
+    def _is_ours(self, name: int) -> bool:
+        return name % 2 != self._remote_parity
