@@ -225,7 +225,7 @@ async def neighbours(bench: Bench) -> None:
                 peer, app="app1" if ours else "", rate=100.0, connections=8, warm_up=1.0, most=100_000
             )
             flood = await bench.rig.do("end")
-            tell(f"{who}_neighbour_flood", flood["accepted"] / flood["seconds"], "pushes/s")
+            tell(f"{who}_neighbour_flood", flood["measured"] / flood["seconds"], "pushes/s")
             tell(f"{who}_neighbour_answer_p99", quiet["answer_p99"], "ms")
             tell(f"{who}_neighbour_arrival_p99", quiet["arrival_p99"], "ms")
             tell(f"{who}_neighbour_lost", quiet["lost"], "pushes")
@@ -272,7 +272,7 @@ async def alternating(bench: Bench, **options: Any) -> dict[str, list[dict[str, 
 
 def rate(run: dict[str, Any]) -> float:
     """Return accepted pushes a second."""
-    return float(run["accepted"] / max(run["seconds"], 0.001))
+    return float(run["measured"] / max(run["seconds"], 0.001))
 
 
 def middle(values: list[float]) -> float:
@@ -313,7 +313,7 @@ async def main(options: argparse.Namespace, *, inside: bool) -> None:
     """Build what is needed and run the parts."""
     rig_binary = peers.build("gateway-rig", peers.RIG)
     if rig_binary is None:
-        print("bench/gateway.py: needs Go 1.24 or later", file=sys.stderr)
+        print("bench/gateway.py: needs Go 1.25 or later", file=sys.stderr)
         return
     gorush = Path(options.gorush) if options.gorush else None
     if inside and gorush is None:

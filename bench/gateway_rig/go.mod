@@ -1,3 +1,5 @@
 module gatewayrig
 
-go 1.24
+go 1.25.0
+
+require golang.org/x/net v0.57.0

@@ -65,11 +65,10 @@ func main() {
 			p.goaway.Store(c.Goaway)
 			say(map[string]any{})
 		case "down":
-			p.down.Store(true)
-			p.cut()
+			p.doors.shut(true)
 			say(map[string]any{})
 		case "up":
-			p.down.Store(false)
+			p.doors.shut(false)
 			say(map[string]any{})
 		case "stats":
 			stats := p.stats()

@@ -1,13 +1,9 @@
-// The provider's side: APNs, FCM and Google's token endpoint, fast enough not to be what is measured.
+// What the provider says and remembers: APNs, FCM and the token endpoint, fast enough not to be what is measured.
 package main
 
 import (
 	"bytes"
-	"crypto/tls"
-	"fmt"
-	"io"
 	"net"
-	"net/http"
 	"strconv"
 	"strings"
 	"sync"
@@ -19,231 +15,178 @@ import (
 type seen struct {
 	first atomic.Int64 // Unix time in ns of its first arrival
 	count atomic.Int32
+	taken atomic.Bool // or refused for good: no further attempt is due
+}
+
+// The pushes of one run.
+type epoch struct {
+	number     int // in the tokens: pushes of an earlier run are not of this one
+	seen       []seen
+	bySequence bool
+	mu         sync.Mutex
+	order      map[string]int64
 }
 
 type provider struct {
-	mu         sync.Mutex
-	seen       []seen
-	epoch      int // of the tokens: pushes of an earlier run are not of this one
-	order      map[string]int64
-	jwts       map[string]bool
-	conns      map[net.Conn]bool
-	made       int
-	requests   atomic.Int64
-	under      atomic.Int64
-	most       atomic.Int64
-	twice      atomic.Int64
-	swapped    atomic.Int64
-	strangers  atomic.Int64
-	delay      atomic.Int64 // ns
-	errors     atomic.Bool  // 5 % 410, 2 % 429, 1 % 503, each on the first attempt
-	goaway     atomic.Int64 // after so many answers
-	down       atomic.Bool
-	apps       sync.Map // topic -> *[]int64, how long each of its pushes took from being handed in
-	bySequence bool
-	last       atomic.Int64
+	doors   doors
+	epoch   atomic.Pointer[epoch]
+	jwts    sync.Map
+	delay   atomic.Int64 // ns
+	errors  atomic.Bool  // 5 % 410, 2 % 429, 1 % 503, each on the first attempt
+	goaway  atomic.Int64 // after so many answers
+	under   atomic.Int64
+	last    atomic.Int64 // Unix time in ns of the last arrival
+	arrived atomic.Int64
+
+	requests, most, twice, swapped, strangers atomic.Int64
 }
 
 func newProvider() *provider {
-	return &provider{order: map[string]int64{}, jwts: map[string]bool{}, conns: map[net.Conn]bool{}}
+	p := &provider{doors: doors{conns: map[net.Conn]bool{}}}
+	p.epoch.Store(&epoch{})
+	return p
 }
 
-// A listener that knows its connections, so that it can cut them.
-type listener struct {
-	net.Listener
-	p *provider
-}
-
-type tracked struct {
-	net.Conn
-	p *provider
-}
-
-func (l listener) Accept() (net.Conn, error) {
-	for {
-		c, err := l.Listener.Accept()
-		if err != nil {
-			return nil, err
-		}
-		if l.p.down.Load() {
-			c.Close()
-			continue
-		}
-		l.p.mu.Lock()
-		l.p.conns[c] = true
-		l.p.made++
-		l.p.mu.Unlock()
-		return tracked{c, l.p}, nil
-	}
-}
-
-func (t tracked) Close() error {
-	t.p.mu.Lock()
-	delete(t.p.conns, t.Conn)
-	t.p.mu.Unlock()
-	return t.Conn.Close()
-}
-
-func (p *provider) cut() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for c := range p.conns {
-		c.Close()
-	}
-}
-
-func (p *provider) serve(address, cert, key string, streams int) error {
-	pair, err := tls.LoadX509KeyPair(cert, key)
-	if err != nil {
-		return err
-	}
-	l, err := net.Listen("tcp", address)
-	if err != nil {
-		return err
-	}
-	config := &tls.Config{Certificates: []tls.Certificate{pair}, NextProtos: []string{"h2", "http/1.1"}}
-	server := &http.Server{
-		Handler: p, TLSConfig: config, HTTP2: &http.HTTP2Config{MaxConcurrentStreams: streams}, ErrorLog: quiet,
-	}
-	go server.ServeTLS(listener{l, p}, "", "")
-	return nil
-}
-
-func (p *provider) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if r.URL.Path == "/token" {
-		w.Header().Set("Content-Type", "application/json")
-		io.WriteString(w, `{"access_token":"rig","expires_in":3600,"token_type":"Bearer"}`)
-		return
-	}
-	now := time.Now().UnixNano()
+// A request has begun.
+func (p *provider) begun() {
 	under := p.under.Add(1)
-	defer p.under.Add(-1)
 	for most := p.most.Load(); under > most && !p.most.CompareAndSwap(most, under); most = p.most.Load() {
 	}
-	body, _ := io.ReadAll(r.Body)
-	number := p.requests.Add(1)
-	p.remember(r.Header.Get("Authorization"))
-	token := r.URL.Path[strings.LastIndexByte(r.URL.Path, '/')+1:]
-	fcm := strings.HasSuffix(r.URL.Path, ":send")
+}
+
+// Decide on a whole request; whether a GOAWAY is due with its answer.
+func (p *provider) decide(s *stream, body []byte) (answer, bool) {
+	if strings.HasSuffix(s.path, "/token") {
+		return answer{status: 200, body: tokenBody}, false
+	}
+	number, n := p.requests.Add(1), p.goaway.Load()
+	goes := n > 0 && number%n == 0
+	var token []byte
+	fcm := strings.HasSuffix(s.path, ":send")
 	if fcm {
 		token = between(body, `"token":"`, '"')
+	} else {
+		token = []byte(s.path[strings.LastIndexByte(s.path, '/')+1:])
 	}
-	attempt, index := p.arrived(token, body, now)
-	if d := p.delay.Load(); d > 0 {
-		time.Sleep(time.Duration(d))
-	}
-	if n := p.goaway.Load(); n > 0 && number%n == 0 {
-		w.Header().Set("Connection", "close") // Go says GOAWAY for it
-	}
-	if p.errors.Load() && attempt == 1 {
-		switch percent := index % 100; {
-		case percent < 5:
-			fail(w, 410, `{"reason":"Unregistered","timestamp":1}`)
-			return
-		case percent < 7:
-			fail(w, 429, `{"reason":"TooManyRequests"}`)
-			return
-		case percent < 8:
-			fail(w, 503, `{"reason":"InternalServerError"}`)
-			return
+	a := answer{status: 200, apns: !fcm, id: s.apns}
+	if one, index := p.arrival(token, body); one != nil {
+		again := one.taken.Load()
+		if again {
+			p.twice.Add(1)
+		}
+		if one.count.Add(1) == 1 && p.errors.Load() {
+			a.status, a.body = failure(index % 100)
+		}
+		if a.status == 200 || a.status == 410 {
+			one.taken.Store(true)
 		}
 	}
-	if fcm {
-		w.Header().Set("Content-Type", "application/json")
-		io.WriteString(w, `{"name":"projects/demo-project/messages/0:1"}`)
-		return
+	if fcm && a.status == 200 {
+		a.body = fcmBody
 	}
-	w.WriteHeader(200)
+	return a, goes
 }
 
-func fail(w http.ResponseWriter, status int, body string) {
-	w.WriteHeader(status)
-	io.WriteString(w, body)
+func failure(percent int) (int, string) {
+	switch {
+	case percent < 5:
+		return 410, `{"reason":"Unregistered","timestamp":1}`
+	case percent < 7:
+		return 429, `{"reason":"TooManyRequests"}`
+	case percent < 8:
+		return 503, `{"reason":"InternalServerError"}`
+	}
+	return 200, ""
 }
 
-func between(body []byte, start string, end byte) string {
+func between(body []byte, start string, end byte) []byte {
 	at := bytes.Index(body, []byte(start))
 	if at < 0 {
-		return ""
+		return nil
 	}
 	rest := body[at+len(start):]
-	return string(rest[:bytes.IndexByte(rest, end)])
+	return rest[:max(0, bytes.IndexByte(rest, end))]
 }
 
 // Tokens end in the run (4 hex digits) and the number of the push (8); texts may hold "#" and a number instead.
-func (p *provider) arrived(token string, body []byte, now int64) (int32, int) {
+func (p *provider) arrival(token, body []byte) (*seen, int) {
+	now, e := time.Now().UnixNano(), p.epoch.Load()
 	p.last.Store(now)
 	if len(token) < 12 {
 		p.strangers.Add(1)
-		return 1, 0
+		return nil, 0
 	}
-	epoch, _ := strconv.ParseInt(token[len(token)-12:len(token)-8], 16, 64)
-	number, err := strconv.ParseInt(token[len(token)-8:], 16, 64)
-	p.mu.Lock()
-	seen, current, bySequence := p.seen, p.epoch, p.bySequence
-	p.mu.Unlock()
-	if bySequence {
-		number, err = strconv.ParseInt(between(body, "#", ';'), 10, 64)
-	}
-	if err != nil || int(epoch) != current || number < 0 || int(number) >= len(seen) {
-		p.strangers.Add(1)
-		return 1, 0
-	}
-	if bySequence {
-		p.mu.Lock()
-		if before, ok := p.order[token]; ok && number < before {
-			p.swapped.Add(1)
-		} else {
-			p.order[token] = number
+	run, good := hexadecimal(token[len(token)-12 : len(token)-8])
+	number, ok := hexadecimal(token[len(token)-8:])
+	ok = ok && good && int(run) == e.number
+	if ok && e.bySequence {
+		found, err := strconv.ParseInt(string(between(body, "#", ';')), 10, 64)
+		if number, ok = found, err == nil; ok {
+			e.note(string(token), number, &p.swapped)
 		}
-		p.mu.Unlock()
 	}
-	one := &seen[number]
-	one.first.CompareAndSwap(0, now)
-	count := one.count.Add(1)
-	if count > 1 {
-		p.twice.Add(1)
+	if !ok || number < 0 || int(number) >= len(e.seen) {
+		p.strangers.Add(1)
+		return nil, 0
 	}
-	return count, int(number)
+	one := &e.seen[number]
+	if one.first.CompareAndSwap(0, now) {
+		p.arrived.Add(1)
+	}
+	return one, int(number)
+}
+
+// Count a push that overtook another one of its token.
+func (e *epoch) note(token string, number int64, swapped *atomic.Int64) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if before, ok := e.order[token]; ok && number < before {
+		swapped.Add(1)
+	} else {
+		e.order[token] = number
+	}
+}
+
+func hexadecimal(digits []byte) (int64, bool) {
+	value := int64(0)
+	for _, digit := range digits {
+		switch {
+		case digit >= '0' && digit <= '9':
+			value = value<<4 | int64(digit-'0')
+		case digit >= 'a' && digit <= 'f':
+			value = value<<4 | int64(digit-'a'+10)
+		default:
+			return 0, false
+		}
+	}
+	return value, true
 }
 
 func (p *provider) remember(authorization string) {
-	p.mu.Lock()
-	if !p.jwts[authorization] {
-		p.jwts[authorization] = true
+	if authorization != "" {
+		p.jwts.Store(authorization, true)
 	}
-	p.mu.Unlock()
 }
 
 // Begin a run of so many pushes.
-func (p *provider) reset(count int, bySequence bool) int {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.epoch = (p.epoch + 1) & 0xffff
-	p.seen = make([]seen, count)
-	p.order = map[string]int64{}
-	p.jwts = map[string]bool{}
-	p.bySequence = bySequence
-	p.made = len(p.conns)
-	for _, n := range []*atomic.Int64{&p.requests, &p.most, &p.twice, &p.swapped, &p.strangers} {
+func (p *provider) reset(count int, bySequence bool) *epoch {
+	e := &epoch{number: (p.epoch.Load().number + 1) & 0xffff, seen: make([]seen, count), bySequence: bySequence}
+	e.order = map[string]int64{}
+	p.epoch.Store(e)
+	p.jwts.Clear()
+	p.doors.count(true)
+	for _, n := range []*atomic.Int64{&p.requests, &p.most, &p.twice, &p.swapped, &p.strangers, &p.arrived} {
 		n.Store(0)
 	}
-	return p.epoch
+	return e
 }
 
 func (p *provider) stats() map[string]any {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	arrived := 0
-	for i := range p.seen {
-		if p.seen[i].count.Load() > 0 {
-			arrived++
-		}
-	}
+	jwts := 0
+	p.jwts.Range(func(any, any) bool { jwts++; return true })
 	return map[string]any{
-		"requests": p.requests.Load(), "arrived": arrived, "twice": p.twice.Load(), "swapped": p.swapped.Load(),
-		"strangers": p.strangers.Load(), "connections": p.made, "jwts": len(p.jwts), "most_streams": p.most.Load(),
+		"requests": p.requests.Load(), "arrived": p.arrived.Load(), "twice": p.twice.Load(),
+		"swapped": p.swapped.Load(), "strangers": p.strangers.Load(), "connections": p.doors.count(false),
+		"jwts": jwts, "most_streams": p.most.Load(),
 	}
 }
-
-func (p *provider) String() string { return fmt.Sprint(p.stats()) }
