@@ -14,7 +14,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from _rig import REPOSITORY, cpu_seconds, environment, rss_bytes
+from _rig import REPOSITORY, cpu_seconds, environment
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
@@ -72,11 +72,22 @@ def pinned(core: int, command: list[str]) -> list[str]:
     return ["taskset", "-c", str(cores[core % len(cores)]), *command] if shutil.which("taskset") else command
 
 
+def peak_bytes(pid: int) -> int:
+    """Return the most memory that a process held in RAM, shared pages included."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:"))
+
+
 class Rig:
     """The provider and the publisher."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process
+
+    @property
+    def cpu(self) -> float:
+        """Return the seconds of processor time it has used."""
+        return cpu_seconds(self._process.pid)
 
     async def do(self, what: str, **options: Any) -> dict[str, Any]:
         """Run one command."""
@@ -165,8 +176,8 @@ class Peer:
 
     @property
     def memory(self) -> int:
-        """Return the bytes it holds in RAM."""
-        return rss_bytes(self.process.pid)
+        """Return the most bytes that it held in RAM at once."""
+        return peak_bytes(self.process.pid)
 
     async def end(self, number: int) -> int:
         """Send a signal and return the exit status."""

@@ -3,18 +3,18 @@ The gateway beside the real gorush: throughput, latency, processor time, and wha
 
     python bench/gateway.py [--rounds 3] [--seconds 10] [--only PART] [--gorush BINARY]
 
-Scenarios are those of reference/gateway.md, section 7. Both programs take turns in each round; figures are medians.
-gorush has no setting for its providers' addresses, so that both run in a network of their own; where the system
-refuses that, or without Go, ours is measured alone and the ratios are left out.
+Scenarios are those of reference/gateway.md, section 7. Both programs take turns in each round, each a new process each
+time; times are medians, faults are summed. gorush has no setting for its providers' addresses, so that both run in a
+network of their own; where the system refuses that, or without Go, ours is measured alone and ratios are left out.
 """
 
 import argparse
 import asyncio
 import signal
-import statistics
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Callable
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parent))
 
 import _gateway_peers as peers
+from _gateway_figures import Run, Runs, middle, tell, tell_rates, tell_ratio, tell_runs
 
 SHAPES = {  # notifications in a request, tokens in each, platform, connections
     "one_per_request": (1, 1, 1, 16),
@@ -34,7 +35,12 @@ SHAPES = {  # notifications in a request, tokens in each, platform, connections
 MOST = 4_000_000  # pushes of one run
 OPEN_LOOP = 1000.0  # requests a second
 DOWN = 5.0  # seconds the provider is away
+QUEUE = 8192  # what gorush's holds by default
+ALONE = 5.0  # seconds that the neighbour is measured without the flood, at most
+STOPPED = 2.0  # seconds of sending before a stop, after the warm-up
+HOOK = "127.0.0.1:8299"
 Start = Callable[..., AbstractAsyncContextManager[peers.Peer]]
+During = Callable[[], Awaitable[None]]
 
 
 class Bench:
@@ -52,28 +58,46 @@ class Bench:
         self.gorush = gorush
         self._folders = 0
 
-    @asynccontextmanager
-    async def ours(self, **options: Any) -> AsyncIterator[peers.Peer]:
-        """Start our gateway on a queue of its own."""
+    def folder(self) -> Path:
+        """Return a folder that no other gateway of ours has used."""
         self._folders += 1
-        options.pop("workers", None)
-        async with peers.ours(self.files, self.files.folder / f"data{self._folders}", tls=self.tls, **options) as peer:
+        return self.files.folder / f"data{self._folders}"
+
+    @asynccontextmanager
+    async def ours(self, *, data: Path | None = None, **options: Any) -> AsyncIterator[peers.Peer]:
+        """Start our gateway, on a queue of its own if none is given."""
+        async with peers.ours(self.files, data or self.folder(), tls=self.tls, **options) as peer:
             yield peer
 
     @asynccontextmanager
-    async def theirs(self, **options: Any) -> AsyncIterator[peers.Peer]:
-        """Start gorush."""
+    async def theirs(self, *, data: Path | None = None, apps: int = 1, **options: Any) -> AsyncIterator[peers.Peer]:
+        """Start gorush. It has one app and no disk."""
+        del data, apps
         assert self.gorush is not None
-        options.pop("apps", None)
         async with peers.gorush(self.gorush, self.files, **options) as peer:
             yield peer
 
-    def both(self) -> dict[str, Start]:
-        """Return what there is to measure, by name."""
-        return {"ours": self.ours} | ({"gorush": self.theirs} if self.gorush else {})
+    async def turns(self, one: Callable[[str, Start], Awaitable[Run]]) -> Runs:
+        """Have each gateway take its turn in each round."""
+        starts: dict[str, Start] = {"ours": self.ours} | ({"gorush": self.theirs} if self.gorush else {})
+        runs: dict[str, list[Run]] = {who: [] for who in starts}
+        for _ in range(self.rounds):
+            for who, start in starts.items():
+                runs[who].append(await one(who, start))
+        return runs
 
-    async def load(self, peer: peers.Peer, **options: Any) -> dict[str, Any]:
-        """Send, wait until everything accepted has arrived, and return what came of it with the time it cost."""
+    async def under(self, load: dict[str, Any], **start_options: Any) -> Runs:
+        """Measure each gateway in turn under the same load."""
+
+        async def one(_who: str, start: Start) -> Run:
+            async with start(**start_options) as peer:
+                await self.first(peer, platform=load.get("platform", 1))
+                return await self.load(peer, **load)
+
+        return await self.turns(one)
+
+    def plan(self, peer: peers.Peer, **options: Any) -> dict[str, Any]:
+        """Return what the rig is to send."""
         plan = {
             "address": peer.address,
             "key": peer.key,
@@ -86,163 +110,181 @@ class Bench:
             "warm_up": self.warm_up,
             "most": MOST,
             "patience": 30.0,
+            "still": 6.0,
             "count": True,
         }
-        before = peer.cpu
-        result = await self.rig.do("load", **plan | options)
-        result["cpu"] = peer.cpu - before
-        result["cpu_per_100k"] = result["cpu"] / max(1, result["arrived"]) * 100_000
+        return plan | options
+
+    async def load(self, peer: peers.Peer, during: During | None = None, **options: Any) -> dict[str, Any]:
+        """Send, wait until everything accepted was taken, and return what came of it and what it cost, unwarmed."""
+        plan = self.plan(peer, **options)
+        await self.rig.do("begin", **plan)
+        await asyncio.sleep(plan["warm_up"])
+        cpu, busy, at = peer.cpu, self.rig.cpu, time.perf_counter()
+        before = (await self.rig.do("stats"))["requests"]
+        if during is not None:
+            await during()
+        await asyncio.sleep(max(0.0, plan["seconds"] - (time.perf_counter() - at)))
+        busy, lasted = self.rig.cpu - busy, time.perf_counter() - at
+        result = await self.rig.do("end")
+        result["cpu"] = peer.cpu - cpu
+        result["cpu_per_100k"] = result["cpu"] / max(1, result["requests"] - before) * 100_000
+        result["rig_busy"] = busy / lasted
         result["memory"] = peer.memory / 1e6
         return result
 
     async def first(self, peer: peers.Peer, **options: Any) -> None:
         """Have connections and tokens made before anything is measured."""
-        await self.load(peer, connections=1, seconds=0.2, warm_up=0.0, most=50, **options)
+        few = {"connections": 1, "seconds": 0.2, "warm_up": 0.0, "most": 50}
+        await self.rig.do("load", **self.plan(peer, **(few | options)))
 
 
 async def shapes(bench: Bench) -> None:
     """(a) The provider answers at once: one or a hundred notifications a request, or a hundred tokens."""
     for name, (notes, tokens, platform, connections) in SHAPES.items():
-        found = await alternating(bench, notes=notes, tokens=tokens, platform=platform, connections=connections)
-        for who, runs in found.items():
-            tell_run(f"{who}_{name}", runs)
+        load = {"notes": notes, "tokens": tokens, "platform": platform, "connections": connections}
+        found = await bench.under(load)
+        tell_runs(name, found)
         tell_ratio(f"ratio_cpu_{name}", found, "cpu_per_100k")
 
 
 async def open_loop(bench: Bench) -> None:
     """1,000 requests a second, whether answers come or not."""
-    found = await alternating(bench, rate=OPEN_LOOP, connections=64)
-    for who, runs in found.items():
-        tell_run(f"{who}_open_loop", runs)
+    found = await bench.under({"rate": OPEN_LOOP, "connections": 64})
+    tell_runs("open_loop", found)
     tell_ratio("ratio_cpu_open_loop", found, "cpu_per_100k")
 
 
 async def slow_provider(bench: Bench) -> None:
     """(b) The provider takes 50 ms; nobody tunes anything."""
     await bench.rig.do("set", delay_ms=50)
-    found = await alternating(bench, connections=128)
-    await bench.rig.do("set")
-    for who, runs in found.items():
-        tell_run(f"{who}_50ms", runs)
-    if len(found) == 2:
-        rates = {who: middle([rate(run) for run in runs]) for who, runs in found.items()}
-        tell("ratio_rate_50ms", rates["ours"] / max(rates["gorush"], 0.001), "x")
+    found = await bench.under({"connections": 128})
+    tell_runs("50ms", found)
+    tell_rates("ratio_rate_50ms", found)
 
 
 async def errors(bench: Bench) -> None:
     """(c) 5 % dead tokens, 2 % too many requests, 1 % unavailable, each on the first attempt."""
     await bench.rig.do("set", errors=True)
-    for who, runs in (await alternating(bench, most=100_000, patience=60.0)).items():
-        tell_faults(f"{who}_errors", runs)
-    await bench.rig.do("set")
+    tell_runs("errors", await bench.under({"most": 200_000}))
 
 
 async def goaway(bench: Bench) -> None:
-    """(d) A GOAWAY after each thousand answers."""
+    """(d) A GOAWAY after each thousand answers; a thousand devices, so that their order can be seen."""
     await bench.rig.do("set", goaway=1000)
-    for who, runs in (await alternating(bench, few=1000)).items():
-        tell_faults(f"{who}_goaway", runs)
-    await bench.rig.do("set")
+    tell_runs("goaway", await bench.under({"few": 1000}))
 
 
 async def down(bench: Bench) -> None:
     """(e) The provider is away for five seconds, then back."""
-    for who, start in bench.both().items():
+    seconds = max(bench.seconds, DOWN + 3.0)
+
+    async def away() -> None:
+        await asyncio.sleep((seconds - DOWN) / 2)
+        await bench.rig.do("down")
+        await asyncio.sleep(DOWN)
+        await bench.rig.do("up")
+
+    async def one(_who: str, start: Start) -> Run:
         async with start(sync=False) as peer:
             await bench.first(peer)
-            await bench.rig.do(
-                "begin", address=peer.address, key=peer.key, connections=32, notes=1, tokens=1, platform=1,
-                topic="org.example.app", rate=1000.0, seconds=DOWN + 5.0, warm_up=0.0, most=MOST, patience=40.0,
-                count=True,
-            )  # fmt: skip
-            await asyncio.sleep(2.0)
-            await bench.rig.do("down")
-            await asyncio.sleep(DOWN)
-            await bench.rig.do("up")
-            tell_faults(f"{who}_down", [await bench.rig.do("end")])
+            return await bench.load(
+                peer, away, connections=32, rate=OPEN_LOOP, seconds=seconds, patience=40.0, still=12.0
+            )
+
+    tell_runs("down", await bench.turns(one))
 
 
 async def stopped(bench: Bench) -> None:
-    """(f) SIGTERM and (g) kill -9 under load, with a provider that takes 50 ms, then a start."""
+    """(f) SIGTERM and (g) kill -9 under load, with a provider that takes 20 ms, then a start."""
+    await bench.rig.do("set", delay_ms=20)  # at which gorush cannot empty its queue in the 30 s it gives itself
     for name, number in (("sigterm", signal.SIGTERM), ("kill", signal.SIGKILL)):
-        for who in bench.both():
-            await ended(bench, who, f"{who}_{name}", number)
+
+        async def one(_who: str, start: Start, number: int = number) -> Run:
+            return await ended(bench, start, number)
+
+        found = await bench.turns(one)
+        tell_runs(name, found)
+        for who, runs in found.items():
+            tell(f"{who}_{name}_exit_status", middle(runs, "status"), "status")
 
 
-async def ended(bench: Bench, who: str, name: str, number: int) -> None:
-    """End a gateway under load and start it again on what it has."""
-    folder = bench.files.folder / f"{name}"
-    await bench.rig.do("set", delay_ms=20)
-
-    def start() -> AbstractAsyncContextManager[peers.Peer]:
-        if who == "ours":
-            return peers.ours(bench.files, folder, tls=bench.tls, sync=False)
-        assert bench.gorush is not None
-        return peers.gorush(bench.gorush, bench.files, sync=False)
-
-    async with start() as peer:
+async def ended(bench: Bench, start: Start, number: int) -> Run:
+    """End a gateway under load, which ends the load too, and start it again on what it has."""
+    data = bench.folder()
+    async with start(sync=False, data=data) as peer:
         await bench.first(peer)
-        await bench.rig.do(
-            "begin", address=peer.address, key=peer.key, connections=32, notes=1, tokens=1, platform=1,
-            topic="org.example.app", seconds=4.0, warm_up=0.0, most=MOST, patience=40.0, count=True, reconnect=True,
-        )  # fmt: skip
-        await asyncio.sleep(1.5)
+        plan = bench.plan(peer, connections=32, patience=50.0, still=8.0)
+        await bench.rig.do("begin", **plan)
+        await asyncio.sleep(bench.warm_up + min(STOPPED, bench.seconds / 2))
+        cpu = peer.cpu
         status = await peer.end(number)
-    async with start():
+    async with start(sync=False, data=data) as peer:
         result = await bench.rig.do("end")
-    await bench.rig.do("set")
-    tell(f"{name}_exit_status", status, "status")
-    tell(f"{name}_accepted", result["accepted"], "pushes")
-    tell(f"{name}_lost", result["lost"], "pushes")
-    tell(f"{name}_twice", result["twice"], "pushes")
+        result["cpu"] = cpu + peer.cpu
+        result["memory"] = peer.memory / 1e6
+    result["cpu_per_100k"] = result["cpu"] / max(1, result["requests"]) * 100_000  # both starts included
+    return result | {"status": status}
 
 
 async def overflow(bench: Bench) -> None:
-    """(h) Twenty times what the queue holds, towards a provider that is slow."""
-    await bench.rig.do("set", delay_ms=50)
-    for who, start in bench.both().items():
-        async with start(sync=False, queue=8192) as peer:
-            result = await bench.load(peer, notes=100, most=20 * 8192, seconds=8.0, warm_up=0.0, patience=240.0)
-            tell(f"{who}_overflow_accepted", result["accepted"], "pushes")
-            tell(f"{who}_overflow_refused", result["refused"], "requests")
-            tell(f"{who}_overflow_broken", result["broken"], "requests")
-            tell(f"{who}_overflow_lost", result["lost"], "pushes")
-            tell(f"{who}_overflow_memory", result["memory"], "MB")
-    await bench.rig.do("set")
+    """(h) Twenty times what the queue holds, towards a provider that takes 5 ms."""
+    await bench.rig.do("set", delay_ms=5)
+    seconds = min(bench.seconds, 8.0)
+    load = {"notes": 100, "most": 20 * QUEUE, "seconds": seconds, "warm_up": 0.0, "patience": 45.0}
+    tell_runs("overflow", await bench.under(load, sync=False, queue=QUEUE))
 
 
 async def neighbours(bench: Bench) -> None:
-    """(i) One app floods; another sends a hundred a second. gorush has one app, and both share it."""
-    for who, start in bench.both().items():
+    """(i) One app sends a hundred a second, first alone, then while another floods. gorush has one app for both."""
+    flooding: dict[str, list[Run]] = {}
+    alone: dict[str, list[Run]] = {}
+
+    async def one(who: str, start: Start) -> Run:
+        app, other = ("app1", "app0") if who == "ours" else ("", "")
+        quiet = {"app": app, "rate": 100.0, "connections": 64, "most": 100_000, "patience": 25.0}
         async with start(sync=False, apps=2) as peer:
             await bench.first(peer)
-            ours = who == "ours"
-            await bench.rig.do(
-                "begin", address=peer.address, key=peer.key, app="app0" if ours else "", connections=32, notes=100,
-                tokens=1, platform=1, topic="org.example.app", seconds=bench.seconds + 1, warm_up=0.0, most=MOST,
-            )  # fmt: skip
-            quiet = await bench.load(
-                peer, app="app1" if ours else "", rate=100.0, connections=8, warm_up=1.0, most=100_000
+            await bench.first(peer, app=app)
+            calm = await bench.load(peer, **quiet | {"seconds": min(ALONE, bench.seconds), "warm_up": 0.5})
+            alone.setdefault(who, []).append(calm)
+            flood = bench.plan(
+                peer, app=other, connections=32, notes=100, seconds=bench.seconds + 0.5, count=False, name="flood"
             )
-            flood = await bench.rig.do("end")
-            tell(f"{who}_neighbour_flood", flood["measured"] / flood["seconds"], "pushes/s")
-            tell(f"{who}_neighbour_answer_p99", quiet["answer_p99"], "ms")
-            tell(f"{who}_neighbour_arrival_p99", quiet["arrival_p99"], "ms")
-            tell(f"{who}_neighbour_lost", quiet["lost"], "pushes")
+            await bench.rig.do("begin", **flood)
+            found = await bench.load(peer, **quiet)
+            flooded = await bench.rig.do("end", name="flood")
+        flooding.setdefault(who, []).append(flooded | {"arrived": found["strangers"]})
+        return found
+
+    flooded = await bench.turns(one)
+    tell_runs("neighbour_alone", alone)
+    tell_runs("neighbour", flooded)
+    for who, runs in flooding.items():
+        tell(f"{who}_flood_accepted", middle(runs, "accepted"), "pushes")
+        tell(f"{who}_flood_arrived", middle(runs, "arrived"), "pushes")
+        for what in ("answer_p50", "answer_p99"):
+            tell(f"{who}_flood_{what}", middle(runs, what), "ms")
+        for what in ("refused", "broken"):
+            tell(f"{who}_flood_{what}", sum(run[what] for run in runs), "requests")
 
 
 async def slow_hook(bench: Bench) -> None:
-    """(j) Each failed push is told to a hook that takes 100 ms."""
-    hook = "127.0.0.1:8299"
-    await bench.rig.do("hook", hook=hook, delay_ms=100)
+    """(j) Each failed push is told to a hook that takes 100 ms; 500 pushes a second, of which 8 % fail at first."""
+    await bench.rig.do("hook", hook=HOOK, delay_ms=100)
     await bench.rig.do("set", errors=True)
-    for who, start in bench.both().items():
-        async with start(sync=False, hook=f"http://{hook}/") as peer:
+
+    async def one(_who: str, start: Start) -> Run:
+        before = (await bench.rig.do("stats"))["told"]
+        async with start(sync=False, hook=f"http://{HOOK}/") as peer:
             await bench.first(peer)
-            result = await bench.load(peer, most=20_000, patience=60.0, warm_up=0.0)
-            tell(f"{who}_hook_rate", rate(result), "pushes/s")
-            tell(f"{who}_hook_arrival_p99", result["arrival_p99"], "ms")
-    await bench.rig.do("set")
+            found = await bench.load(peer, rate=500.0, connections=32, patience=40.0)
+            return found | {"told": (await bench.rig.do("stats"))["told"] - before}
+
+    found = await bench.turns(one)
+    tell_runs("hook", found)
+    for who, runs in found.items():
+        tell(f"{who}_hook_told", sum(run["told"] for run in runs), "requests")
 
 
 PARTS = {
@@ -257,56 +299,6 @@ PARTS = {
     "neighbours": neighbours,
     "slow_hook": slow_hook,
 }
-
-
-async def alternating(bench: Bench, **options: Any) -> dict[str, list[dict[str, Any]]]:
-    """Measure each gateway in turn, a fresh process each time, and return the runs of each."""
-    runs: dict[str, list[dict[str, Any]]] = {who: [] for who in bench.both()}
-    for _ in range(bench.rounds):
-        for who, start in bench.both().items():
-            async with start() as peer:
-                await bench.first(peer, platform=options.get("platform", 1))
-                runs[who].append(await bench.load(peer, **options))
-    return runs
-
-
-def rate(run: dict[str, Any]) -> float:
-    """Return accepted pushes a second."""
-    return float(run["measured"] / max(run["seconds"], 0.001))
-
-
-def middle(values: list[float]) -> float:
-    """Return the median."""
-    return float(statistics.median(values))
-
-
-def tell(name: str, value: float, unit: str) -> None:
-    print(f"{name} {value:.3f} {unit}".replace(".000 ", " "), flush=True)
-
-
-def tell_run(name: str, runs: list[dict[str, Any]]) -> None:
-    """Tell the medians of several runs."""
-    tell(f"{name}_rate", middle([rate(run) for run in runs]), "pushes/s")
-    tell(f"{name}_cpu_per_100k", middle([run["cpu_per_100k"] for run in runs]), "s")
-    for what in ("answer_p50", "answer_p99", "arrival_p50", "arrival_p99"):
-        tell(f"{name}_{what}", middle([run[what] for run in runs]), "ms")
-    tell(f"{name}_memory", middle([run["memory"] for run in runs]), "MB")
-    tell_faults(name, runs)
-
-
-def tell_faults(name: str, runs: list[dict[str, Any]]) -> None:
-    """Tell what went wrong in all runs together."""
-    for what, unit in (("accepted", "pushes"), ("lost", "pushes"), ("twice", "pushes"), ("swapped", "pushes")):
-        tell(f"{name}_{what}", sum(run[what] for run in runs), unit)
-    tell(f"{name}_connections", max(run["connections"] for run in runs), "connections")
-    tell(f"{name}_jwts", max(run["jwts"] for run in runs), "tokens")
-
-
-def tell_ratio(name: str, found: dict[str, list[dict[str, Any]]], what: str) -> None:
-    """Tell gorush's figure over ours."""
-    if len(found) == 2:
-        ours, theirs = (middle([run[what] for run in found[who]]) for who in ("ours", "gorush"))
-        tell(name, theirs / max(ours, 1e-9), "x")
 
 
 async def main(options: argparse.Namespace, *, inside: bool) -> None:
@@ -329,6 +321,7 @@ async def main(options: argparse.Namespace, *, inside: bool) -> None:
             for name, part in PARTS.items():
                 if not options.only or name in options.only.split(","):
                     await part(bench)
+                    await rig.do("set")  # as at the start
 
 
 if __name__ == "__main__":

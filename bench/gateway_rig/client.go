@@ -5,8 +5,11 @@ import (
 	"bufio"
 	"bytes"
 	"errors"
+	"io"
 	"net"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -16,8 +19,8 @@ const (
 )
 
 var (
-	errAnswer     = errors.New("no answer of HTTP/1.1")
-	contentLength = []byte("content-length:")
+	errAnswer = errors.New("no answer of HTTP/1.1")
+	failed    = []byte(`"failed-push"`)
 )
 
 type client struct {
@@ -26,6 +29,7 @@ type client struct {
 	reader  *bufio.Reader
 	body    []byte
 	request []byte
+	answer  []byte
 }
 
 func (c *client) open(conn net.Conn) {
@@ -39,31 +43,62 @@ func (c *client) close() {
 	}
 }
 
-// Send a request and return the status of its answer.
-func (c *client) exchange(request int) (int, error) {
+// Send a request; return the status of its answer and how many pushes it says have failed.
+func (c *client) exchange(request int) (int, int, error) {
 	c.build(request * c.run.per)
 	c.conn.SetDeadline(time.Now().Add(time.Minute))
 	if _, err := c.conn.Write(c.request); err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	line, err := c.reader.ReadSlice('\n')
 	if err != nil || len(line) < 12 {
-		return 0, errAnswer
+		return 0, 0, errAnswer
 	}
 	status, length := int(line[9]-'0')*100+int(line[10]-'0')*10+int(line[11]-'0'), 0
 	for {
 		if line, err = c.reader.ReadSlice('\n'); err != nil {
-			return 0, err
+			return 0, 0, err
 		}
 		if len(line) <= 2 {
 			break
 		}
-		if len(line) > 16 && line[0]|0x20 == 'c' && bytes.EqualFold(line[:15], contentLength) {
-			length, _ = strconv.Atoi(string(bytes.TrimSpace(line[15:])))
+		if begins(line, "content-length:") {
+			length = number(line[15:], 10)
+		} else if begins(line, "transfer-encoding: chunked") {
+			length = -1
 		}
 	}
-	_, err = c.reader.Discard(length)
-	return status, err
+	c.answer = c.answer[:0]
+	if length >= 0 {
+		err = c.take(length)
+	}
+	for length < 0 && err == nil {
+		if line, err = c.reader.ReadSlice('\n'); err != nil {
+			break
+		}
+		size := number(line, 16)
+		if err = c.take(size + 2); size == 0 { // with the line's end after it
+			break
+		}
+	}
+	return status, bytes.Count(c.answer, failed), err
+}
+
+// Read so many bytes of an answer.
+func (c *client) take(length int) error {
+	at := len(c.answer)
+	c.answer = slices.Grow(c.answer, length)[:at+length]
+	_, err := io.ReadFull(c.reader, c.answer[at:])
+	return err
+}
+
+func begins(line []byte, name string) bool {
+	return len(line) > len(name) && line[0]|0x20 == name[0] && strings.EqualFold(string(line[:len(name)]), name)
+}
+
+func number(text []byte, base int) int {
+	found, _ := strconv.ParseInt(string(bytes.TrimSpace(text)), base, 32)
+	return int(found)
 }
 
 // Build the request whose first push is that one.

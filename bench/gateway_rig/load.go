@@ -8,8 +8,6 @@ import (
 	"time"
 )
 
-const still = 15 * time.Second // nothing has arrived for so long: what is missing is lost
-
 // What one run sends.
 type plan struct {
 	Address     string  `json:"address"`
@@ -26,6 +24,7 @@ type plan struct {
 	Key         string  `json:"key"`
 	App         string  `json:"app"`
 	Patience    float64 `json:"patience"`  // seconds to wait for what was accepted
+	Still       float64 `json:"still"`     // seconds without an arrival after which nothing more is waited for
 	Count       bool    `json:"count"`     // pushes of this run are counted; otherwise they are somebody else's flood
 	Reconnect   bool    `json:"reconnect"` // go on after the other side was cut
 }
@@ -34,6 +33,7 @@ type plan struct {
 type sent struct {
 	at, answered atomic.Int64 // ns
 	status       atomic.Int32
+	listed       int // pushes that the answer says have failed
 }
 
 type run struct {
@@ -47,6 +47,7 @@ type run struct {
 	refused  atomic.Int64
 	broken   atomic.Int64
 	from, to int64
+	cutShort int
 }
 
 func (p *provider) load(plan plan) map[string]any {
@@ -66,23 +67,24 @@ func (p *provider) load(plan plan) map[string]any {
 	group.Wait()
 	finished := time.Now()
 	if plan.Count {
-		r.wait(plan.Patience)
+		r.cutShort = r.wait(plan.Patience)
 	}
 	return r.result(finished)
 }
 
-// Wait until everything that was accepted was taken, or nothing more comes.
-func (r *run) wait(patience float64) {
+// Wait until everything that was accepted was taken, or nothing more comes; 1 if it still came when patience ended.
+func (r *run) wait(patience float64) int {
 	end := time.Now().Add(time.Duration(patience * 1e9))
 	begun := time.Now().UnixNano()
 	for first := 0; time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
 		if first = r.missing(first); first < 0 {
-			return
+			return 0
 		}
-		if time.Now().UnixNano()-max(begun, r.p.last.Load()) > int64(still) {
-			return
+		if time.Now().UnixNano()-max(begun, r.p.last.Load()) > int64(r.Still*1e9) {
+			return 0
 		}
 	}
+	return 1
 }
 
 // The first request from this one on of which something is missing, or -1.
@@ -128,7 +130,8 @@ func (r *run) publish() {
 		}
 		one := &r.sent[request]
 		one.at.Store(due.UnixNano())
-		status, err := c.exchange(request)
+		status, listed, err := c.exchange(request)
+		one.listed = listed
 		one.answered.Store(time.Now().UnixNano())
 		one.status.Store(int32(status))
 		if err == nil && status != 200 {

@@ -27,6 +27,7 @@ type command struct {
 	Errors bool   `json:"errors"`
 	Goaway int64  `json:"goaway"`
 	Hook   string `json:"hook"`
+	Name   string `json:"name"` // of a run that others go beside
 }
 
 func main() {
@@ -43,7 +44,7 @@ func main() {
 	var told atomic.Int64
 	say(map[string]any{"ready": true})
 	lines := bufio.NewScanner(os.Stdin)
-	running := make(chan map[string]any, 16)
+	running := map[string]chan map[string]any{}
 	for lines.Scan() {
 		var c command
 		if err := json.Unmarshal(lines.Bytes(), &c); err != nil {
@@ -55,10 +56,12 @@ func main() {
 			say(p.load(c.plan))
 		case "begin": // and "end" for its result: two runs side by side
 			plan := c.plan
-			go func() { running <- p.load(plan) }()
+			end := make(chan map[string]any, 1)
+			running[c.Name] = end
+			go func() { end <- p.load(plan) }()
 			say(map[string]any{})
 		case "end":
-			say(<-running)
+			say(<-running[c.Name])
 		case "set":
 			p.delay.Store(c.Delay * 1e6)
 			p.errors.Store(c.Errors)
@@ -75,20 +78,27 @@ func main() {
 			stats["told"] = told.Load()
 			say(stats)
 		case "hook":
-			l, err := net.Listen("tcp", c.Hook)
-			if err != nil {
+			if err := hook(c.Hook, time.Duration(c.Delay)*time.Millisecond, &told); err != nil {
 				say(map[string]any{"error": err.Error()})
 				continue
 			}
-			delay := time.Duration(c.Delay) * time.Millisecond
-			go http.Serve(l, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				io.Copy(io.Discard, r.Body)
-				time.Sleep(delay)
-				told.Add(1)
-			}))
 			say(map[string]any{})
 		}
 	}
+}
+
+// Answer whatever a gateway tells, after a while, and count it.
+func hook(address string, delay time.Duration, told *atomic.Int64) error {
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		return err
+	}
+	go http.Serve(l, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		io.Copy(io.Discard, r.Body)
+		time.Sleep(delay)
+		told.Add(1)
+	}))
+	return nil
 }
 
 func say(value map[string]any) {

@@ -8,7 +8,7 @@ import (
 
 func (r *run) result(finished time.Time) map[string]any {
 	var answers, arrivals []float64
-	accepted, all, measured, lost, arrived, landed := 0, 0, 0, 0, 0, 0
+	accepted, all, measured, lost, listed, arrived, landed := 0, 0, 0, 0, 0, 0, 0
 	var last int64
 	for request := 0; request < r.used(); request++ {
 		one := &r.sent[request]
@@ -17,6 +17,7 @@ func (r *run) result(finished time.Time) map[string]any {
 			continue
 		}
 		all += r.per
+		listed += one.listed
 		inside := at >= r.from && at < r.to
 		if one.status.Load() == 200 {
 			accepted += r.per
@@ -46,7 +47,8 @@ func (r *run) result(finished time.Time) map[string]any {
 	}
 	result := map[string]any{
 		"pushes": all, "accepted": accepted, "measured": measured, "landed": landed, "arrived": arrived, "lost": lost,
-		"refused": r.refused.Load(), "broken": r.broken.Load(), "seconds": r.Seconds,
+		"listed":    listed,
+		"cut_short": r.cutShort, "refused": r.refused.Load(), "broken": r.broken.Load(), "seconds": r.Seconds,
 		"until_last": float64(max(0, last-finished.UnixNano())) / 1e9,
 		"answer_p50": percentile(answers, 50), "answer_p99": percentile(answers, 99),
 		"arrival_p50": percentile(arrivals, 50), "arrival_p99": percentile(arrivals, 99),
