@@ -500,14 +500,15 @@ async def test_a_series_arrives_as_if_each_request_had_been_posted_alone(peer: H
     for _ in range(2):  # the second one finds everything known
         done = loop.create_future()
 
-        def answered(index: int, result: HttpAnswer | HttpFailure, done: asyncio.Future[None] = done) -> None:
-            results[index] = result
-            if len(results) % 3 == 0:
-                done.set_result(None)
+        class Taken:
+            def take(self, index: int, result: HttpAnswer | HttpFailure, done: asyncio.Future[None] = done) -> None:
+                results[index] = result
+                if len(results) % 3 == 0:
+                    done.set_result(None)
 
         first = len(results)
-        members = [(first + at, f"aa{first + at}", f"id-{first + at}", b"{%d}" % at) for at in range(3)]
-        post_series(http, series, members, answered)
+        members = [(Taken(), first + at, f"aa{first + at}", f"id-{first + at}", b"{%d}" % at) for at in range(3)]
+        post_series(http, series, members)
         assert len(results) == first, "nothing is told before the call returns"
         await done
 
@@ -529,7 +530,11 @@ async def test_a_series_with_what_no_request_may_hold_is_not_sent(
     series = Series("https://api.push.apple.com/3/device/", (), 3.0, "apns-id")
     told: asyncio.Queue[tuple[int, HttpAnswer | HttpFailure]] = asyncio.Queue()
 
-    post_series(opened(peer), series, [(7, end, value, b"{}")], lambda *result: told.put_nowait(result))
+    class Taken:
+        def take(self, index: int, result: HttpAnswer | HttpFailure) -> None:
+            told.put_nowait((index, result))
+
+    post_series(opened(peer), series, [(Taken(), 7, end, value, b"{}")])
     index, result = await told.get()
 
     assert index == 7

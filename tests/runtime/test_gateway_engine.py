@@ -96,7 +96,7 @@ class Rig:
             await asyncio.sleep(0)
 
     def ended(self, receipt: Receipt) -> Ended:
-        found = self.queue.find(receipt.works[0].job.number)
+        found = self.queue.find(receipt.jobs[0].number)
         assert isinstance(found, Ended)
         return found
 
@@ -388,7 +388,7 @@ async def test_what_expires_while_its_provider_rests_ends_meanwhile(rig: Rig, ap
         rig.clock.advance(60.0)
 
     await rig.until(lambda: rig.engine.open["chat"] == 1)
-    await rig.until(lambda: isinstance(rig.queue.find(receipt.works[0].job.number), Ended))
+    await rig.until(lambda: isinstance(rig.queue.find(receipt.jobs[0].number), Ended))
 
     assert list(rig.ended(receipt).states) == [State.EXPIRED]
     assert len(apns.attempts) == 1
@@ -522,14 +522,14 @@ async def test_an_open_notification_is_found_with_how_far_it_is(rig: Rig, apns: 
     await rig.until(lambda: len(apns.attempts) == 2)
     await rig.quiet()
 
-    found = rig.engine.find(receipt.notifications[1].ident)
+    found = rig.engine.find(receipt.jobs[0].notifications[1].ident)
 
     assert found is not None
     place, open_job = found
     assert place == 1
     assert not isinstance(open_job, Ended)
     job, progress = open_job
-    assert job == receipt.works[0].job
+    assert job == receipt.jobs[0]
     assert progress is not None
     assert list(progress.states) == [State.ACCEPTED, State.WAITING]
     assert rig.engine.find(os.urandom(16)) is None

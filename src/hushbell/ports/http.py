@@ -65,11 +65,16 @@ class Series(NamedTuple):
         return "Series()"
 
 
-Member = tuple[int, str, str, bytes]
-"""One request of a series: its number, the end of its URL, the value of the header that differs, its body."""
+class Taker(Protocol):
+    """Whoever waits for results."""
 
-OnMember = Callable[[int, HttpAnswer | HttpFailure], object]
-"""Told the number of a request, and what came of it."""
+    def take(self, index: int, result: HttpAnswer | HttpFailure, /) -> object:
+        """Take the result of the request with this number. Called once for each."""
+        ...
+
+
+Member = tuple[Taker, int, str, str, bytes]
+"""One request of a series: who is told, under which number; the end of its URL, the value that differs, its body."""
 
 
 class Http(Protocol):

@@ -41,11 +41,6 @@ class Receipt(Protocol):
     """One accepted request."""
 
     @property
-    def notifications(self) -> Sequence[Notification]:
-        """Return every notification, those of one provider together, otherwise in order."""
-        ...
-
-    @property
     def jobs(self) -> Sequence[Job]:
         """Return its jobs, one for each provider."""
         ...

@@ -1,16 +1,20 @@
 """How the gateway's pushes leave for one provider, with the credentials of one app."""
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from hushbell.core.gateway.notification import Message, Notification
 from hushbell.core.outcome import Outcome
 from hushbell.types import Millis
 
-__all__ = ["Done", "Message", "Notification", "Outcome", "Provider"]
+__all__ = ["Attempt", "Done", "ManyAtOnce", "Message", "Notification", "Outcome", "Provider"]
 
 Done = Callable[[int, Outcome], None]
 """Told once for each push: its place in ``notification.tokens``, and what came of the attempt."""
+
+
+Attempt = tuple[Notification, Sequence[int], Done]
+"""A notification, the places in it to try, and who is told of each."""
 
 
 class Provider(Protocol):
@@ -49,4 +53,13 @@ class Provider(Protocol):
 
     async def close(self) -> None:
         """Let go of connections. Attempts under way end with UNKNOWN."""
+        ...
+
+
+@runtime_checkable
+class ManyAtOnce(Protocol):
+    """What a provider may do besides, if many pushes together cost it less than each alone."""
+
+    def attempt_all(self, attempts: Sequence[Attempt]) -> None:
+        """Do what ``attempt`` does, for all of them."""
         ...

@@ -3,17 +3,18 @@
 import asyncio
 import re
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from hushbell.config.providers import ApnsApp
 from hushbell.core.gateway import ids
 from hushbell.core.gateway.notification import Message, Notification
 from hushbell.errors import CallerError, ConfigError
 from hushbell.ports.gateway import ACCEPTED, Outcome, Verdict
-from hushbell.ports.http import Http, HttpAnswer, HttpFailure, Series
+from hushbell.ports.http import Http, HttpAnswer, HttpFailure, Member, Series
 from hushbell.ports.making import Tools
-from hushbell.ports.provider import Done
+from hushbell.ports.provider import Attempt, Done
 from hushbell.providers import checks, files
 from hushbell.providers.answers import failure
 from hushbell.providers.apns import BAD_TOKEN, PAYLOAD, PRODUCTION, SANDBOX, TOPIC
@@ -22,13 +23,13 @@ from hushbell.providers.apns_token import TokenSigner
 from hushbell.providers.certificate import Certificate, SecretFile, load
 from hushbell.providers.credentials import Reloaded
 from hushbell.providers.padding import padded
-from hushbell.providers.series import post_series
+from hushbell.providers.series import post_all, post_series
 from hushbell.types import Millis
 
 HOSTS = {"production": PRODUCTION, "development": SANDBOX}
 OTHER = {"production": "development", "development": "production"}
 VOIP = 5120  # bytes, Apple's limit for a payload of push type voip
-HEADS = 1024  # sets of headers of messages that are remembered
+WAYS = 1024  # sets of headers of messages that are remembered
 REMEMBERED = 10_000  # tokens whose environment is not the one their messages name
 
 # Whatever leaves the path a path: Apple says itself which tokens it does not know.
@@ -45,8 +46,17 @@ JSON = ("content-type", "application/json; charset=utf-8")  # as other gateways 
 ONLY_TOKENS = Outcome(Verdict.CALLER_ERROR, "only tokens")
 
 
-Head = tuple[tuple[tuple[str, str], ...], bool, bool]
-"""Headers without authorization; whether the topic is the app's default; whether each push gets an apns-id of ours."""
+class _Way(NamedTuple):
+    """How all messages with the same headers go to one environment."""
+
+    series: Series
+    bearer: str  # the provider token in it; "" with a certificate
+    own_topic: bool  # the topic is the app's default
+    needs_id: bool  # each push gets an apns-id of ours
+
+    def __repr__(self) -> str:
+        """Return what is no secret."""
+        return "_Way()"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +87,7 @@ class ApnsProvider:
         """
         self.settings = settings
         self.clock = tools.clock
-        self._heads: dict[tuple[tuple[tuple[str, str], ...], bool], Head] = {}
+        self._ways: dict[tuple[tuple[tuple[str, str], ...], str, bool], _Way] = {}
         self.elsewhere: OrderedDict[str, str] = OrderedDict()  # token → the environment that knows it
         self._tools = tools
         self._credential = Reloaded(self._load)
@@ -121,11 +131,37 @@ class ApnsProvider:
 
     def attempt(self, notification: Notification, places: Sequence[int], done: Done) -> None:
         """Try to deliver to the tokens at these places."""
+        self.attempt_all([(notification, places, done)])
+
+    def attempt_all(self, attempts: Sequence[Attempt]) -> None:
+        """Try to deliver several notifications; those whose headers are alike leave together."""
+        post_all(self.http, self._parts(attempts))
+
+    def _parts(self, attempts: Sequence[Attempt]) -> Iterator[tuple[Series, list[Member]]]:
+        for notification, places, done in attempts:
+            for route, here in self._routed(notification, places, done):
+                attempt = _Attempt(self, notification, done, route)
+                yield attempt.way.series, attempt.members(here)
+
+    def _routed(
+        self, notification: Notification, places: Sequence[int], done: Done
+    ) -> Iterable[tuple[str, Sequence[int]]]:
+        """Return which tokens belong to which environment, as far as is known; refuse those that can be none."""
+        tokens, elsewhere = notification.tokens, self.elsewhere
         if notification.kind != "token":
             for place in places:
                 done(place, ONLY_TOKENS)
-            return
-        _Attempt(self, notification, done).start(places)
+            return ()
+        route = notification.message.route or self.settings.route
+        if places and not elsewhere and all(map(TOKEN.fullmatch, [tokens[place] for place in places])):
+            return ((route, places),)
+        routed: dict[str, list[int]] = {}
+        for place in places:
+            if TOKEN.fullmatch(tokens[place]):
+                routed.setdefault(elsewhere.get(tokens[place], route), []).append(place)
+            else:
+                done(place, BAD_TOKEN)
+        return routed.items()
 
     def reload(self) -> None:
         """Read the credential again. Requests under way end with the old one."""
@@ -161,26 +197,31 @@ class ApnsProvider:
             if file is not None:
                 file.close()
 
-    def head(self, given: tuple[tuple[str, str], ...], *, alone: bool) -> Head:
-        """Return what goes with every push of a message with these headers; ``alone``: to a single token."""
-        known = self._heads.get((given, alone))
-        if known is None:
-            if len(self._heads) >= HEADS:
-                self._heads.clear()
-            known = self._heads[given, alone] = self._made_head(given, alone=alone)
+    def way(self, given: tuple[tuple[str, str], ...], route: str, *, alone: bool) -> _Way:
+        """Return how messages with these headers go now; ``alone``: to a single token."""
+        signer = self._credential.now.signer
+        bearer = "" if signer is None else signer.token(self.clock.now())
+        known = self._ways.get((given, route, alone))
+        if known is None or known.bearer is not bearer:
+            if len(self._ways) >= WAYS:
+                self._ways.clear()
+            known = self._ways[given, route, alone] = self._made_way(given, route, bearer, alone=alone)
         return known
 
-    def _made_head(self, given: tuple[tuple[str, str], ...], *, alone: bool) -> Head:
+    def _made_way(self, given: tuple[tuple[str, str], ...], route: str, bearer: str, *, alone: bool) -> _Way:
         names = {name for name, _ in given}
         own_topic = "apns-topic" not in names and bool(self.settings.topic)
-        headers = [*given, *([("apns-topic", self.settings.topic)] if own_topic else [])]
-        if "content-type" not in names:
-            headers.append(JSON)
         # The caller's own id can only name one push.
         needs_id = "apns-id" not in names or not alone
-        if needs_id:
-            headers = [pair for pair in headers if pair[0] != "apns-id"]
-        return tuple(headers), own_topic, needs_id
+        headers = [("authorization", "bearer " + bearer)] if bearer else []
+        headers += [pair for pair in given if pair[0] != "apns-id" or not needs_id]
+        if own_topic:
+            headers.append(("apns-topic", self.settings.topic))
+        if "content-type" not in names:
+            headers.append(JSON)
+        url = f"https://{HOSTS[route]}/3/device/"
+        series = Series(url, tuple(headers), self.settings.timeout, "apns-id" if needs_id else "")
+        return _Way(series, bearer, own_topic, needs_id)
 
     def remember(self, token: str, route: str) -> None:
         """Note that a token belongs to this environment, whatever its messages say."""
@@ -218,82 +259,70 @@ class ApnsProvider:
 
 
 class _Attempt:
-    """One attempt at some tokens of one notification."""
+    """One attempt at some tokens of one notification, in one environment."""
 
-    __slots__ = ("_body", "_done", "_head", "_ident", "_last", "_note", "_own_topic", "_provider", "_start")
+    __slots__ = ("_again", "_done", "_note", "_probing", "_provider", "_route", "way")
 
-    def __init__(self, provider: ApnsProvider, note: Notification, done: Done) -> None:
+    def __init__(
+        self,
+        provider: ApnsProvider,
+        note: Notification,
+        done: Done,
+        route: str,
+        *,
+        again: bool = False,  # with another provider token than the one that has expired
+        probing: bool = False,  # where the token was not expected
+    ) -> None:
+        self.way = provider.way(note.message.headers, route, alone=len(note.tokens) == 1)
         self._provider = provider
         self._note = note
         self._done = done
-        self._body = padded(note.message.body, provider.settings.sizes)
-        self._head, self._own_topic, self._ident = provider.head(note.message.headers, alone=len(note.tokens) == 1)
-        self._start = ids.prefix(note.ident)
-        self._last = ""
+        self._route = route
+        self._again = again
+        self._probing = probing
 
-    def start(self, places: Sequence[int]) -> None:
-        """Send to every token, where it was last known to belong."""
-        tokens, elsewhere = self._note.tokens, self._provider.elsewhere
-        route = self._note.message.route or self._provider.settings.route
-        if places and not elsewhere and all(map(TOKEN.fullmatch, [tokens[place] for place in places])):
-            self._send(places, route)
-            return
-        good: dict[str, list[int]] = {route: []}
-        for place in places:
-            token = tokens[place]
-            if not TOKEN.fullmatch(token):
-                self._done(place, BAD_TOKEN)
-            elif elsewhere and token in elsewhere:
-                good.setdefault(elsewhere[token], []).append(place)
-            else:
-                good[route].append(place)
-        for where, members in good.items():
-            if members:
-                self._send(members, where)
+    def members(self, places: Sequence[int]) -> list[Member]:
+        """Return a request for each place."""
+        note = self._note
+        tokens, ident = note.tokens, note.ident
+        body = padded(note.message.body, self._provider.settings.sizes)
+        if not self.way.needs_id:
+            return [(self, place, tokens[place], "", body) for place in places]
+        start, suffix = ids.prefix(ident), ids.suffix
+        return [(self, place, tokens[place], start + suffix(ident, place), body) for place in places]
 
-    def _send(self, places: Sequence[int], route: str, *, again: bool = False, probing: bool = False) -> None:
-        provider, note = self._provider, self._note
-        head = self._head
-        bearer = ""
-        if provider.signer is not None:
-            bearer = provider.signer.token(provider.clock.now())
-            head = (("authorization", "bearer " + bearer), *head)
-        tokens, body, ident = note.tokens, self._body, note.ident
-
-        def answered(place: int, result: HttpAnswer | HttpFailure) -> None:
-            if isinstance(result, HttpFailure):
-                told = failure(result)
-            elif result.status == 200:
-                told = ACCEPTED
-            else:
-                told = outcome(result, own_topic=self._own_topic)
-                if told.reason == "ExpiredProviderToken" and not again and self._renew(bearer):
-                    self._send((place,), route, again=True, probing=probing)
-                    return
-                if told == BAD_TOKEN and provider.settings.probe and not probing:
-                    self._send((place,), OTHER[route], again=again, probing=True)
-                    return
-            if probing:
-                told = self._probed(told, tokens[place], route)
-            self._done(place, told)
-
-        start, suffix = self._start, ids.suffix
-        series = Series(f"https://{HOSTS[route]}/3/device/", head, provider.settings.timeout, "apns-id" * self._ident)
-        if self._ident:
-            members = [(place, tokens[place], start + suffix(ident, place), body) for place in places]
+    def take(self, place: int, result: HttpAnswer | HttpFailure) -> None:
+        """Take what came back."""
+        if isinstance(result, HttpFailure):
+            told = failure(result)
+        elif result.status == 200:
+            told = ACCEPTED
         else:
-            members = [(place, tokens[place], "", body) for place in places]
-        post_series(provider.http, series, members, answered)
+            told = outcome(result, own_topic=self.way.own_topic)
+            if told.reason == "ExpiredProviderToken" and not self._again and self._renew():
+                self._send(place, self._route, again=True, probing=self._probing)
+                return
+            if told == BAD_TOKEN and self._provider.settings.probe and not self._probing:
+                self._send(place, OTHER[self._route], again=self._again, probing=True)
+                return
+        if self._probing:
+            told = self._probed(told, self._note.tokens[place])
+        self._done(place, told)
 
-    def _renew(self, refused: str) -> bool:
+    def _send(self, place: int, route: str, *, again: bool, probing: bool) -> None:
+        """Attempt one token once more."""
+        attempt = _Attempt(self._provider, self._note, self._done, route, again=again, probing=probing)
+        post_series(self._provider.http, attempt.way.series, attempt.members((place,)))
+
+    def _renew(self) -> bool:
         """Say whether there is another provider token than the one that Apple says has expired."""
         signer = self._provider.signer
-        return signer is not None and signer.renewed(refused, self._provider.clock.now()) is not None
+        return signer is not None and signer.renewed(self.way.bearer, self._provider.clock.now()) is not None
 
-    def _probed(self, told: Outcome, token: str, route: str) -> Outcome:
+    def _probed(self, told: Outcome, token: str) -> Outcome:
         """Return what follows for a token that one environment did not know, when the other has spoken."""
         if told.verdict is Verdict.ACCEPTED:
-            self._provider.remember(token, route)
+            self._provider.remember(token, self._route)
             return told
         if token in self._provider.elsewhere:
             del self._provider.elsewhere[token]

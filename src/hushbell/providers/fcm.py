@@ -1,7 +1,7 @@
 """Firebase Cloud Messaging, HTTP v1 (reference/gateway.md 5.2): one request per target, side by side."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import urlencode, urlsplit
 
@@ -12,9 +12,9 @@ from hushbell.config.providers import FcmApp
 from hushbell.core.gateway.notification import Message, Notification
 from hushbell.errors import CallerError, ConfigError
 from hushbell.ports.gateway import ACCEPTED, Outcome, Verdict
-from hushbell.ports.http import Http, HttpAnswer, HttpFailure, HttpRequest, Series
+from hushbell.ports.http import HttpAnswer, HttpFailure, HttpRequest, Member, Series
 from hushbell.ports.making import Tools
-from hushbell.ports.provider import Done
+from hushbell.ports.provider import Attempt, Done
 from hushbell.providers import checks, files
 from hushbell.providers.answers import failure, json_object
 from hushbell.providers.credentials import Reloaded
@@ -22,7 +22,7 @@ from hushbell.providers.fcm_outcome import REFUSED_TOKEN, outcome
 from hushbell.providers.jwt import rs256, rsa_key
 from hushbell.providers.oauth import AccessTokens
 from hushbell.providers.padding import padded_data
-from hushbell.providers.series import post_series
+from hushbell.providers.series import post_all
 from hushbell.types import Millis
 
 HOST = "fcm.googleapis.com"
@@ -31,6 +31,8 @@ GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 PAYLOAD = 4096  # bytes of data and notification
 BODY = 16 * 1024  # bytes of a message with the parts for each platform
 LONGEST_TOKEN = 4096  # characters; today's have about 170
+WAYS = 1024  # sets of headers of messages that are remembered
+JSON = ("content-type", "application/json")
 FORMAT = ("x-goog-api-format-version", "2")  # errors with their details, as the clients of Google ask for
 HEADERS = frozenset({"content-type", "x-goog-api-format-version", "x-firebase-client", "user-agent"})
 
@@ -90,6 +92,7 @@ class FcmProvider:
         # Its address stands in the service account, so it may be anything that speaks HTTP.
         self._token_http = tools.open_http(settings.http)
         self._credential = Reloaded(self._load)
+        self._ways: dict[tuple[tuple[str, str], ...], tuple[str, Series]] = {}
 
     @property
     def asked(self) -> int:
@@ -115,7 +118,49 @@ class FcmProvider:
 
     def attempt(self, notification: Notification, places: Sequence[int], done: Done) -> None:
         """Try to deliver to the targets at these places."""
-        _Attempt(self._credential.now, self._settings, self._http, notification, done).start(places)
+        self.attempt_all([(notification, places, done)])
+
+    def attempt_all(self, attempts: Sequence[Attempt]) -> None:
+        """Try to deliver several notifications; those whose headers are alike leave together."""
+        fit = [(note, good, done) for note, places, done in attempts if (good := _targets(note, places, done))]
+        if fit:
+            self.send(self._credential.now, fit)
+
+    def send(self, credential: _Credential, attempts: Sequence[Attempt], *, again: bool = False) -> None:
+        """Send as soon as there is an access token; ``again``: the one before was refused."""
+
+        def ready(bearer: str, failed: Outcome | None) -> None:
+            if failed is None:
+                post_all(self._http, self._parts(credential, bearer, attempts, again=again))
+                return
+            for _, places, done in attempts:
+                for place in places:
+                    done(place, failed)
+
+        credential.tokens.get(ready)
+
+    def _parts(
+        self, credential: _Credential, bearer: str, attempts: Sequence[Attempt], *, again: bool
+    ) -> Iterator[tuple[Series, list[Member]]]:
+        for note, places, done in attempts:
+            attempt = _Attempt(self, credential, bearer, note, done, again=again)
+            series = self._series(credential.account.project, bearer, note.message.headers)
+            yield series, attempt.members(places, self._settings.sizes)
+
+    def _series(self, project: str, bearer: str, given: tuple[tuple[str, str], ...]) -> Series:
+        """Return how messages with these headers go now."""
+        known = self._ways.get(given)
+        if known is None or known[0] is not bearer:
+            if len(self._ways) >= WAYS:
+                self._ways.clear()
+            known = self._ways[given] = bearer, self._made_series(project, bearer, given)
+        return known[1]
+
+    def _made_series(self, project: str, bearer: str, given: tuple[tuple[str, str], ...]) -> Series:
+        names = {name for name, _ in given}
+        usual = [pair for pair in (JSON, FORMAT) if pair[0] not in names]
+        url = f"https://{HOST}/v1/projects/{project}/messages:send"
+        return Series(url, (("authorization", "Bearer " + bearer), *given, *usual), self._settings.timeout)
 
     def reload(self) -> None:
         """Read the service account again. The access token of an unchanged one is kept."""
@@ -137,78 +182,61 @@ class FcmProvider:
 class _Attempt:
     """One attempt at some targets of one notification."""
 
-    __slots__ = ("_credential", "_done", "_end", "_head", "_http", "_note", "_start", "_timeout", "_url")
+    __slots__ = ("_again", "_bearer", "_credential", "_done", "_note", "_provider")
 
     def __init__(
         self,
+        provider: FcmProvider,
         credential: _Credential,
-        settings: FcmApp,
-        http: Http,
+        bearer: str,
         note: Notification,
         done: Done,
+        *,
+        again: bool,  # with a new access token
     ) -> None:
+        self._provider = provider
         self._credential = credential
-        self._http = http
+        self._bearer = bearer
         self._note = note
         self._done = done
-        self._url = f"https://{HOST}/v1/projects/{credential.account.project}/messages:send"
-        self._timeout = settings.timeout
-        body = padded_data(note.message.body, settings.sizes)
-        comma = b"," if body[1:-1].strip() else b""
-        self._start = b'{"message":' + body[:-1] + comma + b'"' + note.kind.encode() + b'":'
-        self._end = b"}}"
-        head = note.message.headers
-        if all(name != "content-type" for name, _ in head):
-            head = (*head, ("content-type", "application/json"))
-        if all(name != FORMAT[0] for name, _ in head):
-            head = (*head, FORMAT)
-        self._head = head
+        self._again = again
 
-    def start(self, places: Sequence[int]) -> None:
-        """Send to every target that could be one."""
+    def members(self, places: Sequence[int], sizes: Sequence[int]) -> list[Member]:
+        """Return a request for each place."""
         tokens = self._note.tokens
-        if self._note.kind not in ("token", "topic", "condition"):
-            for place in places:
-                self._done(place, NO_TARGET)
-            return
-        good = []
-        for place in places:
-            if 0 < len(tokens[place]) <= LONGEST_TOKEN:
-                good.append(place)
-            else:
-                self._done(place, TOO_LONG)
-        if good:
-            self._send(good)
+        body = padded_data(self._note.message.body, sizes)
+        comma = b"" if body == b"{}" or not body[1:-1].strip() else b","
+        start = b'{"message":%b%b"%b":' % (body[:-1], comma, self._note.kind.encode())
+        return [(self, place, "", "", b"%b%b}}" % (start, orjson.dumps(tokens[place]))) for place in places]
 
-    def _send(self, places: Sequence[int], *, again: bool = False) -> None:
-        def ready(bearer: str, failed: Outcome | None) -> None:
-            if failed is None:
-                self._send_with(bearer, places, again=again)
+    def take(self, place: int, result: HttpAnswer | HttpFailure) -> None:
+        """Take what came back."""
+        if isinstance(result, HttpFailure):
+            told = failure(result)
+        elif result.status == 200:
+            told = ACCEPTED
+        else:
+            told = outcome(result)
+            if told is REFUSED_TOKEN and not self._again:
+                self._credential.tokens.refused(self._bearer)
+                self._provider.send(self._credential, [(self._note, (place,), self._done)], again=True)
                 return
-            for place in places:
-                self._done(place, failed)
+        self._done(place, told)
 
-        self._credential.tokens.get(ready)
 
-    def _send_with(self, bearer: str, places: Sequence[int], *, again: bool) -> None:
-        head = (("authorization", "Bearer " + bearer), *self._head)
-        url, start, end, timeout, tokens = self._url, self._start, self._end, self._timeout, self._note.tokens
-
-        def answered(place: int, result: HttpAnswer | HttpFailure) -> None:
-            if isinstance(result, HttpFailure):
-                self._done(place, failure(result))
-            elif result.status == 200:
-                self._done(place, ACCEPTED)
-            else:
-                told = outcome(result)
-                if told is REFUSED_TOKEN and not again:
-                    self._credential.tokens.refused(bearer)
-                    self._send((place,), again=True)
-                else:
-                    self._done(place, told)
-
-        members = [(place, "", "", b"%b%b%b" % (start, orjson.dumps(tokens[place]), end)) for place in places]
-        post_series(self._http, Series(url, head, timeout), members, answered)
+def _targets(note: Notification, places: Sequence[int], done: Done) -> Sequence[int]:
+    """Return the places whose targets could be some, and refuse the others."""
+    if note.kind not in ("token", "topic", "condition"):
+        for place in places:
+            done(place, NO_TARGET)
+        return ()
+    tokens = note.tokens
+    good = [place for place in places if 0 < len(tokens[place]) <= LONGEST_TOKEN]
+    if len(good) < len(places):
+        for place in places:
+            if not 0 < len(tokens[place]) <= LONGEST_TOKEN:
+                done(place, TOO_LONG)
+    return good
 
 
 def _payload(body: dict[str, object]) -> int:

@@ -11,14 +11,15 @@ import random
 import re
 import ssl
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from hushbell.config.gateway import HttpSettings
-from hushbell.ports.http import FailureKind, HttpFailure, HttpRequest, Member, OnAnswer, OnMember, Series
-from hushbell.providers.http2_headers import Fields, Literals, path
+from hushbell.ports.http import FailureKind, HttpFailure, HttpRequest, Member, OnAnswer, Series, Taker
+from hushbell.providers.http2_headers import Literals, path
 from hushbell.providers.http2_host import Host, Patience, Place
 from hushbell.providers.http2_link import client_context
-from hushbell.providers.http2_stream import Bounds, Result, Stream, Taker
+from hushbell.providers.http2_stream import Bounds, Result, Stream
 
 HOSTS = 64  # servers; a sender for few hosts that meets many is in the wrong place
 RESOLUTION = 0.005  # seconds between two looks at the deadlines, and a microsecond for each request that waits
@@ -60,13 +61,17 @@ class _Single:
         self.on_answer(result)
 
 
-class _Series:
-    """What the caller of ``post_series`` wants to be told; one call less for each request."""
+class _Common(NamedTuple):
+    """What all requests of a series have in common, as it is sent."""
 
-    __slots__ = ("take",)
+    host: Host | None
+    start: str  # of the path
+    authorization: str
+    rest: bytes  # the block of all other headers
 
-    def __init__(self, on_answer: OnMember) -> None:
-        self.take = on_answer
+    def __repr__(self) -> str:
+        """Return what is no secret."""
+        return "_Common()"
 
 
 class Http2:
@@ -100,7 +105,7 @@ class Http2:
         self._timer: asyncio.TimerHandle | None = None
         self._wakes_at = float("inf")
         self._closed = False
-        self._known: tuple[str, Fields, tuple[Host | None, str, str, bytes]] | None = None  # of the last series
+        self._last: tuple[Series, _Common] | None = None
 
     def post(self, request: HttpRequest, on_answer: OnAnswer) -> None:
         """Send a request; the callback gets the result, never before this returns."""
@@ -109,57 +114,54 @@ class Http2:
         if failure is not None:
             loop.call_soon(on_answer, failure)
 
-    def post_series(self, series: Series, members: Sequence[Member], on_answer: OnMember) -> None:
+    def post_series(self, series: Series, members: Sequence[Member]) -> None:
         """Send requests that are nearly alike. Each costs a fraction of one that is posted alone."""
         loop = self._loop or self._open()
         try:
-            host, streams = self._streams(series, members, on_answer, loop.time() + series.timeout)
+            host, streams = self._streams(series, members, loop.time() + series.timeout)
         except ValueError:
-            for index, *_ in members:
-                loop.call_soon(on_answer, index, _NO_REQUEST)
+            for taker, index, *_ in members:
+                loop.call_soon(taker.take, index, _NO_REQUEST)
             return
         room = 0 if self._closed or host is None else max(0, self._settings.waiting - len(host.waiting))
         for stream in streams[room:]:
-            loop.call_soon(on_answer, stream.index, _REFUSED)
+            loop.call_soon(stream.taker.take, stream.index, _REFUSED)
         if host is None or not room:
             return
         host.add_all(streams[:room] if len(streams) > room else streams)
         if streams[0].deadline < self._wakes_at:
             self._wake_by(streams[0].deadline)
 
-    def _streams(
-        self, series: Series, members: Sequence[Member], on_answer: OnMember, deadline: float
-    ) -> tuple[Host | None, list[Stream]]:
+    def _streams(self, series: Series, members: Sequence[Member], deadline: float) -> tuple[Host | None, list[Stream]]:
         """Return the server of a series, and its requests. Raises ValueError: they cannot be sent."""
         host, start, authorization, rest = self._common(series)
-        if not _TARGET.fullmatch("".join([end for _, end, _, _ in members])):
+        if not _TARGET.fullmatch("".join([end for _, _, end, _, _ in members])):
             raise ValueError("not a path")
-        taker = _Series(on_answer)
         if not series.differs:
             return host, [
                 Stream(taker, index, deadline, "POST", path(start + end), authorization, rest, body)
-                for index, end, _, body in members
+                for taker, index, end, _, body in members
             ]
-        varying = self._literals.literal(series.differs, [value for _, _, value, _ in members])
+        varying = self._literals.literal(series.differs, [value for _, _, _, value, _ in members])
         return host, [
             Stream(taker, index, deadline, "POST", path(start + end), authorization, rest + one, body)
-            for (index, end, _, body), one in zip(members, varying, strict=True)
+            for (taker, index, end, _, body), one in zip(members, varying, strict=True)
         ]
 
-    def _common(self, series: Series) -> tuple[Host | None, str, str, bytes]:
+    def _common(self, series: Series) -> _Common:
         """Return server, beginning of the path, authorization and block of a series. Raises ValueError."""
-        known = self._known
-        if known is not None and known[0] == series.url and known[1] == series.headers:
-            return known[2]
+        last = self._last
+        if last is not None and (last[0] is series or last[0] == series):
+            return last[1]
         url = series.url
         slash = _end_of_authority(url)
         host, start = self._host(url[:slash]), url[slash:] or "/"
         if not _TARGET.fullmatch(start):
             raise ValueError("not a path")
-        found = (host, start, *self._literals.encode(series.headers))
+        found = _Common(host, start, *self._literals.encode(series.headers))
         if host is not None:
             # The next one is nearly always the same: the same app's pushes, with the same authorization.
-            self._known = url, series.headers, found
+            self._last = series, found
         return found
 
     async def send(self, requests: Sequence[HttpRequest]) -> Sequence[Result]:

@@ -91,7 +91,7 @@ class Literals:
         """
         start = self._names.get(name) or self._name(name)
         together = "".join(values)
-        if not together.isascii() or "\n" in together or "\r" in together or "\0" in together:
+        if not (together.isascii() and together.isprintable()):
             raise ValueError("a header holds what no header may")
         return [f"{start}{_length(len(value))}{value}".encode("latin-1") for value in values]
 

@@ -8,10 +8,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from hushbell.config.gateway import HttpSettings
-from hushbell.ports.http import FailureKind, HttpFailure
+from hushbell.ports.http import FailureKind, HttpFailure, Taker
 from hushbell.providers.http2_core import Core
 from hushbell.providers.http2_link import Link
-from hushbell.providers.http2_stream import Bounds, Result, Stream, Taker
+from hushbell.providers.http2_stream import Bounds, Result, Stream
 
 TRIES = 3  # of a request that the server has not looked at; it is told to the caller after that
 

@@ -2,19 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
-from hushbell.ports.http import HttpAnswer, HttpFailure
+from hushbell.ports.http import HttpAnswer, HttpFailure, Taker
 
 Result = HttpAnswer | HttpFailure
-
-
-class Taker(Protocol):
-    """Whoever waits for results."""
-
-    def take(self, index: int, result: Result, /) -> object:
-        """Take the result of the request with this number. Called once for each."""
-        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -108,14 +108,14 @@ class Engine:
         receipt = Receipt(told, hears=hears)
         now = self._clock.now()
         works = [self._work(rules, part, receipt, now) for part in _by_provider(asked)]
-        receipt.works = works
+        receipt.jobs = [work.job for work in works]
         receipt.to_store = len(works)
         if hears:
             receipt.to_hear = pushes
         self.open[app] += pushes
         self._longest = max(self._longest, len(asked))
         if repeatable is not None:
-            self.commits.answer(repeatable([work.job for work in works]))
+            self.commits.answer(repeatable(receipt.jobs))
         for work in works:
             self._uncommitted += work.size
             self.commits.add(work)

@@ -40,25 +40,16 @@ class Failure:
 class Receipt:
     """One accepted request: its jobs, and what its caller still waits for."""
 
-    __slots__ = ("_told", "error", "failures", "to_hear", "to_store", "works")
+    __slots__ = ("_told", "error", "failures", "jobs", "to_hear", "to_store")
 
     def __init__(self, told: Told, *, hears: bool) -> None:
         self._told: Told | None = told
-        self.works: list[Work] = []
+        # Not what is worked on: that leads back here, and only the collector would find the ring.
+        self.jobs: Sequence[Job] = ()
         self.to_store = 0
         self.to_hear = 0 if hears else -1  # pushes whose first attempt is waited for; -1: the disk is enough
         self.failures: list[Failure] = []
         self.error: StoreError | None = None
-
-    @property
-    def notifications(self) -> Sequence[Notification]:
-        """Return every notification, in the order in which they became jobs."""
-        return [note for work in self.works for note in work.job.notifications]
-
-    @property
-    def jobs(self) -> Sequence[Job]:
-        """Return its jobs, one for each provider."""
-        return [work.job for work in self.works]
 
     def stored(self, error: StoreError | None) -> None:
         """One of the jobs is on the disk, or never will be."""
@@ -112,9 +103,8 @@ class Work:
         """Return how it ended."""
         job = self.job
         if self.pushes == 1:
-            one = self.states[0] == State.ACCEPTED and self.attempts[0] == 1
-            states = _ONE_ACCEPTED if one else bytes(self.states)
-            attempts = _ONE_ATTEMPT if one else bytes(self.attempts)
+            states = _ONE_ACCEPTED if self.states == _ONE_ACCEPTED else bytes(self.states)
+            attempts = _ONE_ATTEMPT if self.attempts == _ONE_ATTEMPT else bytes(self.attempts)
             pushes: tuple[int, ...] = (1,)
         else:
             states, attempts = bytes(self.states), bytes(self.attempts)
@@ -134,9 +124,8 @@ class Work:
         base = 0
         for notification in self.job.notifications:
             count = len(notification.tokens)
-            if self.left == self.pushes:
-                places = list(range(count))
-            else:
+            places: Sequence[int] = range(count)
+            if self.left != self.pushes:
                 places = [place for place in range(count) if self.states[base + place] < FIRST_FINAL]
             if places:
                 notes.append(Note(self, notification, base, lane, places))
@@ -149,7 +138,9 @@ class Note:
 
     __slots__ = ("base", "holds_token", "lane", "notification", "places", "work")
 
-    def __init__(self, work: Work, notification: Notification, base: int, lane: Concluding, places: list[int]) -> None:
+    def __init__(
+        self, work: Work, notification: Notification, base: int, lane: Concluding, places: Sequence[int]
+    ) -> None:
         self.work = work
         self.notification = notification
         self.base = base  # place of its first push in the job
