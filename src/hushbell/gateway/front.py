@@ -10,6 +10,7 @@ from starlette.responses import Response
 from hushbell.config.settings import Settings
 from hushbell.gateway import gorush_routes
 from hushbell.gateway.gorush_push import GorushPush
+from hushbell.gateway.heads import Head
 from hushbell.gateway.http_protocol import Front
 from hushbell.gateway.http_types import Asgi, HttpLimits
 from hushbell.gateway.keys import Keys
@@ -88,5 +89,6 @@ class HttpFront:
             if not answered.done():
                 answered.set_result(response)
 
-        self.push.handle(list(request.scope["headers"]), await request.body(), respond)
+        head = Head(b"POST", b"", list(request.scope["headers"]), keeps=True)
+        self.push.handle(head, await request.body(), respond)
         return await answered

@@ -9,6 +9,7 @@ from hushbell.core.gorush import answers, drafts, request
 from hushbell.core.gorush.draft import Draft, Fields, Platform, Refusal
 from hushbell.core.outcome import Outcome, Verdict
 from hushbell.errors import CallerError, Overloaded, StoreError, Undecodable
+from hushbell.gateway.heads import Head
 from hushbell.gateway.http_types import Headers, Respond
 from hushbell.gateway.keys import Caller, Forbidden, Keys, Unauthorized
 from hushbell.ports.clock import Clock
@@ -55,21 +56,19 @@ class GorushPush:
             app: frozenset(platform for platform, name in PROVIDER.items() if name in providers)
             for app, providers in intake.providers.items()
         }
+        self._patience = settings.sync_timeout if settings.sync else 0.0
+        self._waiting: dict[_Answering, float] = {}  # until when answers wait for first attempts, oldest first
+        self._timer: asyncio.TimerHandle | None = None
         self.total_count = 0  # what gorush's statistics call it
         self.submitted = 0
 
-    def handle(self, headers: Headers, body: bytes, respond: Respond) -> None:
+    def handle(self, head: Head, body: bytes, respond: Respond) -> None:
         """Answer a request over HTTP."""
-        authorization, app = b"", None
-        for name, value in headers:
-            if name == b"authorization":
-                authorization = value
-            elif name == APP_HEADER:
-                app = value.decode("latin-1")
         try:
-            caller = self._keys.caller(authorization)
-            caller.must("send")
-            asked = self.asked(request.notifications(body, self._settings.notifications), caller, caller.app(app))
+            if head.seen is None:
+                head.seen = self._sender(head.headers)
+            caller, app = head.seen
+            asked = self.asked(request.notifications(body, self._settings.notifications), caller, app)
             self.submit(asked, caller, respond)
         except Undecodable as error:
             respond(400, answers.refused(400, str(error)))
@@ -77,6 +76,18 @@ class GorushPush:
             respond(401, answers.refused(401, str(error)), headers=[(b"WWW-Authenticate", b"Bearer")])
         except Forbidden as error:
             respond(403, answers.refused(403, str(error)))
+
+    def _sender(self, headers: Headers) -> tuple[Caller, str]:
+        """Return who calls, and for which app."""
+        authorization, app = b"", None
+        for name, value in headers:
+            if name == b"authorization":
+                authorization = value
+            elif name == APP_HEADER:
+                app = value.decode("latin-1")
+        caller = self._keys.caller(authorization)
+        caller.must("send")
+        return caller, caller.app(app)
 
     def asked(self, notifications: Sequence[Fields], caller: Caller, app: str) -> Asked:
         """
@@ -123,10 +134,27 @@ class GorushPush:
         """Hand the drafts for one app to the engine."""
         return self._intake.accept(app, made, told, hears=self._settings.sync)
 
-    @property
-    def patience(self) -> float:
-        """How long an answer waits for first attempts, in seconds; 0 if it does not."""
-        return self._settings.sync_timeout if self._settings.sync else 0.0
+    def wait(self, answering: "_Answering") -> None:
+        """Have an answer given in time, even if a first attempt takes longer."""
+        if self._patience:
+            loop = asyncio.get_running_loop()
+            self._waiting[answering] = loop.time() + self._patience
+            if self._timer is None:
+                self._timer = loop.call_later(self._patience, self._sweep)
+
+    def waited(self, answering: "_Answering") -> None:
+        """Forget an answer that was given."""
+        self._waiting.pop(answering, None)
+
+    def _sweep(self) -> None:
+        """Give the answers that are due; one timer watches all, because each request would make and cancel its own."""
+        loop, self._timer = asyncio.get_running_loop(), None
+        now = loop.time()
+        for answering in [one for one, due in self._waiting.items() if due <= now]:
+            del self._waiting[answering]
+            answering.give_up()
+        if self._waiting:
+            self._timer = loop.call_at(next(iter(self._waiting.values())), self._sweep)
 
     def full(self, asked: Asked, error: Overloaded, respond: Respond) -> None:
         """Answer that the queue is full, as the settings say."""
@@ -193,7 +221,7 @@ class GorushPush:
 class _Answering:
     """Waits for the parts of one request, one for each app."""
 
-    __slots__ = ("_asked", "_error", "_failures", "_left", "_push", "_receipts", "_respond", "_timer")
+    __slots__ = ("_asked", "_error", "_failures", "_left", "_push", "_receipts", "_respond")
 
     def __init__(self, push: GorushPush, asked: Asked, respond: Respond) -> None:
         self._push = push
@@ -203,7 +231,6 @@ class _Answering:
         self._failures: list[Failure] = []
         self._error: StoreError | None = None
         self._receipts: list[Receipt] = []
-        self._timer: asyncio.TimerHandle | None = None
 
     def begin(self) -> None:
         for app, made in self._asked.drafts.items():
@@ -218,9 +245,8 @@ class _Answering:
                 return
             except CallerError:
                 self._left -= 1  # a provider that was enabled a moment ago
-        if self._push.patience and self._left > 0:
-            loop = asyncio.get_running_loop()
-            self._timer = loop.call_later(self._push.patience, self._give_up)
+        if self._left > 0:
+            self._push.wait(self)
 
     def _told(self, receipt: Receipt, error: StoreError | None) -> None:
         self._left -= 1
@@ -228,14 +254,13 @@ class _Answering:
         self._failures.extend(receipt.failures)
         if self._left:
             return
-        if self._timer is not None:
-            self._timer.cancel()
+        self._push.waited(self)
         if self._error is not None:
             self._respond(503, answers.refused(503, "the queue cannot be written"), headers=[(b"Retry-After", b"5")])
         else:
             self._push.answer(self._asked, self._failures, self._respond)
 
-    def _give_up(self) -> None:
+    def give_up(self) -> None:
         """Answer now; what has not been attempted goes on without anybody waiting."""
         for receipt in self._receipts:
             receipt.tell()

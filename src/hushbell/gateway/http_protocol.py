@@ -9,16 +9,15 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable, MutableMapping
-from dataclasses import dataclass
 from email.utils import formatdate
-from functools import partial
 from http import HTTPStatus
 from typing import Any, cast
 from urllib.parse import unquote
 
 import httptools
 
-from hushbell.gateway.http_types import JSON, Asgi, Direct, Headers, HttpLimits
+from hushbell.gateway.heads import Direct, Head, Heads
+from hushbell.gateway.http_types import JSON, Asgi, Headers, HttpLimits
 from hushbell.gateway.turns import Turns
 
 
@@ -34,6 +33,7 @@ class Front:
         self.limits = limits
         self.connections: set[Connection] = set()
         self.turns = Turns()
+        self.heads = Heads()
         self.body_bytes = 0
         self.is_closing = False
         self.count = count
@@ -91,17 +91,6 @@ class Front:
         self._sweeper = loop.call_later(1.0, self._sweep)
 
 
-@dataclass(slots=True)
-class _Request:
-    """One whole request."""
-
-    method: bytes
-    url: bytes
-    headers: Headers
-    body: bytes
-    keeps: bool  # the connection lives on
-
-
 class Connection(asyncio.Protocol):
     """One client."""
 
@@ -117,8 +106,9 @@ class Connection(asyncio.Protocol):
         self._is_busy = False
         self._ends = False  # no further request is taken
         self._ahead: list[bytes] = []  # what came while a request is being handled
-        self._requests: deque[_Request] = deque()  # of one read, in order
-        self._now: _Request | None = None  # the one that is being handled
+        self._requests: deque[tuple[Head, bytes]] = deque()  # of one read, in order, with their bodies
+        self._now: Head | None = None  # of the one that is being handled
+        self._body = b""
         self._held = 0  # bytes of bodies
         self._wrong: HTTPStatus | None = None  # why the connection ends, once a bound is passed
         self._begin()
@@ -142,7 +132,13 @@ class Connection(asyncio.Protocol):
             if self._transport is not None:
                 self._transport.pause_reading()
             return
-        self._feed(data)
+        known = None if self._in_request else self._front.heads.find(data)
+        if known is None or self._front.body_bytes + len(known[1]) > self._limits.bodies:
+            self._feed(data)
+            return
+        self._held += len(known[1])
+        self._front.body_bytes += len(known[1])
+        self._handle(*known)
 
     def connection_lost(self, _exc: Exception | None) -> None:
         """Forget everything."""
@@ -234,9 +230,8 @@ class Connection(asyncio.Protocol):
         if self._wrong is not None:
             return
         body = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
-        self._requests.append(
-            _Request(self._parser.get_method(), self._url, self._headers, body, self._parser.should_keep_alive())
-        )
+        keeps = self._parser.should_keep_alive()
+        self._requests.append((Head(self._parser.get_method(), self._url, self._headers, keeps=keeps), body))
         self._begin()
 
     # inside
@@ -253,6 +248,7 @@ class Connection(asyncio.Protocol):
         self._in_request = False
 
     def _feed(self, data: bytes) -> None:
+        fresh = not self._in_request
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserError:
@@ -267,20 +263,27 @@ class Connection(asyncio.Protocol):
             self._front.count("http_requests_too_large")
             self._refuse(self._wrong)
         elif self._requests and not self._is_busy:
-            self._handle()
+            head, body = self._requests.popleft()
+            if fresh and self._is_direct(head):
+                self._front.heads.remember(data, head, body)
+            self._handle(head, body)
 
-    def _handle(self) -> None:
+    def _is_direct(self, head: Head) -> bool:
+        return head.url == self._front.path and head.method == b"POST"
+
+    def _handle(self, head: Head, body: bytes) -> None:
         self._is_busy = True
-        request = self._now = self._requests.popleft()
-        if request.url == self._front.path and request.method == b"POST":
-            self._front.turns.do(_caller(request.headers), partial(self._push, request))
+        self._now, self._body = head, body
+        if self._is_direct(head):
+            self._front.turns.do(head.caller, self._push)
         else:
-            self._task = self._loop.create_task(self._run(request))
+            self._task = self._loop.create_task(self._run(head, body))
 
-    def _push(self, request: _Request) -> None:
-        self._front.direct(request.headers, request.body, self.respond)
+    def _push(self) -> None:
+        if self._now is not None:
+            self._front.direct(self._now, self._body, self.respond)
 
-    async def _run(self, request: _Request) -> None:
+    async def _run(self, request: Head, body: bytes) -> None:
         """Let the ASGI app answer; its answer is written when it is whole."""
         path, _, query = request.url.partition(b"?")
         scope = {
@@ -300,7 +303,7 @@ class Connection(asyncio.Protocol):
         status, headers, parts = 500, [], []
 
         async def receive() -> MutableMapping[str, Any]:
-            return {"type": "http.request", "body": request.body, "more_body": False}
+            return {"type": "http.request", "body": body, "more_body": False}
 
         async def send(message: MutableMapping[str, Any]) -> None:
             nonlocal status, headers
@@ -325,7 +328,7 @@ class Connection(asyncio.Protocol):
             return
         if status == 200 and content_type is JSON and not headers and request.keeps and not self._ends:
             transport.write(b"%bContent-Length: %d\r\n\r\n%b" % (self._front.usual_head(), len(body), body))
-            self._answered(request, keeps=True)
+            self._answered(keeps=True)
             return
         head = b"HTTP/1.1 200 OK\r\n" if status == 200 else _first_line(status)
         if content_type:
@@ -338,14 +341,15 @@ class Connection(asyncio.Protocol):
             transport.write(b"%b%b%b" % (head, self._front.common_head(), end))
         else:
             transport.write(b"%b%bContent-Length: %d\r\n%b%b" % (head, self._front.common_head(), len(body), end, body))
-        self._answered(request, keeps=keeps)
+        self._answered(keeps=keeps)
 
-    def _answered(self, request: _Request, *, keeps: bool) -> None:
+    def _answered(self, *, keeps: bool) -> None:
         """Take the next request."""
-        self._held -= len(request.body)
-        self._front.body_bytes -= len(request.body)
+        self._held -= len(self._body)
+        self._front.body_bytes -= len(self._body)
         self._is_busy = False
         self._now = self._task = None
+        self._body = b""
         if not keeps:
             self._refuse(None)
             return
@@ -359,7 +363,7 @@ class Connection(asyncio.Protocol):
         if self._is_busy or self._transport is None:
             return
         if self._requests:
-            self._handle()
+            self._handle(*self._requests.popleft())
             return
         data, self._ahead = b"".join(self._ahead), []
         self._transport.resume_reading()
@@ -380,15 +384,6 @@ class Connection(asyncio.Protocol):
     def _give_back(self) -> None:
         self._front.body_bytes -= self._held
         self._held = 0
-
-
-def _caller(headers: Headers) -> bytes:
-    """Return what tells callers apart before anybody looks at their keys."""
-    found = b""
-    for name, value in headers:
-        if name in (b"authorization", b"x-hushbell-app"):
-            found += value
-    return found
 
 
 def _first_line(status: int) -> bytes:

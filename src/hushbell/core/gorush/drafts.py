@@ -17,6 +17,7 @@ _MESSAGE: dict[int, Callable[[Fields], Message | str]] = {
 }
 
 
+_IOS = Platform.IOS
 _PLATFORM = {int(platform): platform for platform in Platform}  # faster than asking the enumeration
 
 
@@ -68,7 +69,7 @@ def _tokens(fields: Fields) -> list[str]:
 
 def _topics(fields: Fields, platform: Platform) -> list[tuple[str, str]]:
     """Apple's topic is the app, not a target."""
-    if platform is Platform.IOS:
+    if platform is _IOS:
         return []
     return [(kind, fields[kind]) for kind in ("topic", "condition") if kind in fields]
 
@@ -91,8 +92,8 @@ def _draft(fields: Fields, platform: Platform, kind: str, targets: tuple[str, ..
         fields.get("notif_id", ""),
         fields.get("message", ""),
         retry if retry > 0 else None,
-        fields.get("expiration") if platform is Platform.IOS else None,
-        None if platform is Platform.IOS else _lifetime(fields, platform),
+        fields.get("expiration") if platform is _IOS else None,
+        None if platform is _IOS else _lifetime(fields, platform),
     )
 
 

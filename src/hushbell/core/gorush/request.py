@@ -112,7 +112,7 @@ def notifications(body: bytes, most: int) -> Sequence[Fields]:
         Undecodable: its text is the message of gorush's 400.
     """
     try:
-        found = record({"notifications": _list}, parse(body)).get("notifications")
+        found = record(_DOCUMENT, parse(body)).get("notifications")
     except Undecodable:
         raise Undecodable(MISSING) from None
     if found is None:
@@ -132,3 +132,6 @@ def _list(value: object) -> object:
     if type(value) is not list:
         raise Undecodable("not a list")
     return value
+
+
+_DOCUMENT: dict[str, Read] = {"notifications": _list}

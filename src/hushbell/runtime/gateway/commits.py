@@ -41,7 +41,7 @@ class Commits:
         self._timer_at = 0.0
         self._rate = 0.0  # jobs a second
         self._kicked_at = 0.0
-        self._last = 0  # jobs in the last batch
+        self._enough = COMPANY  # jobs that do not wait for more
         self.failures = 0
         self.commits = 0
         self._idle = asyncio.Event()
@@ -54,9 +54,11 @@ class Commits:
 
     def add(self, work: Work) -> None:
         """Write a new job."""
+        works = self._works
         self._batch.jobs.append(work.job)
-        self._works.append(work)
-        if self._under_way is None:
+        works.append(work)
+        # Between the first one and the one that is company enough nothing changes.
+        if self._under_way is None and (len(works) == 1 or len(works) == self._enough):
             self._plan()
 
     def ended(self, ended: Ended) -> None:
@@ -124,7 +126,7 @@ class Commits:
         # A long pause is forgotten at once, or the first request after it would wait for company in vain.
         self._rate = fresh if elapsed > 0.1 else self._rate * RATE_MEMORY + fresh * (1 - RATE_MEMORY)
         self._kicked_at = now
-        self._last = len(self._works)
+        self._enough = max(COMPANY, len(self._works) * 3 // 4)
         batch, works = self._batch, self._works
         self._under_way = (batch, works, self._thens)
         self._batch, self._works, self._thens = Batch(), [], []
@@ -175,7 +177,7 @@ class Commits:
 
     def _plan(self) -> None:
         """Commit the jobs that wait: at once if nobody else is expected, or if there is company enough."""
-        enough = len(self._works) >= max(COMPANY, self._last * 3 // 4)
+        enough = len(self._works) >= self._enough
         self._later(0.0 if enough or self._rate < GATHER_ABOVE else GATHER)
 
     def _later(self, wait: float) -> None:
