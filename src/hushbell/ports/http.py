@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 
 class FailureKind(Enum):
@@ -68,13 +68,16 @@ class Series(NamedTuple):
 class Taker(Protocol):
     """Whoever waits for results."""
 
-    def take(self, index: int, result: HttpAnswer | HttpFailure, /) -> object:
-        """Take the result of the request with this number. Called once for each."""
+    def take(self, index: Any, result: HttpAnswer | HttpFailure, /) -> object:
+        """Take the result of one request: ``index`` is what was handed over with it. Called once for each."""
         ...
 
 
-Member = tuple[Taker, int, str, str, bytes]
-"""One request of a series: who is told, under which number; the end of its URL, the value that differs, its body."""
+Member = tuple[Taker, Any, str, str, bytes]
+"""
+One request of a series: who is told, and by what they know it again; the end of its URL, the value of the header that
+differs, its body.
+"""
 
 
 class Http(Protocol):

@@ -5,7 +5,6 @@ import re
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
 
 from hushbell.config.providers import ApnsApp
 from hushbell.core.gateway import ids
@@ -46,17 +45,7 @@ JSON = ("content-type", "application/json; charset=utf-8")  # as other gateways 
 ONLY_TOKENS = Outcome(Verdict.CALLER_ERROR, "only tokens")
 
 
-class _Way(NamedTuple):
-    """How all messages with the same headers go to one environment."""
-
-    series: Series
-    bearer: str  # the provider token in it; "" with a certificate
-    own_topic: bool  # the topic is the app's default
-    needs_id: bool  # each push gets an apns-id of ours
-
-    def __repr__(self) -> str:
-        """Return what is no secret."""
-        return "_Way()"
+Fields = tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +76,7 @@ class ApnsProvider:
         """
         self.settings = settings
         self.clock = tools.clock
-        self._ways: dict[tuple[tuple[tuple[str, str], ...], str, bool], _Way] = {}
+        self._ways: dict[tuple[Fields, str, bool, bool, bool], _Way] = {}
         self.elsewhere: OrderedDict[str, str] = OrderedDict()  # token → the environment that knows it
         self._tools = tools
         self._credential = Reloaded(self._load)
@@ -138,10 +127,10 @@ class ApnsProvider:
         post_all(self.http, self._parts(attempts))
 
     def _parts(self, attempts: Sequence[Attempt]) -> Iterator[tuple[Series, list[Member]]]:
-        for notification, places, done in attempts:
-            for route, here in self._routed(notification, places, done):
-                attempt = _Attempt(self, notification, done, route)
-                yield attempt.way.series, attempt.members(here)
+        for note, places, done in attempts:
+            for route, here in self._routed(note, places, done):
+                way = self.way(note.message.headers, route, alone=len(note.tokens) == 1)
+                yield way.series, way.members(note, here, done)
 
     def _routed(
         self, notification: Notification, places: Sequence[int], done: Done
@@ -197,31 +186,18 @@ class ApnsProvider:
             if file is not None:
                 file.close()
 
-    def way(self, given: tuple[tuple[str, str], ...], route: str, *, alone: bool) -> _Way:
-        """Return how messages with these headers go now; ``alone``: to a single token."""
+    def way(self, given: Fields, route: str, *, alone: bool, again: bool = False, probing: bool = False) -> "_Way":
+        """Return how messages with these headers go now."""
         signer = self._credential.now.signer
         bearer = "" if signer is None else signer.token(self.clock.now())
-        known = self._ways.get((given, route, alone))
+        key = given, route, alone, again, probing
+        known = self._ways.get(key)
         if known is None or known.bearer is not bearer:
             if len(self._ways) >= WAYS:
                 self._ways.clear()
-            known = self._ways[given, route, alone] = self._made_way(given, route, bearer, alone=alone)
+            known = _Way(self, given, route, bearer, alone=alone, again=again, probing=probing)
+            self._ways[key] = known
         return known
-
-    def _made_way(self, given: tuple[tuple[str, str], ...], route: str, bearer: str, *, alone: bool) -> _Way:
-        names = {name for name, _ in given}
-        own_topic = "apns-topic" not in names and bool(self.settings.topic)
-        # The caller's own id can only name one push.
-        needs_id = "apns-id" not in names or not alone
-        headers = [("authorization", "bearer " + bearer)] if bearer else []
-        headers += [pair for pair in given if pair[0] != "apns-id" or not needs_id]
-        if own_topic:
-            headers.append(("apns-topic", self.settings.topic))
-        if "content-type" not in names:
-            headers.append(JSON)
-        url = f"https://{HOSTS[route]}/3/device/"
-        series = Series(url, tuple(headers), self.settings.timeout, "apns-id" if needs_id else "")
-        return _Way(series, bearer, own_topic, needs_id)
 
     def remember(self, token: str, route: str) -> None:
         """Note that a token belongs to this environment, whatever its messages say."""
@@ -258,66 +234,79 @@ class ApnsProvider:
         return self._tools.open_http(settings, hosts=(PRODUCTION, SANDBOX))
 
 
-class _Attempt:
-    """One attempt at some tokens of one notification, in one environment."""
+class _Way:
+    """How all messages with the same headers go to one environment, and what their answers mean."""
 
-    __slots__ = ("_again", "_done", "_note", "_probing", "_provider", "_route", "way")
+    __slots__ = ("_again", "_given", "_needs_id", "_own_topic", "_probing", "_provider", "_route", "bearer", "series")
 
     def __init__(
         self,
         provider: ApnsProvider,
-        note: Notification,
-        done: Done,
+        given: Fields,
         route: str,
+        bearer: str,  # the provider token; "" with a certificate
         *,
-        again: bool = False,  # with another provider token than the one that has expired
-        probing: bool = False,  # where the token was not expected
+        alone: bool,  # to a single token
+        again: bool,  # with another provider token than the one that has expired
+        probing: bool,  # where the token was not expected
     ) -> None:
-        self.way = provider.way(note.message.headers, route, alone=len(note.tokens) == 1)
+        names = {name for name, _ in given}
+        self._own_topic = "apns-topic" not in names and bool(provider.settings.topic)
+        # The caller's own id can only name one push; all others get one of ours.
+        self._needs_id = "apns-id" not in names or not alone
+        headers = [("authorization", "bearer " + bearer)] if bearer else []
+        headers += [pair for pair in given if pair[0] != "apns-id" or not self._needs_id]
+        if self._own_topic:
+            headers.append(("apns-topic", provider.settings.topic))
+        if "content-type" not in names:
+            headers.append(JSON)
+        url = f"https://{HOSTS[route]}/3/device/"
+        self.series = Series(url, tuple(headers), provider.settings.timeout, "apns-id" if self._needs_id else "")
+        self.bearer = bearer
         self._provider = provider
-        self._note = note
-        self._done = done
+        self._given = given
         self._route = route
         self._again = again
         self._probing = probing
 
-    def members(self, places: Sequence[int]) -> list[Member]:
+    def members(self, note: Notification, places: Sequence[int], done: Done) -> list[Member]:
         """Return a request for each place."""
-        note = self._note
         tokens, ident = note.tokens, note.ident
         body = padded(note.message.body, self._provider.settings.sizes)
-        if not self.way.needs_id:
-            return [(self, place, tokens[place], "", body) for place in places]
+        if not self._needs_id:
+            return [(self, (note, place, done), tokens[place], "", body) for place in places]
         start, suffix = ids.prefix(ident), ids.suffix
-        return [(self, place, tokens[place], start + suffix(ident, place), body) for place in places]
+        return [(self, (note, place, done), tokens[place], start + suffix(ident, place), body) for place in places]
 
-    def take(self, place: int, result: HttpAnswer | HttpFailure) -> None:
+    def take(self, push: tuple[Notification, int, Done], result: HttpAnswer | HttpFailure) -> None:
         """Take what came back."""
+        note, place, done = push
         if isinstance(result, HttpFailure):
             told = failure(result)
         elif result.status == 200:
             told = ACCEPTED
         else:
-            told = outcome(result, own_topic=self.way.own_topic)
+            told = outcome(result, own_topic=self._own_topic)
             if told.reason == "ExpiredProviderToken" and not self._again and self._renew():
-                self._send(place, self._route, again=True, probing=self._probing)
+                self._send(push, self._route, again=True, probing=self._probing)
                 return
             if told == BAD_TOKEN and self._provider.settings.probe and not self._probing:
-                self._send(place, OTHER[self._route], again=self._again, probing=True)
+                self._send(push, OTHER[self._route], again=self._again, probing=True)
                 return
         if self._probing:
-            told = self._probed(told, self._note.tokens[place])
-        self._done(place, told)
+            told = self._probed(told, note.tokens[place])
+        done(place, told)
 
-    def _send(self, place: int, route: str, *, again: bool, probing: bool) -> None:
+    def _send(self, push: tuple[Notification, int, Done], route: str, *, again: bool, probing: bool) -> None:
         """Attempt one token once more."""
-        attempt = _Attempt(self._provider, self._note, self._done, route, again=again, probing=probing)
-        post_series(self._provider.http, attempt.way.series, attempt.members((place,)))
+        note, place, done = push
+        way = self._provider.way(self._given, route, alone=len(note.tokens) == 1, again=again, probing=probing)
+        post_series(self._provider.http, way.series, way.members(note, (place,), done))
 
     def _renew(self) -> bool:
         """Say whether there is another provider token than the one that Apple says has expired."""
         signer = self._provider.signer
-        return signer is not None and signer.renewed(self.way.bearer, self._provider.clock.now()) is not None
+        return signer is not None and signer.renewed(self.bearer, self._provider.clock.now()) is not None
 
     def _probed(self, told: Outcome, token: str) -> Outcome:
         """Return what follows for a token that one environment did not know, when the other has spoken."""

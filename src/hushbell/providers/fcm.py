@@ -36,6 +36,8 @@ JSON = ("content-type", "application/json")
 FORMAT = ("x-goog-api-format-version", "2")  # errors with their details, as the clients of Google ask for
 HEADERS = frozenset({"content-type", "x-goog-api-format-version", "x-firebase-client", "user-agent"})
 
+Fields = tuple[tuple[str, str], ...]
+
 TOO_LONG = Outcome(Verdict.DROP_TOKEN, "INVALID_ARGUMENT")
 NO_TARGET = Outcome(Verdict.CALLER_ERROR, "unknown kind of target")
 
@@ -86,13 +88,13 @@ class FcmProvider:
         Raises:
             ConfigError: the file is missing or bad.
         """
-        self._settings = settings
+        self.settings = settings
         self._tools = tools
         self._http = tools.open_http(settings.http, hosts=(HOST,))
         # Its address stands in the service account, so it may be anything that speaks HTTP.
         self._token_http = tools.open_http(settings.http)
         self._credential = Reloaded(self._load)
-        self._ways: dict[tuple[tuple[str, str], ...], tuple[str, Series]] = {}
+        self._ways: dict[tuple[Fields, bool], _Way] = {}
 
     @property
     def asked(self) -> int:
@@ -143,24 +145,17 @@ class FcmProvider:
         self, credential: _Credential, bearer: str, attempts: Sequence[Attempt], *, again: bool
     ) -> Iterator[tuple[Series, list[Member]]]:
         for note, places, done in attempts:
-            attempt = _Attempt(self, credential, bearer, note, done, again=again)
-            series = self._series(credential.account.project, bearer, note.message.headers)
-            yield series, attempt.members(places, self._settings.sizes)
+            way = self._way(credential, bearer, note.message.headers, again=again)
+            yield way.series, way.members(note, places, done)
 
-    def _series(self, project: str, bearer: str, given: tuple[tuple[str, str], ...]) -> Series:
+    def _way(self, credential: _Credential, bearer: str, given: Fields, *, again: bool) -> "_Way":
         """Return how messages with these headers go now."""
-        known = self._ways.get(given)
-        if known is None or known[0] is not bearer:
+        known = self._ways.get((given, again))
+        if known is None or known.bearer is not bearer:
             if len(self._ways) >= WAYS:
                 self._ways.clear()
-            known = self._ways[given] = bearer, self._made_series(project, bearer, given)
-        return known[1]
-
-    def _made_series(self, project: str, bearer: str, given: tuple[tuple[str, str], ...]) -> Series:
-        names = {name for name, _ in given}
-        usual = [pair for pair in (JSON, FORMAT) if pair[0] not in names]
-        url = f"https://{HOST}/v1/projects/{project}/messages:send"
-        return Series(url, (("authorization", "Bearer " + bearer), *given, *usual), self._settings.timeout)
+            known = self._ways[given, again] = _Way(self, credential, bearer, given, again=again)
+        return known
 
     def reload(self) -> None:
         """Read the service account again. The access token of an unchanged one is kept."""
@@ -174,43 +169,42 @@ class FcmProvider:
         await self._http.close()
 
     def _load(self) -> _Credential:
-        path = self._settings.credentials_file
-        account = _account(files.read(path, "fcm.credentials_file"), path, self._settings.project)
+        path = self.settings.credentials_file
+        account = _account(files.read(path, "fcm.credentials_file"), path, self.settings.project)
         return _Credential(account, AccessTokens(account.request, self._token_http, self._tools.clock))
 
 
-class _Attempt:
-    """One attempt at some targets of one notification."""
+class _Way:
+    """How all messages with the same headers go with one access token, and what their answers mean."""
 
-    __slots__ = ("_again", "_bearer", "_credential", "_done", "_note", "_provider")
+    __slots__ = ("_again", "_credential", "_provider", "bearer", "series")
 
     def __init__(
-        self,
-        provider: FcmProvider,
-        credential: _Credential,
-        bearer: str,
-        note: Notification,
-        done: Done,
-        *,
-        again: bool,  # with a new access token
+        self, provider: FcmProvider, credential: _Credential, bearer: str, given: Fields, *, again: bool
     ) -> None:
+        names = {name for name, _ in given}
+        usual = [pair for pair in (JSON, FORMAT) if pair[0] not in names]
+        url = f"https://{HOST}/v1/projects/{credential.account.project}/messages:send"
+        headers = (("authorization", "Bearer " + bearer), *given, *usual)
+        self.series = Series(url, headers, provider.settings.timeout)
+        self.bearer = bearer
         self._provider = provider
         self._credential = credential
-        self._bearer = bearer
-        self._note = note
-        self._done = done
-        self._again = again
+        self._again = again  # the access token before this one was refused
 
-    def members(self, places: Sequence[int], sizes: Sequence[int]) -> list[Member]:
+    def members(self, note: Notification, places: Sequence[int], done: Done) -> list[Member]:
         """Return a request for each place."""
-        tokens = self._note.tokens
-        body = padded_data(self._note.message.body, sizes)
+        tokens = note.tokens
+        body = padded_data(note.message.body, self._provider.settings.sizes)
         comma = b"" if body == b"{}" or not body[1:-1].strip() else b","
-        start = b'{"message":%b%b"%b":' % (body[:-1], comma, self._note.kind.encode())
-        return [(self, place, "", "", b"%b%b}}" % (start, orjson.dumps(tokens[place]))) for place in places]
+        start = b'{"message":%b%b"%b":' % (body[:-1], comma, note.kind.encode())
+        return [
+            (self, (note, place, done), "", "", b"%b%b}}" % (start, orjson.dumps(tokens[place]))) for place in places
+        ]
 
-    def take(self, place: int, result: HttpAnswer | HttpFailure) -> None:
+    def take(self, push: tuple[Notification, int, Done], result: HttpAnswer | HttpFailure) -> None:
         """Take what came back."""
+        note, place, done = push
         if isinstance(result, HttpFailure):
             told = failure(result)
         elif result.status == 200:
@@ -218,10 +212,10 @@ class _Attempt:
         else:
             told = outcome(result)
             if told is REFUSED_TOKEN and not self._again:
-                self._credential.tokens.refused(self._bearer)
-                self._provider.send(self._credential, [(self._note, (place,), self._done)], again=True)
+                self._credential.tokens.refused(self.bearer)
+                self._provider.send(self._credential, [(note, (place,), done)], again=True)
                 return
-        self._done(place, told)
+        done(place, told)
 
 
 def _targets(note: Notification, places: Sequence[int], done: Done) -> Sequence[int]:

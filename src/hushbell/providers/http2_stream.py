@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from hushbell.ports.http import HttpAnswer, HttpFailure, Taker
 
@@ -46,7 +47,7 @@ class Stream:
     def __init__(  # noqa: PLR0917  # one for each push: keywords would cost a microsecond
         self,
         taker: Taker,
-        index: int,
+        index: Any,
         deadline: float,
         method: str,
         path: bytes,
