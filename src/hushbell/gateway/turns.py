@@ -12,8 +12,6 @@ from collections.abc import Callable
 
 SPENT = 0.002  # seconds of one turn of the event loop
 
-SAME_TURN = 0.0005  # seconds between two requests that count as one turn
-
 Work = Callable[[], None]
 
 
@@ -22,30 +20,25 @@ class Turns:
 
     def __init__(self, now: Callable[[], float] = time.perf_counter) -> None:
         self._now = now
-        self._spent = 0.0
-        self._turn = 0.0
+        self._spent = 0.0  # seconds of this turn of the event loop
         self._waiting: dict[bytes, deque[Work]] = {}  # by caller, the next one's first
-        self._is_scheduled = False
+        self._ends = False  # the end of this turn is planned
 
     def do(self, caller: bytes, work: Work) -> None:
         """Handle a request now, or when its caller's turn comes."""
-        loop = asyncio.get_running_loop()
-        turn = loop.time()  # uvloop's stands still during a turn
-        if turn - self._turn > SAME_TURN:
-            self._turn, self._spent = turn, 0.0
-        if not self._waiting and self._spent < SPENT:
-            start = self._now()
-            work()
-            self._spent += self._now() - start
+        if not self._ends:
+            self._ends = True
+            asyncio.get_running_loop().call_soon(self._end)
+        if self._waiting or self._spent >= SPENT:
+            self._waiting.setdefault(caller, deque()).append(work)
             return
-        self._waiting.setdefault(caller, deque()).append(work)
-        if not self._is_scheduled:
-            self._is_scheduled = True
-            loop.call_soon(self._go_on)
+        start = self._now()
+        work()
+        self._spent += self._now() - start
 
-    def _go_on(self) -> None:
-        """Begin a turn with what waits from the one before."""
-        self._is_scheduled = False
+    def _end(self) -> None:
+        """Begin the next turn with what waits from this one."""
+        self._ends = False
         self._spent = 0.0
         start = self._now()
         while self._waiting and self._spent < SPENT:
@@ -56,5 +49,5 @@ class Turns:
                 self._waiting[caller] = queue  # behind the others
             self._spent = self._now() - start
         if self._waiting:
-            self._is_scheduled = True
-            asyncio.get_running_loop().call_soon(self._go_on)
+            self._ends = True
+            asyncio.get_running_loop().call_soon(self._end)

@@ -2,8 +2,9 @@
 What lies on the disk is sealed, and the key is not in the database: a stolen database must not ring phones.
 
 A sealed value is ``generation(8) || nonce(12) || AES-256-GCM(ciphertext || tag(16))``. The key of a generation is
-HMAC-SHA256(file key, generation); a process starts a new one when it opens the store and after 2^30 values, which
-keeps the odds of a repeated random nonce under one key negligible however long the file key lives.
+HMAC-SHA256(file key, generation); a process starts a new random one when it opens the store and after 2^30 values. The
+upper half of a nonce is random and belongs to the generation, the lower half counts: under one key none comes twice,
+and if two generations ever were the same, their nonces would still differ.
 """
 
 import contextlib
@@ -107,15 +108,17 @@ class AtRest:
         self._random = random
         self._ciphers: dict[bytes, AESGCM] = {}
         self._generation = b""
+        self._nonces = b""  # the upper half of the generation's
         self._left = 0
 
     def seal(self, table: str, row: bytes, plaintext: bytes) -> bytes:
         """Return the plaintext and :data:`OVERHEAD` bytes, bound to the table and the row's key."""
         if self._left == 0:
             self._generation = self._random(GENERATION_SIZE)
+            self._nonces = self._random(NONCE_SIZE // 2)
             self._left = VALUES_PER_GENERATION
         self._left -= 1
-        nonce = self._random(NONCE_SIZE)
+        nonce = self._nonces + self._left.to_bytes(NONCE_SIZE // 2, "big")
         sealed = self._cipher(self._generation).encrypt(nonce, plaintext, _place(table, row))
         return self._generation + nonce + sealed
 

@@ -28,7 +28,8 @@ class Job(NamedTuple):
     @property
     def pushes(self) -> int:
         """Return how many pushes it is made of."""
-        return sum([len(note.tokens) for note in self.notifications])
+        notes = self.notifications
+        return len(notes[0].tokens) if len(notes) == 1 else sum([len(note.tokens) for note in notes])
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from hushbell.runtime.gateway.work import Work
 
 GATHER = 0.003  # seconds that jobs wait for company at most
 GATHER_ABOVE = 300.0  # jobs a second; below it a job goes to the disk at once
-COMPANY = 4  # jobs that are company enough, or three quarters of what came together last time
+COMPANY = 4  # jobs that are company enough, or as many as came together last time
 LINGER = 0.005  # seconds that outcomes wait for jobs to ride along with
 PROGRESS = 0.05  # seconds until the disk knows what came of a part of a job
 STORE_PAUSE = 0.5  # seconds before outcomes are written again after the store failed
@@ -126,7 +126,7 @@ class Commits:
         # A long pause is forgotten at once, or the first request after it would wait for company in vain.
         self._rate = fresh if elapsed > 0.1 else self._rate * RATE_MEMORY + fresh * (1 - RATE_MEMORY)
         self._kicked_at = now
-        self._enough = max(COMPANY, len(self._works) * 3 // 4)
+        self._enough = max(COMPANY, len(self._works))
         batch, works = self._batch, self._works
         self._under_way = (batch, works, self._thens)
         self._batch, self._works, self._thens = Batch(), [], []
