@@ -39,3 +39,23 @@ async def test_quick_requests_are_handled_at_once() -> None:
         turns.do(b"caller", lambda number=number: done.append(number))  # type: ignore[misc]
 
     assert done == list(range(100))
+
+
+async def test_a_turn_ends_with_the_event_loops_and_not_by_any_clock() -> None:
+    """Some event loops' time goes on within a turn."""
+    clock, done = Clock(), list[int]()
+    turns = Turns(clock)
+
+    def work(number: int) -> None:
+        done.append(number)
+        clock.now += SPENT / 2
+
+    for number in range(4):
+        turns.do(b"caller", lambda number=number: work(number))  # type: ignore[misc]
+    assert done == [0, 1]
+    await asyncio.sleep(0)
+    assert done == [0, 1, 2, 3]
+    await asyncio.sleep(0)
+    turns.do(b"caller", lambda: work(4))
+
+    assert done[-1] == 4

@@ -48,6 +48,6 @@ class Turns:
             if queue:
                 self._waiting[caller] = queue  # behind the others
             self._spent = self._now() - start
-        if self._waiting:
+        if self._spent:
             self._ends = True
             asyncio.get_running_loop().call_soon(self._end)

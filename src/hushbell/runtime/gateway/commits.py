@@ -14,7 +14,7 @@ from hushbell.errors import StoreError, StoreUnavailable
 from hushbell.ports.queue import Queue
 from hushbell.runtime.gateway.work import Work
 
-GATHER = 0.003  # seconds that jobs wait for company at most
+GATHER = 0.0025  # seconds that jobs wait for company at most
 GATHER_ABOVE = 300.0  # jobs a second; below it a job goes to the disk at once
 COMPANY = 4  # jobs that are company enough, or as many as came together last time
 LINGER = 0.005  # seconds that outcomes wait for jobs to ride along with
