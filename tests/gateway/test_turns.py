@@ -59,3 +59,24 @@ async def test_a_turn_ends_with_the_event_loops_and_not_by_any_clock() -> None:
     turns.do(b"caller", lambda: work(4))
 
     assert done[-1] == 4
+
+
+async def test_a_request_that_fails_does_not_stop_those_that_wait() -> None:
+    clock, done = Clock(), list[str]()
+    turns = Turns(clock)
+
+    def work(name: str) -> None:
+        done.append(name)
+        clock.now += SPENT
+        if name == "bad":
+            raise ValueError(name)
+
+    failed = list[object]()
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: failed.append(context["exception"]))
+    for name in ("first", "bad", "last"):
+        turns.do(b"caller", lambda name=name: work(name))  # type: ignore[misc]
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+    assert done == ["first", "bad", "last"]
+    assert len(failed) == 1

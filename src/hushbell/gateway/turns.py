@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable
 
 SPENT = 0.002  # seconds of one turn of the event loop
+LITTLE = SPENT / 4  # that may be left over from turns before
 
 Work = Callable[[], None]
 
@@ -26,28 +27,30 @@ class Turns:
 
     def do(self, caller: bytes, work: Work) -> None:
         """Handle a request now, or when its caller's turn comes."""
-        if not self._ends:
-            self._ends = True
-            asyncio.get_running_loop().call_soon(self._end)
         if self._waiting or self._spent >= SPENT:
             self._waiting.setdefault(caller, deque()).append(work)
             return
+        self._handle(work)
+
+    def _handle(self, work: Work) -> None:
         start = self._now()
-        work()
-        self._spent += self._now() - start
+        try:
+            work()
+        finally:
+            self._spent += self._now() - start
+            # To begin anew in each turn would cost as much as a small request, and the few of those are not worth it.
+            if (self._spent >= LITTLE or self._waiting) and not self._ends:
+                self._ends = True
+                asyncio.get_running_loop().call_soon(self._end)
 
     def _end(self) -> None:
         """Begin the next turn with what waits from this one."""
         self._ends = False
         self._spent = 0.0
-        start = self._now()
         while self._waiting and self._spent < SPENT:
             caller = next(iter(self._waiting))
             queue = self._waiting.pop(caller)
-            queue.popleft()()
+            work = queue.popleft()
             if queue:
                 self._waiting[caller] = queue  # behind the others
-            self._spent = self._now() - start
-        if self._spent:
-            self._ends = True
-            asyncio.get_running_loop().call_soon(self._end)
+            self._handle(work)

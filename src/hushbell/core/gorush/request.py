@@ -112,7 +112,10 @@ def notifications(body: bytes, most: int) -> Sequence[Fields]:
         Undecodable: its text is the message of gorush's 400.
     """
     try:
-        found = record(_DOCUMENT, parse(body)).get("notifications")
+        document = parse(body)
+        # The usual one has this name as it is written, and no other.
+        usual = type(document) is dict and len(document) == 1 and type(document.get("notifications")) is list
+        found = document["notifications"] if usual else record(_DOCUMENT, document).get("notifications")
     except Undecodable:
         raise Undecodable(MISSING) from None
     if found is None:
