@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -17,7 +18,7 @@ from hushbell.core.gateway.notification import Message, Notification
 from hushbell.errors import CallerError, ConfigError
 from hushbell.ports.gateway import Outcome, Verdict
 from hushbell.ports.making import Tools
-from hushbell.ports.provider import Provider
+from hushbell.ports.provider import ManyAtOnce, Provider
 from hushbell.providers.table import PROVIDERS, open_http, open_provider
 from hushbell.testing.clock import FakeClock
 from hushbell.testing.mock_providers import MockProviders
@@ -256,6 +257,29 @@ async def test_only_the_places_asked_for_are_attempted(world: World) -> None:
 async def test_no_place_is_no_work(world: World) -> None:
     assert await world.attempt(places=[]) == []
     assert world.arrived == 0
+
+
+@pytest.mark.parametrize("world", ["apns", "fcm"], indirect=True)
+async def test_what_is_handed_over_together_ends_as_if_each_had_come_alone(world: World) -> None:
+    assert isinstance(world.provider, ManyAtOnce)
+    world.kill(2)
+    other = world.kind.message._replace(headers=(*world.kind.message.headers, ("content-type", "application/json")))
+    notes = [world.notification([1, 2]), world.notification([3], message=other), world.notification([4, 5, 6])]
+    outcomes: list[dict[int, Verdict]] = [{} for _ in notes]
+    everything = asyncio.get_running_loop().create_future()
+
+    def done(note: int, place: int, outcome: Outcome) -> None:
+        assert place not in outcomes[note]
+        outcomes[note][place] = outcome.verdict
+        if sum(map(len, outcomes)) == 5:
+            everything.set_result(None)
+
+    attempts = [(note, range(len(note.tokens)), partial(done, number)) for number, note in enumerate(notes)]
+    world.provider.attempt_all([*attempts[:2], (notes[2], [0, 2], attempts[2][2])])
+    await asyncio.wait_for(everything, 2 * PATIENCE)
+
+    good, dead = Verdict.ACCEPTED, Verdict.DROP_TOKEN
+    assert outcomes == [{0: good, 1: dead}, {0: good}, {0: good, 2: good}]
 
 
 async def test_nobody_listening_means_try_again(world: World) -> None:
