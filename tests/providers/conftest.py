@@ -3,7 +3,7 @@
 import asyncio
 import json
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,8 @@ import pytest
 
 from hushbell.core.push import Push
 from hushbell.ports.gateway import EagerGateway, Outcome
+from hushbell.testing.clock import FakeClock
+from hushbell.testing.mock_providers import MockProviders
 from hushbell.types import (
     DeviceKey,
     DeviceToken,
@@ -46,6 +48,17 @@ def make_push(number: int = 1, **changes: Any) -> Push:
         "expires_at": Millis(NOW + 86_400_000),
     }
     return Push(**fields | changes)
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+async def mock(clock: FakeClock) -> AsyncIterator[MockProviders]:
+    async with MockProviders(now=clock.now) as made:
+        yield made
 
 
 @pytest.fixture

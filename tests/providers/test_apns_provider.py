@@ -1,6 +1,5 @@
 """Apple's push service behind the gateway: environments, provider tokens, certificates, what is on the wire."""
 
-import asyncio
 import json
 import uuid
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -18,22 +17,12 @@ from hushbell.providers.table import open_http
 from hushbell.testing.certificates import Authority, new_key
 from hushbell.testing.clock import FakeClock
 from hushbell.testing.mock_providers import MockProviders
+from hushbell.testing.provider import attempt
 from hushbell.types import Millis
 
 PRODUCTION, SANDBOX = "api.push.apple.com", "api.sandbox.push.apple.com"
 TOPIC = ("apns-topic", "org.example.app")
 Opened = Callable[..., ApnsProvider]
-
-
-@pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
-async def mock(clock: FakeClock) -> AsyncIterator[MockProviders]:
-    async with MockProviders(now=clock.now) as made:
-        yield made
 
 
 @pytest.fixture
@@ -54,20 +43,6 @@ def note(*tokens: str, route: str = "", headers: Sequence[tuple[str, str]] = (TO
     message = Message(provider="apns", route=route, headers=tuple(headers), body=b'{"aps":{"alert":"hi"}}')
     given = {"ident": bytes(range(16)), "app": "app", "kind": "token", "tokens": tokens or ("ab",), "message": message}
     return Notification(**given | {"expires_at": Millis(2**41)} | changes)
-
-
-async def attempt(provider: ApnsProvider, notification: Notification) -> list[Outcome]:
-    left = asyncio.get_running_loop().create_future()
-    outcomes: dict[int, Outcome] = {}
-
-    def done(place: int, outcome: Outcome) -> None:
-        outcomes[place] = outcome
-        if len(outcomes) == len(notification.tokens):
-            left.set_result(None)
-
-    provider.attempt(notification, range(len(notification.tokens)), done)
-    await asyncio.wait_for(left, 60)
-    return [outcomes[place] for place in range(len(notification.tokens))]
 
 
 def hosts(mock: MockProviders) -> list[str]:

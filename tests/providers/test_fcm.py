@@ -20,6 +20,7 @@ from hushbell.providers.fcm_outcome import outcome
 from hushbell.providers.table import open_http
 from hushbell.testing.clock import FakeClock
 from hushbell.testing.mock_providers import MockProviders
+from hushbell.testing.provider import attempt
 from hushbell.types import Millis
 
 Opened = Callable[..., FcmProvider]
@@ -128,17 +129,6 @@ def test_json_of_another_shape_kills_no_token(error: Any) -> None:
 
 
 @pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
-async def mock(clock: FakeClock) -> AsyncIterator[MockProviders]:
-    async with MockProviders(now=clock.now) as made:
-        yield made
-
-
-@pytest.fixture
 async def opened(mock: MockProviders, clock: FakeClock) -> AsyncIterator[Opened]:
     made: list[FcmProvider] = []
 
@@ -156,20 +146,6 @@ def note(*tokens: str, kind: str = "token", body: bytes = b'{"data":{"k":"v"}}')
     message = Message(provider="fcm", body=body)
     ends = Millis(2**41)
     return Notification(ident=bytes(16), app="app", kind=kind, tokens=tokens, message=message, expires_at=ends)
-
-
-async def attempt(provider: FcmProvider, notification: Notification) -> list[Outcome]:
-    left = asyncio.get_running_loop().create_future()
-    outcomes: dict[int, Outcome] = {}
-
-    def done(place: int, result: Outcome) -> None:
-        outcomes[place] = result
-        if len(outcomes) == len(notification.tokens):
-            left.set_result(None)
-
-    provider.attempt(notification, range(len(notification.tokens)), done)
-    await asyncio.wait_for(left, 60)
-    return [outcomes[place] for place in range(len(notification.tokens))]
 
 
 @pytest.mark.parametrize("kind,target", [("token", "abc:def"), ("topic", "news"), ("condition", "'a' in topics")])

@@ -1,6 +1,5 @@
 """A gateway elsewhere: what it is sent, and what its answers mean for each push."""
 
-import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from typing import Any
@@ -18,16 +17,11 @@ from hushbell.providers.gorush_upstream import GorushProvider, HushbellProvider,
 from hushbell.providers.table import open_http
 from hushbell.testing.clock import FakeClock
 from hushbell.testing.mock_providers import MockProviders
+from hushbell.testing.provider import attempt
 from hushbell.types import Millis
 
 Opened = Callable[..., Any]
 BODY = b'{"platform":1,"message":"hi","topic":"org.example.app"}'
-
-
-@pytest.fixture
-async def mock() -> AsyncIterator[MockProviders]:
-    async with MockProviders() as made:
-        yield made
 
 
 @pytest.fixture
@@ -49,20 +43,6 @@ def note(*tokens: str, kind: str = "token", body: bytes = BODY) -> Notification:
     message = Message(provider="gorush", body=body)
     ends = Millis(2**41)
     return Notification(ident=bytes(range(16)), app="app", kind=kind, tokens=tokens, message=message, expires_at=ends)
-
-
-async def attempt(provider: GorushProvider, notification: Notification) -> list[Outcome]:
-    left = asyncio.get_running_loop().create_future()
-    outcomes: dict[int, Outcome] = {}
-
-    def done(place: int, result: Outcome) -> None:
-        outcomes[place] = result
-        if len(outcomes) == len(notification.tokens):
-            left.set_result(None)
-
-    provider.attempt(notification, range(len(notification.tokens)), done)
-    await asyncio.wait_for(left, 60)
-    return [outcomes[place] for place in range(len(notification.tokens))]
 
 
 async def test_each_token_is_a_notification_of_its_own_name(mock: MockProviders, opened: Opened) -> None:

@@ -21,6 +21,7 @@ from hushbell.providers.pushy import PushyProvider
 from hushbell.providers.table import open_http
 from hushbell.testing.clock import FakeClock
 from hushbell.testing.mock_providers import MockProviders
+from hushbell.testing.provider import attempt
 from hushbell.types import Millis
 
 Opened = Callable[..., Any]
@@ -154,17 +155,6 @@ def test_any_body_has_an_outcome_and_kills_no_token(status: int, body: bytes) ->
 
 
 @pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
-async def mock(clock: FakeClock) -> AsyncIterator[MockProviders]:
-    async with MockProviders(now=clock.now) as made:
-        yield made
-
-
-@pytest.fixture
 async def opened(mock: MockProviders, clock: FakeClock) -> AsyncIterator[Opened]:
     made: list[Provider] = []
 
@@ -186,20 +176,6 @@ def note(kind: Any, *tokens: str, to: str = "token", body: bytes = b"") -> Notif
     message = Message(provider=kind.name, body=body or BODIES[kind])
     ends = Millis(FakeClock().now() + 60_000)
     return Notification(ident=bytes(16), app="app", kind=to, tokens=tokens, message=message, expires_at=ends)
-
-
-async def attempt(provider: Provider, notification: Notification) -> list[Outcome]:
-    left = asyncio.get_running_loop().create_future()
-    outcomes: dict[int, Outcome] = {}
-
-    def done(place: int, result: Outcome) -> None:
-        outcomes[place] = result
-        if len(outcomes) == len(notification.tokens):
-            left.set_result(None)
-
-    provider.attempt(notification, range(len(notification.tokens)), done)
-    await asyncio.wait_for(left, 60)
-    return [outcomes[place] for place in range(len(notification.tokens))]
 
 
 @pytest.mark.parametrize("kind", [HuaweiProvider, PushyProvider])

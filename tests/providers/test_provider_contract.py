@@ -22,6 +22,7 @@ from hushbell.ports.provider import ManyAtOnce, Provider
 from hushbell.providers.table import PROVIDERS, open_http, open_provider
 from hushbell.testing.clock import FakeClock
 from hushbell.testing.mock_providers import MockProviders
+from hushbell.testing.provider import attempt
 from hushbell.types import Millis
 
 PATIENCE = 20.0  # seconds; machines are busy
@@ -161,9 +162,7 @@ class World:
 
     async def attempt(self, numbers: Sequence[int] = (1, 2), places: Sequence[int] | None = None) -> list[Outcome]:
         """The outcomes in the order of the places; each was told exactly once, and in time."""
-        note = self.notification(numbers)
-        wanted = list(range(len(note.tokens))) if places is None else list(places)
-        return await told(self.provider, note, wanted)
+        return await attempt(self.provider, self.notification(numbers), places, patience=2 * PATIENCE)
 
     def say(self, **reply: Any) -> None:
         self.mock.rule({"match": {"provider": self.name}, "reply": reply})
@@ -184,24 +183,6 @@ class World:
     @property
     def arrived(self) -> int:
         return self.mock.count(self.name)
-
-
-async def told(provider: Provider, note: Notification, places: Sequence[int]) -> list[Outcome]:
-    outcomes: dict[int, Outcome] = {}
-    everything = asyncio.get_running_loop().create_future()
-
-    def done(place: int, outcome: Outcome) -> None:
-        assert place not in outcomes
-        outcomes[place] = outcome
-        if len(outcomes) == len(places):
-            everything.set_result(None)
-
-    provider.attempt(note, places, done)
-    if places:
-        await asyncio.wait_for(everything, 2 * PATIENCE)
-    await asyncio.sleep(0)
-    assert sorted(outcomes) == sorted(places)
-    return [outcomes[place] for place in places]
 
 
 @pytest.fixture(scope="module")

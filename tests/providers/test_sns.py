@@ -1,6 +1,5 @@
 """Amazon SNS: signatures, outcomes, what is sent."""
 
-import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -21,6 +20,7 @@ from hushbell.providers.sns_outcome import CODES, outcome
 from hushbell.providers.table import open_http
 from hushbell.testing.clock import FakeClock
 from hushbell.testing.mock_providers import MockProviders
+from hushbell.testing.provider import attempt
 from hushbell.types import Millis
 
 Opened = Callable[..., SnsProvider]
@@ -177,12 +177,6 @@ def test_any_body_has_an_outcome(status: int, body: bytes) -> None:
 
 
 @pytest.fixture
-async def mock() -> AsyncIterator[MockProviders]:
-    async with MockProviders(now=FakeClock().now) as made:
-        yield made
-
-
-@pytest.fixture
 async def opened(mock: MockProviders) -> AsyncIterator[Opened]:
     made: list[SnsProvider] = []
 
@@ -201,20 +195,6 @@ def note(*arns: str, kind: str = "token", headers: Any = (), body: Any = None) -
     message = Message(provider="sns", headers=headers, body=content)
     ends = Millis(2**41)
     return Notification(ident=bytes(16), app="app", kind=kind, tokens=arns, message=message, expires_at=ends)
-
-
-async def attempt(provider: SnsProvider, notification: Notification) -> list[Outcome]:
-    left = asyncio.get_running_loop().create_future()
-    outcomes: dict[int, Outcome] = {}
-
-    def done(place: int, result: Outcome) -> None:
-        outcomes[place] = result
-        if len(outcomes) == len(notification.tokens):
-            left.set_result(None)
-
-    provider.attempt(notification, range(len(notification.tokens)), done)
-    await asyncio.wait_for(left, 60)
-    return [outcomes[place] for place in range(len(notification.tokens))]
 
 
 async def test_attributes_and_strange_letters_survive_the_signature(mock: MockProviders, opened: Opened) -> None:

@@ -18,6 +18,7 @@ from hushbell.ports.provider import Provider
 from hushbell.providers.table import open_http, open_other, open_provider, third_parties
 from hushbell.testing.clock import FakeClock
 from hushbell.testing.gorush import MockGorush, Reply
+from hushbell.testing.provider import attempt
 from hushbell.types import Millis
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "provider"
@@ -112,21 +113,11 @@ async def example(installed: Path, settings: dict[str, Any]) -> AsyncIterator[tu
         await provider.close()
 
 
-async def attempt(provider: Provider, *tokens: str) -> list[Outcome]:
+async def attempted(provider: Provider, *tokens: str) -> list[Outcome]:
     message = Message(provider="webhook", body=b'{"text":"hi"}')
     ends = Millis(2**41)
     note = Notification(ident=bytes(16), app="app", kind="token", tokens=tokens, message=message, expires_at=ends)
-    outcomes: dict[int, Outcome] = {}
-    left = asyncio.get_running_loop().create_future()
-
-    def done(place: int, outcome: Outcome) -> None:
-        outcomes[place] = outcome
-        if len(outcomes) == len(tokens):
-            left.set_result(None)
-
-    provider.attempt(note, range(len(tokens)), done)
-    await asyncio.wait_for(left, 60)
-    return [outcomes[place] for place in range(len(tokens))]
+    return await attempt(provider, note)
 
 
 async def test_the_example_delivers_each_push_under_its_own_name(example: tuple[Provider, MockGorush]) -> None:
@@ -134,7 +125,7 @@ async def test_the_example_delivers_each_push_under_its_own_name(example: tuple[
 
     provider, server = example
 
-    assert [outcome.verdict for outcome in await attempt(provider, "a", "b")] == [Verdict.ACCEPTED] * 2
+    assert [outcome.verdict for outcome in await attempted(provider, "a", "b")] == [Verdict.ACCEPTED] * 2
 
     posted = sorted((json.loads(body) for body in server.bodies), key=lambda one: str(one["to"]))
     assert [(one["to"], one["id"]) for one in posted] == [("a", push_id(bytes(16), 0)), ("b", push_id(bytes(16), 1))]
@@ -158,7 +149,7 @@ async def test_the_example_knows_what_answers_mean(
     provider, server = example
     server.reply = reply
 
-    assert [outcome.verdict for outcome in await attempt(provider, "a")] == [verdict]
+    assert [outcome.verdict for outcome in await attempted(provider, "a")] == [verdict]
 
 
 async def test_the_example_keeps_its_key_if_the_new_one_is_bad(example: tuple[Provider, MockGorush], key: Path) -> None:
@@ -166,7 +157,7 @@ async def test_the_example_keeps_its_key_if_the_new_one_is_bad(example: tuple[Pr
     await asyncio.to_thread(key.write_text, "two words")
 
     provider.reload()
-    await attempt(provider, "a")
+    await attempted(provider, "a")
 
     assert server.posted[0].headers["authorization"] == "Bearer sesame"
 

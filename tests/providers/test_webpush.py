@@ -1,6 +1,5 @@
 """Web Push and UnifiedPush: subscriptions, VAPID, headers, what hosts of users' own may and may not do."""
 
-import asyncio
 import base64
 import json
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -27,6 +26,7 @@ from hushbell.providers.webpush_outcome import outcome
 from hushbell.testing.certificates import new_key
 from hushbell.testing.clock import FakeClock
 from hushbell.testing.mock_providers import MockProviders
+from hushbell.testing.provider import attempt
 from hushbell.types import Millis
 
 Opened = Callable[..., WebPushProvider]
@@ -177,17 +177,6 @@ def test_a_subject_must_be_an_address(subject: str) -> None:
 
 
 @pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
-async def mock(clock: FakeClock) -> AsyncIterator[MockProviders]:
-    async with MockProviders(now=clock.now) as made:
-        yield made
-
-
-@pytest.fixture
 async def opened(mock: MockProviders, clock: FakeClock) -> AsyncIterator[Opened]:
     made: list[WebPushProvider] = []
 
@@ -225,20 +214,6 @@ def note(*tokens: str, body: bytes = b"hello", headers: Sequence[tuple[str, str]
     message = Message(provider="webpush", headers=tuple(headers), body=body)
     given = {"ident": bytes(range(16)), "app": "app", "kind": "token", "tokens": tokens, "message": message}
     return Notification(**given | {"expires_at": Millis(2**41)} | changes)
-
-
-async def attempt(provider: WebPushProvider, notification: Notification) -> list[Outcome]:
-    left = asyncio.get_running_loop().create_future()
-    outcomes: dict[int, Outcome] = {}
-
-    def done(place: int, result: Outcome) -> None:
-        outcomes[place] = result
-        if len(outcomes) == len(notification.tokens):
-            left.set_result(None)
-
-    provider.attempt(notification, range(len(notification.tokens)), done)
-    await asyncio.wait_for(left, 60)
-    return [outcomes[place] for place in range(len(notification.tokens))]
 
 
 async def test_a_browser_reads_what_was_sent(mock: MockProviders, opened: Opened) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from hushbell.errors import CallerError
 from hushbell.ports.gateway import ACCEPTED, Outcome, Verdict
-from hushbell.ports.provider import Done, Message, Notification
+from hushbell.ports.provider import Done, Message, Notification, Provider
 from hushbell.types import Millis
 
 
@@ -89,3 +89,31 @@ class ScriptedProvider:
     def _answer(self, attempt: Attempt, outcome: Outcome | None = None) -> None:
         script = self.script[attempt.token]
         attempt.done(attempt.place, outcome or (script.popleft() if script else self.outcome))
+
+
+async def attempt(
+    provider: Provider, notification: Notification, places: Sequence[int] | None = None, *, patience: float = 60.0
+) -> list[Outcome]:
+    """
+    Have a provider try these places, all if none are given, and return the outcomes in their order.
+
+    Raises:
+        AssertionError: something else was told than each place, once.
+        TimeoutError: not all were told within ``patience`` seconds.
+    """
+    wanted = range(len(notification.tokens)) if places is None else places
+    told: dict[int, Outcome] = {}
+    everything = asyncio.get_running_loop().create_future()
+
+    def done(place: int, outcome: Outcome) -> None:
+        assert place in wanted
+        assert place not in told
+        told[place] = outcome
+        if len(told) == len(wanted):
+            everything.set_result(None)
+
+    provider.attempt(notification, wanted, done)
+    if wanted:
+        await asyncio.wait_for(everything, patience)
+    await asyncio.sleep(0)  # time to be told twice
+    return [told[place] for place in wanted]
