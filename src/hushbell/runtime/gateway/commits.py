@@ -14,7 +14,7 @@ from hushbell.errors import StoreError, StoreUnavailable
 from hushbell.ports.queue import Queue
 from hushbell.runtime.gateway.work import Work
 
-GATHER = 0.0025  # seconds that jobs wait for company at most
+GATHER = 0.0025  # seconds that a job waits for company at most
 GATHER_ABOVE = 300.0  # jobs a second; below it a job goes to the disk at once
 COMPANY = 4  # jobs that are company enough, or as many as came together last time
 LINGER = 0.005  # seconds that outcomes wait for jobs to ride along with
@@ -41,6 +41,7 @@ class Commits:
         self._timer_at = 0.0
         self._rate = 0.0  # jobs a second
         self._kicked_at = 0.0
+        self._first_at = 0.0  # when the first of the jobs came
         self._enough = COMPANY  # jobs that do not wait for more
         self.failures = 0
         self.commits = 0
@@ -57,6 +58,8 @@ class Commits:
         works = self._works
         self._batch.jobs.append(work.job)
         works.append(work)
+        if len(works) == 1:
+            self._first_at = asyncio.get_running_loop().time()
         # Between the first one and the one that is company enough nothing changes.
         if self._under_way is None and (len(works) == 1 or len(works) == self._enough):
             self._plan()
@@ -177,8 +180,11 @@ class Commits:
 
     def _plan(self) -> None:
         """Commit the jobs that wait: at once if nobody else is expected, or if there is company enough."""
-        enough = len(self._works) >= self._enough
-        self._later(0.0 if enough or self._rate < GATHER_ABOVE else GATHER)
+        if len(self._works) >= self._enough or self._rate < GATHER_ABOVE:
+            self._later(0.0)
+        else:
+            # What came during the last commit has waited for a while.
+            self._later(max(0.0, self._first_at + GATHER - asyncio.get_running_loop().time()))
 
     def _later(self, wait: float) -> None:
         """Commit after that many seconds, or earlier if that was planned."""
