@@ -533,3 +533,21 @@ async def test_an_open_notification_is_found_with_how_far_it_is(rig: Rig, apns: 
     assert progress is not None
     assert list(progress.states) == [State.ACCEPTED, State.WAITING]
     assert rig.engine.find(os.urandom(16)) is None
+
+
+async def test_a_provider_that_raises_is_asked_again(
+    rig: Rig, apns: ScriptedProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def raising(*_: object) -> None:
+        raise RuntimeError
+
+    monkeypatch.setattr(apns, "attempt", raising)
+    receipt = rig.accept(Ask(("phone",)))
+    lane = rig.engine.lanes["chat", "apns"]
+    await rig.until(lambda: lane.tally[State.WAITING])
+
+    monkeypatch.undo()
+    rig.clock.advance(120.0)
+    await rig.until(lambda: rig.engine.is_idle)
+
+    assert rig.ended(receipt).states == bytes([State.ACCEPTED])

@@ -16,7 +16,8 @@ from hushbell.core.gateway.states import FINAL, State
 from hushbell.core.gateway.window import Window
 from hushbell.core.outbox import Backoff, Breaker, pauses
 from hushbell.core.outcome import Outcome, Scope, Verdict
-from hushbell.ports.provider import Attempt, ManyAtOnce, Provider
+from hushbell.ports.provider import Attempt, Provider
+from hushbell.runtime.gateway.handing import handing
 from hushbell.runtime.gateway.work import Failure, Note, Work
 from hushbell.types import Millis
 
@@ -31,7 +32,6 @@ REASON = 120  # characters of a provider's word that are kept
 _STORED, _RETRIEVED, _ACCEPTED, _TAKEN = State.STORED, State.RETRIEVED, State.ACCEPTED, Verdict.ACCEPTED
 
 _EXPIRED = Outcome(Verdict.RETRY, "Expired")
-_UNCONFIGURED = Outcome(Verdict.CONFIG_ERROR, "ProviderNotConfigured")
 
 log = logging.getLogger(__name__)
 
@@ -79,7 +79,7 @@ class Lane:
         self.app = app
         self.name = name
         self.provider = provider
-        self._attempt_all = provider.attempt_all if isinstance(provider, ManyAtOnce) else self._attempt_each
+        self._hand_over = handing(provider)
         self.final: Final | None = None
         self.spilled = Numbers()  # jobs that are on the disk alone, oldest first
         self.held = 0  # pushes in memory that have no final state
@@ -175,7 +175,7 @@ class Lane:
                 self._begun(note, free)
                 attempts.append((note.notification, free, note.done))
         if attempts:
-            self._attempt_all(attempts)
+            self._hand_over(attempts)
         return begun
 
     def concluded(self, note: Note, place: int, outcome: Outcome) -> None:
@@ -242,14 +242,6 @@ class Lane:
         self.in_flight += count
         work.under_way += count
         self.tally[_STORED] += count
-
-    def _attempt_each(self, attempts: Sequence[Attempt]) -> None:
-        for notification, places, done in attempts:
-            if self.provider is not None:
-                self.provider.attempt(notification, places, done)
-                continue
-            for place in places:
-                done(place, _UNCONFIGURED)
 
     def _failed(self, note: Note, place: int, outcome: Outcome) -> None:
         now = self._owner.now()
