@@ -8,23 +8,19 @@ libp2p adds. status-go's are the recorded ones of tests/vectors/status-go, with 
 import asyncio
 import json
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from hushbell.core.client.events import Target
 from hushbell.core.client.preview import Preview
 from hushbell.core.gorush import ios
-from hushbell.core.push import Push
 from hushbell.crypto import hashes, secp256k1
-from hushbell.ports.gateway import ACCEPTED, Outcome
 from hushbell.providers.apns import payload
 from hushbell.runtime.client.account import Account
 from hushbell.runtime.client.device import Client
-from hushbell.runtime.clock import SystemClock, system_random
-from hushbell.runtime.service import Service
-from hushbell.stores.memory import MemoryStore
+from hushbell.runtime.clock import system_random
+from hushbell.simulator.server import serving
 from hushbell.transports.bus import Bus
 from hushbell.types import PublicKey
 
@@ -34,21 +30,6 @@ TOPIC = "im.status.ethereum"
 WORDS = "You have a new message"
 GROUP = 8  # members who share a server
 TEXTS = {"hello": "Hello", "200_characters": "x" * 200}
-
-
-class Accepting:
-    """A gateway that takes everything, and keeps it."""
-
-    def __init__(self) -> None:
-        self.pushes: list[Push] = []
-
-    async def deliver(self, pushes: Sequence[Push]) -> Sequence[Outcome]:
-        """Accept."""
-        self.pushes.extend(pushes)
-        return [ACCEPTED for _ in pushes]
-
-    async def close(self) -> None:
-        """Nothing is held."""
 
 
 class Phone:
@@ -72,25 +53,6 @@ class Phone:
 
     def _count(self, name: str, times: int) -> None:
         self._counted[name] += times
-
-
-@asynccontextmanager
-async def world() -> AsyncIterator[tuple[PublicKey, Accepting, Bus]]:
-    bus, gateway, identity = Bus(), Accepting(), secp256k1.key_pair(system_random)
-    service = await Service.start(
-        identity=identity,
-        store=MemoryStore(),
-        transport=bus.connect(),
-        gateway=gateway,
-        clock=SystemClock(),
-        random=system_random,
-        count=lambda _name, _times: None,
-        derivations_per_second=1000.0,
-    )
-    running = asyncio.create_task(service.run())
-    yield identity.public, gateway, bus
-    service.stop()
-    await running
 
 
 def say(who: str, what: str, ways: tuple[int, int]) -> None:
@@ -118,7 +80,9 @@ async def rung(alice: Phone, people: Sequence[Phone], text: str = "") -> None:
 
 
 async def ours() -> None:
-    async with world() as (server, gateway, bus):
+    bus = Bus()
+    async with serving(bus.connect()) as served:
+        server = served.identity.public
         alice, advertising, *people = phones = [Phone(bus) for _ in range(2 + GROUP)]
         for phone in phones:
             await phone.open()
@@ -138,7 +102,7 @@ async def ours() -> None:
             say("ours", f"request_preview_{name}", alice.bytes())
         await rung(alice, people)
         say("ours", f"request_group_of_{GROUP}", alice.bytes())
-        for name, push in zip(("plain", *TEXTS), gateway.pushes, strict=False):
+        for name, push in zip(("plain", *TEXTS), served.gateway.pushes, strict=False):
             body = payload(push, WORDS, ())
             assert body is not None
             print(f"ours_notification_{name} {len(body)} bytes")

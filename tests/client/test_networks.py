@@ -12,26 +12,13 @@ from hushbell.config.node import NodeSettings, pubsub_topics
 from hushbell.crypto import secp256k1
 from hushbell.errors import ConfigError
 from hushbell.runtime.clock import SystemClock, system_random
-from hushbell.runtime.service import Service
-from hushbell.stores.memory import MemoryStore
+from hushbell.simulator.server import serving
 from hushbell.types import KeyPair
 from hushbell.waku.light import LightTransport
 from hushbell.waku.node import Node
 from hushbell.waku.opening import open_waku
 
 SETTINGS = NodeSettings(listen=("/ip4/127.0.0.1/tcp/0", "/ip4/127.0.0.1/tcp/0/ws"), store=False)
-
-
-class Accepting:
-    """A gateway that takes everything."""
-
-    async def deliver(self, pushes: Any) -> Any:
-        from hushbell.ports.gateway import ACCEPTED
-
-        return [ACCEPTED for _ in pushes]
-
-    async def close(self) -> None:
-        pass
 
 
 @dataclass(frozen=True)
@@ -44,7 +31,6 @@ class Running:
 
 @pytest.fixture
 async def server() -> AsyncIterator[Running]:
-    identity = secp256k1.key_pair(system_random)
     node = await Node.open(
         SETTINGS,
         key=secp256k1.key_pair(system_random).private,
@@ -63,21 +49,9 @@ async def server() -> AsyncIterator[Running]:
         random=system_random,
         count=lambda _name, _number: None,
     )
-    service = await Service.start(
-        identity=identity,
-        store=MemoryStore(),
-        transport=transport,
-        gateway=Accepting(),
-        clock=SystemClock(),
-        random=system_random,
-        count=lambda _name, _number: None,
-        derivations_per_second=1000.0,
-    )
-    await transport.start()
-    running = asyncio.create_task(service.run())
-    yield Running(identity, list(node.addresses))
-    service.stop()
-    await running
+    async with serving(transport) as served:
+        await transport.start()
+        yield Running(served.identity, list(node.addresses))
 
 
 @pytest.mark.parametrize("light", [False, True])

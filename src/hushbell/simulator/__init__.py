@@ -1,1 +1,1 @@
-"""Simulated devices, on the public interfaces only."""
+"""Simulated devices, on the public interfaces only, and a server for them within the process."""
