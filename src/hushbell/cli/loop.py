@@ -35,5 +35,5 @@ async def _collecting(main: Coroutine[Any, Any, None]) -> None:
         gc.collect()
         loop.call_later(ALL, collect)
 
-    collect()
+    loop.call_later(ALL, collect)
     await main

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import gc
 import json
 import signal
 import sys
@@ -64,9 +63,6 @@ async def _serve(mock: MockProviders) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         with contextlib.suppress(NotImplementedError):
             asyncio.get_running_loop().add_signal_handler(number, stopped.set)
-    # What it remembers is no garbage: looking for some in it would cost more than all requests.
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 100)
     async with mock:
         sys.stdout.write(json.dumps(mock.ready()) + "\n")
         sys.stdout.flush()
