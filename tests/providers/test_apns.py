@@ -242,11 +242,6 @@ def test_a_clock_set_back_far_signs_anew() -> None:
 
 
 @pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
 async def mock(clock: FakeClock) -> AsyncIterator[MockApns]:
     async with MockApns(now=clock.now) as made:
         yield made

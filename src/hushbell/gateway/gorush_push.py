@@ -10,12 +10,11 @@ from hushbell.core.gorush.draft import Draft, Fields, Platform, Refusal
 from hushbell.core.outcome import Outcome, Verdict
 from hushbell.errors import CallerError, Overloaded, StoreError, Undecodable
 from hushbell.gateway.heads import Head
-from hushbell.gateway.http_types import Headers, Respond
+from hushbell.gateway.http_types import APP_HEADER, Headers, Respond
 from hushbell.gateway.keys import Caller, Forbidden, Keys, Unauthorized
 from hushbell.ports.clock import Clock
 from hushbell.ports.intake import Failure, Intake, Receipt
 
-APP_HEADER = b"x-hushbell-app"
 FULL = "max capacity reached"  # gorush's words
 PROVIDER = {Platform.IOS: "apns", Platform.ANDROID: "fcm", Platform.HUAWEI: "huawei"}
 

@@ -10,8 +10,8 @@ from grpc import aio
 
 from hushbell.core.gorush.draft import Fields
 from hushbell.errors import Undecodable
-from hushbell.gateway.gorush_push import APP_HEADER, GorushPush
-from hushbell.gateway.http_types import JSON, Headers
+from hushbell.gateway.gorush_push import GorushPush
+from hushbell.gateway.http_types import APP_HEADER, JSON, Headers
 from hushbell.gateway.keys import Caller, Forbidden, Keys, Unauthorized
 from hushbell.wire import gorush_rpc
 

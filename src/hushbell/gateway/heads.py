@@ -8,7 +8,7 @@ again: what follows them is a body of exactly the length they say.
 from collections.abc import Callable
 from typing import Any
 
-from hushbell.gateway.http_types import Headers, Respond
+from hushbell.gateway.http_types import APP_HEADER, Headers, Respond
 
 REMEMBERED = 1024  # heads
 LONGEST = 1024  # bytes of one that is remembered
@@ -62,7 +62,7 @@ def _caller(headers: Headers) -> bytes:
     """Return what tells callers apart before anybody looks at their keys."""
     found = b""
     for name, value in headers:
-        if name in (b"authorization", b"x-hushbell-app"):
+        if name in (b"authorization", APP_HEADER):
             found += value
     return found
 

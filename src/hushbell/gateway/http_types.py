@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 JSON = b"application/json; charset=utf-8"
 TEXT = b"text/plain; charset=utf-8"
+APP_HEADER = b"x-hushbell-app"  # which app a request means; without it, the key's first
 
 Headers = list[tuple[bytes, bytes]]
 """Names in lower case, as ASGI has them."""

@@ -50,6 +50,9 @@ class HttpFailure:
     sent: bool  # False: the request surely did not reach the server, so sending it again is safe
 
 
+HeaderFields = tuple[tuple[str, str], ...]
+"""Headers to send, by their names in lower case, in this order."""
+
 OnAnswer = Callable[[HttpAnswer | HttpFailure], object]
 
 
@@ -57,7 +60,7 @@ class Series(NamedTuple):
     """What many requests have in common that go to one server at once. Shows neither device nor credential."""
 
     url: str  # which each of them goes on from
-    headers: tuple[tuple[str, str], ...]
+    headers: HeaderFields
     timeout: float  # seconds, of each
     differs: str = ""  # name of one more header, whose value differs; "" for none
 

@@ -11,7 +11,7 @@ from hushbell.core.gateway import ids
 from hushbell.core.gateway.notification import Message, Notification
 from hushbell.errors import CallerError, ConfigError
 from hushbell.ports.gateway import ACCEPTED, Outcome, Verdict
-from hushbell.ports.http import Http, HttpAnswer, HttpFailure, Member, Series
+from hushbell.ports.http import HeaderFields, Http, HttpAnswer, HttpFailure, Member, Series
 from hushbell.ports.making import Tools
 from hushbell.ports.provider import Attempt, Done
 from hushbell.providers import checks, files
@@ -22,13 +22,12 @@ from hushbell.providers.apns_token import TokenSigner
 from hushbell.providers.certificate import Certificate, SecretFile, load
 from hushbell.providers.credentials import Reloaded
 from hushbell.providers.padding import padded
-from hushbell.providers.series import post_all, post_series
+from hushbell.providers.series import Ways, post_all, post_series
 from hushbell.types import Millis
 
 HOSTS = {"production": PRODUCTION, "development": SANDBOX}
 OTHER = {"production": "development", "development": "production"}
 VOIP = 5120  # bytes, Apple's limit for a payload of push type voip
-WAYS = 1024  # sets of headers of messages that are remembered
 REMEMBERED = 10_000  # tokens whose environment is not the one their messages name
 
 # Whatever leaves the path a path: Apple says itself which tokens it does not know.
@@ -43,9 +42,6 @@ HEADERS = frozenset(
 )
 JSON = ("content-type", "application/json; charset=utf-8")  # as other gateways send it; Apple does not look
 ONLY_TOKENS = Outcome(Verdict.CALLER_ERROR, "only tokens")
-
-
-Fields = tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +72,7 @@ class ApnsProvider:
         """
         self.settings = settings
         self.clock = tools.clock
-        self._ways: dict[tuple[Fields, str, bool, bool, bool], _Way] = {}
+        self._ways = Ways[_Way]()
         self.elsewhere: OrderedDict[str, str] = OrderedDict()  # token → the environment that knows it
         self._tools = tools
         self._credential = Reloaded(self._load)
@@ -186,18 +182,16 @@ class ApnsProvider:
             if file is not None:
                 file.close()
 
-    def way(self, given: Fields, route: str, *, alone: bool, again: bool = False, probing: bool = False) -> "_Way":
+    def way(
+        self, given: HeaderFields, route: str, *, alone: bool, again: bool = False, probing: bool = False
+    ) -> "_Way":
         """Return how messages with these headers go now."""
         signer = self._credential.now.signer
         bearer = "" if signer is None else signer.token(self.clock.now())
         key = given, route, alone, again, probing
-        known = self._ways.get(key)
-        if known is None or known.bearer is not bearer:
-            if len(self._ways) >= WAYS:
-                self._ways.clear()
-            known = _Way(self, given, route, bearer, alone=alone, again=again, probing=probing)
-            self._ways[key] = known
-        return known
+        return self._ways.find(key, bearer) or self._ways.keep(
+            key, _Way(self, given, route, bearer, alone=alone, again=again, probing=probing)
+        )
 
     def remember(self, token: str, route: str) -> None:
         """Note that a token belongs to this environment, whatever its messages say."""
@@ -242,7 +236,7 @@ class _Way:
     def __init__(
         self,
         provider: ApnsProvider,
-        given: Fields,
+        given: HeaderFields,
         route: str,
         bearer: str,  # the provider token; "" with a certificate
         *,

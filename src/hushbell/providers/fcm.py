@@ -12,7 +12,7 @@ from hushbell.config.providers import FcmApp
 from hushbell.core.gateway.notification import Message, Notification
 from hushbell.errors import CallerError, ConfigError
 from hushbell.ports.gateway import ACCEPTED, Outcome, Verdict
-from hushbell.ports.http import HttpAnswer, HttpFailure, HttpRequest, Member, Series
+from hushbell.ports.http import HeaderFields, HttpAnswer, HttpFailure, HttpRequest, Member, Series
 from hushbell.ports.making import Tools
 from hushbell.ports.provider import Attempt, Done
 from hushbell.providers import checks, files
@@ -22,7 +22,7 @@ from hushbell.providers.fcm_outcome import REFUSED_TOKEN, outcome
 from hushbell.providers.jwt import rs256, rsa_key
 from hushbell.providers.oauth import AccessTokens
 from hushbell.providers.padding import padded_data
-from hushbell.providers.series import post_all
+from hushbell.providers.series import Ways, post_all
 from hushbell.types import Millis
 
 HOST = "fcm.googleapis.com"
@@ -31,12 +31,9 @@ GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 PAYLOAD = 4096  # bytes of data and notification
 BODY = 16 * 1024  # bytes of a message with the parts for each platform
 LONGEST_TOKEN = 4096  # characters; today's have about 170
-WAYS = 1024  # sets of headers of messages that are remembered
 JSON = ("content-type", "application/json")
 FORMAT = ("x-goog-api-format-version", "2")  # errors with their details, as the clients of Google ask for
 HEADERS = frozenset({"content-type", "x-goog-api-format-version", "x-firebase-client", "user-agent"})
-
-Fields = tuple[tuple[str, str], ...]
 
 TOO_LONG = Outcome(Verdict.DROP_TOKEN, "INVALID_ARGUMENT")
 NO_TARGET = Outcome(Verdict.CALLER_ERROR, "unknown kind of target")
@@ -94,7 +91,7 @@ class FcmProvider:
         # Its address stands in the service account, so it may be anything that speaks HTTP.
         self._token_http = tools.open_http(settings.http)
         self._credential = Reloaded(self._load)
-        self._ways: dict[tuple[Fields, bool], _Way] = {}
+        self._ways = Ways[_Way]()
 
     @property
     def asked(self) -> int:
@@ -148,14 +145,10 @@ class FcmProvider:
             way = self._way(credential, bearer, note.message.headers, again=again)
             yield way.series, way.members(note, places, done)
 
-    def _way(self, credential: _Credential, bearer: str, given: Fields, *, again: bool) -> "_Way":
+    def _way(self, credential: _Credential, bearer: str, given: HeaderFields, *, again: bool) -> "_Way":
         """Return how messages with these headers go now."""
-        known = self._ways.get((given, again))
-        if known is None or known.bearer is not bearer:
-            if len(self._ways) >= WAYS:
-                self._ways.clear()
-            known = self._ways[given, again] = _Way(self, credential, bearer, given, again=again)
-        return known
+        key = given, again
+        return self._ways.find(key, bearer) or self._ways.keep(key, _Way(self, credential, bearer, given, again=again))
 
     def reload(self) -> None:
         """Read the service account again. The access token of an unchanged one is kept."""
@@ -180,7 +173,7 @@ class _Way:
     __slots__ = ("_again", "_credential", "_provider", "bearer", "series")
 
     def __init__(
-        self, provider: FcmProvider, credential: _Credential, bearer: str, given: Fields, *, again: bool
+        self, provider: FcmProvider, credential: _Credential, bearer: str, given: HeaderFields, *, again: bool
     ) -> None:
         names = {name for name, _ in given}
         usual = [pair for pair in (JSON, FORMAT) if pair[0] not in names]

@@ -24,6 +24,7 @@ _FORBIDDEN = frozenset(("connection", "host", "keep-alive", "proxy-connection", 
 _NAME = frozenset("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz")
 _METHODS = {"POST": b"\x83\x87", "GET": b"\x82\x87"}  # with :scheme https
 
+
 Fields = Sequence[tuple[str, str]]
 
 

@@ -77,13 +77,14 @@ class Host:
     def add(self, stream: Stream) -> None:
         """Send a request with all the others of this turn."""
         self.waiting.append(stream)
-        if not self._pumping:
-            self._pumping = True
-            self._loop.call_soon(self.pump)
+        self._pump_soon()
 
     def add_all(self, streams: Sequence[Stream]) -> None:
         """Send requests with all the others of this turn."""
         self.waiting.extend(streams)
+        self._pump_soon()
+
+    def _pump_soon(self) -> None:
         if not self._pumping:
             self._pumping = True
             self._loop.call_soon(self.pump)
@@ -137,9 +138,8 @@ class Host:
             self._again(core)
         if core.draining and link in self.links:
             self._judge(link)
-        if self.waiting and not self._pumping:
-            self._pumping = True
-            self._loop.call_soon(self.pump)
+        if self.waiting:
+            self._pump_soon()
 
     def lost(self, link: Link) -> None:
         """Take the results of a connection that is no more."""

@@ -1,10 +1,44 @@
 """Many requests that are nearly alike, through whatever client a provider has."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from functools import partial
+from typing import Generic, Protocol, TypeVar
 
 from hushbell.ports.http import Http, HttpRequest, Member, Series
 from hushbell.providers.http2 import Http2
+
+WAYS = 1024  # that are remembered
+
+
+class Way(Protocol):
+    """How all messages with the same headers go, with the credential of now."""
+
+    @property
+    def bearer(self) -> str:
+        """Return the credential in it."""
+        ...
+
+
+W = TypeVar("W", bound=Way)
+
+
+class Ways(Generic[W]):
+    """Those that were used, while their credential is the one of now."""
+
+    def __init__(self) -> None:
+        self._known: dict[Hashable, W] = {}
+
+    def find(self, key: Hashable, bearer: str) -> W | None:
+        """Return the way of a key, unless it was made for another credential."""
+        known = self._known.get(key)
+        return known if known is not None and known.bearer is bearer else None
+
+    def keep(self, key: Hashable, way: W) -> W:
+        """Remember a way, and return it."""
+        if len(self._known) >= WAYS:
+            self._known.clear()
+        self._known[key] = way
+        return way
 
 
 def post_series(http: Http, series: Series, members: Sequence[Member]) -> None:

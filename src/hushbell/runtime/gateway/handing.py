@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from hushbell.core.outcome import Outcome, Verdict
 from hushbell.ports.provider import Attempt, ManyAtOnce, Provider
@@ -20,10 +21,10 @@ def handing(provider: Provider | None) -> Callable[[Sequence[Attempt]], None]:
 
     def hand_over(attempts: Sequence[Attempt]) -> None:
         if attempt_all is not None:
-            _guarded(provider.name, attempts, lambda: attempt_all(attempts))
+            _guarded(provider.name, attempts, partial(attempt_all, attempts))
             return
         for one in attempts:
-            _guarded(provider.name, (one,), lambda one=one: provider.attempt(*one))  # type: ignore[misc]
+            _guarded(provider.name, (one,), partial(provider.attempt, *one))
 
     return hand_over
 
