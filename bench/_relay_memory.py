@@ -11,7 +11,7 @@ from _relay_rig import REPOSITORY, ours, started
 
 from hushbell.crypto import secp256k1
 from hushbell.runtime.clock import SystemClock
-from hushbell.runtime.interest import Interest
+from hushbell.runtime.server.topic_index import Interest
 from hushbell.types import KeyHash
 from hushbell.waku.libp2p.host import Host
 from hushbell.waku.libp2p.keys import new_identity, peer_id_text

@@ -21,12 +21,12 @@ import uvloop
 
 from hushbell.config.gateway import ApnsSettings, HttpSettings, Texts
 from hushbell.core.push import Push
+from hushbell.http.curl import CurlHttp
+from hushbell.http.h2.client import Http2
 from hushbell.ports.gateway import ACCEPTED
 from hushbell.ports.http import Http, HttpAnswer, HttpFailure, HttpRequest
-from hushbell.providers.apns import PRODUCTION, Apns, App, request
-from hushbell.providers.apns_token import TokenSigner
-from hushbell.providers.http2 import Http2
-from hushbell.providers.http_curl import CurlHttp
+from hushbell.providers.apns.adapter import PRODUCTION, Apns, App, request
+from hushbell.providers.apns.token import TokenSigner
 from hushbell.testing.clock import FakeClock
 from hushbell.types import (
     DeviceKey,

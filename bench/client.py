@@ -16,9 +16,9 @@ from hushbell.core.client.events import Target
 from hushbell.core.client.preview import Preview
 from hushbell.core.gorush import ios
 from hushbell.crypto import hashes, secp256k1
-from hushbell.providers.apns import payload
+from hushbell.providers.apns.adapter import payload
 from hushbell.runtime.client.account import Account
-from hushbell.runtime.client.device import Client
+from hushbell.runtime.client.client import Client
 from hushbell.runtime.clock import system_random
 from hushbell.simulator.server import serving
 from hushbell.transports.bus import Bus

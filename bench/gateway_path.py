@@ -24,16 +24,16 @@ import _gateway_peers as peers
 import orjson
 from _gateway_figures import tell
 
+from hushbell.api.app import HttpFront
+from hushbell.api.http.server import Connection
+from hushbell.cli.event_loop import GENERATIONS
+from hushbell.cli.files import read_settings
 from hushbell.cli.gateway import open_apps, open_queue
-from hushbell.cli.loop import GENERATIONS
-from hushbell.cli.reading import read_settings
-from hushbell.gateway.front import HttpFront
-from hushbell.gateway.http_protocol import Connection
+from hushbell.http.h2.connection import Link
+from hushbell.http.h2.protocol import Core
 from hushbell.observability.metrics import Counters
-from hushbell.providers.http2_core import Core
-from hushbell.providers.http2_link import Link
 from hushbell.runtime.clock import SystemClock
-from hushbell.runtime.gateway.engine import Engine
+from hushbell.runtime.delivery.engine import Engine
 
 SHAPES = {"one_per_request": (1, 1, 10), "100_per_request": (100, 1, 16), "100_tokens": (1, 100, 16)}
 """Notifications in a request, tokens in each, requests that share a commit."""

@@ -15,7 +15,7 @@ from _rig import rss_bytes, server, stand_in
 
 from hushbell.core.server.facts import SaveRegistration, StoredRegistration
 from hushbell.crypto import secp256k1
-from hushbell.stores.sqlite import SqliteStore
+from hushbell.stores.sqlite.server import SqliteStore
 from hushbell.types import DeviceKey, InstallationId, KeyHash, KeyPair, Millis
 from hushbell.wire import encode
 from hushbell.wire.messages import Registration

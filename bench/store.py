@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from hushbell.core.server.facts import Needed, RememberAnswer, RememberRing, SaveRegistration, StoredRegistration
-from hushbell.stores.sqlite import SqliteStore
+from hushbell.stores.sqlite.server import SqliteStore
 from hushbell.types import DeviceKey, InstallationId, KeyHash, MessageId, Millis, RingId
 from hushbell.wire import encode
 from hushbell.wire.messages import Registration

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from hushbell.config.gateway import HttpSettings
-from hushbell.core.gateway.ids import push_id
-from hushbell.core.gateway.notification import Message, Notification
+from hushbell.core.delivery.notification import Message, Notification
+from hushbell.core.delivery.push_ids import push_id
 from hushbell.errors import CallerError, ConfigError
 from hushbell.ports.gateway import ACCEPTED, Outcome, Scope, Verdict
 from hushbell.ports.http import HttpAnswer, HttpFailure, HttpRequest

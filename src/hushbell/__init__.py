@@ -25,20 +25,20 @@ if TYPE_CHECKING:
     from hushbell.core.client.preview import Preview as Preview
     from hushbell.core.client.registration import Options as Options
     from hushbell.runtime.client.account import Account as Account
-    from hushbell.runtime.client.device import Client as Client
-    from hushbell.runtime.client.opening import join as join
-    from hushbell.runtime.client.opening import new_key as new_key
-    from hushbell.runtime.client.opening import open_store as open_store
-    from hushbell.runtime.client.opening import parse_key as parse_key
+    from hushbell.runtime.client.client import Client as Client
+    from hushbell.runtime.client.network import join as join
+    from hushbell.runtime.client.network import new_key as new_key
+    from hushbell.runtime.client.network import open_store as open_store
+    from hushbell.runtime.client.network import parse_key as parse_key
     from hushbell.types import KeyPair as KeyPair
     from hushbell.types import NotificationType as NotificationType
     from hushbell.types import TokenType as TokenType
 
 # What an app uses, and where it lives. Imported when asked for: the command line must not wait for all of it.
 _PUBLIC = {
-    "runtime.client.device": ("Client",),
+    "runtime.client.client": ("Client",),
     "runtime.client.account": ("Account",),
-    "runtime.client.opening": ("join", "new_key", "open_store", "parse_key"),
+    "runtime.client.network": ("join", "new_key", "open_store", "parse_key"),
     "core.client.events": (
         "Target",
         "Registered",

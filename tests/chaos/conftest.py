@@ -25,7 +25,7 @@ from hushbell.crypto import secp256k1
 from hushbell.runtime.clock import system_random
 from hushbell.simulator.phone import Phone
 from hushbell.simulator.reconnecting import ReconnectingBus
-from hushbell.stores.sqlite import SqliteStore
+from hushbell.stores.sqlite.server import SqliteStore
 from hushbell.types import DeviceToken, NotificationId, NotificationType, PublicKey
 from hushbell.wire.messages import Report, ReportError
 

@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 
 import hushbell
-from hushbell.testing.mock_providers import MockProviders
+from hushbell.testing.mock.server import MockProviders
 
 pytestmark = pytest.mark.chaos
 

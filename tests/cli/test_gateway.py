@@ -15,7 +15,7 @@ import pytest
 
 import hushbell
 from hushbell.cli import run
-from hushbell.testing.mock_providers import MockProviders
+from hushbell.testing.mock.server import MockProviders
 
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(hushbell.__file__).parents[1])}
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from hushbell.core.client.events import Target
 from hushbell.crypto import secp256k1
-from hushbell.runtime.client.device import Client
+from hushbell.runtime.client.client import Client
 from hushbell.runtime.clock import system_random
 from hushbell.transports.bus import Bus
 

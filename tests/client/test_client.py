@@ -8,17 +8,17 @@ from typing import Any
 import pytest
 
 import hushbell
-from hushbell.core.client import persona
+from hushbell.core.client import rotating_identity
 from hushbell.core.client.events import Finished, Learnt, Notified, Registered, Result, Target
 from hushbell.core.client.facts import Sending
 from hushbell.core.client.inbox import Dismiss, Fetch, Message, Show
+from hushbell.core.client.lifecycles import Enrolled
 from hushbell.core.client.preview import Preview
 from hushbell.core.client.registration import Options
-from hushbell.core.client.stages import Enrolled
 from hushbell.crypto import hashes, secp256k1
-from hushbell.runtime.client.device import Client
+from hushbell.runtime.client.client import Client
 from hushbell.runtime.clock import SystemClock, system_random
-from hushbell.stores.client_sqlite import SqliteClientStore
+from hushbell.stores.sqlite.client import SqliteClientStore
 from hushbell.transports.bus import Bus
 from hushbell.types import KeyPair, Millis, SymmetricKey
 
@@ -197,15 +197,15 @@ async def test_a_persona_rings_today_under_a_key_that_only_its_contacts_compute(
     served: Any, alice: Client, bob: Client
 ) -> None:
     now = SystemClock().now()
-    ours = persona.create(now, system_random)
-    invited = persona.decode(persona.encode(persona.invitation(ours)))
-    for epoch in persona.epochs_to_serve(ours, now):
-        account = await bob.account(persona.key(ours, epoch), advertises=False)
+    ours = rotating_identity.create(now, system_random)
+    invited = rotating_identity.decode(rotating_identity.encode(rotating_identity.invitation(ours)))
+    for epoch in rotating_identity.epochs_to_serve(ours, now):
+        account = await bob.account(rotating_identity.key(ours, epoch), advertises=False)
         await account.enable("bobs-token", servers=[served.identity.public])
         assert await account.registered(served.identity.public)
 
     sender = await alice.account(keys())
-    ended = await sender.ring(b"m" * 32, "chat", [Target(persona.address(invited, now))])
+    ended = await sender.ring(b"m" * 32, "chat", [Target(rotating_identity.address(invited, now))])
 
     assert [one.result for one in ended] == [Result.ACCEPTED]
 

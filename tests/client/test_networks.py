@@ -13,10 +13,10 @@ from hushbell.crypto import secp256k1
 from hushbell.errors import ConfigError
 from hushbell.runtime.clock import SystemClock, system_random
 from hushbell.simulator.server import serving
+from hushbell.transports.waku.light_client import LightTransport
+from hushbell.transports.waku.opening import open_waku
 from hushbell.types import KeyPair
-from hushbell.waku.light import LightTransport
 from hushbell.waku.node import Node
-from hushbell.waku.opening import open_waku
 
 SETTINGS = NodeSettings(listen=("/ip4/127.0.0.1/tcp/0", "/ip4/127.0.0.1/tcp/0/ws"), store=False)
 
@@ -86,7 +86,7 @@ async def test_a_light_client_asks_for_its_own_topics_alone(server: Running) -> 
 
 
 async def test_a_client_that_nobody_serves_goes_on_trying(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hushbell.waku.light.PATIENCE", 0.05)
+    monkeypatch.setattr("hushbell.transports.waku.light_client.PATIENCE", 0.05)
     monkeypatch.setattr("hushbell.runtime.client.exchange.REPEATS", (0.01,))
     lost: list[str] = []
     transport = await hushbell.join(["/ip4/127.0.0.1/tcp/9"], light=True)

@@ -18,10 +18,10 @@ from hushbell import wire
 from hushbell.core import envelope
 from hushbell.core.client.events import Target
 from hushbell.core.client.preview import Preview
-from hushbell.crypto import ciphers, ecies, frames, hashes, secp256k1, topics
+from hushbell.crypto import ciphers, ecies, hashes, secp256k1, signatures, topics
 from hushbell.errors import WireError
 from hushbell.runtime.client.account import Account
-from hushbell.runtime.client.device import Client
+from hushbell.runtime.client.client import Client
 from hushbell.runtime.clock import system_random
 from hushbell.transports.bus import Bus, BusTransport
 from hushbell.types import Envelope, KeyPair, PublicKey, SymmetricKey
@@ -88,7 +88,7 @@ class Seen:
     def signer(self) -> PublicKey:
         """Who signed the frame."""
         assert self.frame.signature is not None
-        return frames.recover_frame_signer(self.frame.signed_part, self.frame.signature)
+        return signatures.recover_frame_signer(self.frame.signed_part, self.frame.signature)
 
     def everything(self) -> bytes:
         """Return all bytes that the server has, inside and outside."""

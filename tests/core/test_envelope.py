@@ -27,7 +27,7 @@ from hushbell.core.envelope import (
 )
 from hushbell.core.server.events import RegistrationReceived
 from hushbell.core.server.facts import Reply
-from hushbell.crypto import ecies, ids, secp256k1, topics
+from hushbell.crypto import ecies, message_ids, secp256k1, topics
 from hushbell.crypto.secp256k1 import key_pair, key_pair_from
 from hushbell.errors import TooLarge, Unauthentic, Undecodable
 from hushbell.types import ContentTopic, Nanos, SymmetricKey
@@ -114,7 +114,7 @@ def test_a_topic_message_opens_with_the_topics_key_only() -> None:
     opened = open_with_symmetric(waku, key)
 
     assert opened.sender == BOB.public, "the application's signer, not the frame's"
-    assert opened.message_id == ids.message_id(BOB.public, application)
+    assert opened.message_id == message_ids.message_id(BOB.public, application)
     with pytest.raises(Unauthentic):
         open_with_symmetric(waku, SymmetricKey(b"x" * 32))
 
@@ -125,7 +125,7 @@ def test_the_frames_signer_is_the_sender_of_an_unsigned_message_but_not_in_its_i
     opened = open_with_private(to_server(application), SERVER.private)
 
     assert opened.sender == BOB.public
-    assert opened.message_id == ids.message_id(None, application)
+    assert opened.message_id == message_ids.message_id(None, application)
 
 
 def test_an_unsigned_frame_is_dropped() -> None:
@@ -252,7 +252,7 @@ def test_whatever_is_sealed_opens_as_it_was(payload: bytes, type_: int) -> None:
         open_with_symmetric(open_waku(on_topic), key),
     ):
         assert (opened.sender, opened.type, opened.payload) == (ALICE.public, type_, payload)
-        assert opened.message_id == ids.message_id(ALICE.public, application)
+        assert opened.message_id == message_ids.message_id(ALICE.public, application)
 
 
 def test_opening_a_signed_message_costs_one_shared_secret_and_one_recovery(curve: CountedCurve) -> None:

@@ -5,7 +5,7 @@ import uuid
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hushbell.core.gateway.ids import push_id
+from hushbell.core.delivery.push_ids import push_id
 
 idents = st.binary(min_size=16, max_size=16)
 

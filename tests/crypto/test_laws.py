@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hushbell.crypto import ciphers, ecies, frames, grants, hashes, ids, secp256k1, tokens, topics
+from hushbell.crypto import access_tokens, ciphers, ecies, grants, hashes, message_ids, secp256k1, signatures, topics
 from hushbell.errors import Unauthentic, WireError
 from hushbell.types import AccessToken, PublicKey, PubsubTopic, SymmetricKey
 
@@ -74,21 +74,21 @@ def test_keys_and_nonces_of_a_wrong_shape_are_our_own_mistake() -> None:
         lambda: ecies.encrypt(ALICE.public, b"", BOB, IV[:12]),
         lambda: topics.content_topic(b"abc"),
         lambda: topics.partition(PublicKey(b"short")),
-        lambda: ids.message_id(PublicKey(b"short"), b""),
-        lambda: ids.message_hash(PubsubTopic(""), b"", "", b"", 1 << 63),
+        lambda: message_ids.message_id(PublicKey(b"short"), b""),
+        lambda: message_ids.message_hash(PubsubTopic(""), b"", "", b"", 1 << 63),
     ):
         with pytest.raises(ValueError):
             call()
 
 
 def test_an_unsigned_message_is_named_by_its_bytes_alone() -> None:
-    assert ids.message_id(None, b"message") == hashes.keccak256(b"message")
+    assert message_ids.message_id(None, b"message") == hashes.keccak256(b"message")
 
 
 @given(st.binary(max_size=300))
 def test_payload_and_frame_signers_are_recovered(data: bytes) -> None:
-    assert frames.recover_signer(data, frames.sign_payload(data, ALICE.private)) == ALICE.public
-    assert frames.recover_frame_signer(data, frames.sign_frame(data, BOB.private)) == BOB.public
+    assert signatures.recover_signer(data, signatures.sign_payload(data, ALICE.private)) == ALICE.public
+    assert signatures.recover_frame_signer(data, signatures.sign_frame(data, BOB.private)) == BOB.public
 
 
 @given(st.binary(max_size=80), st.binary(max_size=70), st.text(max_size=40))
@@ -99,33 +99,35 @@ def test_a_grant_check_answers_whatever_it_is_given(grant: bytes, key: bytes, to
 
 def test_only_contacts_read_the_access_token() -> None:
     nonces = iter([NONCE, NONCE[::-1]])
-    entries = tokens.allowed_key_list(TOKEN, ALICE.private, [BOB.public, ALICE.public], lambda _: next(nonces))
+    entries = access_tokens.allowed_key_list(TOKEN, ALICE.private, [BOB.public, ALICE.public], lambda _: next(nonces))
 
     assert [len(entry) for entry in entries] == [64, 64]
-    assert tokens.open_access_token([b"", *entries], BOB.private, ALICE.public) == TOKEN
-    assert tokens.open_access_token(entries, MALLORY.private, ALICE.public) is None
+    assert access_tokens.open_access_token([b"", *entries], BOB.private, ALICE.public) == TOKEN
+    assert access_tokens.open_access_token(entries, MALLORY.private, ALICE.public) is None
 
 
 def test_an_entry_that_decrypts_to_no_text_is_passed_over() -> None:
     key = SymmetricKey(secp256k1.ecdh_x(ALICE.private, BOB.public))
     binary = ciphers.seal_gcm(key, NONCE, b"\xff" * 36)
     control = ciphers.seal_gcm(key, NONCE, b"\n" * 36)
-    good = tokens.seal_access_token(TOKEN, ALICE.private, BOB.public, NONCE)
+    good = access_tokens.seal_access_token(TOKEN, ALICE.private, BOB.public, NONCE)
 
-    assert tokens.open_access_token([binary, control], BOB.private, ALICE.public) is None
-    assert tokens.open_access_token([binary, control, good], BOB.private, ALICE.public) == TOKEN
+    assert access_tokens.open_access_token([binary, control], BOB.private, ALICE.public) is None
+    assert access_tokens.open_access_token([binary, control, good], BOB.private, ALICE.public) == TOKEN
 
 
 def test_a_list_of_allowed_keys_is_bounded_both_ways() -> None:
-    good = tokens.seal_access_token(TOKEN, ALICE.private, BOB.public, NONCE)
-    junk = [b"junk"] * tokens.LIST_ENTRIES
+    good = access_tokens.seal_access_token(TOKEN, ALICE.private, BOB.public, NONCE)
+    junk = [b"junk"] * access_tokens.LIST_ENTRIES
 
-    assert tokens.open_access_token([*junk[1:], good], BOB.private, ALICE.public) == TOKEN
-    assert tokens.open_access_token([*junk, good], BOB.private, ALICE.public) is None
+    assert access_tokens.open_access_token([*junk[1:], good], BOB.private, ALICE.public) == TOKEN
+    assert access_tokens.open_access_token([*junk, good], BOB.private, ALICE.public) is None
     with pytest.raises(ValueError, match="4096"):
-        tokens.allowed_key_list(TOKEN, ALICE.private, [BOB.public] * (tokens.LIST_ENTRIES + 1), lambda _: NONCE)
+        access_tokens.allowed_key_list(
+            TOKEN, ALICE.private, [BOB.public] * (access_tokens.LIST_ENTRIES + 1), lambda _: NONCE
+        )
     with pytest.raises(ValueError, match="36"):
-        tokens.seal_access_token(AccessToken("short"), ALICE.private, BOB.public, NONCE)
+        access_tokens.seal_access_token(AccessToken("short"), ALICE.private, BOB.public, NONCE)
 
 
 @given(st.binary(min_size=4, max_size=4))

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import Prehashed, encode_ds
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hushbell.crypto import ids, secp256k1, topics
+from hushbell.crypto import message_ids, secp256k1, topics
 from hushbell.errors import Unauthentic
 from hushbell.types import KeyPair, PrivateKey, PublicKey, PubsubTopic, Signature
 
@@ -70,7 +70,7 @@ def test_go_wakus_message_hash_is_reproduced() -> None:
     payload = bytes.fromhex("01020304") + b"TEST" + bytes.fromhex("05060708")
     shard = PubsubTopic("/waku/2/default-waku/proto")
 
-    found = ids.message_hash(shard, payload, "/waku/2/default-content/proto", b"", 123456789123456789)
+    found = message_ids.message_hash(shard, payload, "/waku/2/default-content/proto", b"", 123456789123456789)
 
     assert found.hex() == "f0183c2e370e473ff471bbe1028d0d8a940949c02f3007a1ccd21fed356852a0"
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from hushbell.crypto import ciphers, ecies, frames, grants, hashes, ids, secp256k1, tokens, topics
+from hushbell.crypto import access_tokens, ciphers, ecies, grants, hashes, message_ids, secp256k1, signatures, topics
 from hushbell.types import AccessToken, KeyHash, KeyPair, PrivateKey, PubsubTopic, SymmetricKey
 
 Transcript = dict[str, Any]
@@ -33,11 +33,11 @@ def test_application_signatures_are_recovered_and_made_again(transcript: Transcr
     for layers in messages(transcript, "application"):
         message = layers["application"]
         payload, signature = h(message["payload_hex"]), h(message["signature_hex"])
-        signer = frames.recover_signer(payload, signature)
+        signer = signatures.recover_signer(payload, signature)
 
         assert signer.hex() == message["signer_public_key"]
-        assert frames.sign_payload(payload, pairs[message["signer"]].private) == signature
-        assert ids.message_id(signer, h(message["amm_hex"])).hex() == message["message_id"]
+        assert signatures.sign_payload(payload, pairs[message["signer"]].private) == signature
+        assert message_ids.message_id(signer, h(message["amm_hex"])).hex() == message["message_id"]
 
 
 def test_frames_are_opened_and_their_signatures_made_again(
@@ -61,15 +61,15 @@ def test_frames_are_opened_and_their_signatures_made_again(
 
         assert opened == framed
         assert opened == signed + h(rfc26["signature_hex"])
-        assert frames.recover_frame_signer(signed, opened[-65:]).hex() == rfc26["signer_public_key"]
-        assert frames.sign_frame(signed, pairs[rfc26["signer"]].private) == opened[-65:]
+        assert signatures.recover_frame_signer(signed, opened[-65:]).hex() == rfc26["signer_public_key"]
+        assert signatures.sign_frame(signed, pairs[rfc26["signer"]].private) == opened[-65:]
 
 
 def test_messages_have_the_recorded_hash(transcript: Transcript) -> None:
     for step in (step for step in transcript["steps"] if step["kind"] == "waku"):
         waku, shard = step["layers"]["waku_message"], PubsubTopic(step["pubsub_topic"])
         assert topics.content_topic(topics.parse_content_topic(waku["content_topic"]) or b"") == waku["content_topic"]
-        found = ids.message_hash(
+        found = message_ids.message_hash(
             shard, h(waku["payload_hex"]), waku["content_topic"], h(waku["meta_hex"]), waku["timestamp_ns"]
         )
         assert found.hex() == waku["message_hash"]
@@ -87,7 +87,7 @@ def test_registrations_open_for_both_sides_and_seal_again(transcript: Transcript
         assert secp256k1.ecdh_x(client.private, server.public) == key
         assert ciphers.open_gcm(key, sealed).hex() == sealing["plaintext_hex"]
         assert ciphers.seal_gcm(key, h(sealing["nonce_hex"]), h(sealing["plaintext_hex"])) == sealed
-        assert ids.request_id(sealed).hex() == layers["request_id"]
+        assert message_ids.request_id(sealed).hex() == layers["request_id"]
 
 
 def test_grants_are_valid_and_made_again(transcript: Transcript) -> None:
@@ -123,15 +123,17 @@ def test_contacts_and_only_contacts_find_the_access_token(transcript: Transcript
 
     for registration, client in contacts_only:
         entries = [h(entry) for entry in registration["allowed_key_list"]]
-        found = {name: tokens.open_access_token(entries, pair.private, client.public) for name, pair in pairs.items()}
+        found = {
+            name: access_tokens.open_access_token(entries, pair.private, client.public) for name, pair in pairs.items()
+        }
         readers = {name for name, token in found.items() if token is not None}
 
         assert {found[name] for name in readers} == {registration["access_token"]}
         assert len(readers) == len(entries)
         for name in readers:
-            entry = next(e for e in entries if tokens.open_access_token([e], pairs[name].private, client.public))
+            entry = next(e for e in entries if access_tokens.open_access_token([e], pairs[name].private, client.public))
             token = AccessToken(registration["access_token"])
-            assert tokens.seal_access_token(token, client.private, pairs[name].public, entry[:12]) == entry
+            assert access_tokens.seal_access_token(token, client.private, pairs[name].public, entry[:12]) == entry
 
 
 def test_topics_are_those_status_go_listens_to(transcript: Transcript) -> None:
@@ -170,8 +172,8 @@ def test_the_real_waku_layer_is_understood(real_post: Transcript) -> None:
 
     framed = ecies.decrypt(recipient, payload)
     signer = secp256k1.public_key(PrivateKey(h(post["signer_private_key"])))
-    digest = ids.message_hash(PubsubTopic(post["pubsub_topic"]), payload, topic, b"", post["timestamp"])
+    digest = message_ids.message_hash(PubsubTopic(post["pubsub_topic"]), payload, topic, b"", post["timestamp"])
 
     assert framed[2 : 2 + framed[1]] == h(post["data"])
-    assert frames.recover_frame_signer(framed[:-65], framed[-65:]) == signer
+    assert signatures.recover_frame_signer(framed[:-65], framed[-65:]) == signer
     assert digest.hex() == post["message_hash"]

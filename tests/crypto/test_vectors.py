@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from hushbell.crypto import ciphers, ecies, frames, grants, hashes, ids, secp256k1, topics
+from hushbell.crypto import ciphers, ecies, grants, hashes, message_ids, secp256k1, signatures, topics
 from hushbell.types import AccessToken, KeyPair, PubsubTopic, SymmetricKey
 
 CHOSEN = {  # what the author of the vectors picked; nothing can be computed for these
@@ -39,7 +39,7 @@ def frame(data: bytes, signer: KeyPair, padding: bytes) -> bytes:
     digits = (len(data).bit_length() + 7) // 8
     start = bytes((digits | 4,)) + len(data).to_bytes(digits, "little") + data
     signed = start + padding * (256 - (len(start) + 65) % 256)
-    return signed + frames.sign_frame(signed, signer.private)
+    return signed + signatures.sign_frame(signed, signer.private)
 
 
 class Remade:
@@ -100,7 +100,7 @@ class Remade:
                 self._put(**{f"topics.{name}.sym_key_pbkdf2": topics.topic_key(text)})
 
     def _amm(self, payload: bytes, signer: KeyPair, kind: int) -> bytes:
-        return self.protobuf((1, frames.sign_payload(payload, signer.private)), (2, payload), (3, kind))
+        return self.protobuf((1, signatures.sign_payload(payload, signer.private)), (2, payload), (3, kind))
 
     def _wire(self, prefix: str, frame_bytes: bytes, payload: bytes, topic: str) -> None:
         when = self.given["timestamp_ns"]
@@ -111,7 +111,7 @@ class Remade:
             f"{prefix}_waku_payload": payload,
             f"{prefix}_content_topic": topic,
             f"{prefix}_waku_message": message,
-            f"{prefix}_message_hash": ids.message_hash(shard, payload, topic, b"", when),
+            f"{prefix}_message_hash": message_ids.message_hash(shard, payload, topic, b"", when),
         }
         self._put(**values)
 
@@ -124,15 +124,15 @@ class Remade:
         key = SymmetricKey(secp256k1.ecdh_x(self.server.private, self.client.public))
         sealed = ciphers.seal_gcm(key, bytes.fromhex(self.given["gcm_nonce"]), plain)
         amm = self._amm(sealed, self.client, 16)
-        self._put(registration_plain=plain, registration_encrypted=sealed, request_id=ids.request_id(sealed))
-        self._put(pnr_amm=amm, pnr_message_id=ids.message_id(self.client.public, amm))
+        self._put(registration_plain=plain, registration_encrypted=sealed, request_id=message_ids.request_id(sealed))
+        self._put(pnr_amm=amm, pnr_message_id=message_ids.message_id(self.client.public, amm))
         framed = frame(amm, self.client, bytes.fromhex(self.given["padding_byte"]))
         payload = ecies.encrypt(self.server.public, framed, self.ephemeral, bytes.fromhex(self.given["ecies_iv"]))
         self._wire("pnr", framed, payload, topics.personal_topic(self.server.public))
 
     def _query(self) -> None:
         amm = self._amm(self.protobuf((1, self.owner)), self.sender, 18)
-        self._put(query_amm=amm, query_message_id=ids.message_id(self.sender.public, amm))
+        self._put(query_amm=amm, query_message_id=message_ids.message_id(self.sender.public, amm))
         framed = frame(amm, self.sender, bytes.fromhex(self.given["padding_byte"]))
         key = topics.topic_key(topics.query_topic_name(self.owner))
         payload = ciphers.seal_symmetric(key, framed, bytes.fromhex(self.given["gcm_nonce"]))
@@ -145,7 +145,7 @@ class Remade:
         )  # fmt: skip
         payload = self.protobuf((1, item), (2, bytes(range(32))))
         amm = self._amm(payload, self.sender, 20)
-        self._put(request_amm=amm, request_message_id=ids.message_id(self.sender.public, amm))
+        self._put(request_amm=amm, request_message_id=message_ids.message_id(self.sender.public, amm))
 
 
 @pytest.fixture(scope="module")
@@ -188,7 +188,7 @@ def test_the_signer_of_each_message_is_recovered(vectors: dict[str, Any], name: 
     amm = bytes.fromhex(vectors[name])
     prefix = 3 if amm[68] < 0x80 else 4  # tag and length of the payload
 
-    recovered = frames.recover_signer(amm[67 + prefix - 1 : -2], amm[2:67])
+    recovered = signatures.recover_signer(amm[67 + prefix - 1 : -2], amm[2:67])
 
     assert recovered.hex() == vectors[f"{signer}_pub_uncompressed"]
 
@@ -197,7 +197,7 @@ def test_the_signer_of_each_message_is_recovered(vectors: dict[str, Any], name: 
 def test_the_signer_of_each_frame_is_recovered(vectors: dict[str, Any], name: str, signer: str) -> None:
     data = bytes.fromhex(vectors[name])
 
-    assert frames.recover_frame_signer(data[:-65], data[-65:]).hex() == vectors[f"{signer}_pub_uncompressed"]
+    assert signatures.recover_frame_signer(data[:-65], data[-65:]).hex() == vectors[f"{signer}_pub_uncompressed"]
 
 
 def test_the_grant_holds_for_this_client_server_and_token_alone(vectors: dict[str, Any]) -> None:

@@ -17,15 +17,15 @@ from hushbell.errors import HushbellError, TransportError, WireError
 from hushbell.types import Millis, PrivateKey
 from hushbell.waku.libp2p import identify, keys
 from hushbell.waku.libp2p.connection import Connection
-from hushbell.waku.libp2p.ledger import Ledger
 from hushbell.waku.libp2p.limits import KIB, Limits
 from hushbell.waku.libp2p.mplex import Mplex
 from hushbell.waku.libp2p.multiaddr import Multiaddr
 from hushbell.waku.libp2p.multistream import Choosing, Proposing
-from hushbell.waku.libp2p.muxed import MuxedStream
+from hushbell.waku.libp2p.muxed_stream import MuxedStream
 from hushbell.waku.libp2p.muxer import DATA, Muxer
 from hushbell.waku.libp2p.noise import Handshake, Opener, Sealer
-from hushbell.waku.libp2p.pipe import Sink
+from hushbell.waku.libp2p.raw_connection import Sink
+from hushbell.waku.libp2p.resource_manager import Ledger
 from hushbell.waku.libp2p.security import Securing, credentials
 from hushbell.waku.libp2p.stream import Stream
 from hushbell.waku.libp2p.upgrade import Upgrade, Upgraded

@@ -7,23 +7,21 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
+from hushbell.http.ssrf import Guard, Refused
 from hushbell.ports.gateway import Outcome, Verdict
 from hushbell.ports.http import FailureKind, HttpAnswer, HttpFailure
-from hushbell.providers import (
-    fcm_outcome,
-    gorush_upstream,
-    huawei_outcome,
-    oauth,
-    pushy_outcome,
-    sns_outcome,
-    subscription,
-    webpush_outcome,
-)
+from hushbell.providers import oauth
+from hushbell.providers.fcm import outcome as fcm_outcome
+from hushbell.providers.gorush import provider as gorush_upstream
+from hushbell.providers.huawei import outcome as huawei_outcome
 from hushbell.providers.padding import padded, padded_data
-from hushbell.providers.ssrf import Guard, Refused
+from hushbell.providers.pushy import outcome as pushy_outcome
+from hushbell.providers.sns import outcome as sns_outcome
+from hushbell.providers.webpush import outcome as webpush_outcome
+from hushbell.providers.webpush import subscription
+from hushbell.testing.mock.h2 import PREFACE, Http2
 from hushbell.testing.mock.hpack import Decoder, Malformed
 from hushbell.testing.mock.http import Reply
-from hushbell.testing.mock.http2 import PREFACE, Http2
 
 GUARD, OPEN = Guard(), Guard(("127.0.0.0/8",))
 UPSTREAM = gorush_upstream.HushbellProvider.__new__(gorush_upstream.HushbellProvider)

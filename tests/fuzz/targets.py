@@ -14,15 +14,16 @@ from hushbell.core import envelope
 from hushbell.core.server.decide import apply, decide, needed
 from hushbell.core.server.events import Event, QueryReceived, RegistrationReceived, RequestReceived
 from hushbell.core.server.facts import Facts, StoredRegistration
-from hushbell.crypto import ciphers, ecies, frames, grants, hashes, secp256k1
+from hushbell.crypto import ciphers, ecies, grants, hashes, secp256k1, signatures
 from hushbell.errors import ConfigError, WireError
+from hushbell.http.h2.frames import Type
+from hushbell.http.h2.frames import frame as http2_frame
+from hushbell.http.h2.protocol import Core
+from hushbell.http.h2.stream import Bounds, Stream
 from hushbell.ports.http import HttpAnswer, HttpFailure
-from hushbell.providers import apns_outcome, gorush
-from hushbell.providers.http2_core import Core
-from hushbell.providers.http2_frames import Type
-from hushbell.providers.http2_frames import frame as http2_frame
-from hushbell.providers.http2_stream import Bounds, Stream
-from hushbell.runtime.sealing import Dropped, Sealed, open_one
+from hushbell.providers.apns import outcome as apns_outcome
+from hushbell.providers.gorush import adapter as gorush
+from hushbell.runtime.server.sealer import Dropped, Sealed, open_one
 from hushbell.transports import lines
 from hushbell.types import AccessToken, DeviceKey, InstallationId, MessageId, Millis, RequestId, SymmetricKey
 from hushbell.wire.codec import CODECS
@@ -100,7 +101,7 @@ def _asymmetric(plain: bytes) -> bytes:
 
 def _signed(data: bytes) -> bytes:
     signed_part = wire.encode_frame(data, b"", signed=True)
-    return signed_part + frames.sign_frame(signed_part, PHONE.private)
+    return signed_part + signatures.sign_frame(signed_part, PHONE.private)
 
 
 def _message(payload: bytes, type_: int) -> bytes:

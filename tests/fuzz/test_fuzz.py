@@ -13,8 +13,8 @@ import pytest
 
 from hushbell import wire
 from hushbell.waku.relay.rpc import Control, control_frames, message_frame, topic_tail
-from hushbell.wire.service_codecs import encode
-from hushbell.wire.services import (
+from hushbell.waku.wire.codecs import encode
+from hushbell.waku.wire.services import (
     FilterPush,
     FilterRequest,
     LightpushRequest,

@@ -12,15 +12,15 @@ from hypothesis import HealthCheck, settings
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import content_type_conformance, response_schema_conformance
 
+from hushbell.api.app import HttpFront
+from hushbell.api.v1 import openapi
 from hushbell.config.apps import AppSettings
 from hushbell.config.settings import Settings
-from hushbell.gateway import openapi
-from hushbell.gateway.front import HttpFront
 from hushbell.observability.metrics import Counters
 from hushbell.runtime.clock import SystemClock, system_random
-from hushbell.runtime.gateway.engine import App, Engine
-from hushbell.stores.queue_memory import MemoryQueue
-from hushbell.testing.provider import ScriptedProvider
+from hushbell.runtime.delivery.engine import App, Engine
+from hushbell.stores.memory.outbox import MemoryQueue
+from hushbell.testing.scripted_provider import ScriptedProvider
 
 EXAMPLES = int(os.environ.get("HUSHBELL_EXAMPLES", "25"))  # of each operation
 

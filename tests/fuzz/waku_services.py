@@ -11,7 +11,7 @@ from pathlib import Path
 
 from hushbell.errors import WireError
 from hushbell.types import Millis
-from hushbell.waku import enr
+from hushbell.waku.discovery import enr
 from hushbell.waku.libp2p.stream import PeerId
 from hushbell.waku.message import message_hash
 from hushbell.waku.protocols import store
@@ -19,10 +19,10 @@ from hushbell.waku.protocols.filter_table import FilterLimits, FilterTable
 from hushbell.waku.protocols.lightpush import refusal
 from hushbell.waku.protocols.store_client import checked
 from hushbell.waku.protocols.store_db import Database, Stored
+from hushbell.waku.wire import codecs
+from hushbell.waku.wire.services import FilterRequest, Status, StoreRequest, StoreResponse
 from hushbell.wire import decode, encode
-from hushbell.wire import service_codecs as codecs
 from hushbell.wire.messages import WakuMessage
-from hushbell.wire.services import FilterRequest, Status, StoreRequest, StoreResponse
 
 LIMIT = 64 * 1024
 SHARD, TOPIC = "/waku/2/rs/16/32", "/waku/1/0x69bc8983/rfc26"

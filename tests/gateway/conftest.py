@@ -10,15 +10,15 @@ from typing import Any
 
 import pytest
 
+from hushbell.api.app import HttpFront
 from hushbell.config.apps import AppSettings, KeySettings
 from hushbell.config.gateway import GatewaySettings
 from hushbell.config.settings import Settings
-from hushbell.gateway.front import HttpFront
 from hushbell.observability.metrics import Counters
-from hushbell.runtime.gateway.engine import App, Engine
-from hushbell.stores.queue_memory import MemoryQueue
+from hushbell.runtime.delivery.engine import App, Engine
+from hushbell.stores.memory.outbox import MemoryQueue
 from hushbell.testing.clock import FakeClock
-from hushbell.testing.provider import ScriptedProvider
+from hushbell.testing.scripted_provider import ScriptedProvider
 
 KEY = "k" * 43
 

@@ -7,8 +7,8 @@ import grpc
 import pytest
 from grpc import aio
 
+from hushbell.api.gorush.grpc import GrpcFront
 from hushbell.errors import Undecodable
-from hushbell.gateway.grpc_front import GrpcFront
 from hushbell.wire import gorush_rpc
 from hushbell.wire.pb import gorush_pb2
 

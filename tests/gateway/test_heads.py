@@ -6,9 +6,9 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hushbell.gateway.heads import LONGEST, REMEMBERED, Direct, Head, Heads
-from hushbell.gateway.http_protocol import Connection, Front
-from hushbell.gateway.http_types import HttpLimits, Respond
+from hushbell.api.http.head_cache import LONGEST, REMEMBERED, Direct, Head, Heads
+from hushbell.api.http.server import Connection, Front
+from hushbell.api.http.types import HttpLimits, Respond
 
 BODIES = (b"", b"{}", b"ab", b"\r\n\r\n", b"POST /api/push HTTP/1.1\r\n\r\n")
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from hushbell.core.outcome import Outcome, Verdict
+from hushbell.core.delivery.outcome import Outcome, Verdict
 from hushbell.errors import StoreUnavailable
 
 Gateway = Any  # of conftest.py

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from hushbell.gateway.turns import SPENT, Turns
+from hushbell.api.http.fair_queue import SPENT, Turns
 
 
 class Clock:

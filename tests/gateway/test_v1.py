@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from hushbell.core.gateway.ids import push_id
-from hushbell.core.outcome import Outcome, Verdict
+from hushbell.core.delivery.outcome import Outcome, Verdict
+from hushbell.core.delivery.push_ids import push_id
 
 Gateway = Any  # of conftest.py
 DEAD = Outcome(Verdict.DROP_TOKEN, "Unregistered")

@@ -19,7 +19,7 @@ from hushbell.core.client.events import Notified, Target
 from hushbell.core.client.preview import Preview
 from hushbell.crypto import secp256k1
 from hushbell.runtime.client.account import Account
-from hushbell.runtime.client.device import Client
+from hushbell.runtime.client.client import Client
 from hushbell.testing.gorush import MockGorush
 from hushbell.transports.socket import SocketBusTransport
 from hushbell.types import InstallationId, KeyPair, PublicKey

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from hushbell.core.client.events import Result, Target
+from hushbell.core.client.lifecycles import Enrolled
 from hushbell.core.client.registration import Options
-from hushbell.core.client.stages import Enrolled
 from hushbell.crypto.hashes import contact_id, hash_author, hash_chat_id, hash_public_key
 from hushbell.testing.gorush import MockGorush
 from hushbell.transports.socket import SocketBusServer

@@ -12,7 +12,7 @@ import pytest
 from hushbell.core.push import Push
 from hushbell.ports.gateway import EagerGateway, Outcome
 from hushbell.testing.clock import FakeClock
-from hushbell.testing.mock_providers import MockProviders
+from hushbell.testing.mock.server import MockProviders
 from hushbell.types import (
     DeviceKey,
     DeviceToken,

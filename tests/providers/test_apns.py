@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 from hushbell.config.gateway import ApnsSettings, HttpSettings, Texts
 from hushbell.core.push import Push
 from hushbell.errors import ConfigError
+from hushbell.http.curl import CurlHttp
+from hushbell.http.h2.client import Http2
 from hushbell.ports.gateway import ACCEPTED, Gateway, Outcome, Scope, Verdict
 from hushbell.ports.http import HttpAnswer, HttpRequest
-from hushbell.providers.apns import SANDBOX, Apns, App, payload, request
-from hushbell.providers.apns_outcome import outcome
-from hushbell.providers.apns_token import TokenSigner
-from hushbell.providers.http2 import Http2
-from hushbell.providers.http_curl import CurlHttp
+from hushbell.providers.apns.adapter import SANDBOX, Apns, App, payload, request
+from hushbell.providers.apns.outcome import outcome
+from hushbell.providers.apns.token import TokenSigner
 from hushbell.testing.apns import Act, Answer, MockApns
 from hushbell.testing.certificates import new_key
 from hushbell.testing.clock import FakeClock

@@ -8,16 +8,16 @@ from typing import Any
 
 import pytest
 
-from hushbell.core.gateway.notification import Message, Notification
+from hushbell.core.delivery.notification import Message, Notification
 from hushbell.errors import CallerError, ConfigError
 from hushbell.ports.gateway import ACCEPTED, Outcome, Scope, Verdict
 from hushbell.ports.making import Tools
-from hushbell.providers.apns_provider import ApnsProvider
-from hushbell.providers.table import open_http
+from hushbell.providers.apns.provider import ApnsProvider
+from hushbell.providers.registry import open_http
 from hushbell.testing.certificates import Authority, new_key
 from hushbell.testing.clock import FakeClock
-from hushbell.testing.mock_providers import MockProviders
-from hushbell.testing.provider import attempt
+from hushbell.testing.mock.server import MockProviders
+from hushbell.testing.scripted_provider import attempt
 from hushbell.types import Millis
 
 PRODUCTION, SANDBOX = "api.push.apple.com", "api.sandbox.push.apple.com"

@@ -11,12 +11,12 @@ import pytest
 
 from hushbell.config.gateway import ApnsSettings, GorushSettings, HttpSettings, Shape
 from hushbell.core.push import Push
+from hushbell.http.curl import CurlHttp
+from hushbell.http.h2.client import Http2
 from hushbell.ports.gateway import EagerGateway, Gateway, Verdict
-from hushbell.providers.apns import Apns
-from hushbell.providers.apns_token import TokenSigner
-from hushbell.providers.gorush import GorushGateway
-from hushbell.providers.http2 import Http2
-from hushbell.providers.http_curl import CurlHttp
+from hushbell.providers.apns.adapter import Apns
+from hushbell.providers.apns.token import TokenSigner
+from hushbell.providers.gorush.adapter import GorushGateway
 from hushbell.providers.routing import Router
 from hushbell.testing.apns import Act, Answer, MockApns
 from hushbell.testing.clock import FakeClock

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from hushbell.config.gateway import GorushSettings, Shape, Texts
 from hushbell.core.push import Push
+from hushbell.http.curl import CurlHttp
 from hushbell.ports.gateway import Outcome, Scope, Verdict
-from hushbell.providers.gorush import GorushGateway, logged_outcomes
-from hushbell.providers.gorush_json import body, own_item, quote, spec_items, status_item
-from hushbell.providers.http_curl import CurlHttp
+from hushbell.providers.gorush.adapter import GorushGateway, logged_outcomes
+from hushbell.providers.gorush.payload import body, own_item, quote, spec_items, status_item
 from hushbell.testing.gorush import MockGorush, Reply
 from hushbell.types import (
     DeviceKey,

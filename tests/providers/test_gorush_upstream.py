@@ -8,16 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hushbell.core.gateway import ids
-from hushbell.core.gateway.notification import Message, Notification
+from hushbell.core.delivery import push_ids
+from hushbell.core.delivery.notification import Message, Notification
 from hushbell.errors import CallerError, ConfigError
 from hushbell.ports.gateway import ACCEPTED, Outcome, Verdict
 from hushbell.ports.making import Tools
-from hushbell.providers.gorush_upstream import GorushProvider, HushbellProvider, own_outcome
-from hushbell.providers.table import open_http
+from hushbell.providers.gorush.provider import GorushProvider, HushbellProvider, own_outcome
+from hushbell.providers.registry import open_http
 from hushbell.testing.clock import FakeClock
-from hushbell.testing.mock_providers import MockProviders
-from hushbell.testing.provider import attempt
+from hushbell.testing.mock.server import MockProviders
+from hushbell.testing.scripted_provider import attempt
 from hushbell.types import Millis
 
 Opened = Callable[..., Any]
@@ -55,7 +55,7 @@ async def test_each_token_is_a_notification_of_its_own_name(mock: MockProviders,
     assert seen == [
         {
             "notifications": [
-                json.loads(BODY) | {"tokens": [token], "notif_id": ids.push_id(bytes(range(16)), place)}
+                json.loads(BODY) | {"tokens": [token], "notif_id": push_ids.push_id(bytes(range(16)), place)}
                 for place, token in enumerate(("aa", "bb"))
             ]
         }

@@ -9,11 +9,11 @@ import pytest
 from h2.settings import SettingCodes
 
 from hushbell.config.gateway import HttpSettings
+from hushbell.http.h2.client import HOSTS, Http2
+from hushbell.http.h2.pool import Patience
+from hushbell.http.h2.stream import Bounds
 from hushbell.ports.http import FailureKind, HttpAnswer, HttpFailure, HttpRequest
-from hushbell.providers.http2 import HOSTS, Http2
-from hushbell.providers.http2_host import Patience
-from hushbell.providers.http2_stream import Bounds
-from hushbell.testing.http2 import Conversation, Http2Peer
+from hushbell.testing.strict_h2 import Conversation, Http2Peer
 
 URL = "https://api.push.apple.com/3/device/aa"
 Opened = Callable[..., Http2]

@@ -14,12 +14,12 @@ from hpack import Decoder, Encoder
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hushbell.http.h2.frames import Code, Setting, Type, frame
+from hushbell.http.h2.frames import settings as settings_frame
+from hushbell.http.h2.hpack import Fields, Literals, path
+from hushbell.http.h2.protocol import Core
+from hushbell.http.h2.stream import Bounds, Result, Stream
 from hushbell.ports.http import FailureKind, HttpAnswer, HttpFailure
-from hushbell.providers.http2_core import Core
-from hushbell.providers.http2_frames import Code, Setting, Type, frame
-from hushbell.providers.http2_frames import settings as settings_frame
-from hushbell.providers.http2_headers import Fields, Literals, path
-from hushbell.providers.http2_stream import Bounds, Result, Stream
 
 UNKNOWN = HttpFailure(FailureKind.CLOSED, sent=True)
 FINE = b"\x88"

@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
-from hushbell.providers.http2_link import client_context
+from hushbell.http.h2.connection import client_context
 
 
 async def test_an_authority_that_an_operator_made_by_hand_is_trusted_on_every_python(tmp_path: Path) -> None:

@@ -10,11 +10,11 @@ import pytest
 from h2.settings import SettingCodes
 
 from hushbell.config.gateway import HttpSettings
+from hushbell.http.curl import CurlHttp
+from hushbell.http.h2.client import Http2
 from hushbell.ports.http import FailureKind, Http, HttpAnswer, HttpFailure, HttpRequest, Series
-from hushbell.providers.http2 import Http2
-from hushbell.providers.http_curl import CurlHttp
-from hushbell.providers.series import post_series
-from hushbell.testing.http2 import Conversation, Http2Peer
+from hushbell.providers.templates import post_series
+from hushbell.testing.strict_h2 import Conversation, Http2Peer
 
 ADAPTERS: dict[str, Callable[[HttpSettings], Http]] = {"own": Http2, "libcurl": CurlHttp}
 URL = "https://api.push.apple.com/3/device/aabb?x=1"

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from hushbell.config.gateway import HttpSettings
+from hushbell.http.curl import CurlHttp
 from hushbell.ports.http import FailureKind, HttpAnswer, HttpFailure, HttpRequest
-from hushbell.providers.http_curl import CurlHttp
 from hushbell.testing.apns import MockApns
 from hushbell.testing.gorush import MockGorush, Reply
 

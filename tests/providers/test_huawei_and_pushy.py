@@ -9,19 +9,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hushbell.core.gateway.notification import Message, Notification
+from hushbell.core.delivery.notification import Message, Notification
 from hushbell.errors import CallerError, ConfigError
 from hushbell.ports.gateway import ACCEPTED, Outcome, Scope, Verdict
 from hushbell.ports.http import HttpAnswer
 from hushbell.ports.making import Tools
 from hushbell.ports.provider import Provider
-from hushbell.providers import huawei_outcome, pushy_outcome
-from hushbell.providers.huawei import HuaweiProvider
-from hushbell.providers.pushy import PushyProvider
-from hushbell.providers.table import open_http
+from hushbell.providers.huawei import outcome as huawei_outcome
+from hushbell.providers.huawei.provider import HuaweiProvider
+from hushbell.providers.pushy import outcome as pushy_outcome
+from hushbell.providers.pushy.provider import PushyProvider
+from hushbell.providers.registry import open_http
 from hushbell.testing.clock import FakeClock
-from hushbell.testing.mock_providers import MockProviders
-from hushbell.testing.provider import attempt
+from hushbell.testing.mock.server import MockProviders
+from hushbell.testing.scripted_provider import attempt
 from hushbell.types import Millis
 
 Opened = Callable[..., Any]

@@ -14,15 +14,15 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from hushbell.core.gateway.notification import Message, Notification
+from hushbell.core.delivery.notification import Message, Notification
 from hushbell.errors import CallerError, ConfigError
 from hushbell.ports.gateway import Outcome, Verdict
 from hushbell.ports.making import Tools
 from hushbell.ports.provider import ManyAtOnce, Provider
-from hushbell.providers.table import PROVIDERS, open_http, open_provider
+from hushbell.providers.registry import PROVIDERS, open_http, open_provider
 from hushbell.testing.clock import FakeClock
-from hushbell.testing.mock_providers import MockProviders
-from hushbell.testing.provider import attempt
+from hushbell.testing.mock.server import MockProviders
+from hushbell.testing.scripted_provider import attempt
 from hushbell.types import Millis
 
 PATIENCE = 20.0  # seconds; machines are busy

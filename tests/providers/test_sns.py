@@ -9,18 +9,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hushbell.core.gateway.notification import Message, Notification
+from hushbell.core.delivery.notification import Message, Notification
 from hushbell.errors import CallerError, ConfigError
 from hushbell.ports.gateway import ACCEPTED, Outcome, Scope, Verdict
 from hushbell.ports.http import HttpAnswer
 from hushbell.ports.making import Tools
-from hushbell.providers.sigv4 import AwsKey, signed, signing_key
-from hushbell.providers.sns import SnsProvider
-from hushbell.providers.sns_outcome import CODES, outcome
-from hushbell.providers.table import open_http
+from hushbell.providers.registry import open_http
+from hushbell.providers.sns.outcome import CODES, outcome
+from hushbell.providers.sns.provider import SnsProvider
+from hushbell.providers.sns.sigv4 import AwsKey, signed, signing_key
 from hushbell.testing.clock import FakeClock
-from hushbell.testing.mock_providers import MockProviders
-from hushbell.testing.provider import attempt
+from hushbell.testing.mock.server import MockProviders
+from hushbell.testing.scripted_provider import attempt
 from hushbell.types import Millis
 
 Opened = Callable[..., SnsProvider]

@@ -12,12 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hushbell.config.gateway import HttpSettings
+from hushbell.http import curl, ssrf
+from hushbell.http.curl import CurlHttp
+from hushbell.http.ssrf import Guard, Refused
 from hushbell.ports.http import HttpAnswer, HttpRequest
-from hushbell.providers import http_curl, ssrf
-from hushbell.providers.http_curl import CurlHttp
-from hushbell.providers.ssrf import Guard, Refused
 from hushbell.testing.mock.rules import Said
-from hushbell.testing.mock_providers import MockProviders
+from hushbell.testing.mock.server import MockProviders
 
 PUBLIC = "93.184.215.14"
 
@@ -279,8 +279,8 @@ async def test_a_redirect_into_our_network_is_not_followed() -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere this machine has one loopback address")
 async def test_many_hosts_cannot_use_up_our_files(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http_curl, "CONNECTIONS", 6)
-    monkeypatch.setattr(http_curl, "IDLE", 3)
+    monkeypatch.setattr(curl, "CONNECTIONS", 6)
+    monkeypatch.setattr(curl, "IDLE", 3)
     async with MockProviders(host="0.0.0.0") as mock:
         http = CurlHttp(HttpSettings(ca_file=str(mock.ca_file)))
         most = 0

@@ -9,16 +9,16 @@ from typing import Any
 import pytest
 
 from hushbell.config.providers import OtherApp
-from hushbell.core.gateway.ids import push_id
-from hushbell.core.gateway.notification import Message, Notification
+from hushbell.core.delivery.notification import Message, Notification
+from hushbell.core.delivery.push_ids import push_id
 from hushbell.errors import CallerError, ConfigError
 from hushbell.ports.gateway import Outcome, Verdict
 from hushbell.ports.making import Tools
 from hushbell.ports.provider import Provider
-from hushbell.providers.table import open_http, open_other, open_provider, third_parties
+from hushbell.providers.registry import open_http, open_other, open_provider, third_parties
 from hushbell.testing.clock import FakeClock
 from hushbell.testing.gorush import MockGorush, Reply
-from hushbell.testing.provider import attempt
+from hushbell.testing.scripted_provider import attempt
 from hushbell.types import Millis
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "provider"

@@ -12,21 +12,21 @@ from hypothesis import strategies as st
 
 from hushbell.config.gateway import HttpSettings
 from hushbell.config.providers import UnifiedPushApp, WebPushApp
-from hushbell.core.gateway.notification import Message, Notification
+from hushbell.core.delivery.notification import Message, Notification
 from hushbell.errors import CallerError, ConfigError
 from hushbell.ports.gateway import ACCEPTED, Outcome, Scope, Verdict
 from hushbell.ports.http import HttpAnswer
 from hushbell.ports.making import Tools
-from hushbell.providers.subscription import parse
-from hushbell.providers.table import open_http
-from hushbell.providers.unifiedpush import UnifiedPushProvider
-from hushbell.providers.vapid import Vapid
-from hushbell.providers.webpush import WebPushProvider
-from hushbell.providers.webpush_outcome import outcome
+from hushbell.providers.registry import open_http
+from hushbell.providers.webpush.outcome import outcome
+from hushbell.providers.webpush.provider import WebPushProvider
+from hushbell.providers.webpush.subscription import parse
+from hushbell.providers.webpush.unifiedpush import UnifiedPushProvider
+from hushbell.providers.webpush.vapid import Vapid
 from hushbell.testing.certificates import new_key
 from hushbell.testing.clock import FakeClock
-from hushbell.testing.mock_providers import MockProviders
-from hushbell.testing.provider import attempt
+from hushbell.testing.mock.server import MockProviders
+from hushbell.testing.scripted_provider import attempt
 from hushbell.types import Millis
 
 Opened = Callable[..., WebPushProvider]

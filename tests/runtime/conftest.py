@@ -10,10 +10,10 @@ import pytest
 from hushbell.core.push import Push
 from hushbell.crypto import secp256k1
 from hushbell.ports.gateway import ACCEPTED, Outcome
-from hushbell.ports.store import Store
+from hushbell.ports.server_store import Store
 from hushbell.runtime.clock import system_random
-from hushbell.runtime.service import Service
-from hushbell.stores.memory import MemoryStore
+from hushbell.runtime.server.service import Service
+from hushbell.stores.memory.server import MemoryStore
 from hushbell.testing.clock import FakeClock
 from hushbell.transports.bus import Bus, BusTransport
 from hushbell.types import KeyPair

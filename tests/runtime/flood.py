@@ -9,8 +9,8 @@ from hushbell import wire
 from hushbell.core import envelope
 from hushbell.crypto import ciphers, grants, hashes, secp256k1, topics
 from hushbell.runtime.clock import system_random
-from hushbell.runtime.service import Service
-from hushbell.stores.memory import MemoryStore
+from hushbell.runtime.server.service import Service
+from hushbell.stores.memory.server import MemoryStore
 from hushbell.testing.clock import FakeClock
 from hushbell.transports.bus import Bus
 from hushbell.types import DEFAULT_PUBSUB_TOPIC, AccessToken, Envelope, Nanos, SymmetricKey

@@ -14,10 +14,10 @@ import pytest
 from hushbell import wire
 from hushbell.config.limits import Limits
 from hushbell.core import envelope
-from hushbell.crypto import ciphers, ecies, frames, grants, hashes, secp256k1, topics
+from hushbell.crypto import ciphers, ecies, grants, hashes, secp256k1, signatures, topics
 from hushbell.errors import StoreUnavailable
 from hushbell.runtime.clock import system_random
-from hushbell.stores.memory import MemoryStore
+from hushbell.stores.memory.server import MemoryStore
 from hushbell.types import (
     DEFAULT_PUBSUB_TOPIC,
     AccessToken,
@@ -190,7 +190,7 @@ def item(**changes: Any) -> Notification:
 def signed_frame(data: bytes) -> bytes:
     padding = bytes(wire.padding_length(len(data), signed=True))
     signed_part = wire.encode_frame(data, padding, signed=True)
-    return signed_part + frames.sign_frame(signed_part, MALLORY.private)
+    return signed_part + signatures.sign_frame(signed_part, MALLORY.private)
 
 
 @pytest.fixture

@@ -7,17 +7,17 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from hushbell.core.gateway.job import Batch, Ended
-from hushbell.core.gateway.notification import Message
-from hushbell.core.gateway.states import State
-from hushbell.core.outcome import Outcome, Scope, Verdict
+from hushbell.core.delivery.job import Batch, Ended
+from hushbell.core.delivery.notification import Message
+from hushbell.core.delivery.outcome import Outcome, Scope, Verdict
+from hushbell.core.delivery.state import State
 from hushbell.errors import CallerError, Overloaded, StoreError, StoreUnavailable
-from hushbell.ports.queue import Committed, Queue
-from hushbell.runtime.gateway.engine import App, Engine
-from hushbell.runtime.gateway.work import Receipt
-from hushbell.stores.queue_memory import MemoryQueue
+from hushbell.ports.outbox import Committed, Queue
+from hushbell.runtime.delivery.active_job import Receipt
+from hushbell.runtime.delivery.engine import App, Engine
+from hushbell.stores.memory.outbox import MemoryQueue
 from hushbell.testing.clock import FakeClock
-from hushbell.testing.provider import ScriptedProvider
+from hushbell.testing.scripted_provider import ScriptedProvider
 from hushbell.types import Millis
 
 DEAD = Outcome(Verdict.DROP_TOKEN, "Unregistered", since=Millis(7))
@@ -454,7 +454,7 @@ async def test_a_caller_who_waits_hears_of_a_long_pause_at_once(rig: Rig, apns: 
 async def test_more_than_memory_holds_waits_on_the_disk_in_order(
     rig: Rig, apns: ScriptedProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hushbell.runtime.gateway.lane.HELD", 4)
+    monkeypatch.setattr("hushbell.runtime.delivery.provider_queue.HELD", 4)
     apns.holds = True
     for number in range(20):
         rig.accept(Ask((str(number),)))

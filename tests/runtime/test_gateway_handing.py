@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 import pytest
 
-from hushbell.core.gateway.notification import Message, Notification
-from hushbell.core.outcome import ACCEPTED, Outcome, Verdict
+from hushbell.core.delivery.notification import Message, Notification
+from hushbell.core.delivery.outcome import ACCEPTED, Outcome, Verdict
 from hushbell.ports.provider import Attempt, Done
-from hushbell.runtime.gateway.handing import RAISED, UNCONFIGURED, handing
-from hushbell.testing.provider import ScriptedProvider
+from hushbell.runtime.delivery.handing import RAISED, UNCONFIGURED, handing
+from hushbell.testing.scripted_provider import ScriptedProvider
 from hushbell.types import Millis
 
 Told = list[tuple[str, int, Outcome]]

@@ -9,16 +9,16 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from hushbell.core.gateway.job import Hook
-from hushbell.core.gateway.notification import Message
-from hushbell.core.outcome import Outcome, Verdict
+from hushbell.core.delivery.job import Hook
+from hushbell.core.delivery.notification import Message
+from hushbell.core.delivery.outcome import Outcome, Verdict
+from hushbell.http.ssrf import Guard
 from hushbell.ports.http import FailureKind, HttpAnswer, HttpFailure, HttpRequest, OnAnswer
-from hushbell.providers.ssrf import Guard
-from hushbell.runtime.gateway.engine import App, Engine
-from hushbell.runtime.gateway.hooks import Hooks, feedback, signature
-from hushbell.stores.queue_memory import MemoryQueue
+from hushbell.runtime.delivery.engine import App, Engine
+from hushbell.runtime.delivery.webhooks import Hooks, feedback, signature
+from hushbell.stores.memory.outbox import MemoryQueue
 from hushbell.testing.clock import FakeClock
-from hushbell.testing.provider import ScriptedProvider
+from hushbell.testing.scripted_provider import ScriptedProvider
 
 DEAD = Outcome(Verdict.DROP_TOKEN, "Unregistered")
 OK = HttpAnswer(204, (), b"")

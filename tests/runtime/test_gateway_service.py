@@ -5,14 +5,14 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from hushbell.http.ssrf import Guard
 from hushbell.ports.http import HttpAnswer, HttpFailure, HttpRequest, OnAnswer
-from hushbell.providers.ssrf import Guard
-from hushbell.runtime.gateway.engine import App, Engine
-from hushbell.runtime.gateway.hooks import Hooks
-from hushbell.runtime.gateway.service import GatewayService
-from hushbell.stores.queue_memory import MemoryQueue
+from hushbell.runtime.delivery.engine import App, Engine
+from hushbell.runtime.delivery.service import GatewayService
+from hushbell.runtime.delivery.webhooks import Hooks
+from hushbell.stores.memory.outbox import MemoryQueue
 from hushbell.testing.clock import FakeClock
-from hushbell.testing.provider import ScriptedProvider
+from hushbell.testing.scripted_provider import ScriptedProvider
 
 
 class NoHttp:

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hushbell.crypto import secp256k1, topics
-from hushbell.runtime.interest import Interest
+from hushbell.runtime.server.topic_index import Interest
 from hushbell.types import KeyHash
 
 SERVER = secp256k1.key_pair_from((1).to_bytes(32)).public

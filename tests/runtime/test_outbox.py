@@ -13,8 +13,8 @@ from hushbell.core.push import Push
 from hushbell.core.server.facts import Enqueue
 from hushbell.errors import StoreUnavailable
 from hushbell.ports.gateway import ACCEPTED, Done, Outcome, Scope, Verdict
-from hushbell.runtime.outbox import Outbox
-from hushbell.stores.memory import MemoryStore
+from hushbell.runtime.server.outbox import Outbox
+from hushbell.stores.memory.server import MemoryStore
 from hushbell.testing.clock import FakeClock
 from hushbell.types import (
     DeviceKey,

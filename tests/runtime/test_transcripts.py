@@ -12,9 +12,9 @@ from hushbell.config.gateway import GorushSettings, HttpSettings
 from hushbell.core import envelope
 from hushbell.crypto import secp256k1
 from hushbell.errors import WireError
-from hushbell.providers.gorush import GorushGateway
-from hushbell.providers.http_curl import CurlHttp
-from hushbell.stores.memory import MemoryStore
+from hushbell.http.curl import CurlHttp
+from hushbell.providers.gorush.adapter import GorushGateway
+from hushbell.stores.memory.server import MemoryStore
 from hushbell.testing.gorush import MockGorush
 from hushbell.types import Envelope, KeyHash, PubsubTopic, SymmetricKey
 from hushbell.wire.messages import (

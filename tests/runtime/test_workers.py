@@ -12,8 +12,8 @@ from hushbell.core.server.events import Event, RegistrationReceived
 from hushbell.core.server.facts import Reply
 from hushbell.crypto import secp256k1, topics
 from hushbell.runtime.clock import system_random
-from hushbell.runtime.sealing import Dropped, InProcess, Sealed
-from hushbell.runtime.workers import WorkerPool
+from hushbell.runtime.server.sealer import Dropped, InProcess, Sealed
+from hushbell.runtime.server.worker_pool import WorkerPool
 from hushbell.types import DeviceToken, InstallationId, KeyPair, Nanos, TokenType
 from hushbell.wire.messages import ApplicationType
 

@@ -8,9 +8,9 @@ import pytest
 
 from hushbell.core.push import Push
 from hushbell.core.server.facts import SaveRegistration, StoredRegistration
-from hushbell.ports.store import Store
-from hushbell.stores.memory import MemoryStore
-from hushbell.stores.sqlite import SqliteStore
+from hushbell.ports.server_store import Store
+from hushbell.stores.memory.server import MemoryStore
+from hushbell.stores.sqlite.server import SqliteStore
 from hushbell.types import (
     DeviceKey,
     DeviceToken,

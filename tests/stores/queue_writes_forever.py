@@ -11,11 +11,11 @@ import os
 import sys
 from pathlib import Path
 
-from hushbell.core.gateway.job import Batch, Ended, Job
-from hushbell.core.gateway.notification import Message, Notification
-from hushbell.core.gateway.states import State
+from hushbell.core.delivery.job import Batch, Ended, Job
+from hushbell.core.delivery.notification import Message, Notification
+from hushbell.core.delivery.state import State
 from hushbell.errors import StoreError
-from hushbell.stores.queue_sqlite import SqliteQueue
+from hushbell.stores.sqlite.outbox import SqliteQueue
 from hushbell.types import Millis
 
 NOW = Millis(1_800_000_000_000)

@@ -12,7 +12,7 @@ from hushbell.core.server.facts import Enqueue, Needed, RememberAnswer
 from hushbell.errors import ConfigError, StoreCorrupt, StoreMismatch
 from hushbell.stores import at_rest
 from hushbell.stores.at_rest import OVERHEAD, AtRest, load_or_create_key
-from hushbell.stores.sqlite import SqliteStore
+from hushbell.stores.sqlite.server import SqliteStore
 from hushbell.types import PrivateKey, SymmetricKey
 
 Made = Any  # of conftest.py

@@ -22,15 +22,15 @@ from hushbell.core.client.facts import (
     Sending,
 )
 from hushbell.core.client.inbox import Entry, State
+from hushbell.core.client.lifecycles import Enrolled, Rung
 from hushbell.core.client.query import Info
 from hushbell.core.client.registration import Device, Last, Options
-from hushbell.core.client.stages import Enrolled, Rung
 from hushbell.crypto import secp256k1
 from hushbell.errors import StoreCorrupt, StoreMismatch
 from hushbell.ports.client_store import ClientStore
-from hushbell.stores import client_records
-from hushbell.stores.client_memory import MemoryClientStore
-from hushbell.stores.client_sqlite import SqliteClientStore
+from hushbell.stores.memory.client import MemoryClientStore
+from hushbell.stores.sqlite import client_rows
+from hushbell.stores.sqlite.client import SqliteClientStore
 from hushbell.types import (
     AccessToken,
     DeviceToken,
@@ -224,10 +224,10 @@ async def test_a_newer_file_is_left_alone(tmp_path: Path) -> None:
 @pytest.mark.parametrize("data", [b"", b"[]", b"{}", b'{"server": 5}', b'{"server": "zz"}'])
 def test_a_record_that_is_damaged_is_told(data: bytes) -> None:
     with pytest.raises(StoreCorrupt, match="Enrolment"):
-        client_records.read("Enrolment", data)
+        client_rows.read("Enrolment", data)
 
 
 def test_a_field_that_is_younger_than_the_record_has_its_default() -> None:
     old = b'{"server": "' + SERVER.public.hex().encode() + b'"}'
 
-    assert client_records.read("Enrolment", old) == Enrolment(server=SERVER.public)
+    assert client_rows.read("Enrolment", old) == Enrolment(server=SERVER.public)

@@ -16,7 +16,7 @@ from hushbell.core.server.facts import (
     Settle,
 )
 from hushbell.errors import StoreMismatch, StoreUnavailable, VersionConflict
-from hushbell.ports.store import Store
+from hushbell.ports.server_store import Store
 from hushbell.types import Millis, PrivateKey, RingId, SymmetricKey
 
 MUCH = 64 * 1024 * 1024  # bytes

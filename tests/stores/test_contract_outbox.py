@@ -4,7 +4,7 @@ from typing import Any
 
 from hushbell.core.push import Pending
 from hushbell.core.server.facts import Defer, Enqueue, Settle
-from hushbell.ports.store import Store
+from hushbell.ports.server_store import Store
 from hushbell.types import Millis
 
 Made = Any  # of conftest.py

@@ -18,10 +18,10 @@ from pathlib import Path
 import pytest
 
 import hushbell
-from hushbell.core.gateway.job import Ended
+from hushbell.core.delivery.job import Ended
 from hushbell.core.server.facts import Needed
-from hushbell.stores.queue_sqlite import SqliteQueue
-from hushbell.stores.sqlite import SqliteStore
+from hushbell.stores.sqlite.outbox import SqliteQueue
+from hushbell.stores.sqlite.server import SqliteStore
 from hushbell.types import MessageId, RingId
 
 WRITER = Path(__file__).parent / "writes_forever.py"

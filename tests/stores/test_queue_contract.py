@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from hushbell.core.gateway.job import Batch, Dead, Ended, Event, Hook, Job, Progress, Repeatable
-from hushbell.core.gateway.notification import Message, Notification
-from hushbell.core.gateway.states import State
+from hushbell.core.delivery.job import Batch, Dead, Ended, Event, Hook, Job, Progress, Repeatable
+from hushbell.core.delivery.notification import Message, Notification
+from hushbell.core.delivery.state import State
 from hushbell.errors import StoreError, StoreUnavailable
-from hushbell.ports.queue import Queue
-from hushbell.stores.queue_memory import MemoryQueue
-from hushbell.stores.queue_sqlite import SqliteQueue
+from hushbell.ports.outbox import Queue
+from hushbell.stores.memory.outbox import MemoryQueue
+from hushbell.stores.sqlite.outbox import SqliteQueue
 from hushbell.types import Millis
 
 DAY = 86_400_000

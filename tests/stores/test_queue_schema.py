@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from hushbell.core.gateway.job import Dead, Ended, Event, Hook, Job, Progress, Repeatable
-from hushbell.core.gateway.notification import Message, Notification
-from hushbell.core.gateway.states import State
+from hushbell.core.delivery.job import Dead, Ended, Event, Hook, Job, Progress, Repeatable
+from hushbell.core.delivery.notification import Message, Notification
+from hushbell.core.delivery.state import State
 from hushbell.errors import StoreMismatch
-from hushbell.stores.queue_schema import QUEUE
-from hushbell.stores.queue_sqlite import SqliteQueue
+from hushbell.stores.sqlite.outbox import SqliteQueue
+from hushbell.stores.sqlite.outbox_schema import QUEUE
 from hushbell.types import Millis
 
 NOW = Millis(1_700_000_000_000)

@@ -12,8 +12,8 @@ import pytest
 from hushbell.core.push import Pending
 from hushbell.core.server.facts import Enqueue, Needed, RememberRing, Settle
 from hushbell.errors import ConfigError, StoreCorrupt, StoreMismatch, StoreUnavailable
-from hushbell.stores.sqlite import SqliteStore
-from hushbell.stores.sqlite_schema import APPLICATION_ID, NEWEST
+from hushbell.stores.sqlite.schema import APPLICATION_ID, NEWEST
+from hushbell.stores.sqlite.server import SqliteStore
 from hushbell.types import Millis, RingId
 
 Made = Any  # of conftest.py
@@ -173,7 +173,7 @@ async def test_a_value_that_does_not_fit_fails_alone(open_sqlite: Open, made: Ma
 
 
 async def test_forgetting_goes_in_steps(open_sqlite: Open, made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hushbell.stores.sqlite.FORGET_STEP", 10)
+    monkeypatch.setattr("hushbell.stores.sqlite.server.FORGET_STEP", 10)
     store = open_sqlite()
     await store.commit([RememberRing(RingId(bytes([n]) * 32), made.now) for n in range(25)])
 
@@ -184,7 +184,7 @@ async def test_forgetting_goes_in_steps(open_sqlite: Open, made: Made, monkeypat
 async def test_writes_that_wait_for_the_disk_are_bounded(
     open_sqlite: Open, made: Made, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hushbell.stores.sqlite_writer.MOST_WAITING", 2)
+    monkeypatch.setattr("hushbell.stores.sqlite.writer.MOST_WAITING", 2)
     store = open_sqlite()
 
     results = await asyncio.gather(
@@ -200,7 +200,7 @@ async def test_writes_that_wait_for_the_disk_are_bounded(
 async def test_few_and_many_due_pushes_leave_in_the_same_order(
     open_sqlite: Open, made: Made, monkeypatch: pytest.MonkeyPatch, few: int
 ) -> None:
-    monkeypatch.setattr("hushbell.stores.sqlite_reads.FEW_DUE", few)
+    monkeypatch.setattr("hushbell.stores.sqlite.server_reads.FEW_DUE", few)
     store = open_sqlite()
     for request in range(1, 6):
         at = made.now - request

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from hushbell.core.server.facts import RememberAnswer, RememberRing
-from hushbell.stores.sqlite import SqliteStore
+from hushbell.stores.sqlite.server import SqliteStore
 from hushbell.types import MessageId, Millis, RingId
 
 NOW = Millis(1_800_000_000_000)

@@ -188,7 +188,7 @@ def test_each_fault_of_a_publish_has_its_code(tmp_path: Path, change: dict[str, 
 
 
 def sns_request(mock: MockSns, **change: str) -> tuple[bytes, dict[str, str]]:
-    from hushbell.providers.sigv4 import AwsKey, signed
+    from hushbell.providers.sns.sigv4 import AwsKey, signed
     from hushbell.types import Millis
 
     form = {
@@ -237,7 +237,7 @@ GOOD = {"ttl": "60", "content_encoding": "aes128gcm", "host": "push.example.net"
 def test_each_of_the_push_services_checks_has_its_status(
     tmp_path: Path, path: str, changes: dict[str, Any], status: int | None
 ) -> None:
-    from hushbell.providers.vapid import Vapid
+    from hushbell.providers.webpush.vapid import Vapid
     from hushbell.types import Millis
 
     mock = MockWebPush(tmp_path)

@@ -15,14 +15,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hushbell.config.gateway import HttpSettings
+from hushbell.http.curl import CurlHttp
 from hushbell.ports.http import HttpAnswer, HttpFailure, HttpRequest
-from hushbell.providers.http_curl import CurlHttp
 from hushbell.testing.clock import FakeClock
+from hushbell.testing.mock.h2 import PREFACE, Http2, frame
 from hushbell.testing.mock.hpack import Decoder, Malformed, encode
 from hushbell.testing.mock.http import Reply, Request
-from hushbell.testing.mock.http2 import PREFACE, Http2, frame
 from hushbell.testing.mock.rules import Said, Seen, parse
-from hushbell.testing.mock_providers import MockProviders
+from hushbell.testing.mock.server import MockProviders
 
 APNS = "https://api.push.apple.com/3/device/"
 FCM = "https://fcm.googleapis.com/v1/projects/demo-project/messages:send"

@@ -14,19 +14,19 @@ from hushbell import wire
 from hushbell.config.gateway import HttpSettings
 from hushbell.config.node import NodeSettings, pubsub_topics
 from hushbell.crypto import secp256k1
+from hushbell.http.curl import CurlHttp
 from hushbell.ports.transport import Transport
-from hushbell.providers.http_curl import CurlHttp
 from hushbell.runtime.clock import SystemClock, system_random
-from hushbell.testing.waku_rest import MockRestNode, RestNetwork
+from hushbell.testing.mock_waku_rest import MockRestNode, RestNetwork
 from hushbell.transports.bus import Bus
 from hushbell.transports.socket import SocketBusServer, SocketBusTransport
+from hushbell.transports.waku.opening import open_waku
+from hushbell.transports.waku.relay import WakuTransport
+from hushbell.transports.waku.rest import ANSWER, RestNode, RestTransport
 from hushbell.types import DEFAULT_PUBSUB_TOPIC, Envelope, PubsubTopic
-from hushbell.waku.catching_up import CatchingUp
+from hushbell.waku.inbox.message_queue import Receiving
+from hushbell.waku.inbox.missing_messages import CatchingUp
 from hushbell.waku.node import Node
-from hushbell.waku.opening import open_waku
-from hushbell.waku.receiving import Receiving
-from hushbell.waku.rest import ANSWER, RestNode, RestTransport
-from hushbell.waku.transport import WakuTransport
 from hushbell.wire.messages import WakuMessage
 
 OTHER_SHARD = PubsubTopic("/waku/2/rs/16/64")

@@ -12,9 +12,9 @@ from hushbell import wire
 from hushbell.errors import TransportError
 from hushbell.testing.clock import FakeClock
 from hushbell.types import DEFAULT_PUBSUB_TOPIC, ContentTopic, Millis, PubsubTopic
-from hushbell.waku.catching_up import CatchingUp, Found, Page
-from hushbell.waku.receiving import Receiving
-from hushbell.waku.seen import SeenFile
+from hushbell.waku.inbox.message_queue import Receiving
+from hushbell.waku.inbox.missing_messages import CatchingUp, Found, Page
+from hushbell.waku.inbox.seen_window import SeenFile
 from hushbell.wire.messages import WakuMessage
 
 OWN = ContentTopic("/waku/1/0x69bc8983/rfc26")

@@ -8,8 +8,8 @@ from typing import Any
 
 from hushbell.testing.clock import FakeClock
 from hushbell.types import DEFAULT_PUBSUB_TOPIC, Millis, PubsubTopic
-from hushbell.waku.catching_up import MARGIN, PAGES, RECENT, CatchingUp
-from hushbell.waku.receiving import Receiving
+from hushbell.waku.inbox.message_queue import Receiving
+from hushbell.waku.inbox.missing_messages import MARGIN, PAGES, RECENT, CatchingUp
 
 Open = Callable[..., Awaitable[Receiving]]
 Build = Callable[..., bytes]

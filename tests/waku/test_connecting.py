@@ -9,7 +9,7 @@ import pytest
 from hushbell.errors import TransportError
 from hushbell.testing.clock import FakeClock
 from hushbell.types import PrivateKey
-from hushbell.waku.connecting import LONGEST_WAIT, LOOK, SEARCH_AGAIN, Connecting
+from hushbell.waku.discovery.peer_manager import LONGEST_WAIT, LOOK, SEARCH_AGAIN, Connecting
 from hushbell.waku.libp2p.keys import secp256k1_identity
 from hushbell.waku.libp2p.multiaddr import Multiaddr
 from hushbell.waku.libp2p.stream import PeerId

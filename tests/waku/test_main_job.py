@@ -16,7 +16,7 @@ import hushbell
 from hushbell.core.client.events import Result, Target
 from hushbell.crypto import secp256k1
 from hushbell.runtime.client.account import Account
-from hushbell.runtime.client.device import Client
+from hushbell.runtime.client.client import Client
 from hushbell.runtime.clock import SystemClock, system_random
 from hushbell.simulator.over_waku import join_waku
 from hushbell.testing.gorush import MockGorush

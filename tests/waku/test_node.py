@@ -16,16 +16,16 @@ from hushbell.config.node import NodeSettings, pubsub_topics
 from hushbell.crypto import secp256k1
 from hushbell.errors import TransportError
 from hushbell.runtime.clock import SystemClock, system_random
+from hushbell.transports.waku.opening import open_waku
+from hushbell.transports.waku.relay import WakuTransport
 from hushbell.types import DEFAULT_PUBSUB_TOPIC, ContentTopic, Envelope, PrivateKey
 from hushbell.waku.libp2p.host import Host
 from hushbell.waku.libp2p.keys import new_identity
 from hushbell.waku.libp2p.multiaddr import Multiaddr
 from hushbell.waku.node import Node
-from hushbell.waku.opening import open_waku
 from hushbell.waku.protocols.filter_client import FilterClient
 from hushbell.waku.protocols.lightpush_client import LightpushClient
 from hushbell.waku.protocols.store_client import StoreClient
-from hushbell.waku.transport import WakuTransport
 from hushbell.wire.messages import WakuMessage
 
 OWN = ContentTopic("/waku/1/0x69bc8983/rfc26")
@@ -52,8 +52,8 @@ async def until(condition: Callable[[], Any]) -> None:
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hushbell.waku.catching_up.SETTLE", 0.1)
-    monkeypatch.setattr("hushbell.waku.connecting.FIRST_WAIT", 0.05)
+    monkeypatch.setattr("hushbell.waku.inbox.missing_messages.SETTLE", 0.1)
+    monkeypatch.setattr("hushbell.waku.discovery.peer_manager.FIRST_WAIT", 0.05)
 
 
 def counter(counted: Counter[str]) -> Callable[[str, int], None]:

@@ -12,8 +12,8 @@ from hushbell.crypto import secp256k1
 from hushbell.crypto.hashes import keccak256
 from hushbell.errors import TransportError, Unauthentic, WireError
 from hushbell.types import KeyPair
-from hushbell.waku import enr
-from hushbell.waku.dns_lists import ENOUGH, LOOK_UPS, DnsLists, ListName
+from hushbell.waku.discovery import enr
+from hushbell.waku.discovery.dns_discovery import ENOUGH, LOOK_UPS, DnsLists, ListName
 from hushbell.waku.libp2p.keys import secp256k1_identity
 from hushbell.waku.libp2p.multiaddr import Multiaddr
 

@@ -11,8 +11,8 @@ from hushbell import wire
 from hushbell.errors import StoreUnavailable
 from hushbell.testing.clock import FakeClock
 from hushbell.types import DEFAULT_PUBSUB_TOPIC, Envelope, PubsubTopic
-from hushbell.waku.receiving import FLUSH, Receiving
-from hushbell.waku.seen import SETTLED, SeenFile
+from hushbell.waku.inbox.message_queue import FLUSH, Receiving
+from hushbell.waku.inbox.seen_window import SETTLED, SeenFile
 from hushbell.wire.messages import WakuMessage
 
 Open = Callable[..., Awaitable[Receiving]]
@@ -104,7 +104,7 @@ async def test_a_full_place_drops_counts_and_asks_for_the_message_once_there_is_
 async def test_bytes_are_bounded_too(
     place: Open, message: Build, counted: Counter[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hushbell.waku.receiving.SIZE", 4096)
+    monkeypatch.setattr("hushbell.waku.inbox.message_queue.SIZE", 4096)
     receiving = await place()
 
     for number in range(6):

@@ -15,14 +15,14 @@ from hypothesis import strategies as st
 from hushbell import wire
 from hushbell.config.gateway import HttpSettings
 from hushbell.errors import TransportError, WireError
-from hushbell.providers.http_curl import CurlHttp
+from hushbell.http.curl import CurlHttp
 from hushbell.runtime.clock import SystemClock, system_random
-from hushbell.testing.waku_rest import Answer, MockRestNode, RestNetwork
+from hushbell.testing.mock_waku_rest import Answer, MockRestNode, RestNetwork
+from hushbell.transports.waku import rest_dialects
+from hushbell.transports.waku.rest import ANSWER, RestHealth, RestNode, RestTransport
 from hushbell.types import DEFAULT_PUBSUB_TOPIC, ContentTopic, Envelope, Millis
-from hushbell.waku import rest_dialects
-from hushbell.waku.catching_up import CatchingUp
-from hushbell.waku.receiving import Receiving
-from hushbell.waku.rest import ANSWER, RestHealth, RestNode, RestTransport
+from hushbell.waku.inbox.message_queue import Receiving
+from hushbell.waku.inbox.missing_messages import CatchingUp
 from hushbell.wire.messages import WakuMessage
 
 TOPIC = ContentTopic("/waku/1/0x69bc8983/rfc26")
@@ -32,8 +32,8 @@ MESSAGES = "/relay/v1/messages/"
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hushbell.waku.catching_up.SETTLE", 0.1)
-    monkeypatch.setattr("hushbell.waku.rest.CONFIRM", (0.05,))
+    monkeypatch.setattr("hushbell.waku.inbox.missing_messages.SETTLE", 0.1)
+    monkeypatch.setattr("hushbell.transports.waku.rest.CONFIRM", (0.05,))
 
 
 @pytest.fixture(params=["nwaku", "go-waku"])

@@ -6,7 +6,7 @@ import pytest
 
 from hushbell.errors import StoreCorrupt, StoreUnavailable
 from hushbell.types import Millis
-from hushbell.waku.seen import SETTLED, Seen, SeenFile, Settled
+from hushbell.waku.inbox.seen_window import SETTLED, Seen, SeenFile, Settled
 
 NOW = Millis(1_700_000_000_000)
 LATER = Millis(NOW + SETTLED)

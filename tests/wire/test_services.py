@@ -7,9 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hushbell.errors import TooLarge, Undecodable, WireError
-from hushbell.wire import service_codecs as codecs
-from hushbell.wire import services
-from hushbell.wire.services import (
+from hushbell.waku.wire import codecs, services
+from hushbell.waku.wire.services import (
     FilterKind,
     FilterPush,
     FilterRequest,

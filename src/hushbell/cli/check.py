@@ -6,9 +6,9 @@ from pathlib import Path
 
 import click
 
-from hushbell.cli.carrying import node_key_path
+from hushbell.cli.files import DEFAULT_FILE, identity_path, read_identity, read_secret, read_settings
 from hushbell.cli.gateway import open_apps
-from hushbell.cli.reading import DEFAULT_FILE, identity_path, read_identity, read_secret, read_settings
+from hushbell.cli.open_transport import node_key_path
 from hushbell.config.apps import PROVIDERS
 from hushbell.config.settings import Settings
 from hushbell.crypto.secp256k1 import compress

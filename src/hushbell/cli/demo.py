@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from hushbell.cli.loop import run_loop
+from hushbell.cli.event_loop import run_loop
 from hushbell.demo.story import Story
 
 PAUSE = 3.0  # seconds between two rings

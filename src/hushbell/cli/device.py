@@ -11,11 +11,11 @@ from typing import Any
 import click
 
 from hushbell import wire
-from hushbell.cli.fleet import run_fleet
-from hushbell.cli.phone import Phone, Where, kept, run_phone
-from hushbell.cli.reading import read_settings
-from hushbell.cli.running import say_ready, stop_on_signals
-from hushbell.cli.steps import told, written
+from hushbell.cli.device_fleet import run_fleet
+from hushbell.cli.device_output import told, written
+from hushbell.cli.device_phone import Phone, Where, kept, run_phone
+from hushbell.cli.files import read_settings
+from hushbell.cli.lifecycle import say_ready, stop_on_signals
 from hushbell.core.client.events import Notified, Result, Target
 from hushbell.core.client.preview import Preview
 from hushbell.core.client.registration import Options
@@ -23,7 +23,7 @@ from hushbell.crypto import hashes
 from hushbell.errors import ConfigError
 from hushbell.observability.logs import start_logs
 from hushbell.runtime.client.account import Account
-from hushbell.runtime.client.opening import parse_key
+from hushbell.runtime.client.network import parse_key
 from hushbell.runtime.clock import SystemClock, system_random
 from hushbell.types import NotificationType, PublicKey, TokenType
 

@@ -12,29 +12,29 @@ from typing import Protocol
 import click
 
 from hushbell import __version__
-from hushbell.cli import importing
-from hushbell.cli.loop import run_loop
-from hushbell.cli.reading import read_settings
-from hushbell.cli.running import cannot_listen, only_one, say_ready, stop_on_signals
+from hushbell.api.app import HttpFront
+from hushbell.cli import import_gorush
+from hushbell.cli.event_loop import run_loop
+from hushbell.cli.files import read_settings
+from hushbell.cli.lifecycle import cannot_listen, only_one, say_ready, stop_on_signals
 from hushbell.config.apps import PROVIDERS, AppSettings
 from hushbell.config.gateway import HttpSettings
 from hushbell.config.settings import Settings
 from hushbell.errors import ConfigError, TransportError
-from hushbell.gateway.front import HttpFront
+from hushbell.http.curl import CurlHttp
+from hushbell.http.ssrf import Guard
 from hushbell.observability.logs import start_logs
 from hushbell.observability.metrics import Counters
 from hushbell.ports.making import Tools
-from hushbell.ports.queue import Queue
-from hushbell.providers.http_curl import CurlHttp
-from hushbell.providers.ssrf import Guard
-from hushbell.providers.table import open_http, open_other, open_provider
+from hushbell.ports.outbox import Queue
+from hushbell.providers.registry import open_http, open_other, open_provider
 from hushbell.runtime.clock import SystemClock, system_random
-from hushbell.runtime.gateway.engine import App, Engine
-from hushbell.runtime.gateway.hooks import Hooks, Masking, feedback
-from hushbell.runtime.gateway.service import GatewayService
+from hushbell.runtime.delivery.engine import App, Engine
+from hushbell.runtime.delivery.service import GatewayService
+from hushbell.runtime.delivery.webhooks import Hooks, Masking, feedback
 from hushbell.stores.at_rest import make_folder
-from hushbell.stores.queue_memory import MemoryQueue
-from hushbell.stores.queue_sqlite import SqliteQueue
+from hushbell.stores.memory.outbox import MemoryQueue
+from hushbell.stores.sqlite.outbox import SqliteQueue
 
 log = logging.getLogger(__name__)
 
@@ -64,7 +64,7 @@ def command(context: click.Context, config: str | None, data: str | None, http: 
     return 0
 
 
-command.add_command(importing.command)
+command.add_command(import_gorush.command)
 
 
 async def serve(settings: Settings) -> None:
@@ -180,7 +180,7 @@ class Rpc(Protocol):
 
 
 def _grpc(settings: Settings, http: HttpFront) -> Rpc:
-    from hushbell.gateway.grpc_front import GrpcFront  # its library takes memory that nobody needs without it
+    from hushbell.api.gorush.grpc import GrpcFront  # its library takes memory that nobody needs without it
 
     return GrpcFront(http.push, http.keys, message=settings.gateway.body)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from hushbell.cli.reading import DEFAULT_FILE, identity_path, read_settings, write_new, write_secret
+from hushbell.cli.files import DEFAULT_FILE, identity_path, read_settings, write_new, write_secret
 from hushbell.config.template import TEMPLATE
 from hushbell.crypto.secp256k1 import compress, key_pair
 from hushbell.errors import ConfigError

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from hushbell.cli.reading import read_identity, write_secret
+from hushbell.cli.files import read_identity, write_secret
 from hushbell.crypto import topics
 from hushbell.crypto.hashes import hash_public_key
 from hushbell.crypto.secp256k1 import compress, key_pair

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import click
 
-from hushbell.cli.loop import run_loop
-from hushbell.cli.running import cannot_listen
+from hushbell.cli.event_loop import run_loop
+from hushbell.cli.lifecycle import cannot_listen
 from hushbell.config.rules import NUMBERS
 from hushbell.stores.at_rest import make_folder
-from hushbell.testing.mock_providers import KEPT, STREAMS, MockProviders
+from hushbell.testing.mock.server import KEPT, STREAMS, MockProviders
 
 
 @click.command("mock-providers", epilog="Example: hushbell mock-providers --listen 127.0.0.1:8443 --dir /tmp/mock")

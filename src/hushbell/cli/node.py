@@ -7,10 +7,10 @@ from pathlib import Path
 import click
 
 from hushbell import wire
-from hushbell.cli.carrying import open_node
-from hushbell.cli.loop import run_loop
-from hushbell.cli.reading import read_settings
-from hushbell.cli.running import only_one, say_ready, stop_on_signals
+from hushbell.cli.event_loop import run_loop
+from hushbell.cli.files import read_settings
+from hushbell.cli.lifecycle import only_one, say_ready, stop_on_signals
+from hushbell.cli.open_transport import open_node
 from hushbell.config.settings import Settings
 from hushbell.errors import ConfigError
 from hushbell.observability.logs import start_logs

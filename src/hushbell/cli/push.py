@@ -7,7 +7,7 @@ from urllib.request import Request, urlopen
 
 import click
 
-from hushbell.cli.reading import read_secret
+from hushbell.cli.files import read_secret
 from hushbell.errors import ConfigError, HushbellError, TransportError
 
 PLATFORMS = {"ios": 1, "android": 2, "huawei": 3}

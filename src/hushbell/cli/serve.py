@@ -10,20 +10,20 @@ import click
 
 from hushbell import wire
 from hushbell.cli.carrier import Carrier
-from hushbell.cli.loop import run_loop
-from hushbell.cli.reading import identity_path, made_identity, read_identity, read_settings
-from hushbell.cli.running import only_one, say_ready, stop_on_signals
+from hushbell.cli.event_loop import run_loop
+from hushbell.cli.files import identity_path, made_identity, read_identity, read_settings
+from hushbell.cli.lifecycle import only_one, say_ready, stop_on_signals
 from hushbell.config.settings import Settings
 from hushbell.errors import ConfigError, HushbellError
 from hushbell.observability.logs import start_logs
 from hushbell.observability.metrics import Counters
-from hushbell.ports.store import Store
+from hushbell.ports.server_store import Store
 from hushbell.providers.opening import open_gateway
 from hushbell.runtime.clock import SystemClock, system_random
-from hushbell.runtime.service import Service
+from hushbell.runtime.server.service import Service
 from hushbell.stores.at_rest import make_folder
-from hushbell.stores.memory import MemoryStore
-from hushbell.stores.sqlite import SqliteStore
+from hushbell.stores.memory.server import MemoryStore
+from hushbell.stores.sqlite.server import SqliteStore
 from hushbell.transports.socket import SocketBusServer
 from hushbell.types import KeyPair, PubsubTopic, TokenType
 
@@ -129,7 +129,7 @@ async def _carrier(
     if bus:
         transport = await SocketBusServer.listen(Path(bus), count=counters.count)
         return Carrier(transport, lambda: {"addresses": [], "bus": bus})
-    from hushbell.cli.carrying import open_carrier
+    from hushbell.cli.open_transport import open_carrier
 
     return await open_carrier(settings, identity.public, folder=folder, clock=clock, counters=counters)
 

@@ -13,7 +13,7 @@ from hushbell import wire
 from hushbell.config.limits import Limits
 from hushbell.core.server.events import Event, QueryReceived, RegistrationReceived, RequestReceived
 from hushbell.core.server.facts import Reply
-from hushbell.crypto import ciphers, ecies, frames, grants, ids, secp256k1, topics
+from hushbell.crypto import ciphers, ecies, grants, message_ids, secp256k1, signatures, topics
 from hushbell.errors import Unauthentic, Undecodable, WireError
 from hushbell.types import (
     AccessToken,
@@ -59,7 +59,7 @@ class Segmented(WireError):
 
 def sign_application(payload: bytes, type_: int, signer: KeyPair) -> bytes:
     """Return a serialised application message over the payload."""
-    signature = frames.sign_payload(payload, signer.private)
+    signature = signatures.sign_payload(payload, signer.private)
     return wire.encode(ApplicationMessage(signature=signature, payload=payload, type=type_))
 
 
@@ -161,12 +161,12 @@ def open_application(data: bytes, frame: wire.Frame | None = None) -> Opened:
     if not message.payload:
         raise Undecodable("an application message without a payload")
     if message.signature:
-        sender = frames.recover_signer(message.payload, message.signature)
-        return Opened(sender, ids.message_id(sender, data), message.type, message.payload)
+        sender = signatures.recover_signer(message.payload, message.signature)
+        return Opened(sender, message_ids.message_id(sender, data), message.type, message.payload)
     if frame is None or frame.signature is None:
         raise Unauthentic("nobody signed this message")
-    sender = frames.recover_frame_signer(frame.signed_part, frame.signature)
-    return Opened(sender, ids.message_id(None, data), message.type, message.payload)
+    sender = signatures.recover_frame_signer(frame.signed_part, frame.signature)
+    return Opened(sender, message_ids.message_id(None, data), message.type, message.payload)
 
 
 def server_event(opened: Opened, server: KeyPair, limits: Limits) -> Event | None:
@@ -211,7 +211,9 @@ def _registration(opened: Opened, server: KeyPair, limits: Limits) -> Registrati
     if registration is not None and not registration.unregister:
         token = AccessToken(registration.access_token)
         grant_is_valid = grants.grant_is_valid(registration.grant, opened.sender, server.public, token)
-    return RegistrationReceived(opened.sender, ids.request_id(opened.payload), plaintext, registration, grant_is_valid)
+    return RegistrationReceived(
+        opened.sender, message_ids.request_id(opened.payload), plaintext, registration, grant_is_valid
+    )
 
 
 def _cut(registration: Registration, limits: Limits) -> Registration:
@@ -229,7 +231,7 @@ def _cut(registration: Registration, limits: Limits) -> Registration:
 def _signed_frame(application: bytes, signer: KeyPair, random: Random) -> bytes:
     padding = random(wire.padding_length(len(application), signed=True))
     signed_part = wire.encode_frame(application, padding, signed=True)
-    return signed_part + frames.sign_frame(signed_part, signer.private)
+    return signed_part + signatures.sign_frame(signed_part, signer.private)
 
 
 def _waku(payload: bytes, content_topic: ContentTopic, timestamp: Nanos) -> bytes:

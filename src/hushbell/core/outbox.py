@@ -7,7 +7,7 @@ Pure: the time and the jitter are arguments. A push ends in exactly one of the f
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from hushbell.core.outcome import Outcome, Scope, Verdict
+from hushbell.core.delivery.outcome import Outcome, Scope, Verdict
 from hushbell.core.push import Pending
 from hushbell.core.server.facts import Defer, MarkDead, Settle, Write
 from hushbell.types import Millis

@@ -21,9 +21,9 @@ from hushbell.errors import HushbellError
 from hushbell.observability.metrics import Counters
 from hushbell.providers.opening import open_gateway
 from hushbell.runtime.clock import SystemClock, system_random
-from hushbell.runtime.service import Service
+from hushbell.runtime.server.service import Service
 from hushbell.simulator.phone import Phone
-from hushbell.stores.sqlite import SqliteStore
+from hushbell.stores.sqlite.server import SqliteStore
 from hushbell.testing.apns import MockApns
 from hushbell.testing.apns_rules import Received
 from hushbell.transports.bus import Bus

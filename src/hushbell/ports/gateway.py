@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Protocol, runtime_checkable
 
-from hushbell.core.outcome import ACCEPTED, Outcome, Scope, Verdict
+from hushbell.core.delivery.outcome import ACCEPTED, Outcome, Scope, Verdict
 from hushbell.core.push import Push
 
 __all__ = ["ACCEPTED", "Done", "EagerGateway", "Gateway", "Outcome", "Scope", "Verdict"]

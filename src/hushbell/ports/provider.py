@@ -3,8 +3,8 @@
 from collections.abc import Callable, Sequence
 from typing import Protocol, runtime_checkable
 
-from hushbell.core.gateway.notification import Message, Notification
-from hushbell.core.outcome import Outcome
+from hushbell.core.delivery.notification import Message, Notification
+from hushbell.core.delivery.outcome import Outcome
 from hushbell.types import Millis
 
 __all__ = ["Attempt", "Done", "ManyAtOnce", "Message", "Notification", "Outcome", "Provider"]

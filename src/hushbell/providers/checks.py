@@ -5,7 +5,7 @@ from typing import Any
 
 import orjson
 
-from hushbell.core.gateway.notification import Message
+from hushbell.core.delivery.notification import Message
 from hushbell.errors import CallerError
 
 

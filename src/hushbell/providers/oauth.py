@@ -5,7 +5,7 @@ from collections.abc import Callable
 from hushbell.ports.clock import Clock
 from hushbell.ports.gateway import Outcome, Scope, Verdict
 from hushbell.ports.http import Http, HttpAnswer, HttpFailure, HttpRequest
-from hushbell.providers.answers import json_object, retry_after, word
+from hushbell.providers.responses import json_object, retry_after, word
 from hushbell.types import Millis
 
 EARLY = 5 * 60_000  # milliseconds before its end that a token is asked for again

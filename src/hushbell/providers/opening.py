@@ -9,13 +9,13 @@ from pathlib import Path
 
 from hushbell.config.gateway import ApnsSettings, GatewaySettings, Texts
 from hushbell.errors import ConfigError
+from hushbell.http.curl import CurlHttp
+from hushbell.http.h2.client import Http2
 from hushbell.ports.clock import Clock
 from hushbell.ports.gateway import Gateway
-from hushbell.providers.apns import Apns
-from hushbell.providers.apns_token import TokenSigner
-from hushbell.providers.gorush import GorushGateway
-from hushbell.providers.http2 import Http2
-from hushbell.providers.http_curl import CurlHttp
+from hushbell.providers.apns.adapter import Apns
+from hushbell.providers.apns.token import TokenSigner
+from hushbell.providers.gorush.adapter import GorushGateway
 from hushbell.providers.routing import Router
 from hushbell.types import TokenType
 

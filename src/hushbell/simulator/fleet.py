@@ -14,7 +14,7 @@ from hushbell.ports.clock import Clock
 from hushbell.ports.transport import Transport
 from hushbell.runtime.client.account import Account
 from hushbell.runtime.client.exchange import Exchange
-from hushbell.stores.client_memory import MemoryClientStore
+from hushbell.stores.memory.client import MemoryClientStore
 from hushbell.types import DEFAULT_PUBSUB_TOPIC, InstallationId, PublicKey, PubsubTopic, Random
 
 AT_ONCE = 16  # phones that wait for an answer at the same time

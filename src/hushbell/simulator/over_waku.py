@@ -7,10 +7,10 @@ from hushbell.crypto import secp256k1
 from hushbell.errors import TransportError
 from hushbell.observability.metrics import Counters
 from hushbell.ports.clock import Clock
+from hushbell.transports.waku.opening import open_waku
+from hushbell.transports.waku.relay import WakuTransport
 from hushbell.types import DEFAULT_PUBSUB_TOPIC, PubsubTopic, Random
 from hushbell.waku.node import Node
-from hushbell.waku.opening import open_waku
-from hushbell.waku.transport import WakuTransport
 
 PATIENCE = 10.0  # seconds until somebody who relays must be connected
 LOOK = 0.02  # seconds between two looks

@@ -9,10 +9,10 @@ from hushbell.core.push import Push
 from hushbell.crypto import secp256k1
 from hushbell.ports.gateway import ACCEPTED, Outcome
 from hushbell.ports.transport import Transport
-from hushbell.runtime.client.device import no_count
+from hushbell.runtime.client.client import no_count
 from hushbell.runtime.clock import SystemClock, system_random
-from hushbell.runtime.service import Service
-from hushbell.stores.memory import MemoryStore
+from hushbell.runtime.server.service import Service
+from hushbell.stores.memory.server import MemoryStore
 from hushbell.types import KeyPair
 
 

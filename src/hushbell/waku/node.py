@@ -18,28 +18,28 @@ from hushbell.config.node import NodeSettings
 from hushbell.errors import ConfigError, HushbellError, WireError
 from hushbell.ports.clock import Clock
 from hushbell.types import PrivateKey, PubsubTopic, Random
-from hushbell.waku import enr
-from hushbell.waku.archive_history import ArchiveHistory
-from hushbell.waku.catching_up import History
-from hushbell.waku.connecting import Connecting, Finder
-from hushbell.waku.dns_lists import DnsLists, ListName, Lookup, lookup
+from hushbell.waku.discovery import enr
+from hushbell.waku.discovery.dns_discovery import DnsLists, ListName, Lookup, lookup
+from hushbell.waku.discovery.peer_manager import Connecting, Finder
 from hushbell.waku.health import Count, LastMessages, Losses, NodeHealth, ShardHealth
+from hushbell.waku.inbox.archive_history import ArchiveHistory
+from hushbell.waku.inbox.missing_messages import History
 from hushbell.waku.libp2p.host import Host
 from hushbell.waku.libp2p.keys import secp256k1_identity
 from hushbell.waku.libp2p.multiaddr import Multiaddr
 from hushbell.waku.libp2p.stream import PeerId
 from hushbell.waku.message import content_topic
-from hushbell.waku.picking import shuffled
 from hushbell.waku.protocols import peer_exchange, store
 from hushbell.waku.protocols.archive import Archive
 from hushbell.waku.protocols.filter import FilterService
-from hushbell.waku.protocols.history import StoreHistory
 from hushbell.waku.protocols.lightpush import LightpushService
 from hushbell.waku.protocols.metadata import MetadataService
 from hushbell.waku.protocols.peer_exchange import PeerExchangeClient
 from hushbell.waku.protocols.store import StoreService
 from hushbell.waku.protocols.store_client import StoreClient
-from hushbell.waku.relay.links import Origin
+from hushbell.waku.protocols.store_history import StoreHistory
+from hushbell.waku.random_choice import shuffled
+from hushbell.waku.relay.peer_streams import Origin
 from hushbell.waku.relay.relay import Relay
 from hushbell.waku.relay.settings import RelaySettings
 

@@ -5,10 +5,10 @@ from typing import Any
 from hushbell import wire
 from hushbell.core.client.events import Arrived, Learn, Notified, Notify, Post, Result, Send, Target
 from hushbell.core.client.facts import Ephemeral, Facts, Purpose, Save
+from hushbell.core.client.lifecycles import Enrolled, Rung
 from hushbell.core.client.machine import decide
 from hushbell.core.client.query import Info
 from hushbell.core.client.registration import Options
-from hushbell.core.client.stages import Enrolled, Rung
 from hushbell.core.envelope import Opened, open_application
 from hushbell.crypto.grants import make_grant
 from hushbell.crypto.hashes import hash_public_key

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from hushbell.core.client.events import Configure, Notified, Result, Tick
 from hushbell.core.client.facts import Facts
+from hushbell.core.client.lifecycles import ENDED, Enrolled
 from hushbell.core.client.registration import Options
-from hushbell.core.client.stages import ENDED, Enrolled
 from hushbell.crypto import hashes
 
 PEOPLE, SERVERS = 3, 2

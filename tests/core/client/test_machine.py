@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from hushbell.core.client import knowing, retry
+from hushbell.core.client import contacts, retry
 from hushbell.core.client.events import (
     AddServer,
     Advertise,
@@ -28,8 +28,8 @@ from hushbell.core.client.events import (
     Unreachable,
 )
 from hushbell.core.client.facts import Sending
+from hushbell.core.client.lifecycles import Enrolled, Rung
 from hushbell.core.client.registration import Options
-from hushbell.core.client.stages import Enrolled, Rung
 from hushbell.core.envelope import Opened, open_application
 from hushbell.crypto import hashes
 from hushbell.types import InstallationId, MessageId, NotificationType
@@ -442,7 +442,7 @@ def test_an_unanswered_query_is_no_answer(world: Any) -> None:  # 10.21
     alice.notify(bob, message_id=b"1" * 32)
     world.run(60)
     assert alice.heard(Learnt) == [Learnt(bob.identity.public, ())]
-    assert len([one for one in alice.left if isinstance(one, Post)]) == knowing.TRIALS
+    assert len([one for one in alice.left if isinstance(one, Post)]) == contacts.TRIALS
 
     bob.enable(server)
     world.run(1)

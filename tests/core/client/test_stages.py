@@ -2,7 +2,7 @@
 
 import pytest
 
-from hushbell.core.client.stages import ENDED, ENROLLING, RINGING, Enrolled, Heard, Rung, Told
+from hushbell.core.client.lifecycles import ENDED, ENROLLING, RINGING, Enrolled, Heard, Rung, Told
 
 
 def test_every_stage_of_a_registration_has_an_answer_to_every_signal() -> None:

@@ -11,13 +11,13 @@ from hushbell.core import envelope
 from hushbell.core.client import query, registration
 from hushbell.core.client.events import Arrived, Decision
 from hushbell.core.client.facts import Enrolment, Ephemeral, Facts, Profile, Purpose, Save
+from hushbell.core.client.lifecycles import Enrolled
 from hushbell.core.client.machine import decide
 from hushbell.core.client.registration import Last
-from hushbell.core.client.stages import Enrolled
 from hushbell.core.envelope import Opened, open_waku, open_with_private, open_with_symmetric
 from hushbell.crypto import ciphers
 from hushbell.crypto.hashes import hash_public_key
-from hushbell.crypto.ids import request_id
+from hushbell.crypto.message_ids import request_id
 from hushbell.crypto.secp256k1 import key_pair_from
 from hushbell.errors import WireError
 from hushbell.types import KeyPair, MessageId, Millis, PublicKey, RequestId, SymmetricKey

@@ -10,9 +10,9 @@ from typing import Any
 import orjson
 import pytest
 
-from hushbell.core.gorush import answers
-from hushbell.core.gorush.draft import Draft, Platform, Refusal
+from hushbell.core.gorush import responses
 from hushbell.core.gorush.drafts import count, drafts, enabled
+from hushbell.core.gorush.platform import Draft, Platform, Refusal
 from hushbell.core.gorush.request import notifications
 from hushbell.errors import Undecodable
 
@@ -64,12 +64,12 @@ def run(case: dict[str, Any]) -> tuple[int, bytes, list[Draft], list[Refusal]]:
     try:
         asked = notifications(body(case["request"]), 100)
     except Undecodable as why:
-        return 400, answers.refused(400, str(why)), [], []
+        return 400, responses.refused(400, str(why)), [], []
     asked = [fields for fields in asked if enabled(fields, platforms)]
     made = [drafts(fields) for fields in asked]
     pushes = [draft for group, _ in made for draft in group]
     refusals = [refusal for _, group in made for refusal in group]
-    return 200, answers.accepted(sum(map(count, asked))), pushes, refusals
+    return 200, responses.accepted(sum(map(count, asked))), pushes, refusals
 
 
 def requests(pushes: Sequence[Draft]) -> list[str]:
@@ -141,7 +141,7 @@ def test_log_entries_are_those_of_the_real_gorush(case: dict[str, Any]) -> None:
     expected = case["response"]["body"]["value"]["logs"]
 
     entries = [
-        answers.failed_push(
+        responses.failed_push(
             push.platform,
             push.tokens[0],
             notif_id=push.notif_id,

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hushbell.core.gorush import answers
+from hushbell.core.gorush import responses
 from hushbell.core.gorush.document import parse
-from hushbell.core.gorush.draft import Draft, Platform
 from hushbell.core.gorush.drafts import count, drafts
+from hushbell.core.gorush.platform import Draft, Platform
 from hushbell.core.gorush.request import EMPTY, FIELDS, MISSING, notifications
 from hushbell.errors import Undecodable
 
@@ -323,11 +323,11 @@ def test_what_is_counted(given: dict[str, Any], counts: int) -> None:
     ],
 )
 def test_tokens_are_masked_as_gorush_masks_them(token: str, masked: str) -> None:
-    assert answers.masked(token) == masked
+    assert responses.masked(token) == masked
 
 
 def test_words_are_hidden_on_demand() -> None:
-    entry = answers.failed_push(
+    entry = responses.failed_push(
         Platform.IOS, "t" * 30, notif_id="", words="secret", error="Unregistered", hide_token=True, hide_words=True
     )
 

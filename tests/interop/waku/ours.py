@@ -22,7 +22,7 @@ from typing import Any, Self
 from hushbell import wire
 from hushbell.config.node import NodeSettings
 from hushbell.crypto import secp256k1
-from hushbell.crypto.ids import message_hash
+from hushbell.crypto.message_ids import message_hash
 from hushbell.runtime.clock import SystemClock, system_random
 from hushbell.types import PubsubTopic
 from hushbell.waku.libp2p.host import Host

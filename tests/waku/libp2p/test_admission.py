@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from hushbell.waku.libp2p.admission import Admission, source_of
+from hushbell.waku.libp2p.connection_gater import Admission, source_of
 from hushbell.waku.libp2p.limits import Limits
 
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from hushbell.errors import TooLarge, Unauthentic, Undecodable, WireError
 from hushbell.types import PrivateKey
-from hushbell.waku.libp2p import fields, identify, keys, varint
+from hushbell.waku.libp2p import identify, keys, protobuf, varint
 from hushbell.waku.libp2p.multiaddr import Multiaddr
 
 # github.com/libp2p/specs, peer-ids/peer-ids.md, "Test vectors" and "String representation".
@@ -61,12 +61,12 @@ def test_a_signature_is_good_for_its_message_and_key_only(identity: keys.Identit
 @pytest.mark.parametrize(
     "data",
     [
-        fields.put(1, 2) + fields.put(2, b"\2" * 33 + b"\0"),
-        fields.put(1, 2) + fields.put(2, b"\2" + b"\xff" * 32),
-        fields.put(1, 1) + fields.put(2, b"k" * 31),
-        fields.put(1, 3) + fields.put(2, b"k" * 91),
-        fields.put(1, 9) + fields.put(2, b"k"),
-        fields.put(2, b"k" * 33),
+        protobuf.put(1, 2) + protobuf.put(2, b"\2" * 33 + b"\0"),
+        protobuf.put(1, 2) + protobuf.put(2, b"\2" + b"\xff" * 32),
+        protobuf.put(1, 1) + protobuf.put(2, b"k" * 31),
+        protobuf.put(1, 3) + protobuf.put(2, b"k" * 91),
+        protobuf.put(1, 9) + protobuf.put(2, b"k"),
+        protobuf.put(2, b"k" * 33),
     ],
 )
 def test_other_keys_are_refused(data: bytes) -> None:
@@ -173,7 +173,7 @@ def test_identify_tells_what_a_peer_speaks_and_where_it_listens() -> None:
         "hushbell",
     )
     message = identify.encode(ALICE.public_key, about)
-    unknown = fields.put(2, b"\x91\x02\0\0") + fields.put(8, b"a signed record") + fields.put(9, 1)
+    unknown = protobuf.put(2, b"\x91\x02\0\0") + protobuf.put(8, b"a signed record") + protobuf.put(9, 1)
 
     assert identify.decode(message + unknown, ALICE.peer_id, 10) == about
     assert identify.decode(message, ALICE.peer_id, 1).protocols == ("/a",)

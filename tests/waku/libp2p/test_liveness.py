@@ -1,8 +1,8 @@
 """When a connection is asked for a sign of life, and when it is given up."""
 
 from hushbell.types import Millis
+from hushbell.waku.libp2p.keepalive import ASK, Liveness
 from hushbell.waku.libp2p.limits import Limits
-from hushbell.waku.libp2p.liveness import ASK, Liveness
 
 LIMITS = Limits(idle_seconds=30, dead_seconds=75, unsent_seconds=60)
 

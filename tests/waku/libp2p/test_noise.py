@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hushbell.errors import TooLarge, Unauthentic, Undecodable, WireError
-from hushbell.waku.libp2p import fields, keys
+from hushbell.waku.libp2p import keys, protobuf
 from hushbell.waku.libp2p.noise import PLAIN_MOST, Handshake, Opener, Sealer
 from hushbell.waku.libp2p.security import Securing, credentials
 from hushbell.waku.libp2p.upgrade import Upgrade
@@ -139,7 +139,7 @@ def test_a_peer_with_our_own_identity_is_refused() -> None:
 
 
 def test_an_rsa_identity_is_refused_by_name() -> None:
-    public = fields.put(1, keys.RSA) + fields.put(2, b"k" * 270)
+    public = protobuf.put(1, keys.RSA) + protobuf.put(2, b"k" * 270)
 
     with pytest.raises(Unauthentic, match="RSA"):
         keys.read_public_key(public)

@@ -3,11 +3,11 @@
 import asyncio
 from collections import Counter
 
-from hushbell.waku.libp2p.ledger import Ledger
 from hushbell.waku.libp2p.limits import KIB, Limits
 from hushbell.waku.libp2p.noise import Opener, Sealer
-from hushbell.waku.libp2p.outgoing import Outgoing
-from hushbell.waku.libp2p.pipe import Sink
+from hushbell.waku.libp2p.raw_connection import Sink
+from hushbell.waku.libp2p.resource_manager import Ledger
+from hushbell.waku.libp2p.writer import Outgoing
 from hushbell.waku.libp2p.yamux import Yamux
 
 LIMITS = Limits(unsent_per_stream=200 * KIB, unsent_per_connection=300 * KIB)

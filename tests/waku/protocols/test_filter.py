@@ -12,9 +12,9 @@ from hushbell.waku.protocols.filter_client import FilterClient
 from hushbell.waku.protocols.filter_push import PROTOCOL as PUSH
 from hushbell.waku.protocols.filter_push import PushLimits
 from hushbell.waku.protocols.filter_table import FilterLimits
-from hushbell.waku.protocols.rates import Rate
-from hushbell.wire import service_codecs as codecs
-from hushbell.wire.services import FilterKind, FilterPush, FilterRequest, FilterResponse
+from hushbell.waku.protocols.rate_limit import Rate
+from hushbell.waku.wire import codecs
+from hushbell.waku.wire.services import FilterKind, FilterPush, FilterRequest, FilterResponse
 
 LIMIT = 1 << 20
 

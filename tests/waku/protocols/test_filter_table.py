@@ -8,7 +8,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 from hushbell.types import Millis
 from hushbell.waku.libp2p.stream import PeerId
 from hushbell.waku.protocols.filter_table import FilterLimits, FilterTable
-from hushbell.wire.services import FilterKind, FilterRequest, Status
+from hushbell.waku.wire.services import FilterKind, FilterRequest, Status
 
 SHARD, OTHER = "/waku/2/rs/16/32", "/waku/2/rs/16/64"
 ALICE, BOB = PeerId(b"alice"), PeerId(b"bob")

@@ -24,8 +24,8 @@ from hushbell.waku.protocols.lightpush import PROTOCOL_V3, LightpushService
 from hushbell.waku.protocols.lightpush_client import LightpushClient
 from hushbell.waku.protocols.store import StoreService
 from hushbell.waku.protocols.store_client import StoreClient
-from hushbell.wire import service_codecs as codecs
-from hushbell.wire.services import StoreRequest
+from hushbell.waku.wire import codecs
+from hushbell.waku.wire.services import StoreRequest
 
 LIMIT = 1 << 20
 CLOCK = SystemClock()

@@ -8,9 +8,9 @@ from hushbell import wire
 from hushbell.errors import TransportError, Unauthentic
 from hushbell.waku.protocols.lightpush import PROTOCOL_V2, PROTOCOL_V3, LightpushService
 from hushbell.waku.protocols.lightpush_client import LightpushClient, Refused
-from hushbell.waku.protocols.rates import Rate
-from hushbell.wire import service_codecs as codecs
-from hushbell.wire.services import LightpushRequest, LightpushResponse, PushRpc
+from hushbell.waku.protocols.rate_limit import Rate
+from hushbell.waku.wire import codecs
+from hushbell.waku.wire.services import LightpushRequest, LightpushResponse, PushRpc
 
 LIMIT = 4096
 

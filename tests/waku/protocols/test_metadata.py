@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from hushbell.waku.protocols.metadata import PROTOCOL, RELAY, MetadataService
-from hushbell.wire import service_codecs as codecs
-from hushbell.wire.services import Metadata
+from hushbell.waku.wire import codecs
+from hushbell.waku.wire.services import Metadata
 
 
 async def relay(stream: Any) -> None:

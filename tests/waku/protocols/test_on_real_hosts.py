@@ -22,8 +22,8 @@ from hushbell.waku.protocols.lightpush_client import LightpushClient
 from hushbell.waku.protocols.metadata import RELAY, MetadataService
 from hushbell.waku.protocols.store import StoreService
 from hushbell.waku.protocols.store_client import StoreClient
-from hushbell.wire import service_codecs as codecs
-from hushbell.wire.services import FilterPush
+from hushbell.waku.wire import codecs
+from hushbell.waku.wire.services import FilterPush
 
 LIMIT = 1 << 20
 CLOCK = SystemClock()

@@ -8,8 +8,8 @@ import pytest
 from hushbell.errors import TransportError
 from hushbell.waku.libp2p.keys import peer_id_text
 from hushbell.waku.protocols.peer_exchange import PROTOCOL, PeerExchangeClient
-from hushbell.wire import service_codecs as codecs
-from hushbell.wire.services import PeersRequest, PeersResponse
+from hushbell.waku.wire import codecs
+from hushbell.waku.wire.services import PeersRequest, PeersResponse
 
 
 async def asked(net: Any, number: int, *answers: bytes) -> tuple[tuple[bytes, ...], list[int]]:

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from hushbell.types import Millis
 from hushbell.waku.libp2p.stream import PeerId
-from hushbell.waku.protocols.rates import Rate, Rates
+from hushbell.waku.protocols.rate_limit import Rate, Rates
 
 BOB, MALLORY = PeerId(b"bob"), PeerId(b"mallory")
 

@@ -5,14 +5,14 @@ from typing import Any
 import pytest
 
 from hushbell.errors import TransportError
-from hushbell.waku.catching_up import History
+from hushbell.waku.inbox.missing_messages import History
 from hushbell.waku.protocols.archive import Archive
-from hushbell.waku.protocols.history import StoreHistory
-from hushbell.waku.protocols.rates import Rate
+from hushbell.waku.protocols.rate_limit import Rate
 from hushbell.waku.protocols.store import HASHES, PROTOCOL, StoreService
 from hushbell.waku.protocols.store_client import QueryRefused, StoreClient
-from hushbell.wire import service_codecs as codecs
-from hushbell.wire.services import StoreEntry, StoreRequest, StoreResponse
+from hushbell.waku.protocols.store_history import StoreHistory
+from hushbell.waku.wire import codecs
+from hushbell.waku.wire.services import StoreEntry, StoreRequest, StoreResponse
 
 LIMIT = 1 << 20
 OTHER = "/waku/1/0x00000001/rfc26"

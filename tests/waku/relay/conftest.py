@@ -13,7 +13,7 @@ from hushbell import wire
 from hushbell.errors import TransportError, WireError
 from hushbell.types import Millis
 from hushbell.waku.libp2p.stream import PeerId, Stream
-from hushbell.waku.relay.links import Origin
+from hushbell.waku.relay.peer_streams import Origin
 from hushbell.waku.relay.relay import Relay
 from hushbell.waku.relay.rpc import Control, Rpc, control_frames, decode, message_frame, read_varint, topic_tail
 from hushbell.waku.relay.settings import PROTOCOL, Bounds, RelaySettings

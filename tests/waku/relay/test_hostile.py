@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hushbell.errors import TransportError
-from hushbell.waku.relay.links import Origin
+from hushbell.waku.relay.peer_streams import Origin
 from hushbell.waku.relay.rpc import varint
 from hushbell.waku.relay.settings import PROTOCOL, Bounds, RelaySettings
 

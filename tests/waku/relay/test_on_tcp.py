@@ -15,7 +15,7 @@ from hushbell.waku.libp2p import keys, mplex, yamux
 from hushbell.waku.libp2p.host import Host
 from hushbell.waku.libp2p.multiaddr import Multiaddr
 from hushbell.waku.libp2p.stream import PeerId
-from hushbell.waku.relay.links import Origin
+from hushbell.waku.relay.peer_streams import Origin
 from hushbell.waku.relay.relay import Relay
 from hushbell.waku.relay.settings import RelaySettings
 

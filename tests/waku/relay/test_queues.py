@@ -7,7 +7,7 @@ import pytest
 
 from hushbell.errors import TransportError
 from hushbell.waku.libp2p.stream import PeerId
-from hushbell.waku.relay.queues import Outbox, Total
+from hushbell.waku.relay.rpc_queue import Outbox, Total
 from hushbell.waku.relay.settings import Bounds
 
 BOUNDS = Bounds(

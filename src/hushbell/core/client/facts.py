@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TypeVar
 
+from hushbell.core.client.lifecycles import Enrolled, Rung
 from hushbell.core.client.query import Info
 from hushbell.core.client.registration import Device, Last, Options
-from hushbell.core.client.stages import Enrolled, Rung
 from hushbell.types import (
     InstallationId,
     KeyPair,

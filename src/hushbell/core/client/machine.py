@@ -7,7 +7,8 @@ the decision is due. Nothing that left can then be forgotten, and doing it all a
 
 from collections.abc import Sequence
 
-from hushbell.core.client import enrolling, knowing, ringing
+from hushbell.core.client import contacts, recipients, servers
+from hushbell.core.client.decision import Work
 from hushbell.core.client.events import (
     AddServer,
     Arrived,
@@ -22,7 +23,6 @@ from hushbell.core.client.events import (
     Unfollow,
 )
 from hushbell.core.client.facts import Facts, Purpose
-from hushbell.core.client.work import Work
 from hushbell.types import KeyPair, Millis, Random
 
 
@@ -43,36 +43,36 @@ def decide(
     work = Work(facts, identity, now, random, advertises=advertises)
     for each in inputs:
         _handle(work, each)
-    for target in knowing.advance(work):
-        ringing.learnt(work, target)
-    enrolling.advance(work)
-    ringing.advance(work)
-    ringing.prune(work)
+    for target in contacts.advance(work):
+        recipients.learnt(work, target)
+    servers.advance(work)
+    recipients.advance(work)
+    recipients.prune(work)
     return work.decision(due(facts, advertises=advertises))
 
 
 def due(facts: Facts, *, advertises: bool = True) -> Millis | None:
     """Return when to decide again although nothing reached the client; None if nothing is waited for."""
-    times = (enrolling.due(facts, advertises=advertises), knowing.due(facts), ringing.due(facts))
+    times = (servers.due(facts, advertises=advertises), contacts.due(facts), recipients.due(facts))
     return min((time for time in times if time is not None), default=None)
 
 
 def _handle(work: Work, each: Input) -> None:
     match each:
         case Configure():
-            enrolling.configure(work, each)
+            servers.configure(work, each)
         case AddServer():
-            enrolling.add_server(work, each)
+            servers.add_server(work, each)
         case RemoveServer():
-            enrolling.remove_server(work, each)
+            servers.remove_server(work, each)
         case Follow():
-            knowing.follow(work, each)
+            contacts.follow(work, each)
         case Unfollow():
-            knowing.unfollow(work, each)
+            contacts.unfollow(work, each)
         case Learn():
-            knowing.learn(work, each)
+            contacts.learn(work, each)
         case Notify():
-            ringing.notify(work, each)
+            recipients.notify(work, each)
         case Arrived():
             _arrived(work, each)
         case Tick():
@@ -81,15 +81,15 @@ def _handle(work: Work, each: Input) -> None:
 
 def _arrived(work: Work, came: Arrived) -> None:
     if came.to == work.identity.public:
-        enrolling.answered(work, came.opened)
+        servers.answered(work, came.opened)
         return
     ephemeral = work.facts.ephemerals.get(came.to)
     if ephemeral is None:
-        target = knowing.advertised(work, came.opened, came.to)
+        target = contacts.advertised(work, came.opened, came.to)
     elif ephemeral.purpose is Purpose.REQUEST:
-        ringing.answered(work, came.opened, ephemeral)
+        recipients.answered(work, came.opened, ephemeral)
         return
     else:
-        target = knowing.answered(work, came.opened, ephemeral)
+        target = contacts.answered(work, came.opened, ephemeral)
     if target is not None:
-        ringing.learnt(work, target)
+        recipients.learnt(work, target)

@@ -13,7 +13,7 @@ import orjson
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from hushbell.crypto import ciphers, frames, hashes, secp256k1
+from hushbell.crypto import ciphers, hashes, secp256k1, signatures
 from hushbell.errors import Unauthentic, Undecodable
 from hushbell.types import KeyPair, Millis, PrivateKey, PublicKey, Random, SymmetricKey
 
@@ -56,7 +56,7 @@ def seal(preview: Preview, author: KeyPair, recipient: PublicKey, random: Random
     """
     ephemeral = secp256k1.key_pair(random)
     content = _fitted(preview)
-    plain = frames.sign_payload(_signed(content, recipient), author.private) + content
+    plain = signatures.sign_payload(_signed(content, recipient), author.private) + content
     size = next(size for size in SIZES if size >= _HEAD + len(plain) + ciphers.TAG_BYTES)
     key = _key(ephemeral.private, recipient, ephemeral.public, recipient)
     sealed = ciphers.seal_gcm(key, _NONCE, plain.ljust(size - _HEAD - ciphers.TAG_BYTES))
@@ -78,7 +78,7 @@ def open_preview(sealed: bytes, recipient: KeyPair) -> Preview:
     plain = ciphers.open_gcm(key, _NONCE + sealed[_HEAD:])
     content = plain[_SIGNATURE:].rstrip(b" ")
     preview = _read(content)
-    if frames.recover_signer(_signed(content, recipient.public), plain[:_SIGNATURE]) != preview.author:
+    if signatures.recover_signer(_signed(content, recipient.public), plain[:_SIGNATURE]) != preview.author:
         raise Unauthentic("a preview that its author did not sign")
     return preview
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from hushbell import wire
 from hushbell.core.envelope import Opened, sign_application
-from hushbell.crypto import grants, hashes, ids, secp256k1, tokens
+from hushbell.crypto import access_tokens, grants, hashes, message_ids, secp256k1
 from hushbell.errors import Unauthentic, Undecodable
 from hushbell.types import AccessToken, InstallationId, KeyPair, MessageId, PrivateKey, PublicKey
 
@@ -33,7 +33,7 @@ def query(target: PublicKey, signer: KeyPair) -> Asked:
     """Return the query for one key, signed by an ephemeral key."""
     payload = wire.encode(wire.Query(public_keys=(hashes.hash_public_key(target),)))
     application = sign_application(payload, wire.ApplicationType.PUSH_NOTIFICATION_QUERY, signer)
-    return Asked(application, ids.message_id(signer.public, application))
+    return Asked(application, message_ids.message_id(signer.public, application))
 
 
 def answer(opened: Opened, pending: Mapping[MessageId, PublicKey], identity: PrivateKey) -> tuple[Info, ...]:
@@ -104,7 +104,7 @@ def _info(info: wire.QueryInfo, target: PublicKey, identity: PrivateKey, server:
             return None
     token: AccessToken | None = AccessToken(info.access_token)
     if not token:
-        token = tokens.open_access_token(info.allowed_key_list, identity, target)
+        token = access_tokens.open_access_token(info.allowed_key_list, identity, target)
     if not token or not grants.grant_is_valid(info.grant, target, server, token):
         return None
     return Info(

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from hushbell import wire
 from hushbell.core.envelope import Opened, registration_key, sign_application
-from hushbell.crypto import ciphers, grants, hashes, ids, tokens
+from hushbell.crypto import access_tokens, ciphers, grants, hashes, message_ids
 from hushbell.errors import Unauthentic, Undecodable
 from hushbell.types import AccessToken, DeviceToken, InstallationId, KeyPair, PublicKey, Random, RequestId, TokenType
 
@@ -93,7 +93,7 @@ def registered(options: Options, device: Device, last: Last | None, client: KeyP
         token = AccessToken(last.registration.access_token)
     allowed: tuple[bytes, ...] = ()
     if options.contacts_only:
-        allowed = tokens.allowed_key_list(token, client.private, options.contacts, random)
+        allowed = access_tokens.allowed_key_list(token, client.private, options.contacts, random)
     said = _said(options, device)
     registration = replace(said, access_token=token, version=_next_version(last), allowed_key_list=allowed)
     return Last(registration, options.contacts)
@@ -114,7 +114,7 @@ def sealed(registration: wire.Registration, client: KeyPair, server: PublicKey, 
     plaintext = wire.encode(replace(registration, grant=grant))
     ciphertext = ciphers.seal_gcm(registration_key(client.private, server), random(ciphers.NONCE_BYTES), plaintext)
     application = sign_application(ciphertext, wire.ApplicationType.PUSH_NOTIFICATION_REGISTRATION, client)
-    return Sealed(application, ids.request_id(ciphertext))
+    return Sealed(application, message_ids.request_id(ciphertext))
 
 
 def answer(opened: Opened, pending: Mapping[RequestId, PublicKey]) -> Answer:

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from hushbell import wire
 from hushbell.core.client.query import Info
 from hushbell.core.envelope import Opened, sign_application
-from hushbell.crypto import hashes, ids
+from hushbell.crypto import hashes, message_ids
 from hushbell.errors import Unauthentic, Undecodable
 from hushbell.types import KeyPair, MessageId, NotificationType, PublicKey
 
@@ -89,4 +89,6 @@ def _request(
     )
     payload = wire.encode(wire.NotificationRequest(requests=items, message_id=ringing.message_id))
     application = sign_application(payload, wire.ApplicationType.PUSH_NOTIFICATION_REQUEST, signer)
-    return Asked(server, application, ids.message_id(signer.public, application), ringing.message_id, len(items))
+    return Asked(
+        server, application, message_ids.message_id(signer.public, application), ringing.message_id, len(items)
+    )

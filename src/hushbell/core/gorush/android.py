@@ -5,8 +5,8 @@ from typing import Any
 
 import orjson
 
-from hushbell.core.gateway.notification import Message
-from hushbell.core.gorush.draft import Fields
+from hushbell.core.delivery.notification import Message
+from hushbell.core.gorush.platform import Fields
 
 TOPIC = re.compile(r"(?:/topics/)?[a-zA-Z0-9\-_.~%]{1,900}", re.ASCII)
 _COLOUR = re.compile(r"#[0-9a-fA-F]{6}", re.ASCII)

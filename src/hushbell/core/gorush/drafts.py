@@ -3,9 +3,9 @@
 import re
 from collections.abc import Callable, Collection, Sequence
 
-from hushbell.core.gateway.notification import Message
+from hushbell.core.delivery.notification import Message
 from hushbell.core.gorush import android, huawei, ios
-from hushbell.core.gorush.draft import Draft, Fields, Platform, Refusal
+from hushbell.core.gorush.platform import Draft, Fields, Platform, Refusal
 
 # Device tokens enter URLs and logs of providers: nothing but what tokens are made of.
 _TOKEN = re.compile(r"[A-Za-z0-9_:.~%=+\-]{1,4096}", re.ASCII)

@@ -5,8 +5,8 @@ from typing import Any
 
 import orjson
 
-from hushbell.core.gateway.notification import Message
-from hushbell.core.gorush.draft import Fields
+from hushbell.core.delivery.notification import Message
+from hushbell.core.gorush.platform import Fields
 
 DAY = "86400s"
 _DEFAULT_CLICK = {"type": 1, "action": "Action"}

@@ -11,8 +11,8 @@ from typing import Any, Final
 
 import orjson
 
-from hushbell.core.gateway.notification import Message
-from hushbell.core.gorush.draft import Fields
+from hushbell.core.delivery.notification import Message
+from hushbell.core.gorush.platform import Fields
 
 PRIORITIES: Final = {"normal": "5", "high": "10"}
 _HEADER = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]{0,1022}[\x21-\x7e])?", re.ASCII)

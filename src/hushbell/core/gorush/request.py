@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 from hushbell.core.gorush import fcm_shapes, huawei_shapes
 from hushbell.core.gorush.document import parse
-from hushbell.core.gorush.draft import Fields
 from hushbell.core.gorush.fields import (
     Read,
     a_record,
@@ -19,6 +18,7 @@ from hushbell.core.gorush.fields import (
     text,
     texts,
 )
+from hushbell.core.gorush.platform import Fields
 from hushbell.errors import Undecodable
 
 MISSING = "Missing notifications field."

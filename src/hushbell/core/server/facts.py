@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from hushbell.core.budgets import Bucket
 from hushbell.core.push import Push
+from hushbell.core.rate_limit import Bucket
 from hushbell.types import DeviceKey, InstallationId, KeyHash, MessageId, Millis, NotificationId, PublicKey, RingId
 from hushbell.wire.messages import ApplicationType, Registration
 

@@ -11,8 +11,8 @@ import uuid
 from dataclasses import dataclass, field
 
 from hushbell.config.limits import Limits
-from hushbell.core.budgets import Bucket, spend
 from hushbell.core.push import Push
+from hushbell.core.rate_limit import Bucket, spend
 from hushbell.core.server.events import RequestReceived
 from hushbell.core.server.facts import Decision, Enqueue, Facts, Needed, RememberAnswer, RememberRing, Reply, Write
 from hushbell.core.server.filters import Rules, rings, rules

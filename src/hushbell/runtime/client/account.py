@@ -29,8 +29,8 @@ from hushbell.core.client.events import (
     Unreachable,
 )
 from hushbell.core.client.facts import Change, Ephemeral, Facts, Knowledge, Save, Sending
+from hushbell.core.client.lifecycles import Enrolled
 from hushbell.core.client.registration import Device, Options
-from hushbell.core.client.stages import Enrolled
 from hushbell.core.envelope import Opened
 from hushbell.errors import StoreError
 from hushbell.ports.client_store import ClientStore

@@ -1,1 +1,1 @@
-"""The parts of the stand-in for push providers (hushbell.testing.mock_providers)."""
+"""The parts of the stand-in for push providers (hushbell.testing.mock.server)."""

@@ -12,15 +12,15 @@ from typing import Protocol
 from hushbell.errors import HushbellError, TransportError, WireError
 from hushbell.types import Millis
 from hushbell.waku.libp2p.identify import Identify
-from hushbell.waku.libp2p.ledger import Count, Ledger
+from hushbell.waku.libp2p.keepalive import ASK, Liveness, elapsed
 from hushbell.waku.libp2p.limits import Limits
-from hushbell.waku.libp2p.liveness import ASK, Liveness, elapsed
 from hushbell.waku.libp2p.multistream import Choosing, Proposing
-from hushbell.waku.libp2p.muxed import MuxedStream
+from hushbell.waku.libp2p.muxed_stream import MuxedStream
 from hushbell.waku.libp2p.muxer import DATA, ENDED, OPENED, Muxer
-from hushbell.waku.libp2p.outgoing import Outgoing
-from hushbell.waku.libp2p.pipe import Pipe
+from hushbell.waku.libp2p.raw_connection import Pipe
+from hushbell.waku.libp2p.resource_manager import Count, Ledger
 from hushbell.waku.libp2p.upgrade import Upgraded
+from hushbell.waku.libp2p.writer import Outgoing
 
 
 class Owner(Protocol):

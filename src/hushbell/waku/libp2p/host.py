@@ -13,18 +13,18 @@ from hushbell.errors import HushbellError, TransportError
 from hushbell.ports.clock import Clock
 from hushbell.types import Millis, Random
 from hushbell.waku.libp2p import identify, mplex, ping, yamux
-from hushbell.waku.libp2p.admission import Admission, source_of
-from hushbell.waku.libp2p.arriving import Arrival
 from hushbell.waku.libp2p.connection import Connection
+from hushbell.waku.libp2p.connection_gater import Admission, source_of
+from hushbell.waku.libp2p.handshake import Arrival
 from hushbell.waku.libp2p.identifying import Identifying
+from hushbell.waku.libp2p.keepalive import elapsed
 from hushbell.waku.libp2p.keys import Identity
-from hushbell.waku.libp2p.ledger import Count, Ledger
 from hushbell.waku.libp2p.limits import Limits
-from hushbell.waku.libp2p.liveness import elapsed
 from hushbell.waku.libp2p.multiaddr import Multiaddr
-from hushbell.waku.libp2p.muxed import MuxedStream
+from hushbell.waku.libp2p.muxed_stream import MuxedStream
 from hushbell.waku.libp2p.muxer import Muxer
-from hushbell.waku.libp2p.pipe import Pipe
+from hushbell.waku.libp2p.raw_connection import Pipe
+from hushbell.waku.libp2p.resource_manager import Count, Ledger
 from hushbell.waku.libp2p.security import credentials
 from hushbell.waku.libp2p.sockets import Sockets
 from hushbell.waku.libp2p.stream import PeerId, Stream

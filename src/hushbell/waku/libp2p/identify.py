@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hushbell.errors import Undecodable, WireError
-from hushbell.waku.libp2p import fields, keys, varint
+from hushbell.waku.libp2p import keys, protobuf, varint
 from hushbell.waku.libp2p.multiaddr import Multiaddr
 from hushbell.waku.libp2p.stream import PeerId
 
@@ -35,12 +35,12 @@ class Identify:
 
 def encode(public_key: bytes, about: Identify) -> bytes:
     """Return the message about a node with this public key, given as libp2p's protobuf."""
-    parts = [fields.put(_PUBLIC_KEY, public_key)]
-    parts += [fields.put(_LISTEN, address.without_peer().encode()) for address in about.addresses]
-    parts += [fields.put(_PROTOCOL, protocol.encode()) for protocol in about.protocols]
+    parts = [protobuf.put(_PUBLIC_KEY, public_key)]
+    parts += [protobuf.put(_LISTEN, address.without_peer().encode()) for address in about.addresses]
+    parts += [protobuf.put(_PROTOCOL, protocol.encode()) for protocol in about.protocols]
     if about.observed is not None:
-        parts.append(fields.put(_OBSERVED, about.observed.encode()))
-    parts += [fields.put(_VERSION, _PROTOCOL_VERSION), fields.put(_AGENT, about.agent.encode())]
+        parts.append(protobuf.put(_OBSERVED, about.observed.encode()))
+    parts += [protobuf.put(_VERSION, _PROTOCOL_VERSION), protobuf.put(_AGENT, about.agent.encode())]
     return b"".join(parts)
 
 
@@ -78,7 +78,7 @@ def decode(data: bytes, peer: PeerId, protocols_most: int) -> Identify:
     addresses: list[Multiaddr] = []
     observed: Multiaddr | None = None
     agent = ""
-    for number, value in fields.read(data, _FIELDS_MOST):
+    for number, value in protobuf.read(data, _FIELDS_MOST):
         if not isinstance(value, bytes):
             continue
         if number == _PUBLIC_KEY and keys.peer_id_of(value) != peer:

@@ -7,10 +7,10 @@ from typing import Any, Protocol
 from hushbell.errors import HushbellError, TooLarge
 from hushbell.waku.libp2p import identify
 from hushbell.waku.libp2p.connection import Connection
-from hushbell.waku.libp2p.ledger import Count
 from hushbell.waku.libp2p.limits import Limits
 from hushbell.waku.libp2p.multiaddr import Multiaddr
-from hushbell.waku.libp2p.muxed import MuxedStream
+from hushbell.waku.libp2p.muxed_stream import MuxedStream
+from hushbell.waku.libp2p.resource_manager import Count
 
 
 class Node(Protocol):

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from hushbell.crypto import secp256k1
 from hushbell.errors import TooLarge, Unauthentic, Undecodable, WireError
 from hushbell.types import PrivateKey, Random
-from hushbell.waku.libp2p import fields, varint
+from hushbell.waku.libp2p import protobuf, varint
 from hushbell.waku.libp2p.stream import PeerId
 
 RSA, ED25519, SECP256K1, ECDSA = range(4)
@@ -105,7 +105,7 @@ def read_public_key(data: bytes) -> IdentityKey:
     """
     kind: int | bytes = -1
     key: int | bytes = b""
-    for number, value in fields.read(data, most=4):
+    for number, value in protobuf.read(data, most=4):
         if number == 1:
             kind = value
         elif number == 2:
@@ -188,4 +188,4 @@ def _multihash_of_cid(text: str) -> bytes:
 
 
 def _encode(kind: int, key: bytes) -> bytes:
-    return fields.put(1, kind) + fields.put(2, key)
+    return protobuf.put(1, kind) + protobuf.put(2, key)

@@ -9,8 +9,8 @@ Streams of the two sides may have the same number; here a stream's name is ``num
 
 from hushbell.errors import TooLarge, Undecodable
 from hushbell.waku.libp2p import varint
-from hushbell.waku.libp2p.channels import Channel, Channels
 from hushbell.waku.libp2p.muxer import OPENED, Event
+from hushbell.waku.libp2p.muxer_streams import Channel, Channels
 
 PROTOCOL = "/mplex/6.7.0"
 MESSAGE_MOST = 1024 * 1024  # by the specification

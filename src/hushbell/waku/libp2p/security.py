@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from hushbell.errors import TooLarge, Unauthentic, Undecodable
 from hushbell.types import Random
-from hushbell.waku.libp2p import fields, keys
+from hushbell.waku.libp2p import keys, protobuf
 from hushbell.waku.libp2p.noise import Handshake, Opener, Sealer
 from hushbell.waku.libp2p.stream import PeerId
 
@@ -45,7 +45,7 @@ def credentials(identity: keys.Identity, random: Random) -> Credentials:
     """Draw a Noise key and sign it."""
     static = X25519PrivateKey.from_private_bytes(random(32))
     signature = identity.sign(_PREFIX + static.public_key().public_bytes_raw())
-    return Credentials(identity.peer_id, static, fields.put(1, identity.public_key) + fields.put(2, signature))
+    return Credentials(identity.peer_id, static, protobuf.put(1, identity.public_key) + protobuf.put(2, signature))
 
 
 class Securing:
@@ -130,11 +130,11 @@ class Securing:
     def _payload(self, muxers: tuple[str, ...]) -> bytes:
         payload = self._own.payload
         if muxers:
-            payload += fields.put(4, b"".join(fields.put(2, muxer.encode()) for muxer in muxers))
+            payload += protobuf.put(4, b"".join(protobuf.put(2, muxer.encode()) for muxer in muxers))
         return payload
 
     def _proved(self, payload: bytes) -> Proof:
-        found: dict[int, int | bytes] = dict(fields.read(payload, _FIELDS_MOST))
+        found: dict[int, int | bytes] = dict(protobuf.read(payload, _FIELDS_MOST))
         public, signature, extensions = (found.get(number, b"") for number in (1, 2, 4))
         if not isinstance(public, bytes) or not isinstance(signature, bytes) or not isinstance(extensions, bytes):
             raise Undecodable("a handshake payload has the wrong fields")
@@ -151,7 +151,7 @@ class Securing:
 
 
 def _muxers(extensions: bytes) -> tuple[str, ...]:
-    named = [value for number, value in fields.read(extensions, _FIELDS_MOST) if number == 2]
+    named = [value for number, value in protobuf.read(extensions, _FIELDS_MOST) if number == 2]
     return tuple(value.decode("utf-8", "replace") for value in named[:_MUXERS_MOST] if isinstance(value, bytes))
 
 

@@ -9,10 +9,10 @@ from websockets.protocol import Protocol
 
 from hushbell.errors import TransportError
 from hushbell.waku.libp2p import websocket
-from hushbell.waku.libp2p.ledger import Count
 from hushbell.waku.libp2p.limits import Limits
 from hushbell.waku.libp2p.multiaddr import Multiaddr
-from hushbell.waku.libp2p.pipe import Pipe
+from hushbell.waku.libp2p.raw_connection import Pipe
+from hushbell.waku.libp2p.resource_manager import Count
 from hushbell.waku.libp2p.tcp import READ_MOST, TcpPipe
 from hushbell.waku.libp2p.websocket import WebSocketPipe
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from hushbell.waku.libp2p.limits import KIB
-from hushbell.waku.libp2p.pipe import Sink
+from hushbell.waku.libp2p.raw_connection import Sink
 
 READ_MOST = 256 * KIB
 _KEEPALIVE = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 15, "TCP_KEEPCNT": 4}

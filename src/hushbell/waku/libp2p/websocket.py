@@ -21,10 +21,10 @@ from websockets.server import ServerProtocol
 from websockets.uri import parse_uri
 
 from hushbell.errors import Undecodable
-from hushbell.waku.libp2p.ledger import Count
 from hushbell.waku.libp2p.limits import KIB, MIB
 from hushbell.waku.libp2p.multiaddr import Multiaddr
-from hushbell.waku.libp2p.pipe import Sink
+from hushbell.waku.libp2p.raw_connection import Sink
+from hushbell.waku.libp2p.resource_manager import Count
 from hushbell.waku.libp2p.tcp import prepared
 from hushbell.waku.libp2p.tls import TlsListener
 

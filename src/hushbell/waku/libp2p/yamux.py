@@ -8,8 +8,8 @@ its window is cut, as go-yamux does with us.
 from struct import Struct
 
 from hushbell.errors import TooLarge, Undecodable
-from hushbell.waku.libp2p.channels import Channel, Channels
 from hushbell.waku.libp2p.muxer import OPENED, Event
+from hushbell.waku.libp2p.muxer_streams import Channel, Channels
 
 PROTOCOL = "/yamux/1.0.0"
 INITIAL_WINDOW = 256 * 1024

@@ -22,7 +22,7 @@ from hushbell.errors import StoreError, StoreUnavailable, WireError
 from hushbell.ports.clock import Clock
 from hushbell.types import Millis, PubsubTopic
 from hushbell.waku.message import message_hash
-from hushbell.waku.protocols.links import Count
+from hushbell.waku.protocols.host import Count
 from hushbell.waku.protocols.store_db import TRIM_STEP, Database, Page, Stored, Wanted
 from hushbell.wire.messages import WakuMessage
 

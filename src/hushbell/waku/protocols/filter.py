@@ -5,13 +5,13 @@ from collections.abc import Callable, Collection, Sequence
 from hushbell.errors import WireError
 from hushbell.ports.clock import Clock
 from hushbell.waku.libp2p.stream import PeerId
-from hushbell.waku.protocols.exchange import EXCHANGE, Service
 from hushbell.waku.protocols.filter_push import Pusher, PushLimits, Waiting
 from hushbell.waku.protocols.filter_table import FilterLimits, FilterTable
-from hushbell.waku.protocols.links import Count, Host
-from hushbell.waku.protocols.rates import Rate, Rates
-from hushbell.wire import service_codecs as codecs
-from hushbell.wire.services import FilterPush, FilterRequest, FilterResponse, Status
+from hushbell.waku.protocols.host import Count, Host
+from hushbell.waku.protocols.rate_limit import Rate, Rates
+from hushbell.waku.protocols.request_response import EXCHANGE, Service
+from hushbell.waku.wire import codecs
+from hushbell.waku.wire.services import FilterPush, FilterRequest, FilterResponse, Status
 
 PROTOCOL = "/vac/waku/filter-subscribe/2.0.0-beta1"
 REQUEST = 64 * 1024  # bytes; 100 content topics of 256 are 26 KiB

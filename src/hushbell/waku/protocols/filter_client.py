@@ -9,15 +9,15 @@ from hushbell.errors import TransportError, WireError
 from hushbell.ports.clock import Clock
 from hushbell.types import Random
 from hushbell.waku.libp2p.stream import PeerId, Stream
-from hushbell.waku.protocols.exchange import EXCHANGE, ask
 from hushbell.waku.protocols.filter import PROTOCOL
 from hushbell.waku.protocols.filter_push import PROTOCOL as PUSH
 from hushbell.waku.protocols.filter_table import Criterion
-from hushbell.waku.protocols.links import Count, Host
+from hushbell.waku.protocols.host import Count, Host
 from hushbell.waku.protocols.request_ids import request_id
-from hushbell.wire import service_codecs as codecs
+from hushbell.waku.protocols.request_response import EXCHANGE, ask
+from hushbell.waku.wire import codecs
+from hushbell.waku.wire.services import FilterKind, FilterPush, FilterRequest, FilterResponse, Status
 from hushbell.wire.messages import WakuMessage
-from hushbell.wire.services import FilterKind, FilterPush, FilterRequest, FilterResponse, Status
 
 RESPONSE = 16 * 1024  # bytes
 AROUND = 1024  # bytes of a push besides the message

@@ -19,8 +19,8 @@ from hushbell.errors import TransportError
 from hushbell.ports.clock import Clock
 from hushbell.types import Millis
 from hushbell.waku.libp2p.stream import PeerId, Stream
-from hushbell.waku.protocols.exchange import Tasks
-from hushbell.waku.protocols.links import Count, Host
+from hushbell.waku.protocols.host import Count, Host
+from hushbell.waku.protocols.request_response import Tasks
 
 PROTOCOL = "/vac/waku/filter-push/2.0.0-beta1"
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from hushbell.types import Millis
 from hushbell.waku.libp2p.stream import PeerId
-from hushbell.wire.services import FilterKind, FilterRequest, Status
+from hushbell.waku.wire.services import FilterKind, FilterRequest, Status
 
 Criterion = tuple[str, str]
 """Pubsub topic and content topic."""

@@ -7,12 +7,12 @@ from hushbell.errors import TransportError, WireError
 from hushbell.ports.clock import Clock
 from hushbell.types import PubsubTopic
 from hushbell.waku.libp2p.stream import PeerId
-from hushbell.waku.protocols.exchange import EXCHANGE, Service
-from hushbell.waku.protocols.links import Count, Host
-from hushbell.waku.protocols.rates import Rate, Rates
-from hushbell.wire import service_codecs as codecs
+from hushbell.waku.protocols.host import Count, Host
+from hushbell.waku.protocols.rate_limit import Rate, Rates
+from hushbell.waku.protocols.request_response import EXCHANGE, Service
+from hushbell.waku.wire import codecs
+from hushbell.waku.wire.services import LightpushRequest, LightpushResponse, PushResponse, PushRpc, Status
 from hushbell.wire.messages import WakuMessage
-from hushbell.wire.services import LightpushRequest, LightpushResponse, PushResponse, PushRpc, Status
 
 PROTOCOL_V2 = "/vac/waku/lightpush/2.0.0-beta1"
 PROTOCOL_V3 = "/vac/waku/lightpush/3.0.0"

@@ -5,12 +5,12 @@ from typing import TypeVar
 from hushbell.errors import TransportError, WireError
 from hushbell.types import PubsubTopic, Random
 from hushbell.waku.libp2p.stream import PeerId
-from hushbell.waku.protocols.exchange import EXCHANGE, ask
+from hushbell.waku.protocols.host import Count, Host
 from hushbell.waku.protocols.lightpush import PROTOCOL_V2, PROTOCOL_V3
-from hushbell.waku.protocols.links import Count, Host
 from hushbell.waku.protocols.request_ids import request_id
-from hushbell.wire import service_codecs as codecs
-from hushbell.wire.services import LightpushRequest, LightpushResponse, PushRequest, PushRpc, Status
+from hushbell.waku.protocols.request_response import EXCHANGE, ask
+from hushbell.waku.wire import codecs
+from hushbell.waku.wire.services import LightpushRequest, LightpushResponse, PushRequest, PushRpc, Status
 
 T = TypeVar("T")
 

@@ -5,10 +5,10 @@ from collections.abc import Callable, Sequence
 from hushbell.errors import TransportError, WireError
 from hushbell.ports.clock import Clock
 from hushbell.waku.libp2p.stream import PeerId
-from hushbell.waku.protocols.exchange import EXCHANGE, Service, Tasks, ask
-from hushbell.waku.protocols.links import Count, Host
-from hushbell.wire import service_codecs as codecs
-from hushbell.wire.services import Metadata
+from hushbell.waku.protocols.host import Count, Host
+from hushbell.waku.protocols.request_response import EXCHANGE, Service, Tasks, ask
+from hushbell.waku.wire import codecs
+from hushbell.waku.wire.services import Metadata
 
 PROTOCOL = "/vac/waku/metadata/1.0.0"
 RELAY = "/vac/waku/relay/2.0.0"

@@ -1,13 +1,13 @@
 """Peer exchange as a client: ask a peer whom else it knows (RFC 34)."""
 
 from hushbell.errors import TransportError, WireError
-from hushbell.waku import enr
-from hushbell.waku.enr import Record
+from hushbell.waku.discovery import enr
+from hushbell.waku.discovery.enr import Record
 from hushbell.waku.libp2p.stream import PeerId
-from hushbell.waku.protocols.exchange import EXCHANGE, ask
-from hushbell.waku.protocols.links import Count, Host
-from hushbell.wire import service_codecs as codecs
-from hushbell.wire.services import PeersRequest, PeersResponse
+from hushbell.waku.protocols.host import Count, Host
+from hushbell.waku.protocols.request_response import EXCHANGE, ask
+from hushbell.waku.wire import codecs
+from hushbell.waku.wire.services import PeersRequest, PeersResponse
 
 PROTOCOL = "/vac/waku/peer-exchange/2.0.0-alpha1"
 PEERS = 60  # asked for at most; as many as RFC 34 has a responder keep

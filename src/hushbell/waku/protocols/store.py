@@ -4,12 +4,12 @@ from hushbell.errors import StoreError, WireError
 from hushbell.ports.clock import Clock
 from hushbell.waku.libp2p.stream import PeerId
 from hushbell.waku.protocols.archive import Archive
-from hushbell.waku.protocols.exchange import EXCHANGE, Service
-from hushbell.waku.protocols.links import Count, Host
-from hushbell.waku.protocols.rates import Rate, Rates
+from hushbell.waku.protocols.host import Count, Host
+from hushbell.waku.protocols.rate_limit import Rate, Rates
+from hushbell.waku.protocols.request_response import EXCHANGE, Service
 from hushbell.waku.protocols.store_db import FIRST, LAST, Page, Place, Wanted
-from hushbell.wire import service_codecs as codecs
-from hushbell.wire.services import Status, StoreEntry, StoreRequest, StoreResponse
+from hushbell.waku.wire import codecs
+from hushbell.waku.wire.services import Status, StoreEntry, StoreRequest, StoreResponse
 
 PROTOCOL = "/vac/waku/store-query/3.0.0"
 REQUEST = 64 * 1024  # bytes; 1,000 hashes are 34 KiB

@@ -8,13 +8,13 @@ from hushbell.errors import TooLarge, TransportError, WireError
 from hushbell.types import PubsubTopic, Random
 from hushbell.waku.libp2p.stream import PeerId
 from hushbell.waku.message import message_hash
-from hushbell.waku.protocols.exchange import EXCHANGE, ask
-from hushbell.waku.protocols.links import Count, Host
+from hushbell.waku.protocols.host import Count, Host
 from hushbell.waku.protocols.request_ids import request_id
+from hushbell.waku.protocols.request_response import EXCHANGE, ask
 from hushbell.waku.protocols.store import LONGEST_PAGE, PROTOCOL, TOPICS
-from hushbell.wire import service_codecs as codecs
+from hushbell.waku.wire import codecs
+from hushbell.waku.wire.services import StoreEntry, StoreRequest, StoreResponse
 from hushbell.wire.messages import WakuMessage
-from hushbell.wire.services import StoreEntry, StoreRequest, StoreResponse
 
 RESPONSE = 7 * 1024 * 1024  # bytes; a host takes frames up to 8 MiB (libp2p.limits), nwaku answers with up to 15
 PAGES = 10_000  # of one query; a store that never ends is not believed

@@ -14,8 +14,8 @@ from hushbell.types import Millis, Random
 from hushbell.waku.libp2p.stream import PeerId
 from hushbell.waku.relay.cache import MessageCache, SeenIds
 from hushbell.waku.relay.gossip import Gossip
-from hushbell.waku.relay.links import Host, Links, Origin
 from hushbell.waku.relay.mesh import Mesh
+from hushbell.waku.relay.peer_streams import Host, Links, Origin
 from hushbell.waku.relay.peers import Peers
 from hushbell.waku.relay.rpc import Control, Message, Rpc, Shapes, control_frames, message_frame, topic_tail
 from hushbell.waku.relay.score import Deliveries, Scores

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from hushbell.types import Millis
-from hushbell.waku.libp2p.admission import source_of
+from hushbell.waku.libp2p.connection_gater import source_of
 from hushbell.waku.libp2p.stream import PeerId
 from hushbell.waku.relay.settings import Scoring, TopicScoring
 

@@ -1,0 +1,1 @@
+"""What callers speak to the gateway, and the HTTP server under it."""

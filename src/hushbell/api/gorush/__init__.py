@@ -1,0 +1,1 @@
+"""gorush's API: HTTP and gRPC."""

@@ -1,0 +1,136 @@
+"""gorush's gRPC service in front of the same queue: a reply means that the push is on the disk."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import grpc
+import orjson
+from grpc import aio
+
+from hushbell.api.gorush.push import GorushPush
+from hushbell.api.http.auth import Caller, Forbidden, Keys, Unauthorized
+from hushbell.api.http.types import APP_HEADER, JSON, Headers
+from hushbell.core.gorush.platform import Fields
+from hushbell.errors import Undecodable
+from hushbell.wire import gorush_rpc
+
+# gorush's words; the space is one that does not break.
+UNREADABLE = "grpc: error unmarshalling request: proto:\u00a0cannot parse invalid wire-format data"
+STREAMS = 1000  # calls of one connection side by side
+IDLE = 300_000  # milliseconds until a silent connection is closed
+
+_STATUS = {401: grpc.StatusCode.UNAUTHENTICATED, 403: grpc.StatusCode.PERMISSION_DENIED}
+_BUSY = {429: grpc.StatusCode.RESOURCE_EXHAUSTED, 503: grpc.StatusCode.UNAVAILABLE}
+
+
+class GrpcFront:
+    """The server, on a port of its own."""
+
+    def __init__(self, push: GorushPush, keys: Keys, *, message: int) -> None:
+        """Take the handler of gorush's requests, the keys, and the bytes a request may have."""
+        self._push = push
+        self._keys = keys
+        self._options = [
+            ("grpc.max_receive_message_length", message),
+            ("grpc.max_concurrent_streams", STREAMS),
+            ("grpc.max_connection_idle_ms", IDLE),
+            ("grpc.so_reuseport", 0),
+        ]
+        self._server: aio.Server | None = None
+
+    async def listen(self, host: str, port: int) -> int:
+        """Accept calls; return the port, which the system chose if it was 0. Raises OSError: it cannot be had."""
+        server = self._server = aio.server(options=self._options)
+        server.add_generic_rpc_handlers((_Routes(self),))
+        try:
+            bound = server.add_insecure_port(f"{host}:{port}")
+        except RuntimeError:  # its text is a page
+            raise OSError("taken, or not an address of this machine") from None
+        await server.start()
+        return int(bound)
+
+    async def close(self, grace: float) -> None:
+        """Take no more calls and let those under way end."""
+        if self._server is not None:
+            await self._server.stop(grace)
+
+    async def send(self, data: bytes, context: Any) -> bytes:
+        """Accept one notification."""
+        authorization, app = b"", None
+        for name, value in context.invocation_metadata() or ():
+            if name == "authorization":
+                authorization = value.encode() if isinstance(value, str) else value
+            elif name == APP_HEADER.decode():
+                app = value
+        try:
+            fields = gorush_rpc.decode_request(data)
+            caller = self._keys.caller(authorization)
+            caller.must("send")
+            counts = await self._submit(fields, caller, caller.app(app), context)
+        except Undecodable:
+            await context.abort(grpc.StatusCode.INTERNAL, UNREADABLE)
+            raise
+        except (Unauthorized, Forbidden) as error:
+            await context.abort(_STATUS[401 if isinstance(error, Unauthorized) else 403], str(error))
+            raise
+        return gorush_rpc.encode_reply(counts)
+
+    async def check(self, _data: bytes, _context: Any) -> bytes:
+        """Say that this serves."""
+        return gorush_rpc.encode_serving()
+
+    async def reflect(self, requests: AsyncIterator[bytes], context: Any) -> AsyncIterator[bytes]:
+        """Say what there is to call."""
+        async for request in requests:
+            try:
+                yield gorush_rpc.reflect(request)
+            except Undecodable:
+                await context.abort(grpc.StatusCode.INTERNAL, UNREADABLE)
+
+    async def _submit(self, fields: Fields, caller: Caller, app: str, context: Any) -> int:
+        asked = self._push.asked([fields], caller, app)
+        answered: asyncio.Future[tuple[int, bytes]] = asyncio.get_running_loop().create_future()
+
+        def respond(status: int, body: bytes, content_type: bytes = JSON, headers: Headers | None = None) -> None:
+            del content_type, headers
+            if not answered.done():
+                answered.set_result((status, body))
+
+        self._push.submit(asked, caller, respond)
+        status, body = await answered
+        if status != 200:
+            told = orjson.loads(body)["message"]
+            await context.abort(_BUSY.get(status, grpc.StatusCode.INTERNAL), told)
+        # Over gRPC gorush counts tokens alone.
+        return len(fields["tokens"])
+
+
+class _Routes(grpc.GenericRpcHandler):  # type: ignore[misc]
+    """Every method of every service, and the words for those that there are not."""
+
+    def __init__(self, front: GrpcFront) -> None:
+        self._methods = {
+            f"/{gorush_rpc.GORUSH}/Send": grpc.unary_unary_rpc_method_handler(front.send),
+            f"/{gorush_rpc.HEALTH}/Check": grpc.unary_unary_rpc_method_handler(front.check),
+        }
+        for name in gorush_rpc.REFLECTIONS:
+            handler = grpc.stream_stream_rpc_method_handler(front.reflect)
+            self._methods[f"/{name}/ServerReflectionInfo"] = handler
+
+    def service(self, handler_call_details: Any) -> Any:
+        """Return the handler of a call."""
+        path = handler_call_details.method
+        known = self._methods.get(path)
+        if known is not None:
+            return known
+        service, _, method = path[1:].rpartition("/")
+        words = f"unknown service {service}"
+        if service in gorush_rpc.SERVICES:
+            words = f"unknown method {method} for service {service}"
+
+        async def unknown(_data: bytes, context: Any) -> bytes:
+            await context.abort(grpc.StatusCode.UNIMPLEMENTED, words)
+            return b""
+
+        return grpc.unary_unary_rpc_method_handler(unknown)

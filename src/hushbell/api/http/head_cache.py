@@ -1,0 +1,71 @@
+"""
+What a request says before its body. A client's are the same byte for byte, so that most need not be read again.
+
+A head is remembered only if it was parsed as a whole request of the usual kind, so that the same bytes mean the same
+again: what follows them is a body of exactly the length they say.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from hushbell.api.http.types import APP_HEADER, Headers, Respond
+
+REMEMBERED = 1024  # heads
+LONGEST = 1024  # bytes of one that is remembered
+_END = b"\r\n\r\n"
+# Headers that change how a body arrives, or what becomes of the connection.
+_UNUSUAL = frozenset({b"transfer-encoding", b"expect", b"upgrade", b"connection", b"trailer"})
+
+
+class Head:
+    """Everything of a request but its body."""
+
+    __slots__ = ("caller", "headers", "keeps", "method", "seen", "url")
+
+    def __init__(self, method: bytes, url: bytes, headers: Headers, *, keeps: bool) -> None:
+        self.method = method
+        self.url = url
+        self.headers = headers
+        self.keeps = keeps  # the connection lives on
+        self.caller = _caller(headers)
+        self.seen: Any = None  # what a handler found out from the headers, and finds again with the next request
+
+
+class Heads:
+    """Those that were seen."""
+
+    def __init__(self) -> None:
+        self._known: dict[bytes, tuple[Head, int]] = {}
+
+    def find(self, data: bytes) -> tuple[Head, bytes] | None:
+        """Return head and body if the data is one whole request whose head is known."""
+        end = data.find(_END)
+        known = self._known.get(data[:end])
+        if known is None or end < 0 or end + len(_END) + known[1] != len(data):
+            return None
+        return known[0], data[end + len(_END) :]
+
+    def remember(self, data: bytes, head: Head, body: bytes) -> None:
+        """Remember the head of data that was parsed from its first byte on and held, it seems, one request."""
+        end = data.find(_END)
+        if end > LONGEST or end + len(_END) + len(body) != len(data) or not head.keeps:
+            return
+        lengths = [value for name, value in head.headers if name == b"content-length"]
+        if lengths != [b"%d" % len(body)] or any(name in _UNUSUAL for name, _ in head.headers):
+            return
+        if len(self._known) >= REMEMBERED:
+            self._known.clear()
+        self._known[data[:end]] = head, len(body)
+
+
+def _caller(headers: Headers) -> bytes:
+    """Return what tells callers apart before anybody looks at their keys."""
+    found = b""
+    for name, value in headers:
+        if name in (b"authorization", APP_HEADER):
+            found += value
+    return found
+
+
+Direct = Callable[[Head, bytes, Respond], None]
+"""Handles a request of the hot route: head, body, and how to answer, now or later."""

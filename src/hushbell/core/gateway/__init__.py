@@ -1,1 +1,0 @@
-"""What the program ``hushbell gateway`` decides, without doing anything: notifications, states, fairness."""

@@ -1,0 +1,125 @@
+"""What each answer of Apple's push service means (reference/gateway.md 5.1). Pure functions."""
+
+import json
+from typing import Any
+
+from hushbell.ports.gateway import ACCEPTED, Outcome, Scope, Verdict
+from hushbell.ports.http import HttpAnswer
+from hushbell.providers.responses import retry_after
+from hushbell.types import Millis
+
+TOKEN_LIFE = 1200.0  # seconds that Apple wants a provider token to be used at least
+
+# The reasons that blame the topic: the registration's if it named one, else the operator's.
+TOPIC_REASONS = frozenset({"BadTopic", "MissingTopic", "TopicDisallowed"})
+
+_TABLE: dict[Verdict, dict[Scope, tuple[str, ...]]] = {
+    Verdict.DROP_TOKEN: {Scope.TOKEN: ("BadDeviceToken", "DeviceTokenNotForTopic", "Unregistered", "ExpiredToken")},
+    Verdict.CALLER_ERROR: {
+        Scope.TOKEN: (
+            *sorted(TOPIC_REASONS),
+            "InvalidPushType",
+            "BadCollapseId",
+            "BadExpirationDate",
+            "BadMessageId",
+            "BadPriority",
+            "DuplicateHeaders",
+            "MissingDeviceToken",
+            "PayloadEmpty",
+            "PayloadTooLarge",
+        )
+    },
+    Verdict.CONFIG_ERROR: {
+        Scope.APP: (
+            "BadCertificate",
+            "BadCertificateEnvironment",
+            "Forbidden",
+            "InvalidProviderToken",
+            "MissingProviderToken",
+            "ExpiredProviderToken",
+            "UnrelatedKeyIdInToken",
+            "BadEnvironmentKeyIdInToken",
+        ),
+        Scope.PROVIDER: ("BadPath", "MethodNotAllowed"),
+    },
+    Verdict.RETRY: {
+        Scope.TOKEN: ("TooManyRequests",),
+        Scope.APP: ("TooManyProviderTokenUpdates",),
+        Scope.PROVIDER: ("IdleTimeout", "InternalServerError", "ServiceUnavailable", "Shutdown"),
+    },
+}
+REASONS = {
+    reason: Outcome(
+        verdict, reason, scope=scope, after=TOKEN_LIFE if scope is Scope.APP and verdict.name == "RETRY" else None
+    )
+    for verdict, scopes in _TABLE.items()
+    for scope, reasons in scopes.items()
+    for reason in reasons
+}
+
+
+def outcome(answer: HttpAnswer, *, own_topic: bool = False) -> Outcome:
+    """
+    Reduce an answer to what the server must do. Any body is allowed, even a proxy's.
+
+    Args:
+        answer: what came back for one push.
+        own_topic: the topic was the operator's default, not the registration's, so a bad one is theirs to mend.
+    """
+    if answer.status == 200:
+        return ACCEPTED
+    reason, since = said(answer.body)
+    after = retry_after(answer)
+    if reason in REASONS and _belongs(reason, answer.status):
+        return by_reason(reason, since=since, after=after, own_topic=own_topic)
+    return _by_status(answer.status, reason, since, after)
+
+
+def _belongs(reason: str, status: int) -> bool:
+    """Say whether status and reason agree as far as it matters: a token dies of nothing but a 400 or a 410."""
+    return REASONS[reason].verdict is not Verdict.DROP_TOKEN or status in (400, 410)
+
+
+def by_reason(
+    reason: str, *, since: Millis | None = None, after: float | None = None, own_topic: bool = False
+) -> Outcome:
+    """Return the outcome of one of Apple's documented reasons."""
+    known = REASONS[reason]
+    if own_topic and reason in TOPIC_REASONS:
+        return Outcome(Verdict.CONFIG_ERROR, reason, scope=Scope.APP)
+    if known.verdict is Verdict.DROP_TOKEN:
+        return Outcome(Verdict.DROP_TOKEN, reason, since=since)
+    if known.verdict is Verdict.RETRY and after is not None:
+        return Outcome(Verdict.RETRY, reason, after=max(after, known.after or 0), scope=known.scope)
+    return known
+
+
+def _by_status(status: int, reason: str, since: Millis | None, after: float | None) -> Outcome:
+    """Return the outcome of an answer whose reason, if any, was not known when this was written."""
+    word = reason or f"HTTP {status}"
+    if status == 410 and reason:  # without a reason it is somebody else's 410, and kills no token
+        return Outcome(Verdict.DROP_TOKEN, word, since=since)
+    if status == 413 or (status == 400 and reason):
+        return Outcome(Verdict.CALLER_ERROR, word)
+    if status == 429 and reason:
+        return Outcome(Verdict.RETRY, word, after=after)
+    if status in (400, 408, 410, 429) or status >= 500:
+        return Outcome(Verdict.RETRY, word, after=after, scope=Scope.PROVIDER)
+    if status in (401, 403):
+        return Outcome(Verdict.CONFIG_ERROR, word, scope=Scope.APP)
+    if 300 <= status < 500:
+        return Outcome(Verdict.CONFIG_ERROR, word, scope=Scope.PROVIDER)
+    return Outcome(Verdict.UNKNOWN, word, scope=Scope.PROVIDER)
+
+
+def said(body: bytes) -> tuple[str, Millis | None]:
+    """Return Apple's one-word reason, or "", and the time a token died, if this is the JSON object Apple documents."""
+    try:
+        parsed: Any = json.loads(body)
+        reason = parsed["reason"]
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return "", None
+    if not isinstance(reason, str) or not reason.isalnum() or not reason.isascii() or len(reason) > 64:
+        return "", None
+    since = parsed.get("timestamp")
+    return reason, Millis(since) if type(since) is int and since >= 0 else None

@@ -1,0 +1,1 @@
+"""Pushes for Google (Firebase Cloud Messaging)."""

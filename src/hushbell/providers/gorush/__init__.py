@@ -1,0 +1,1 @@
+"""Pushes for another gateway with gorush's API."""

@@ -1,0 +1,174 @@
+"""A gateway elsewhere that speaks gorush's HTTP API."""
+
+import asyncio
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from hushbell.config.gateway import GorushSettings, Shape, Texts
+from hushbell.core.push import Push
+from hushbell.ports.gateway import ACCEPTED, Outcome, Scope, Verdict
+from hushbell.ports.http import Http, HttpAnswer, HttpFailure, HttpRequest
+from hushbell.providers.apns import outcome as apns_outcome
+from hushbell.providers.gorush.payload import ITEMS, body, own_item, spec_items, status_item
+from hushbell.providers.responses import failure, retry_after
+from hushbell.types import Millis
+
+HEADERS = (("Content-Type", "application/json"),)
+FCM_GONE = ("Requested entity was not found", "UNREGISTERED", "registration-token-not-registered")
+
+
+@dataclass(frozen=True, slots=True)
+class _Item:
+    """One notification of a POST and the pushes it stands for."""
+
+    json: str
+    positions: tuple[int, ...]
+
+
+class GorushGateway:
+    """
+    Posts to ``<url>/api/push``. A 2xx is all that gorush ever says about most pushes: it holds them in memory.
+
+    A POST that is refused as a whole (400, 413) is repeated item by item, so that one bad item loses no other.
+    """
+
+    def __init__(self, settings: GorushSettings, http: Http, texts: Texts | None = None) -> None:
+        self._url = settings.url.rstrip("/") + "/api/push"
+        self._settings = settings
+        self._texts = texts or Texts()
+        self._http = http
+        self._gathered: list[tuple[Push, asyncio.Future[Outcome]]] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._timer: asyncio.TimerHandle | None = None
+
+    async def deliver(self, pushes: Sequence[Push]) -> Sequence[Outcome]:
+        """Attempt the pushes of one request and return one outcome each, in order."""
+        if not pushes:
+            return []
+        if self._settings.shape is not Shape.OWN or self._settings.gather <= 0:
+            return await self._post(pushes)
+        return await asyncio.gather(*self._gather(pushes))
+
+    async def close(self) -> None:
+        """Let go of connections. Calls under way end with UNKNOWN."""
+        self._flush()
+        await self._http.close()
+        await asyncio.gather(*self._tasks)
+
+    # Many requests in one POST.
+
+    def _gather(self, pushes: Sequence[Push]) -> list[asyncio.Future[Outcome]]:
+        loop = asyncio.get_running_loop()
+        futures: list[asyncio.Future[Outcome]] = [loop.create_future() for _ in pushes]
+        self._gathered.extend(zip(pushes, futures, strict=True))
+        if len(self._gathered) >= ITEMS:
+            self._flush()
+        elif self._timer is None:
+            self._timer = loop.call_later(self._settings.gather, self._flush)
+        return futures
+
+    def _flush(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._gathered:
+            gathered, self._gathered = self._gathered, []
+            task = asyncio.get_running_loop().create_task(self._post_gathered(gathered))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _post_gathered(self, gathered: list[tuple[Push, asyncio.Future[Outcome]]]) -> None:
+        outcomes = await self._post([push for push, _ in gathered])
+        for (_, future), result in zip(gathered, outcomes, strict=True):
+            if not future.done():
+                future.set_result(result)
+
+    # One POST for up to ITEMS items.
+
+    async def _post(self, pushes: Sequence[Push]) -> list[Outcome]:
+        items = self._items(pushes)
+        chunks = [items[start : start + ITEMS] for start in range(0, len(items), ITEMS)]
+        answers = await self._http.send([self._request(chunk) for chunk in chunks])
+        outcomes: list[Outcome] = [ACCEPTED] * len(pushes)
+        again: list[_Item] = []
+        for chunk, answer in zip(chunks, answers, strict=True):
+            if len(chunk) > 1 and isinstance(answer, HttpAnswer) and answer.status in (400, 413):
+                again.extend(chunk)
+            else:
+                self._settle(outcomes, pushes, chunk, answer)
+        if again:
+            singles = await self._http.send([self._request([item]) for item in again])
+            for item, answer in zip(again, singles, strict=True):
+                self._settle(outcomes, pushes, [item], answer)
+        return outcomes
+
+    def _items(self, pushes: Sequence[Push]) -> list[_Item]:
+        if self._settings.shape is Shape.SPEC:
+            return [_Item(item, tuple(positions)) for item, positions in spec_items(pushes, self._texts)]
+        if self._settings.shape is Shape.OWN:
+            written = [own_item(push, self._texts, self._settings.sizes) for push in pushes]
+        else:
+            written = [status_item(push, self._texts) for push in pushes]
+        return [_Item(item, (position,)) for position, item in enumerate(written)]
+
+    def _request(self, items: Sequence[_Item]) -> HttpRequest:
+        return HttpRequest(self._url, HEADERS, body(item.json for item in items), self._settings.timeout)
+
+    def _settle(
+        self,
+        outcomes: list[Outcome],
+        pushes: Sequence[Push],
+        chunk: Sequence[_Item],
+        answer: HttpAnswer | HttpFailure,
+    ) -> None:
+        """Write down what the answer means for each push of the chunk."""
+        whole = failure(answer) if isinstance(answer, HttpFailure) else outcome(answer)
+        own = self._settings.shape is Shape.OWN and isinstance(answer, HttpAnswer) and whole is ACCEPTED
+        logged = logged_outcomes(answer.body) if own and isinstance(answer, HttpAnswer) else {}
+        for item in chunk:
+            for position in item.positions:
+                outcomes[position] = logged.get(pushes[position].notification_id, whole)
+
+
+def outcome(answer: HttpAnswer) -> Outcome:
+    """Reduce an answer to a whole POST to what the server must do. Any body is allowed, even a proxy's."""
+    status = answer.status
+    reason = f"HTTP {status}"
+    if 200 <= status < 300:
+        return ACCEPTED
+    if status == 429 or status >= 500 or status == 408:
+        return Outcome(Verdict.RETRY, reason, after=retry_after(answer), scope=Scope.PROVIDER)
+    if status in (400, 413):
+        return Outcome(Verdict.CALLER_ERROR, reason)
+    return Outcome(Verdict.CONFIG_ERROR, reason, scope=Scope.PROVIDER)
+
+
+def logged_outcomes(answer: bytes) -> dict[str, Outcome]:
+    """Return the outcome of each notification that gorush's answer says has failed, by ``notif_id``."""
+    try:
+        logs: Any = json.loads(answer)["logs"]
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return {}
+    if not isinstance(logs, list):
+        return {}
+    return {
+        log["notif_id"]: _logged(log)
+        for log in logs
+        if isinstance(log, dict) and isinstance(log.get("notif_id"), str) and log.get("type") == "failed-push"
+    }
+
+
+def _logged(log: Mapping[str, Any]) -> Outcome:
+    """Apple's word comes as it is, Google's as a sentence, sometimes with a token in it."""
+    error = str(log.get("error", ""))
+    if any(sentence in error for sentence in FCM_GONE):
+        return Outcome(Verdict.DROP_TOKEN, "UNREGISTERED", since=_millis(log.get("timestamp")))
+    if error in apns_outcome.REASONS:
+        return apns_outcome.by_reason(error, since=_millis(log.get("timestamp")))
+    return Outcome(Verdict.RETRY, "failed-push")
+
+
+def _millis(value: Any) -> Millis | None:
+    return Millis(value) if type(value) is int else None

@@ -1,0 +1,163 @@
+"""A gorush, or a hushbell gateway, elsewhere: it gets what a caller would post there."""
+
+import hashlib
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, ClassVar
+
+import orjson
+
+from hushbell.config.providers import GorushApp, HushbellApp
+from hushbell.config.rules import is_private
+from hushbell.core.delivery import push_ids
+from hushbell.core.delivery.notification import Message, Notification
+from hushbell.errors import CallerError, ConfigError
+from hushbell.ports.gateway import ACCEPTED, Outcome, Verdict
+from hushbell.ports.http import HttpAnswer, HttpFailure, HttpRequest
+from hushbell.ports.making import Tools
+from hushbell.ports.provider import Done
+from hushbell.providers import checks, files
+from hushbell.providers.batches import Chunk, chunks
+from hushbell.providers.credentials import Reloaded
+from hushbell.providers.gorush.adapter import logged_outcomes, outcome
+from hushbell.providers.responses import LONGEST_WAIT, failure, json_object, word
+from hushbell.types import Millis
+
+BODY = 64 * 1024  # bytes of one notification
+JSON = ("content-type", "application/json")
+
+UNKNOWN_KIND = Outcome(Verdict.CALLER_ERROR, "unknown kind of target")
+
+
+class GorushProvider:
+    """
+    One notification for each token, many in one request, so that what the other says of each can be told apart.
+
+    A 200 is all that gorush ever says about most pushes: it holds them in memory. The body of a message is one
+    notification of gorush's API without its targets.
+    """
+
+    name: ClassVar[str] = "gorush"
+    expires_at: Millis | None = None  # a bearer token has no end that it tells
+
+    def __init__(self, settings: GorushApp | HushbellApp, tools: Tools) -> None:
+        """
+        Read the key, if there is one; no connection is made.
+
+        Raises:
+            ConfigError: the key cannot be read, or the address would show tokens on the way.
+        """
+        if not is_private(settings.url):
+            raise ConfigError(f"{self.name}.url: must begin with https://, or with http:// and a loopback address")
+        self._settings = settings
+        self._url = settings.url.rstrip("/") + "/api/push"
+        self._http = tools.open_http(settings.http)
+        self._key = Reloaded(self._load)
+
+    def check(self, message: Message) -> None:
+        """Raise CallerError for what is no notification."""
+        checks.headers(message, ())
+        body = checks.json_body(message, BODY)
+        for target in ("tokens", "to", "notif_id"):
+            if target in body:
+                raise CallerError(f"body.{target}", "is set for each push, not in the message")
+        if body.get("platform") not in (1, 2, 3):
+            raise CallerError("body.platform", "must be 1, 2 or 3")
+
+    def attempt(self, notification: Notification, places: Sequence[int], done: Done) -> None:
+        """Try to deliver to the targets at these places."""
+        if notification.kind not in ("token", "topic", "condition"):
+            for place in places:
+                done(place, UNKNOWN_KIND)
+            return
+        for chunk in chunks(notification, places, done, self._settings.batch):
+            self._post(chunk)
+
+    def reload(self) -> None:
+        """Read the key again."""
+        self._key.reload()
+
+    async def close(self) -> None:
+        """Let go of connections. Attempts under way end with UNKNOWN."""
+        await self._http.close()
+
+    def _post(self, chunk: Chunk) -> None:
+        note = chunk.note
+        names = {place: push_ids.push_id(note.ident, place) for place in chunk.places}
+        items = [self._item(note, place, name) for place, name in names.items()]
+        body = b'{"notifications":[' + b",".join(items) + b"]}"
+        headers = (JSON, *self._headers(list(names.values())))
+        request = HttpRequest(self._url, headers, body, self._settings.timeout)
+        self._http.post(request, partial(self._answered, chunk, names))
+
+    @staticmethod
+    def _item(note: Notification, place: int, name: str) -> bytes:
+        target: dict[str, Any] = {"tokens": [note.tokens[place]]}
+        if note.kind != "token":
+            target = {note.kind: note.tokens[place]}
+        rest = note.message.body[1:-1].strip()
+        comma = b"," if rest else b""
+        return orjson.dumps(target | {"notif_id": name})[:-1] + comma + rest + b"}"
+
+    def _headers(self, names: Sequence[str]) -> tuple[tuple[str, str], ...]:
+        del names
+        return (("authorization", "Bearer " + self._key.now),) if self._key.now else ()
+
+    def _answered(self, chunk: Chunk, names: dict[int, str], result: HttpAnswer | HttpFailure) -> None:
+        if isinstance(result, HttpFailure):
+            chunk.tell(failure(result))
+            return
+        if result.status in (400, 413) and len(chunk.places) > 1:
+            # Refused as a whole: one bad notification must not take the others with it.
+            for place in chunk.places:
+                self._post(Chunk(chunk.note, [place], chunk.done))
+            return
+        whole = outcome(result)
+        logged = self._logged(result.body) if whole is ACCEPTED else {}
+        for place in chunk.places:
+            chunk.done(place, logged.get(names[place], whole))
+
+    def _logged(self, body: bytes) -> dict[str, Outcome]:
+        return logged_outcomes(body)
+
+    def _load(self) -> str:
+        path = self._settings.key_file
+        return files.read_line(path, f"{self.name}.key_file") if path else ""
+
+
+class HushbellProvider(GorushProvider):
+    """The same to a hushbell gateway: requests that are repeated count once, and its logs say what is dead."""
+
+    name: ClassVar[str] = "hushbell"
+
+    def _headers(self, names: Sequence[str]) -> tuple[tuple[str, str], ...]:
+        key = hashlib.sha256("\n".join(names).encode()).hexdigest()
+        return (*super()._headers(names), ("idempotency-key", key))
+
+    def _logged(self, body: bytes) -> dict[str, Outcome]:
+        logs = json_object(body).get("logs")
+        if not isinstance(logs, list):
+            return {}
+        told = {log["notif_id"]: own_outcome(log) for log in logs if isinstance(log, dict) and _names(log)}
+        return super()._logged(body) | {name: result for name, result in told.items() if result is not None}
+
+
+def own_outcome(log: dict[str, Any]) -> Outcome | None:
+    """Return what a line of a hushbell gateway's log means, or None if it says no more than gorush's would."""
+    code = word(log.get("code"))
+    if not code:
+        return None
+    if log.get("token_dead") is True:
+        since = log.get("timestamp")
+        return Outcome(Verdict.DROP_TOKEN, code, since=Millis(since) if type(since) is int and since >= 0 else None)
+    if log.get("retryable") is True:
+        after = log.get("retry_after")
+        is_wait = isinstance(after, int | float) and 0 <= after <= LONGEST_WAIT
+        return Outcome(Verdict.RETRY, code, after=float(after or 0) if is_wait else None)
+    if log.get("retryable") is False:
+        return Outcome(Verdict.CALLER_ERROR, code)
+    return None
+
+
+def _names(log: dict[str, Any]) -> bool:
+    return isinstance(log.get("notif_id"), str) and log.get("type") == "failed-push"

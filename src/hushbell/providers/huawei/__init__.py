@@ -1,0 +1,1 @@
+"""Pushes for Huawei (Push Kit)."""

@@ -1,0 +1,113 @@
+"""Every provider of the gateway, by the name that messages give it."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+from hushbell.config.gateway import HttpSettings
+from hushbell.config.providers import (
+    ApnsApp,
+    FcmApp,
+    GorushApp,
+    HuaweiApp,
+    HushbellApp,
+    OtherApp,
+    PushyApp,
+    SnsApp,
+    UnifiedPushApp,
+    WebPushApp,
+)
+from hushbell.errors import ConfigError
+from hushbell.http.curl import CurlHttp
+from hushbell.http.h2.client import Http2
+from hushbell.ports.http import Http
+from hushbell.ports.making import Tools
+from hushbell.ports.provider import Provider
+from hushbell.providers import files
+from hushbell.providers.apns.provider import ApnsProvider
+from hushbell.providers.fcm.provider import FcmProvider
+from hushbell.providers.gorush.provider import GorushProvider, HushbellProvider
+from hushbell.providers.huawei.provider import HuaweiProvider
+from hushbell.providers.pushy.provider import PushyProvider
+from hushbell.providers.sns.provider import SnsProvider
+from hushbell.providers.webpush.provider import WebPushProvider
+from hushbell.providers.webpush.unifiedpush import UnifiedPushProvider
+
+GROUP = "hushbell.providers"
+"""The entry points of third parties: name → callable(settings: Mapping[str, Any], tools: Tools) -> Provider."""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A provider of ours: the class of its settings, and how it is made of them."""
+
+    settings: type
+    make: Callable[[Any, Tools], Provider]
+
+
+PROVIDERS: Mapping[str, Known] = {
+    "apns": Known(ApnsApp, ApnsProvider),
+    "fcm": Known(FcmApp, FcmProvider),
+    "webpush": Known(WebPushApp, WebPushProvider),
+    "unifiedpush": Known(UnifiedPushApp, UnifiedPushProvider),
+    "huawei": Known(HuaweiApp, HuaweiProvider),
+    "pushy": Known(PushyApp, PushyProvider),
+    "sns": Known(SnsApp, SnsProvider),
+    "gorush": Known(GorushApp, GorushProvider),
+    "hushbell": Known(HushbellApp, HushbellProvider),
+}
+
+
+def third_parties() -> Mapping[str, EntryPoint]:
+    """Return the providers that installed packages offer, by name. A name of ours stays ours."""
+    return {entry.name: entry for entry in entry_points(group=GROUP) if entry.name not in PROVIDERS}
+
+
+def open_provider(name: str, settings: Any, tools: Tools) -> Provider:
+    """
+    Return a provider; no connection is made before the first push.
+
+    Args:
+        name: as in ``PROVIDERS``, or of an entry point.
+        settings: an instance of the settings class of ours; for third parties the mapping that the file holds.
+        tools: time, randomness and the network.
+
+    Raises:
+        ConfigError: a credential cannot be read or used, or there is no such provider.
+    """
+    if name in PROVIDERS:
+        return PROVIDERS[name].make(settings, tools)
+    entry = third_parties().get(name)
+    if entry is None:
+        raise ConfigError(f"{name}: there is no such provider; known are {', '.join(sorted(PROVIDERS))}")
+    try:
+        make = entry.load()
+    except (ImportError, AttributeError) as error:
+        raise ConfigError(f"{name}: the package that offers this provider does not load: {error}") from error
+    made: Provider = make(settings, tools)
+    return made
+
+
+def open_other(settings: OtherApp, tools: Tools) -> Provider:
+    """
+    Return a provider of an installed package, with the settings in its own file.
+
+    Raises:
+        ConfigError: there is no such provider, or its settings are bad.
+    """
+    if settings.provider in PROVIDERS:
+        raise ConfigError(f"other.provider: {settings.provider} is one of our own: use [apps.{settings.provider}]")
+    return open_provider(settings.provider, files.read_table(settings.file, "other.file"), tools)
+
+
+def open_http(settings: HttpSettings, *, hosts: tuple[str, ...] = ()) -> Http:
+    """
+    Return a client; no connection is made yet.
+
+    Args:
+        settings: of the provider.
+        hosts: the few that carry its load and speak HTTP/2. What they get leaves through our own sender, which costs
+            a fraction of libcurl; everything else through libcurl, which speaks to anybody.
+    """
+    return Http2(settings) if hosts else CurlHttp(settings)

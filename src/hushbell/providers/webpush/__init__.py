@@ -1,0 +1,1 @@
+"""Pushes for browsers and UnifiedPush (RFC 8030)."""

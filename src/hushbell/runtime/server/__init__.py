@@ -1,0 +1,1 @@
+"""The push notification server: load facts, decide, commit, answer."""

@@ -1,0 +1,249 @@
+"""
+The push notification server as a process: receive, open, decide, commit, then answer and ring.
+
+Batches are opened while earlier ones are being committed; they are decided strictly in order. Nothing leaves
+before what it says is on disk.
+"""
+
+import asyncio
+import logging
+from collections.abc import Coroutine, Sequence
+from typing import Any, Literal
+
+from hushbell import wire
+from hushbell.config.limits import Limits
+from hushbell.core.server.events import Event
+from hushbell.core.server.facts import Decision, Needed, Reply, SaveRegistration
+from hushbell.core.server.failure import failure
+from hushbell.errors import StoreError, TooLarge, TransportError, WireError
+from hushbell.ports.clock import Clock
+from hushbell.ports.server_store import Store
+from hushbell.ports.transport import Transport
+from hushbell.runtime.clock import nanos
+from hushbell.runtime.server.decider import Count, Decider, pushes
+from hushbell.runtime.server.outbox import Outbox
+from hushbell.runtime.server.query_keys import QueryKeys
+from hushbell.runtime.server.sealer import Dropped, Sealed, Sealing
+from hushbell.runtime.server.topic_index import Interest
+from hushbell.types import Envelope, KeyHash, PubsubTopic
+from hushbell.wire.messages import WakuMessage
+
+BATCH = 128  # envelopes decided at once; more gains nothing and delays the first answer
+IN_FLIGHT = 6  # batches between receive and answer
+WAITING = 1024  # queries that wait for their topic key
+PUBLISH_ATTEMPTS = 5  # of one batch of answers; an answer lost after that is recovered when the client asks again
+
+log = logging.getLogger(__name__)
+
+
+class PushServer:
+    """Everything is handed in; ``run`` returns when the transport is closed."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        transport: Transport,
+        outbox: Outbox,
+        sealing: Sealing,
+        decider: Decider,
+        interest: Interest,
+        query_keys: QueryKeys,
+        clock: Clock,
+        limits: Limits,
+        pubsub_topics: Sequence[PubsubTopic],
+        count: Count,
+    ) -> None:
+        self._store = store
+        self._transport = transport
+        self._outbox = outbox
+        self._sealing = sealing
+        self._decider = decider
+        self._interest = interest
+        self._query_keys = query_keys
+        self._clock = clock
+        self._limits = limits
+        self._pubsub_topics = frozenset(pubsub_topics)
+        self._answers_on = pubsub_topics[0]
+        self._count = count
+        self._room = asyncio.Semaphore(IN_FLIGHT)
+        self._turn: asyncio.Future[None] | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._deriving: set[asyncio.Task[None]] = set()
+        self._waiting = 0
+        self._stopping = asyncio.Event()
+
+    def stop(self) -> None:
+        """Take no more envelopes; ``run`` finishes and answers what was taken, and returns."""
+        self._stopping.set()
+
+    @property
+    def in_hand(self) -> int:
+        """How many batches and waiting queries are not answered yet."""
+        return len(self._tasks)
+
+    async def run(self) -> None:
+        """Serve until stopped or until the transport is closed, then finish what was received."""
+        stopping = asyncio.create_task(self._stopping.wait())
+        while envelopes := await self._receive(stopping):
+            self._count("envelopes_received", len(envelopes))
+            sealed = [one for envelope in envelopes if (one := await self._wanted(envelope)) is not None]
+            if sealed:
+                await self._start(sealed)
+        stopping.cancel()
+        # Nobody was promised an answer to a query that still waits for its topic's key.
+        for task in self._deriving:
+            task.cancel()
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
+    async def _receive(self, stopping: asyncio.Task[Literal[True]]) -> Sequence[Envelope]:
+        receiving = asyncio.ensure_future(self._transport.receive(BATCH))
+        either: list[asyncio.Future[Any]] = [receiving, stopping]
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        if receiving.done():
+            return await receiving
+        receiving.cancel()
+        return ()
+
+    async def _wanted(self, envelope: Envelope) -> Sealed | None:
+        """Return what is worth opening; a query whose key is not known yet comes back through ``_derive``."""
+        if envelope.pubsub_topic not in self._pubsub_topics:
+            self._count("envelopes_of_other_shards", 1)
+            return None
+        try:
+            topic = wire.decode(WakuMessage, envelope.waku_message, limit=self._limits.envelope).content_topic
+        except TooLarge:
+            self._count("envelopes_too_large", 1)
+            return None
+        except WireError:
+            self._count("envelopes_undecodable", 1)
+            return None
+        if self._interest.is_own(topic):
+            return Sealed(envelope.waku_message)
+        owners = self._interest.owners(topic)
+        if not owners:
+            self._count("envelopes_of_other_topics", 1)
+            return None
+        try:
+            known = [await self._query_keys.known(owner) for owner in owners]
+        except StoreError:
+            self._count("queries_without_key", 1)
+            return None
+        keys = tuple(key for key in known if key is not None)
+        if len(keys) == len(owners):
+            return Sealed(envelope.waku_message, keys)
+        if self._waiting >= WAITING:
+            self._count("queries_beyond_waiting", 1)
+            return None
+        self._waiting += 1
+        task = self._spawn(self._derive(envelope.waku_message, owners))
+        self._deriving.add(task)
+        task.add_done_callback(self._deriving.discard)
+        return None
+
+    async def _derive(self, waku_message: bytes, owners: Sequence[KeyHash]) -> None:
+        try:
+            keys = tuple([await self._query_keys.derive(owner) for owner in owners])
+        except StoreError:
+            self._count("queries_without_key", 1)
+            return
+        finally:
+            self._waiting -= 1
+        await self._start([Sealed(waku_message, keys)])
+
+    async def _start(self, sealed: Sequence[Sealed]) -> None:
+        """Give a batch its place in the order and let it run beside the others."""
+        await self._room.acquire()
+        before, self._turn = self._turn, asyncio.get_running_loop().create_future()
+        self._spawn(self._serve(sealed, before, self._turn))
+
+    def _spawn(self, coroutine: Coroutine[None, None, None]) -> asyncio.Task[None]:
+        task = asyncio.get_running_loop().create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def _serve(
+        self, sealed: Sequence[Sealed], before: asyncio.Future[None] | None, done: asyncio.Future[None]
+    ) -> None:
+        try:
+            events = self._events(await self._sealing.open(sealed))
+            if before is not None:
+                await before
+            replies = await self._decide(events)
+        except Exception:
+            # A bug of ours in one batch must not silence the server; its senders will ask again.
+            self._count("batches_failed", 1)
+            log.exception("a batch failed")
+            replies = []
+        finally:
+            if before is not None and not before.done():
+                await before
+            done.set_result(None)
+        try:
+            await self._answer(replies)
+        except Exception:
+            self._count("batches_failed", 1)
+            log.exception("answers were lost")
+        finally:
+            self._room.release()
+
+    def _events(self, opened: Sequence[Event | Dropped]) -> Sequence[Event]:
+        events = []
+        for one in opened:
+            if isinstance(one, Dropped):
+                self._count(one.reason, 1)
+            else:
+                events.append(one)
+        return events
+
+    async def _decide(self, events: Sequence[Event]) -> Sequence[Reply]:
+        if not events:
+            return []
+        self._count("events", len(events))
+        try:
+            decisions = await self._decider.decide(events)
+        except StoreError as error:
+            self._count("store_failures", len(events))
+            log.error("the store failed: %s", error)  # noqa: TRY400  the text names the cause; a trace adds nothing
+            return [reply for event in events for reply in failure(event)]
+        self._outbox.take(pushes(decisions))
+        await self._listen(decisions)
+        return [reply for decision in decisions for reply in decision.replies]
+
+    async def _listen(self, decisions: Sequence[Decision]) -> None:
+        """Follow the registrations with the query topics that concern us."""
+        for decision in decisions:
+            for write in decision.writes:
+                if not isinstance(write, SaveRegistration):
+                    continue
+                if write.stored.plaintext is not None:
+                    self._interest.add(write.device.owner)
+                elif not await self._is_registered(write.device.owner):
+                    self._interest.remove(write.device.owner)
+
+    async def _is_registered(self, owner: KeyHash) -> bool:
+        """Say whether queries for an owner concern us; if it cannot be known, listening in vain does no harm."""
+        try:
+            facts = await self._store.load(Needed(installations=frozenset((owner,))), byte_limit=0)
+        except StoreError:
+            self._count("store_failures", 1)
+            return True
+        return any(facts.installations.get(owner, {}).values())
+
+    async def _answer(self, replies: Sequence[Reply]) -> None:
+        if not replies:
+            return
+        messages = await self._sealing.seal(replies, nanos(self._clock.now()))
+        envelopes = [Envelope(self._answers_on, message) for message in messages]
+        for attempt in range(PUBLISH_ATTEMPTS):
+            try:
+                await self._transport.publish(envelopes)
+            except TransportError:
+                self._count("answers_delayed", 1)
+                await self._clock.sleep(0.1 * 2**attempt)
+            else:
+                self._count("answers", len(envelopes))
+                return
+        self._count("answers_lost", len(envelopes))

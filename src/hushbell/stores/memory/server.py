@@ -1,0 +1,233 @@
+"""Everything in RAM, nothing on a disk: what is not written down cannot be seized. A restart forgets it all."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import assert_never
+
+from hushbell.core.push import Pending, Push
+from hushbell.core.server.facts import (
+    Defer,
+    Enqueue,
+    Facts,
+    MarkDead,
+    Needed,
+    RememberAnswer,
+    RememberRing,
+    SaveRegistration,
+    Settle,
+    StoredRegistration,
+    Write,
+)
+from hushbell.errors import StoreMismatch, StoreUnavailable, VersionConflict
+from hushbell.stores.order import in_order, whole_requests
+from hushbell.types import (
+    DeviceKey,
+    InstallationId,
+    KeyHash,
+    MessageId,
+    Millis,
+    NotificationId,
+    PrivateKey,
+    RingId,
+    SymmetricKey,
+)
+
+DAY = 86_400_000  # milliseconds
+
+
+@dataclass(frozen=True, slots=True)
+class _Final:
+    """What is left of a push that is done."""
+
+    arrival: int
+    state: str
+    day: int
+
+
+class MemoryStore:
+    """A Store without files. Its size is bounded only by what the rules accept."""
+
+    def __init__(self) -> None:
+        self._registrations: dict[KeyHash, dict[InstallationId, StoredRegistration]] = {}
+        self._answers: dict[MessageId, tuple[int, bytes]] = {}
+        self._rings: dict[RingId, int] = {}
+        self._pending: dict[NotificationId, tuple[int, Pending]] = {}  # arrival of the request, in its order
+        self._final: dict[NotificationId, _Final] = {}
+        self._arrivals = 0
+        self._query_keys: dict[KeyHash, SymmetricKey] = {}
+        self._identity: PrivateKey | None = None
+        self._closed = False
+
+    async def load(self, needed: Needed, *, byte_limit: int) -> Facts:
+        """See :meth:`hushbell.ports.server_store.Store.load`."""
+        self._check_open()
+        facts = Facts()
+        left = byte_limit
+        for device in self._named(needed):
+            stored = self._registrations.get(device.owner, {}).get(device.installation_id)
+            if stored is None:
+                continue
+            size = len(stored.plaintext or b"")
+            if size > left:
+                facts.omitted.add(device)
+                continue
+            left -= size
+            facts.devices[device] = stored
+        for owner in needed.installations:
+            if owner in self._registrations:
+                devices = self._registrations[owner]
+                facts.installations[owner] = {name: kept.plaintext is not None for name, kept in devices.items()}
+        facts.answered.update({name: self._answers[name][1] for name in needed.requests if name in self._answers})
+        facts.rung.update(ring for ring in needed.rings if ring in self._rings)
+        return facts
+
+    def _named(self, needed: Needed) -> list[DeviceKey]:
+        """Return the devices to load: those named, then the other live ones of queried owners."""
+        named = list(needed.devices)
+        for owner in needed.queried:
+            for installation_id, stored in self._registrations.get(owner, {}).items():
+                device = DeviceKey(owner, installation_id)
+                if stored.plaintext is not None and device not in needed.devices:
+                    named.append(device)
+        return named
+
+    async def commit(self, writes: Sequence[Write]) -> None:
+        """See :meth:`hushbell.ports.server_store.Store.commit`; nothing here survives a restart."""
+        self._check_open()
+        self._check_versions(writes)
+        request: MessageId | None = None
+        for write in in_order(writes):
+            if isinstance(write, Enqueue) and write.push.request != request:
+                request = write.push.request
+                self._arrivals += 1
+            self._apply(write)
+
+    def _check_versions(self, writes: Sequence[Write]) -> None:
+        """Refuse all writes if one of them lost a race; those before it in the same commit count."""
+        versions: dict[DeviceKey, int] = {}
+        for write in writes:
+            if not isinstance(write, SaveRegistration):
+                continue
+            device = write.device
+            stored = self._registrations.get(device.owner, {}).get(device.installation_id)
+            known = versions.get(device, 0 if stored is None else stored.version)
+            if known != write.replaces:
+                raise VersionConflict("a registration changed since it was loaded")
+            versions[device] = write.stored.version
+
+    def _apply(self, write: Write) -> None:
+        match write:
+            case SaveRegistration(device, stored):
+                self._registrations.setdefault(device.owner, {})[device.installation_id] = stored
+            case RememberAnswer(wrapper_id, response, at):
+                self._answers.setdefault(wrapper_id, (at // DAY, response))
+            case RememberRing(ring_id, at):
+                self._rings.setdefault(ring_id, at // DAY)
+            case Enqueue(push):
+                self._enqueue(push)
+            case Defer(notification_id, attempts, due_at):
+                if notification_id in self._pending:
+                    arrival, known = self._pending[notification_id]
+                    self._pending[notification_id] = arrival, Pending(known.push, attempts, due_at)
+            case Settle(notification_id, state, _, at):
+                settled = self._pending.pop(notification_id, None)
+                if settled is not None:
+                    self._final[notification_id] = _Final(settled[0], state, at // DAY)
+            case MarkDead(device, since):
+                self._mark_dead(device, since)
+            case _:
+                assert_never(write)
+
+    def _enqueue(self, push: Push) -> None:
+        name = push.notification_id
+        if name not in self._pending and name not in self._final:
+            self._pending[name] = self._arrivals, Pending(push, 0, push.created_at)
+
+    def _mark_dead(self, device: DeviceKey, since: Millis) -> None:
+        devices = self._registrations.get(device.owner, {})
+        stored = devices.get(device.installation_id)
+        if stored is None or stored.plaintext is None or stored.dead_since is not None:
+            return
+        if stored.registered_at <= since:
+            devices[device.installation_id] = replace(stored, dead_since=since)
+
+    async def due(self, now: Millis, limit: int, *, after: NotificationId | None = None) -> Sequence[Pending]:
+        """See :meth:`hushbell.ports.server_store.Store.due`."""
+        self._check_open()
+        start = 0 if after is None else self._arrival(after)
+        waiting = (pending for arrival, pending in self._pending.values() if arrival > start and pending.due_at <= now)
+        return whole_requests(waiting, limit)
+
+    def _arrival(self, notification_id: NotificationId) -> int:
+        """Return when the request of a push arrived; 0 for an unknown one."""
+        if notification_id in self._pending:
+            return self._pending[notification_id][0]
+        final = self._final.get(notification_id)
+        return final.arrival if final else 0
+
+    async def next_due(self, now: Millis) -> Millis | None:
+        """See :meth:`hushbell.ports.server_store.Store.next_due`."""
+        self._check_open()
+        return min((p.due_at for _, p in self._pending.values() if p.due_at > now), default=None)
+
+    async def push_state(self, notification_id: NotificationId) -> str | None:
+        """See :meth:`hushbell.ports.server_store.Store.push_state`."""
+        self._check_open()
+        if notification_id in self._pending:
+            return "pending"
+        final = self._final.get(notification_id)
+        return final.state if final else None
+
+    async def owners(self) -> Sequence[KeyHash]:
+        """See :meth:`hushbell.ports.server_store.Store.owners`."""
+        self._check_open()
+        return [
+            owner
+            for owner, devices in self._registrations.items()
+            if any(stored.plaintext is not None for stored in devices.values())
+        ]
+
+    async def query_key(self, owner: KeyHash) -> SymmetricKey | None:
+        """See :meth:`hushbell.ports.server_store.Store.query_key`."""
+        self._check_open()
+        return self._query_keys.get(owner)
+
+    async def keep_query_key(self, owner: KeyHash, key: SymmetricKey) -> None:
+        """See :meth:`hushbell.ports.server_store.Store.keep_query_key`."""
+        self._check_open()
+        self._query_keys[owner] = key
+
+    async def identity(self) -> PrivateKey | None:
+        """See :meth:`hushbell.ports.server_store.Store.identity`."""
+        self._check_open()
+        return self._identity
+
+    async def pin_identity(self, identity: PrivateKey) -> None:
+        """See :meth:`hushbell.ports.server_store.Store.pin_identity`."""
+        self._check_open()
+        if self._identity is not None and self._identity != identity:
+            raise StoreMismatch("the data belongs to another server identity")
+        self._identity = identity
+
+    async def forget(self, before: Millis) -> int:
+        """See :meth:`hushbell.ports.server_store.Store.forget`."""
+        self._check_open()
+        first = before // DAY  # the first day that is kept
+        answers = [name for name, (day, _) in self._answers.items() if day < first]
+        rings = [ring for ring, day in self._rings.items() if day < first]
+        final = [name for name, kept in self._final.items() if kept.day < first]
+        for answer in answers:
+            del self._answers[answer]
+        for ring in rings:
+            del self._rings[ring]
+        for name in final:
+            del self._final[name]
+        return len(answers) + len(rings) + len(final)
+
+    async def close(self) -> None:
+        """Refuse everything from now on."""
+        self._closed = True
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise StoreUnavailable("the store is closed")

@@ -1,0 +1,168 @@
+"""Jobs and their ends as bytes for the disk: MessagePack lists, their first element the form, raised on a change."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from hushbell.core.delivery.job import Dead, Ended, Event, Hook, Job, Progress
+from hushbell.core.delivery.notification import Message, Notification
+from hushbell.errors import StoreCorrupt
+from hushbell.types import Millis
+
+FORM = 1
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder().decode
+
+
+def pack_job(job: Job) -> bytes:
+    """Return everything of a job but its number and the identifiers that follow from it."""
+    seen: dict[int, int] = {}
+    messages: list[Any] = []
+    notes: list[Any] = []
+    for note in job.notifications:
+        message = note.message
+        place = seen.get(id(message))
+        if place is None:  # one message may be said to many in notifications of their own
+            place = seen[id(message)] = len(messages)
+            messages.append((message.provider, message.route, message.headers, message.body))
+        notes.append((note.kind, note.tokens, place, note.notif_id, note.expires_at, note.retries))
+    return _encode((FORM, job.app, job.accepted_at, messages, notes))
+
+
+def unpack_job(number: int, packed: bytes, idents: Sequence[bytes]) -> Job:
+    """
+    Return the job; ``idents`` holds one identifier for each notification, or more.
+
+    Raises:
+        StoreCorrupt: the bytes do not say a job.
+    """
+    try:
+        _, app, accepted_at, messages, notes = _checked(packed)
+        said = [
+            Message(provider=provider, route=route, headers=tuple((name, value) for name, value in headers), body=body)
+            for provider, route, headers, body in messages
+        ]
+        notifications = tuple(
+            Notification(
+                ident=ident,
+                app=app,
+                kind=kind,
+                tokens=tuple(tokens),
+                message=said[place],
+                notif_id=notif_id,
+                expires_at=Millis(expires_at),
+                retries=retries,
+            )
+            for ident, (kind, tokens, place, notif_id, expires_at, retries) in zip(idents, notes, strict=False)
+        )
+        return Job(number, app, Millis(accepted_at), notifications)
+    except (ValueError, TypeError, LookupError, msgspec.MsgspecError) as error:
+        raise StoreCorrupt("a job does not parse") from error
+
+
+def notifications_in(packed: bytes) -> int:
+    """Return how many notifications a packed job has."""
+    try:
+        return len(_checked(packed)[4])
+    except (ValueError, TypeError, LookupError, msgspec.MsgspecError) as error:
+        raise StoreCorrupt("a job does not parse") from error
+
+
+def pack_progress(progress: Progress) -> bytes:
+    """Return the states and attempts of a job that goes on."""
+    return _encode((FORM, progress.states, progress.attempts))
+
+
+def unpack_progress(number: int, packed: bytes) -> Progress:
+    """Return them; raises StoreCorrupt."""
+    try:
+        _, states, attempts = _checked(packed)
+        return Progress(number, bytes(states), bytes(attempts))
+    except (ValueError, TypeError, msgspec.MsgspecError) as error:
+        raise StoreCorrupt("the progress of a job does not parse") from error
+
+
+def pack_run(run: Sequence[Ended]) -> bytes:
+    """Return jobs that ended together and whose numbers follow each other without a gap."""
+    return _encode(
+        (
+            FORM,
+            [
+                (
+                    ended.app,
+                    ended.accepted_at,
+                    ended.ended_at,
+                    ended.pushes,
+                    ended.states,
+                    ended.attempts,
+                    ended.reasons,
+                )
+                for ended in run
+            ],
+        )
+    )
+
+
+def unpack_run(number: int, packed: bytes) -> Sequence[Ended]:
+    """Return them; ``number`` is the first one's. Raises StoreCorrupt."""
+    found = []
+    try:
+        for app, accepted_at, ended_at, pushes, states, attempts, reasons in _checked(packed)[1]:
+            words = tuple((place, reason) for place, reason in reasons)
+            times = (Millis(accepted_at), Millis(ended_at))
+            found.append(Ended(number, app, *times, tuple(pushes), bytes(states), bytes(attempts), words))
+            number += len(pushes)
+    except (ValueError, TypeError, LookupError, msgspec.MsgspecError) as error:
+        raise StoreCorrupt("the end of a job does not parse") from error
+    return found
+
+
+def pack_dead(dead: Dead) -> bytes:
+    """Return everything of a dead token but its app, its cursor and the time."""
+    return _encode((FORM, dead.provider, dead.token, dead.reason, dead.since))
+
+
+def unpack_dead(app: str, cursor: int, at: int, packed: bytes) -> Dead:
+    """Return it; raises StoreCorrupt."""
+    try:
+        _, provider, token, reason, since = _checked(packed)
+        return Dead(app, provider, token, reason, None if since is None else Millis(since), Millis(at), cursor)
+    except (ValueError, TypeError, msgspec.MsgspecError) as error:
+        raise StoreCorrupt("a dead token does not parse") from error
+
+
+def pack_hook(hook: Hook) -> bytes:
+    """Return everything of a hook but its name."""
+    return _encode((FORM, hook.app, hook.url, hook.secret, hook.events, hook.shape, hook.headers))
+
+
+def unpack_hook(name: str, packed: bytes) -> Hook:
+    """Return it; raises StoreCorrupt."""
+    try:
+        _, app, url, secret, events, shape, headers = _checked(packed)
+        pairs = tuple((key, value) for key, value in headers)
+        return Hook(name, app, url, bytes(secret), tuple(events), shape, pairs)
+    except (ValueError, TypeError, msgspec.MsgspecError) as error:
+        raise StoreCorrupt("a hook does not parse") from error
+
+
+def pack_event(event: Event) -> bytes:
+    """Return what an event says."""
+    return _encode((FORM, event.body))
+
+
+def unpack_event(packed: bytes) -> bytes:
+    """Return it; raises StoreCorrupt."""
+    try:
+        return bytes(_checked(packed)[1])
+    except (ValueError, TypeError, LookupError, msgspec.MsgspecError) as error:
+        raise StoreCorrupt("an event does not parse") from error
+
+
+def _checked(packed: bytes) -> Any:
+    found = _decode(packed)
+    if type(found) is not list or not found or found[0] != FORM:
+        raise StoreCorrupt("a row of the queue has a form that this program does not know")
+    return found

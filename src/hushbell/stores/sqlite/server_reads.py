@@ -1,0 +1,214 @@
+"""Look-ups. Each takes microseconds, so they run on the event loop itself, on a connection that only reads."""
+
+import sqlite3
+from collections.abc import Collection, Iterator, Sequence
+from typing import TypeVar
+
+from hushbell.core.push import Pending
+from hushbell.core.server.facts import Facts, Needed, StoredRegistration
+from hushbell.errors import StoreCorrupt, WireError
+from hushbell.stores.at_rest import OVERHEAD, AtRest
+from hushbell.stores.order import whole_requests
+from hushbell.stores.records import decode_push
+from hushbell.stores.sqlite.server_writes import REQUEST_SHIFT, row_of
+from hushbell.types import (
+    DeviceKey,
+    InstallationId,
+    KeyHash,
+    MessageId,
+    Millis,
+    NotificationId,
+    RingId,
+)
+from hushbell.wire import decode
+from hushbell.wire.messages import Registration
+
+CHUNKS = (128, 16, 1)  # keys in one query; few sizes, so that SQLite's prepared statements are used again
+INLINE = 4096 + OVERHEAD  # bytes; larger contents are read only once they are known to fit
+FEW_DUE = 8192  # pushes; as many are sorted quickly, more are met soon enough in order of arrival
+
+_COLUMNS = f"""
+SELECT owner, installation_id, version, registered_at, dead_since, length(sealed),
+       CASE WHEN length(sealed) <= {INLINE} THEN sealed END
+FROM registrations"""  # noqa: S608
+_CONTENTS = "SELECT sealed FROM registrations WHERE owner = ? AND installation_id = ?"
+_PENDING = """
+SELECT notification_id, request, position, due_at, attempts, expires_at, sealed
+FROM outbox NOT INDEXED WHERE place = ?"""
+# Of few, the places alone are sorted; of many, the table is walked in its order.
+_FEW_PLACES = "SELECT place FROM outbox INDEXED BY outbox_by_due WHERE due_at <= ? AND place >= ? ORDER BY place"
+_MANY_PLACES = "SELECT place FROM outbox NOT INDEXED WHERE due_at <= ? AND place >= ? ORDER BY place"
+
+T = TypeVar("T")
+Row = tuple[bytes, str, int, int, int | None, int | None, bytes | None]
+
+
+class Reads:
+    """What the database says now, after every commit that has returned."""
+
+    def __init__(self, connection: sqlite3.Connection, at_rest: AtRest) -> None:
+        self._connection = connection
+        self._at_rest = at_rest
+
+    def load(self, needed: Needed, byte_limit: int) -> Facts:
+        """Return the facts as they stood at one moment."""
+        facts = Facts()
+        self._connection.execute("BEGIN")
+        try:
+            self._load_registrations(facts, needed, byte_limit)
+            self._load_installations(facts, needed.installations)
+            self._load_dedup(facts, needed.requests, needed.rings)
+        finally:
+            self._connection.execute("COMMIT")
+        return facts
+
+    def _load_registrations(self, facts: Facts, needed: Needed, byte_limit: int) -> None:
+        left = byte_limit
+        for row in self._registrations(needed):
+            owner, installation_id, version, registered_at, dead_since, length, sealed = row
+            device = DeviceKey(KeyHash(owner), InstallationId(installation_id))
+            if device in facts.devices or device in facts.omitted:
+                continue
+            if length is None:
+                facts.devices[device] = StoredRegistration(version, Millis(registered_at), None, None)
+                continue
+            size = length - OVERHEAD
+            if size > left:
+                facts.omitted.add(device)
+                continue
+            left -= size
+            if sealed is None:
+                (sealed,) = self._connection.execute(_CONTENTS, (owner, installation_id)).fetchone()
+            plaintext = self._at_rest.open("registrations", row_of(device), sealed)
+            dead = None if dead_since is None else Millis(dead_since)
+            registration = _registration(plaintext)
+            facts.devices[device] = StoredRegistration(version, Millis(registered_at), plaintext, registration, dead)
+
+    def _registrations(self, needed: Needed) -> Iterator[Row]:
+        """Yield the rows of the devices that are named, then those of the owners that are asked for."""
+        for devices in _chunks(needed.devices):
+            pairs = [value for device in devices for value in (device.owner, device.installation_id)]
+            named = ",".join(["(?,?)"] * len(devices))
+            # A join, because SQLite walks the whole table for a pair IN (VALUES ...).
+            yield from self._connection.execute(
+                f"WITH named (o, i) AS (VALUES {named}) {_COLUMNS.replace('FROM', 'FROM named CROSS JOIN')} "
+                "ON owner = o AND installation_id = i",
+                pairs,
+            )
+        for owners in _chunks(needed.queried):
+            yield from self._connection.execute(
+                f"{_COLUMNS} WHERE sealed IS NOT NULL AND owner IN ({_marks(owners)})",
+                owners,
+            )
+
+    def _load_installations(self, facts: Facts, owners: Collection[KeyHash]) -> None:
+        for some in _chunks(owners):
+            rows = self._connection.execute(
+                "SELECT owner, installation_id, sealed IS NOT NULL FROM registrations "  # noqa: S608
+                f"WHERE owner IN ({_marks(some)})",
+                some,
+            )
+            for owner, installation_id, is_live in rows:
+                facts.installations.setdefault(owner, {})[installation_id] = bool(is_live)
+
+    def _load_dedup(self, facts: Facts, requests: Collection[MessageId], rings: Collection[RingId]) -> None:
+        for wrapper_ids in _chunks(requests):
+            rows = self._connection.execute(
+                f"SELECT wrapper_id, sealed FROM answers WHERE wrapper_id IN ({_marks(wrapper_ids)})",  # noqa: S608
+                wrapper_ids,
+            )
+            for wrapper_id, sealed in rows:
+                facts.answered[wrapper_id] = self._at_rest.open("answers", wrapper_id, sealed)
+        for ring_ids in _chunks(rings):
+            rows = self._connection.execute(
+                f"SELECT ring_id FROM rings WHERE ring_id IN ({_marks(ring_ids)})",  # noqa: S608
+                ring_ids,
+            )
+            facts.rung.update(ring_id for (ring_id,) in rows)
+
+    def due(self, now: Millis, limit: int, after: NotificationId | None) -> list[Pending]:
+        """Return pushes as :meth:`hushbell.ports.server_store.Store.due` says."""
+        start = self._place_behind(after)
+        few = "SELECT count(*) FROM (SELECT 1 FROM outbox WHERE due_at <= ? LIMIT ?)"
+        (known,) = self._connection.execute(few, (now, FEW_DUE)).fetchone()
+        if known == 0:
+            return []
+        self._connection.execute("BEGIN")
+        places = self._connection.execute(_FEW_PLACES if known < FEW_DUE else _MANY_PLACES, (now, start))
+        try:
+            return whole_requests((self._pending(place) for (place,) in places), limit)
+        finally:
+            places.close()
+            self._connection.execute("COMMIT")
+
+    def _place_behind(self, after: NotificationId | None) -> int:
+        """Return the first place of the request that arrived after that of a push; 0 for an unknown one."""
+        if after is None:
+            return 0
+        row = self._connection.execute(
+            "SELECT place FROM outbox WHERE notification_id = ? "
+            "UNION ALL SELECT place FROM settled WHERE notification_id = ?",
+            (after, after),
+        ).fetchone()
+        return ((row[0] >> REQUEST_SHIFT) + 1) << REQUEST_SHIFT if row else 0
+
+    def _pending(self, place: int) -> Pending:
+        row = self._connection.execute(_PENDING, (place,)).fetchone()
+        notification_id, request, position, due_at, attempts, expires_at, sealed = row
+        push = decode_push(
+            self._at_rest.open("outbox", notification_id.encode(), sealed),
+            notification_id=NotificationId(notification_id),
+            request=MessageId(request),
+            position=position,
+            expires_at=Millis(expires_at),
+        )
+        return Pending(push, attempts, Millis(due_at))
+
+    def next_due(self, now: Millis) -> Millis | None:
+        """Return when the next push becomes due that is not due yet."""
+        (due_at,) = self._connection.execute("SELECT min(due_at) FROM outbox WHERE due_at > ?", (now,)).fetchone()
+        return None if due_at is None else Millis(due_at)
+
+    def push_state(self, notification_id: NotificationId) -> str | None:
+        """Return ``pending``, a final state, or None."""
+        row = self._connection.execute(
+            "SELECT 'pending' FROM outbox WHERE notification_id = ? "
+            "UNION ALL SELECT state FROM settled WHERE notification_id = ?",
+            (notification_id, notification_id),
+        ).fetchone()
+        return row[0] if row else None
+
+    def owners(self) -> list[KeyHash]:
+        """Return every owner of a live registration, once."""
+        rows = self._connection.execute("SELECT DISTINCT owner FROM registrations WHERE sealed IS NOT NULL")
+        return [owner for (owner,) in rows]
+
+    def query_key(self, owner: KeyHash) -> bytes | None:
+        """Return the kept key of an owner's query topic."""
+        row = self._connection.execute("SELECT sealed FROM query_keys WHERE owner = ?", (owner,)).fetchone()
+        return self._at_rest.open("query_keys", owner, row[0]) if row else None
+
+    def secret(self, name: str) -> bytes | None:
+        """Return a row of ``secrets``."""
+        row = self._connection.execute("SELECT sealed FROM secrets WHERE name = ?", (name,)).fetchone()
+        return self._at_rest.open("secrets", name.encode(), row[0]) if row else None
+
+
+def _registration(plaintext: bytes) -> Registration:
+    try:
+        return decode(Registration, plaintext)
+    except WireError as error:
+        raise StoreCorrupt("a stored registration does not parse") from error
+
+
+def _chunks(keys: Collection[T]) -> Iterator[Sequence[T]]:
+    """Cut keys into few different sizes."""
+    left = list(keys)
+    for size in CHUNKS:
+        while len(left) >= size:
+            yield left[:size]
+            del left[:size]
+
+
+def _marks(keys: Sequence[object]) -> str:
+    return ",".join("?" * len(keys))

@@ -1,0 +1,1 @@
+"""How a node finds peers and stays connected to some."""

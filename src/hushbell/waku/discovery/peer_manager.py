@@ -1,0 +1,192 @@
+"""
+Staying connected: to the peers that the operator named, each for ever, and to a few of those found in lists.
+
+After each failure the next attempt waits longer, up to a minute, and never just as long as anybody else's.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from typing import Protocol
+
+from hushbell.errors import HushbellError
+from hushbell.ports.clock import Clock
+from hushbell.types import Millis, Random
+from hushbell.waku.libp2p.multiaddr import Multiaddr
+from hushbell.waku.libp2p.stream import PeerId
+from hushbell.waku.random_choice import fraction, shuffled
+
+FIRST_WAIT = 1.0  # seconds after a first failure; doubled up to
+LONGEST_WAIT = 60.0
+STEADY = 60_000  # ms after which a connection that ends was no failure
+LOOK = 10.0  # seconds between two looks whether a connection still stands, or whether there are enough
+SEARCH = 1800.0  # seconds between two readings of the lists
+SEARCH_AGAIN = 60.0  # seconds until the lists are read again when they are used up or could not be read
+CANDIDATES = 1000  # nodes from lists that are remembered
+
+Count = Callable[[str, int], None]
+Finder = Callable[[], Awaitable[Sequence[Multiaddr]]]
+"""Returns addresses of further nodes, each with its peer's id. Raises HushbellError."""
+
+log = logging.getLogger(__name__)
+
+
+class Dialer(Protocol):
+    """What is needed of a host."""
+
+    peer_id: PeerId
+
+    async def dial(self, address: Multiaddr) -> PeerId:
+        """Connect, unless the peer is connected; return who answered. Raises TransportError."""
+        ...
+
+    @property
+    def peers(self) -> Collection[PeerId]:
+        """Everybody connected."""
+        ...
+
+
+class Connecting:
+    """
+    Keeps connections.
+
+    Args:
+        dialer: the host.
+        peers: addresses of nodes to stay connected to.
+        finders: where further nodes are found.
+        wanted: how many of those are kept connected.
+        clock: the time.
+        random: jitter and choice.
+        count: ``waku_dials`` and ``waku_dials_failed``.
+    """
+
+    def __init__(
+        self,
+        *,
+        dialer: Dialer,
+        peers: Sequence[Multiaddr],
+        finders: Sequence[Finder],
+        wanted: int,
+        clock: Clock,
+        random: Random,
+        count: Count,
+    ) -> None:
+        self._dialer = dialer
+        self._peers = tuple(peers)
+        self._finders = tuple(finders)
+        self._wanted = wanted
+        self._clock = clock
+        self._random = random
+        self._count = count
+        self._changed = asyncio.Event()
+        self._candidates: dict[PeerId, Multiaddr] = {}
+        self._not_before: dict[PeerId, Millis] = {}
+        self._failures: dict[PeerId, int] = {}
+        self._found: set[PeerId] = set()
+
+    def gone(self, peer: PeerId) -> None:  # noqa: ARG002  everybody looks for the one that is missing
+        """Hear that somebody's last connection has ended."""
+        self._changed.set()
+
+    async def run(self) -> None:
+        """Connect, and connect again."""
+        tasks = [self._keep(address) for address in self._peers]
+        if self._finders and self._wanted:
+            tasks.append(self._fill())
+        await asyncio.gather(*tasks)
+
+    async def _keep(self, address: Multiaddr) -> None:
+        failures = 0
+        while True:
+            peer = await self._dialled(address)
+            if peer == self._dialer.peer_id:
+                log.warning("%s is this node itself", address)
+                return
+            began = self._clock.now()
+            if peer is not None:
+                await self._until_gone(peer)
+            failures = 0 if peer is not None and self._clock.now() - began >= STEADY else failures + 1
+            await self._clock.sleep(self._wait(failures))
+
+    async def _dialled(self, address: Multiaddr) -> PeerId | None:
+        self._count("waku_dials", 1)
+        try:
+            return await self._dialer.dial(address)
+        except HushbellError as error:
+            self._count("waku_dials_failed", 1)
+            log.info("%s cannot be reached: %s", address, error)
+        except Exception:
+            # A bug of ours with one peer must not cost the others.
+            self._count("waku_dials_failed", 1)
+            log.exception("%s could not be dialled", address)
+        return None
+
+    async def _until_gone(self, peer: PeerId) -> None:
+        while peer in self._dialer.peers:
+            await self._pause(LOOK)
+
+    def _wait(self, failures: int) -> float:
+        """Return the seconds until the next attempt: half to three halves of what is due."""
+        due = min(FIRST_WAIT * 2.0 ** min(max(failures, 1) - 1, 16), LONGEST_WAIT)
+        return due * (0.5 + fraction(self._random))
+
+    async def _fill(self) -> None:
+        searched: Millis | None = None
+        while True:
+            self._found &= set(self._dialer.peers)
+            pause = SEARCH if self._ready() or len(self._found) >= self._wanted else SEARCH_AGAIN
+            if searched is None or self._clock.now() - searched >= pause * 1000:
+                await self._search()
+                searched = self._clock.now()
+            ready = shuffled(self._ready(), self._random)
+            ready.sort(key=lambda peer: self._failures.get(peer, 0))
+            for peer in ready[: self._wanted - len(self._found)]:
+                await self._try(peer)
+            await self._pause(LOOK)
+
+    def _ready(self) -> Sequence[PeerId]:
+        """Return the nodes that are worth an attempt now."""
+        connected, now = set(self._dialer.peers), self._clock.now()
+        return [
+            peer
+            for peer in self._candidates
+            if peer not in connected and peer != self._dialer.peer_id and self._not_before.get(peer, 0) <= now
+        ]
+
+    async def _try(self, peer: PeerId) -> None:
+        failures = self._failures.get(peer, 0) + 1
+        # Also after a success: who lets us in and drops us at once is not tried over and over.
+        self._failures[peer] = failures
+        self._not_before[peer] = Millis(self._clock.now() + round(self._wait(failures) * 1000))
+        if await self._dialled(self._candidates[peer]) == peer:
+            self._found.add(peer)
+
+    async def _search(self) -> None:
+        for finder in self._finders:
+            try:
+                addresses = await finder()
+            except HushbellError as error:
+                self._count("waku_lists_failed", 1)
+                log.warning("a list of nodes cannot be read: %s", error)
+                continue
+            except Exception:
+                self._count("waku_lists_failed", 1)
+                log.exception("a list of nodes could not be read")
+                continue
+            for address in addresses:
+                if address.peer is not None:
+                    self._candidates.setdefault(address.peer, address)
+        for peer in list(self._candidates)[: max(0, len(self._candidates) - CANDIDATES)]:
+            del self._candidates[peer]
+            self._not_before.pop(peer, None)
+            self._failures.pop(peer, None)
+
+    async def _pause(self, seconds: float) -> None:
+        self._changed.clear()
+        changing = asyncio.ensure_future(self._changed.wait())
+        sleeping = asyncio.ensure_future(self._clock.sleep(seconds))
+        try:
+            await asyncio.wait((changing, sleeping), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            changing.cancel()
+            sleeping.cancel()

@@ -1,0 +1,1 @@
+"""Messages on their way to the application: queued, once each, and those that were missed."""

@@ -1,0 +1,43 @@
+"""This node's own archive as the source of what was dropped on the way to the reader."""
+
+from collections.abc import Sequence
+
+from hushbell.errors import TransportError
+from hushbell.types import ContentTopic, Millis, PubsubTopic
+from hushbell.waku.inbox.missing_messages import PAGE, Found, Page
+from hushbell.waku.protocols.archive import Archive
+from hushbell.waku.protocols.store_db import Wanted
+
+SIZE = 4 * 1024 * 1024  # bytes of messages in one page
+MS = 1_000_000  # ns
+
+
+class ArchiveHistory:
+    """
+    Implements ``catching_up.History``.
+
+    Args:
+        archive: what is asked.
+    """
+
+    name = "own"
+    own = True
+    whole_shards = True
+
+    def __init__(self, archive: Archive) -> None:
+        self._archive = archive
+
+    async def page(
+        self,
+        pubsub_topic: PubsubTopic | None,
+        content_topics: Sequence[ContentTopic],
+        since: Millis,
+        cursor: bytes | None,
+    ) -> Page:
+        """Return up to ``PAGE`` messages published since then. Raises StoreUnavailable, TransportError."""
+        wanted = Wanted(pubsub_topic=pubsub_topic, content_topics=tuple(content_topics), since=since * MS)
+        page = await self._archive.page(wanted, cursor=cursor, limit=PAGE, size=SIZE)
+        if page is None:
+            raise TransportError("the archive has forgotten where it was")
+        found = [Found(PubsubTopic(one.pubsub_topic), one.message) for one in page.messages]
+        return Page(found, page.messages[-1].hash if page.has_more else None)

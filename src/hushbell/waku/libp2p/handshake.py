@@ -1,0 +1,83 @@
+"""A connection until both sides know who they are: drives the upgrade over a pipe."""
+
+import asyncio
+from collections.abc import Callable
+
+from hushbell.errors import TransportError, WireError
+from hushbell.types import Millis
+from hushbell.waku.libp2p.connection_gater import source_of
+from hushbell.waku.libp2p.raw_connection import Pipe
+from hushbell.waku.libp2p.resource_manager import Count
+from hushbell.waku.libp2p.stream import PeerId
+from hushbell.waku.libp2p.upgrade import Upgrade, Upgraded
+
+
+class Arrival:
+    """One connection before it is one. Ends by ``arrived`` or ``failed``, either called once."""
+
+    def __init__(
+        self,
+        pipe: Pipe,
+        upgrade: Upgrade,
+        *,
+        outbound: bool,
+        began: Millis,
+        count: Count,
+        arrived: Callable[["Arrival", Upgraded], None],
+        failed: Callable[["Arrival"], None],
+    ) -> None:
+        self.pipe = pipe
+        self.outbound = outbound
+        self.began = began
+        self.source = source_of(pipe.remote)
+        self.future: asyncio.Future[PeerId] = asyncio.get_running_loop().create_future()
+        """For the dialler: who answered, when the connection stands."""
+        self._upgrade = upgrade
+        self._count = count
+        self._arrived = arrived
+        self._failed = failed
+        self._over = False
+
+    def start(self) -> None:
+        """Send what this side says first."""
+        first = self._upgrade.start()
+        if first:
+            self.pipe.write(first)
+
+    def received(self, data: bytes | memoryview) -> None:
+        """Take bytes of the socket."""
+        if self._over:
+            return
+        try:
+            answer = self._upgrade.receive(bytes(data))
+        except (WireError, TransportError) as error:
+            self._count("libp2p_handshakes_failed", 1)
+            self._fail(error)
+            return
+        if answer:
+            self.pipe.write(answer)
+        if self._upgrade.upgraded is not None:
+            self._over = True
+            self._arrived(self, self._upgrade.upgraded)
+
+    def writable(self) -> None:
+        """Nothing waits: the messages of a handshake are small."""
+
+    def lost(self) -> None:
+        """Give up: the socket is closed."""
+        self._fail(TransportError("the peer closed the connection during the handshake"))
+
+    def give_up(self, reason: str) -> None:
+        """Close at once, for the bound named."""
+        if not self._over:
+            self._count("libp2p_cut_" + reason, 1)
+            self._fail(TransportError("the handshake was given up"))
+
+    def _fail(self, error: Exception) -> None:
+        if self._over:
+            return
+        self._over = True
+        if self.outbound and not self.future.done():
+            self.future.set_exception(TransportError(f"no connection: {error}"))
+        self.pipe.abort()
+        self._failed(self)

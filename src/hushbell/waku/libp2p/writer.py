@@ -1,0 +1,108 @@
+"""
+The writing half of a connection: everything that one turn of the event loop wrote leaves in one go, as full records.
+
+Waits while the socket is full; what waits meanwhile is in the muxer's queues, where it is bounded.
+"""
+
+import asyncio
+
+from hushbell.waku.libp2p.limits import KIB, Limits
+from hushbell.waku.libp2p.muxer import Muxer
+from hushbell.waku.libp2p.noise import Sealer
+from hushbell.waku.libp2p.raw_connection import Pipe
+from hushbell.waku.libp2p.resource_manager import Ledger
+
+_EAGER = 128 * KIB  # waiting bytes that are worth a flush before the turn's end
+
+
+class Outgoing:
+    """What a connection still has to send."""
+
+    def __init__(self, pipe: Pipe, muxer: Muxer, sealer: Sealer, limits: Limits, ledger: Ledger) -> None:
+        self._pipe = pipe
+        self._muxer = muxer
+        self._seal = sealer.seal
+        self._limits = limits
+        self._ledger = ledger
+        self._loop = asyncio.get_running_loop()
+        self._scheduled = False
+        self._closed = False
+        self._accounted = 0
+        self._drains: dict[asyncio.Future[None], int] = {}
+
+    def send(self, stream: int, data: bytes) -> str:
+        """Queue bytes of a stream; returns the bound that it went over, or nothing."""
+        waiting = 0 if self._closed else self._muxer.send(stream, data)
+        if not waiting:
+            return ""
+        self._accounted += len(data)
+        self._ledger.write(len(data))
+        if waiting >= _EAGER:
+            if not self._pipe.full:
+                self.flush()
+                waiting = self._muxer.queued(stream)
+            if waiting > self._limits.unsent_per_stream:
+                return "unsent_per_stream"
+            if self._muxer.waiting > self._limits.unsent_per_connection:
+                return "unsent_per_connection"
+        self.schedule()
+        return ""
+
+    def schedule(self) -> None:
+        """Flush at the end of this turn of the loop."""
+        if not self._scheduled and not self._closed and not self._pipe.full:
+            self._scheduled = True
+            self._loop.call_soon(self._turn)
+
+    def flush(self) -> None:
+        """Send what windows and the socket allow now."""
+        if self._closed:
+            return
+        frames = self._muxer.take(self._limits.flush_most)
+        if frames:
+            self._pipe.write(self._seal(b"".join(frames)))
+            self.account()
+        if self._drains:
+            self._wake()
+        if self._muxer.ready:
+            self.schedule()
+
+    def account(self) -> None:
+        """Tell the ledger what waits, after it has become less."""
+        if self._closed:
+            return
+        waiting = self._muxer.waiting
+        self._ledger.unsent += waiting - self._accounted
+        self._accounted = waiting
+
+    async def drained(self, stream: int) -> None:
+        """Return when few bytes of the stream wait, or the connection is gone."""
+        while not self._closed and self._muxer.queued(stream) >= self._limits.low_water:
+            future = self._loop.create_future()
+            self._drains[future] = stream
+            try:
+                await future
+            finally:
+                self._drains.pop(future, None)
+
+    def close(self) -> None:
+        """Forget everything."""
+        self._closed = True
+        self._ledger.unsent -= self._accounted
+        self._accounted = 0
+        self._wake()
+
+    def wake(self) -> None:
+        """Let those look again who wait for a stream to drain."""
+        if self._drains:
+            self._wake()
+
+    def _turn(self) -> None:
+        self._scheduled = False
+        if not self._pipe.full:
+            self.flush()
+
+    def _wake(self) -> None:
+        for future, stream in self._drains.items():
+            if not future.done() and (self._closed or self._muxer.queued(stream) < self._limits.low_water):
+                future.set_result(None)

@@ -1,0 +1,243 @@
+"""Peers and their streams: one that we opened and only write to, and one that the peer opened and we only read."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Protocol
+
+from hushbell.errors import TransportError
+from hushbell.ports.clock import Clock
+from hushbell.waku.libp2p.stream import PeerId, Stream
+from hushbell.waku.relay.inbound import Inbound, Partial, Sink
+from hushbell.waku.relay.rpc_queue import Outbox, Total
+from hushbell.waku.relay.settings import PROTOCOL, Bounds
+
+PACE = 1.0  # seconds that a publisher waits for slow peers at most
+
+
+class Host(Protocol):
+    """What the relay needs of a libp2p host."""
+
+    def handle(self, protocol: str, handler: Callable[[Stream], Awaitable[None]]) -> None:
+        """Have ``handler`` called with each stream that a peer opens for the protocol."""
+        ...
+
+    async def open(self, peer: PeerId, protocols: Sequence[str]) -> Stream:
+        """Open a stream; raises TransportError."""
+        ...
+
+    def watch(self, connected: Callable[[PeerId, Sequence[str]], None], disconnected: Callable[[PeerId], None]) -> None:
+        """Tell who comes, with the protocols that it speaks, and who goes."""
+        ...
+
+    def disconnect(self, peer: PeerId) -> None:
+        """End the connection to a peer."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """How a peer and we met."""
+
+    address: str  # its IP address; "" if that is not known
+    outbound: bool  # we dialled
+
+
+class Owner(Sink, Protocol):
+    """Who decides about peers and takes what they send."""
+
+    def arrived(self, peer: PeerId, origin: Origin) -> None:
+        """Hear of a peer that speaks the relay's protocol; what is said to it now is sent first."""
+        ...
+
+    def left(self, peer: PeerId) -> None:
+        """Hear that it is gone, or was cut."""
+        ...
+
+    def refuses(self, peer: PeerId) -> bool:
+        """Say whether nothing of the peer is to be read."""
+        ...
+
+
+@dataclass(slots=True)
+class _Link:
+    outbox: Outbox
+    inbound: Inbound | None = None
+    stream: Stream | None = field(default=None, repr=False)  # the inbound one
+
+
+class Links:
+    """Everybody who speaks the relay's protocol, from the first sign of it until the connection ends or is cut."""
+
+    def __init__(
+        self,
+        host: Host,
+        bounds: Bounds,
+        owner: Owner,
+        *,
+        clock: Clock,
+        count: Callable[[str, int], None],
+        origin: Callable[[PeerId], Origin],
+    ) -> None:
+        self.outboxes: dict[PeerId, Outbox] = {}
+        self._links: dict[PeerId, _Link] = {}
+        self._present: set[PeerId] = set()  # whose connection's end will be told
+        self._lost: Counter[PeerId] = Counter()  # streams, of those who are present
+        self._host = host
+        self._bounds = bounds
+        self._owner = owner
+        self._clock = clock
+        self._count = count
+        self._origin = origin
+        self._total, self._partial = Total(), Partial()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._room = asyncio.Event()
+        host.handle(PROTOCOL, self._incoming)
+        host.watch(self._connected, self._disconnected)
+
+    def cut(self, peer: PeerId, reason: str) -> None:
+        """End the connection to a peer and count why."""
+        if peer in self._links:
+            self._count(reason, 1)
+            self._remove(peer)
+            self._host.disconnect(peer)
+
+    async def room(self) -> None:
+        """Wait until no open stream has anything waiting, or ``PACE``."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(PACE):
+                while any(outbox.waiting and outbox.open for outbox in self.outboxes.values()):
+                    self._room.clear()
+                    await self._room.wait()
+
+    async def close(self) -> None:
+        """End all streams and tasks."""
+        for peer in list(self._links):
+            self._remove(peer, gently=True)
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _connected(self, peer: PeerId, protocols: Sequence[str]) -> None:
+        if PROTOCOL in protocols:
+            self._present.add(peer)
+            if peer not in self._links:
+                self._arrive(peer)
+
+    def _disconnected(self, peer: PeerId) -> None:
+        self._present.discard(peer)
+        self._lost.pop(peer, None)
+        self._remove(peer)
+
+    def _arrive(self, peer: PeerId) -> _Link:
+        link = _Link(Outbox(self._bounds, self._total, self._count, self._drain))
+        self._links[peer] = link
+        self.outboxes[peer] = link.outbox
+        self._owner.arrived(peer, self._origin(peer))
+        self._spawn(self._open(peer, link))
+        return link
+
+    def _remove(self, peer: PeerId, *, gently: bool = False) -> None:
+        link = self._links.pop(peer, None)
+        if link is None:
+            return
+        del self.outboxes[peer]
+        outbound = link.outbox.detach()
+        if link.inbound is not None:
+            link.inbound.close()
+        for stream in (link.stream, outbound):
+            if stream is not None:
+                stream.on_closed = None
+                if gently and stream is outbound:
+                    stream.close_write()  # what we said last is still sent
+                else:
+                    stream.reset()
+        self._owner.left(peer)
+        self._room.set()
+
+    async def _open(self, peer: PeerId, link: _Link) -> None:
+        for attempt in range(self._bounds.openings):
+            try:
+                stream = await self._host.open(peer, (PROTOCOL,))
+            except TransportError:
+                await self._clock.sleep(1.0 + attempt)
+                if self._links.get(peer) is not link:
+                    return
+                continue
+            if self._links.get(peer) is not link:
+                stream.reset()
+                return
+            stream.receiver = _ignored
+            stream.on_closed = partial(self._outbound_closed, peer, link, stream)
+            link.outbox.attach(stream)
+            return
+        self._count("relay_open_failed", 1)
+        self._remove(peer)
+
+    def _outbound_closed(self, peer: PeerId, link: _Link, stream: Stream) -> None:
+        self._spawn(self._reopen(peer, link, stream))
+
+    async def _reopen(self, peer: PeerId, link: _Link, stream: Stream) -> None:
+        """Begin anew with a peer that reset our stream; one that only closed its own side goes on reading."""
+        with suppress(TransportError):
+            await stream.drain()
+            return
+        if self._links.get(peer) is link:
+            self._count("relay_streams_lost", 1)
+            self._remove(peer)
+            if peer in self._present:
+                self._lost[peer] += 1
+            if self._lost[peer] >= self._bounds.openings:
+                return  # it says that it speaks the protocol and does not
+            await self._clock.sleep(1.0)
+            if peer in self._present and peer not in self._links:
+                self._arrive(peer)
+
+    def _drain(self, outbox: Outbox) -> None:
+        self._spawn(self._draining(outbox))
+
+    async def _draining(self, outbox: Outbox) -> None:
+        with suppress(TransportError):
+            await outbox.drain()
+        self._room.set()
+
+    async def _incoming(self, stream: Stream) -> None:
+        peer = stream.peer
+        if self._owner.refuses(peer):
+            self._count("relay_graylisted", 1)
+            stream.reset()
+            return
+        link = self._links.get(peer) or self._arrive(peer)
+        if link.inbound is not None and link.stream is not None:
+            link.inbound.close()
+            link.stream.reset()
+        closed = asyncio.Event()
+        reader = Inbound(
+            stream,
+            self._owner,
+            bounds=self._bounds,
+            partial=self._partial,
+            later=asyncio.get_running_loop().call_soon,
+            on_close=closed.set,
+        )
+        stream.on_closed = reader.close
+        link.inbound, link.stream = reader, stream
+        reader.start()
+        await closed.wait()
+        if link.inbound is reader:
+            link.inbound = link.stream = None
+            if peer not in self._present:
+                self._remove(peer)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def _ignored(_: bytes) -> None:
+    """Nobody has anything to say on a stream that the other end opened for writing."""

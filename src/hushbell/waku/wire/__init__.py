@@ -1,0 +1,1 @@
+"""Messages of Waku's protocols as bytes and values."""
