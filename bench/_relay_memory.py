@@ -11,7 +11,7 @@ from _relay_rig import REPOSITORY, ours, started
 
 from hushbell.crypto import secp256k1
 from hushbell.runtime.clock import SystemClock
-from hushbell.runtime.server.topic_index import Interest
+from hushbell.runtime.server.topic_index import TopicIndex
 from hushbell.types import KeyHash
 from hushbell.waku.libp2p.host import Host
 from hushbell.waku.libp2p.keys import new_identity, peer_id_text
@@ -87,7 +87,7 @@ async def interests(number: int) -> float:
 
 def _interests(number: int) -> float:
     before = _rss()
-    interest = Interest(secp256k1.key_pair(secrets.token_bytes).public, map(_owner, range(number)))
+    interest = TopicIndex(secp256k1.key_pair(secrets.token_bytes).public, map(_owner, range(number)))
     assert len(interest) > 0.99 * number
     return (_rss() - before) / 1024 / 1024
 

@@ -22,9 +22,9 @@ import uvloop
 from hushbell.config.gateway import ApnsSettings, HttpSettings, Texts
 from hushbell.core.push import Push
 from hushbell.http.curl import CurlHttp
-from hushbell.http.h2.client import Http2
+from hushbell.http.h2.client import H2Client
 from hushbell.ports.gateway import ACCEPTED
-from hushbell.ports.http import Http, HttpAnswer, HttpFailure, HttpRequest
+from hushbell.ports.http import HttpClient, HttpFailure, HttpRequest, HttpResponse
 from hushbell.providers.apns.adapter import PRODUCTION, Apns, App, request
 from hushbell.providers.apns.token import TokenSigner
 from hushbell.testing.clock import FakeClock
@@ -87,14 +87,14 @@ async def measure(name: str, send: Send, items: Sequence[Any], *, callers: int, 
     return Figure(name, (time.process_time() - cpu) / len(items), len(items) / (time.perf_counter() - wall))
 
 
-async def measure_posts(name: str, http: Http, requests: Sequence[HttpRequest], *, under_way: int) -> Figure:
+async def measure_posts(name: str, http: HttpClient, requests: Sequence[HttpRequest], *, under_way: int) -> Figure:
     """The same through callbacks, each of which posts the next request."""
     left, done = iter(requests), asyncio.get_running_loop().create_future()
     missing = len(requests)
 
-    def answered(answer: HttpAnswer | HttpFailure) -> None:
+    def answered(answer: HttpResponse | HttpFailure) -> None:
         nonlocal missing
-        assert isinstance(answer, HttpAnswer)
+        assert isinstance(answer, HttpResponse)
         assert answer.status == 200
         missing -= 1
         if not missing:
@@ -109,7 +109,7 @@ async def measure_posts(name: str, http: Http, requests: Sequence[HttpRequest], 
     return Figure(name, (time.process_time() - cpu) / len(requests), len(requests) / (time.perf_counter() - wall))
 
 
-CLIENTS: dict[str, Callable[[HttpSettings], Http]] = {"apns": Http2, "apns_curl": CurlHttp}
+CLIENTS: dict[str, Callable[[HttpSettings], HttpClient]] = {"apns": H2Client, "apns_curl": CurlHttp}
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +117,7 @@ class Bench:
     """One HTTP client, alone and under the provider."""
 
     prefix: str
-    http: Http
+    http: HttpClient
     apns: Apns
     figures: dict[str, Figure]
 
@@ -143,7 +143,7 @@ class Bench:
         assert await self.apns.deliver(pushes) == [ACCEPTED] * len(pushes)
 
     async def _send(self, requests: Sequence[HttpRequest]) -> None:
-        assert all(isinstance(one, HttpAnswer) and one.status == 200 for one in await self.http.send(requests))
+        assert all(isinstance(one, HttpResponse) and one.status == 200 for one in await self.http.send(requests))
 
 
 async def main(ready: dict[str, Any]) -> None:

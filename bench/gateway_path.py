@@ -24,16 +24,16 @@ import _gateway_peers as peers
 import orjson
 from _gateway_figures import tell
 
-from hushbell.api.app import HttpFront
-from hushbell.api.http.server import Connection
+from hushbell.api.app import GatewayApi
+from hushbell.api.http.server import HttpConnection
 from hushbell.cli.event_loop import GENERATIONS
 from hushbell.cli.files import read_settings
 from hushbell.cli.gateway import open_apps, open_queue
-from hushbell.http.h2.connection import Link
-from hushbell.http.h2.protocol import Core
+from hushbell.http.h2.connection import H2Connection
+from hushbell.http.h2.protocol import H2Protocol
 from hushbell.observability.metrics import Counters
 from hushbell.runtime.clock import SystemClock
-from hushbell.runtime.delivery.engine import Engine
+from hushbell.runtime.delivery.engine import DeliveryEngine
 
 SHAPES = {"one_per_request": (1, 1, 10), "100_per_request": (100, 1, 16), "100_tokens": (1, 100, 16)}
 """Notifications in a request, tokens in each, requests that share a commit."""
@@ -80,11 +80,11 @@ class Way:
         apps = open_apps(settings, clock)
         queue = open_queue(settings, folder / "data")
         queue._writer.put = lambda *_: None  # the disk is told by hand
-        self.engine = Engine(queue=queue, apps=apps, clock=clock, random=os.urandom)
-        front = HttpFront(self.engine, settings, clock=clock, random=os.urandom, counters=Counters(), version="").front
+        self.engine = DeliveryEngine(queue=queue, apps=apps, clock=clock, random=os.urandom)
+        front = GatewayApi(self.engine, settings, clock=clock, random=os.urandom, counters=Counters(), version="").front
         front.turns._now = lambda: 0.0  # nobody waits for a turn
         self.wires = [Wire() for _ in range(together)]
-        self.connections = [Connection(front) for _ in range(together)]
+        self.connections = [HttpConnection(front) for _ in range(together)]
         for connection, wire in zip(self.connections, self.wires, strict=True):
             connection.connection_made(wire)
         http: Any = apps[0].providers["apns"].http
@@ -98,9 +98,11 @@ class Way:
         text += peers.APP.format(name="app0", queue=1_000_000, feedback="", folder=folder, tls="127.0.0.1:1")
         return files.write("hushbell.toml", text.encode())
 
-    def _link(self) -> Link:
+    def _link(self) -> H2Connection:
         """Return a connection to Apple that has room for everything."""
-        link = Link(Core(self.host._place.authority, self.host._bounds), self.host, asyncio.get_running_loop())
+        link = H2Connection(
+            H2Protocol(self.host._place.authority, self.host._bounds), self.host, asyncio.get_running_loop()
+        )
         link.connection_made(Wire())
         wide = struct.pack(">HIHI", 3, 1000, 4, 1 << 30)
         link.data_received(frame(_SETTINGS, 0, 0, wide) + frame(_WINDOW, 0, 0, struct.pack(">I", 1 << 30)))

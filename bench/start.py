@@ -15,7 +15,7 @@ from _rig import rss_bytes, server, stand_in
 
 from hushbell.core.server.facts import SaveRegistration, StoredRegistration
 from hushbell.crypto import secp256k1
-from hushbell.stores.sqlite.server import SqliteStore
+from hushbell.stores.sqlite.server import SqliteServerStore
 from hushbell.types import DeviceKey, InstallationId, KeyHash, KeyPair, Millis
 from hushbell.wire import encode
 from hushbell.wire.messages import Registration
@@ -41,7 +41,7 @@ def registration(number: int) -> SaveRegistration:
 
 
 async def populate(data: Path, count: int) -> None:
-    store = SqliteStore.open(data / "hushbell.db", data / "at-rest.key", random=os.urandom)
+    store = SqliteServerStore.open(data / "hushbell.db", data / "at-rest.key", random=os.urandom)
     for start in range(0, count, STEP):
         await store.commit([registration(n) for n in range(start, min(start + STEP, count))])
     await store.close()

@@ -7,9 +7,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from hushbell.core.server.facts import Needed, RememberAnswer, RememberRing, SaveRegistration, StoredRegistration
-from hushbell.stores.sqlite.server import SqliteStore
-from hushbell.types import DeviceKey, InstallationId, KeyHash, MessageId, Millis, RingId
+from hushbell.core.server.facts import FactsNeeded, MarkNotified, SaveRegistration, SaveResponse, StoredRegistration
+from hushbell.stores.sqlite.server import SqliteServerStore
+from hushbell.types import DeviceKey, InstallationId, KeyHash, MessageId, Millis, NotificationKey
 from hushbell.wire import encode
 from hushbell.wire.messages import Registration
 
@@ -44,7 +44,7 @@ def cpu() -> float:
     return used.ru_utime + used.ru_stime
 
 
-async def upserts(store: SqliteStore, first: int, in_flight: int) -> tuple[float, float]:
+async def upserts(store: SqliteServerStore, first: int, in_flight: int) -> tuple[float, float]:
     """Insert rows, then replace each; return upserts a second and CPU microseconds for each."""
     count = in_flight * (200 if in_flight > 1 else 1000)
     work = [registration(first + n, version) for version in (1, 2) for n in range(count)]
@@ -60,7 +60,7 @@ async def upserts(store: SqliteStore, first: int, in_flight: int) -> tuple[float
     return len(work) / elapsed, used / len(work) * 1e6
 
 
-async def load_us(store: SqliteStore, needed: Needed, facts: int) -> float:
+async def load_us(store: SqliteServerStore, needed: FactsNeeded, facts: int) -> float:
     """Return microseconds for each fact."""
     rounds = max(1, 2_000 // facts)
     start = time.perf_counter()
@@ -69,7 +69,7 @@ async def load_us(store: SqliteStore, needed: Needed, facts: int) -> float:
     return (time.perf_counter() - start) / rounds / facts * 1e6
 
 
-async def measure(store: SqliteStore) -> None:
+async def measure(store: SqliteServerStore) -> None:
     lines: list[tuple[str, float, str]] = []
     first = 0
     for in_flight, suffix in ((1, "_c1"), (16, "_c16"), (128, "")):
@@ -78,20 +78,20 @@ async def measure(store: SqliteStore) -> None:
         lines += [(f"store_upserts{suffix}", rate, "1/s"), (f"store_upsert_cpu{suffix}", used, "us")]
 
     await store.commit([registration(n, 1) for n in range(10_000_000, 10_000_000 + ROWS)])
-    rings = [RingId(os.urandom(32)) for _ in range(ROWS)]
+    rings = [NotificationKey(os.urandom(32)) for _ in range(ROWS)]
     wrapper_ids = [MessageId(os.urandom(32)) for _ in range(ROWS)]
-    await store.commit([RememberRing(ring, NOW) for ring in rings])
-    await store.commit([RememberAnswer(name, b"a" * 200, NOW) for name in wrapper_ids])
+    await store.commit([MarkNotified(ring, NOW) for ring in rings])
+    await store.commit([SaveResponse(name, b"a" * 200, NOW) for name in wrapper_ids])
     for size, suffix in ((1, "_c1"), (16, "_c16"), (128, "")):
         some = range(10_000_000, 10_000_000 + ROWS, ROWS // size)[:size]
         devices = frozenset(device(n) for n in some)
         queried = frozenset(d.owner for d in devices)
         for name, needed in (
-            ("load_registration", Needed(devices=devices)),
-            ("load_queried", Needed(queried=queried)),
-            ("load_installations", Needed(installations=queried)),
-            ("load_answer", Needed(requests=frozenset(wrapper_ids[:size]))),
-            ("load_ring", Needed(rings=frozenset(rings[:size]))),
+            ("load_registration", FactsNeeded(devices=devices)),
+            ("load_queried", FactsNeeded(queried=queried)),
+            ("load_installations", FactsNeeded(installations=queried)),
+            ("load_answer", FactsNeeded(requests=frozenset(wrapper_ids[:size]))),
+            ("load_ring", FactsNeeded(rings=frozenset(rings[:size]))),
         ):
             lines.append((f"store_{name}{suffix}", await load_us(store, needed, size), "us"))
 
@@ -106,7 +106,7 @@ async def measure(store: SqliteStore) -> None:
 
 async def main() -> None:
     with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:
-        store = SqliteStore.open(Path(folder) / "bench.db", Path(folder) / "at-rest", random=os.urandom)
+        store = SqliteServerStore.open(Path(folder) / "bench.db", Path(folder) / "at-rest", random=os.urandom)
         try:
             await measure(store)
         finally:

@@ -12,8 +12,8 @@ from hushbell.core.delivery.notification import Message, Notification
 from hushbell.core.delivery.push_ids import push_id
 from hushbell.errors import CallerError, ConfigError
 from hushbell.ports.gateway import ACCEPTED, Outcome, Scope, Verdict
-from hushbell.ports.http import HttpAnswer, HttpFailure, HttpRequest
-from hushbell.ports.making import Tools
+from hushbell.ports.http import HttpFailure, HttpRequest, HttpResponse
+from hushbell.ports.making import ProviderContext
 from hushbell.ports.provider import Done
 from hushbell.types import Millis
 
@@ -29,7 +29,7 @@ class WebhookProvider:
     name = "webhook"
     expires_at: Millis | None = None  # the key has no end
 
-    def __init__(self, settings: Mapping[str, Any], tools: Tools) -> None:
+    def __init__(self, settings: Mapping[str, Any], tools: ProviderContext) -> None:
         """Take the settings: ``url``, ``key_file`` and, for tests, ``connect`` and ``ca_file``."""
         unknown = settings.keys() - {"url", "key_file", "connect", "ca_file"}
         if unknown:
@@ -87,11 +87,11 @@ class WebhookProvider:
         return key
 
 
-def _answered(done: Done, place: int, result: HttpAnswer | HttpFailure) -> None:
+def _answered(done: Done, place: int, result: HttpResponse | HttpFailure) -> None:
     done(place, outcome(result))
 
 
-def outcome(result: HttpAnswer | HttpFailure) -> Outcome:
+def outcome(result: HttpResponse | HttpFailure) -> Outcome:
     """Say what came of one request."""
     if isinstance(result, HttpFailure):
         verdict = Verdict.UNKNOWN if result.sent else Verdict.RETRY
@@ -100,9 +100,9 @@ def outcome(result: HttpAnswer | HttpFailure) -> Outcome:
     if 200 <= result.status < 300:
         return ACCEPTED
     if result.status == 410:
-        return Outcome(Verdict.DROP_TOKEN, told)
+        return Outcome(Verdict.DEAD_TOKEN, told)
     if result.status in (401, 403, 404):
-        return Outcome(Verdict.CONFIG_ERROR, told, scope=Scope.APP)
+        return Outcome(Verdict.MISCONFIGURED, told, scope=Scope.APP)
     if result.status in (400, 413, 422):
-        return Outcome(Verdict.CALLER_ERROR, told)
+        return Outcome(Verdict.INVALID, told)
     return Outcome(Verdict.RETRY, told, scope=Scope.PROVIDER)

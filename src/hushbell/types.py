@@ -40,7 +40,7 @@ MessageId = NewType("MessageId", bytes)
 RequestId = NewType("RequestId", bytes)
 """SHAKE-256 of an encrypted registration, 64 bytes."""
 
-RingId = NewType("RingId", bytes)
+NotificationKey = NewType("NotificationKey", bytes)
 """SHA-256 that names one message ringing one device, 32 bytes."""
 
 InstallationId = NewType("InstallationId", str)

@@ -25,7 +25,7 @@ from hushbell.crypto import secp256k1
 from hushbell.runtime.clock import system_random
 from hushbell.simulator.phone import Phone
 from hushbell.simulator.reconnecting import ReconnectingBus
-from hushbell.stores.sqlite.server import SqliteStore
+from hushbell.stores.sqlite.server import SqliteServerStore
 from hushbell.types import DeviceToken, NotificationId, NotificationType, PublicKey
 from hushbell.wire.messages import Report, ReportError
 
@@ -172,9 +172,9 @@ class Server:
         assert await self.exit_code() == 0
         return time.monotonic() - began
 
-    def store(self) -> SqliteStore:
+    def store(self) -> SqliteServerStore:
         """Open the data of a server that does not run."""
-        return SqliteStore.open(self.data / "hushbell.db", self.data / "at-rest.key", random=system_random)
+        return SqliteServerStore.open(self.data / "hushbell.db", self.data / "at-rest.key", random=system_random)
 
     def pending(self) -> int:
         """Return how many pushes have no final state, also while the server runs."""

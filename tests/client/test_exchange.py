@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import Callable
 
 from hushbell.core import envelope
-from hushbell.core.envelope import Opened
+from hushbell.core.envelope import OpenedEnvelope
 from hushbell.crypto import secp256k1, topics
-from hushbell.runtime.client.exchange import Exchange
+from hushbell.runtime.client.exchange import EnvelopeExchange
 from hushbell.runtime.clock import SystemClock, system_random
 from hushbell.transports.bus import Bus
 from hushbell.types import DEFAULT_PUBSUB_TOPIC, Envelope, KeyPair, Nanos, PublicKey
@@ -18,7 +18,7 @@ class Hearing:
     def __init__(self) -> None:
         self.came: list[tuple[PublicKey, int]] = []
 
-    def heard(self, opened: Opened, to: PublicKey) -> None:
+    def heard(self, opened: OpenedEnvelope, to: PublicKey) -> None:
         self.came.append((to, opened.type))
 
 
@@ -58,7 +58,7 @@ async def test_two_keys_on_one_topic_are_both_answered(bus: Bus) -> None:  # ref
     one, two = colliding()
     server = secp256k1.key_pair(system_random)
     hearing, mine, theirs = Hearing(), bus.connect(), bus.connect()
-    exchange = Exchange(
+    exchange = EnvelopeExchange(
         mine,
         clock=SystemClock(),
         random=system_random,

@@ -81,7 +81,7 @@ class Seen:
 
     waku: wire.WakuMessage
     frame: wire.Frame
-    opened: envelope.Opened
+    opened: envelope.OpenedEnvelope
     size: int
 
     @property

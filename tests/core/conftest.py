@@ -9,7 +9,7 @@ import pytest
 
 from hushbell.core.server.decide import apply
 from hushbell.core.server.events import QueryReceived, RegistrationReceived, RequestReceived
-from hushbell.core.server.facts import Decision, Facts, Needed, SaveRegistration, StoredRegistration
+from hushbell.core.server.facts import Decision, Facts, FactsNeeded, SaveRegistration, StoredRegistration
 from hushbell.crypto.hashes import hash_public_key
 from hushbell.types import DeviceKey, InstallationId, KeyHash, MessageId, Millis, PublicKey, RequestId, TokenType
 from hushbell.wire.codec import encode
@@ -172,7 +172,7 @@ class ModelStore:
     everything: Facts = field(default_factory=Facts)
     committed: list[object] = field(default_factory=list)
 
-    def load(self, needed: Needed) -> Facts:
+    def load(self, needed: FactsNeeded) -> Facts:
         known = self.everything
         owners = needed.installations | needed.queried
         devices = {

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hushbell.config.limits import Limits
 from hushbell.core.server.decide import apply, decide, merge_needed, needed
 from hushbell.core.server.events import Event, QueryReceived, RegistrationReceived, RequestReceived
-from hushbell.core.server.facts import Decision, Enqueue, Facts, RememberRing, SaveRegistration, StoredRegistration
+from hushbell.core.server.facts import Decision, Enqueue, Facts, MarkNotified, SaveRegistration, StoredRegistration
 from hushbell.core.server.filters import rings, rules
 from hushbell.core.server.request import ring_id
 from hushbell.crypto.hashes import hash_public_key
@@ -136,7 +136,7 @@ def check_reports(event: RequestReceived, facts: Facts, decision: Decision) -> N
     response = decode(NotificationResponse, decision.replies[0].payload)
     reported = [item for item in event.request.requests if 0 < item.type < 4]
     pushed = {write.push.device for write in decision.writes if isinstance(write, Enqueue)}
-    rung = {write.ring_id for write in decision.writes if isinstance(write, RememberRing)}
+    rung = {write.ring_id for write in decision.writes if isinstance(write, MarkNotified)}
     left = {device: bucket.tokens for device, bucket in decision.buckets}
     assert len(response.reports) == len(reported)
     assert len(pushed) == len(rung) == sum(isinstance(write, Enqueue) for write in decision.writes)

@@ -15,9 +15,9 @@ from hushbell.core.server.facts import (
     Decision,
     Enqueue,
     Facts,
-    Needed,
-    RememberAnswer,
-    RememberRing,
+    FactsNeeded,
+    MarkNotified,
+    SaveResponse,
     StoredRegistration,
 )
 from hushbell.core.server.request import notification_id, ring_id
@@ -194,8 +194,8 @@ def test_the_answer_is_remembered_and_goes_to_the_sender(
 
     (reply,) = decision.replies
     assert reply.recipient == event.sender
-    assert RememberAnswer(event.wrapper_id, reply.payload, now) in decision.writes
-    assert RememberRing(ring_id(phone, b"m" * 32), now) in decision.writes
+    assert SaveResponse(event.wrapper_id, reply.payload, now) in decision.writes
+    assert MarkNotified(ring_id(phone, b"m" * 32), now) in decision.writes
 
 
 def test_a_repeated_request_gets_its_answer_again_and_rings_nobody(
@@ -259,7 +259,7 @@ def test_a_request_without_message_id_is_met_with_silence(
     event = sends(item(), message_id=b"")
 
     assert decide(event, registered(), now) == Decision()
-    assert needed(event) == Needed()
+    assert needed(event) == FactsNeeded()
 
 
 def test_a_request_with_too_many_items_is_dropped_before_it_costs_anything(
@@ -269,7 +269,7 @@ def test_a_request_with_too_many_items_is_dropped_before_it_costs_anything(
 
     assert answer(decide(sends(item(), item()), Facts(), now, limits)).reports
     assert decide(sends(item(), item(), item()), Facts(), now, limits) == Decision(refused=("request_items",))
-    assert needed(sends(item(), item(), item()), limits) == Needed()
+    assert needed(sends(item(), item(), item()), limits) == FactsNeeded()
 
 
 def test_an_empty_request_has_an_answer(sends: Sends, now: Millis) -> None:
@@ -279,7 +279,7 @@ def test_an_empty_request_has_an_answer(sends: Sends, now: Millis) -> None:
 def test_a_request_needs_only_devices_that_can_be_registered(sends: Sends, item: Item, phone: DeviceKey) -> None:
     event = sends(item(), item(installation_id="no\0uuid"), item(public_key=b"short"), item(type=0))
 
-    assert needed(event) == Needed(
+    assert needed(event) == FactsNeeded(
         devices=frozenset({phone}),
         requests=frozenset({event.wrapper_id}),
         rings=frozenset({ring_id(phone, b"m" * 32)}),

@@ -25,7 +25,7 @@ from hushbell.waku.libp2p.muxed_stream import MuxedStream
 from hushbell.waku.libp2p.muxer import DATA, Muxer
 from hushbell.waku.libp2p.noise import Handshake, Opener, Sealer
 from hushbell.waku.libp2p.raw_connection import Sink
-from hushbell.waku.libp2p.resource_manager import Ledger
+from hushbell.waku.libp2p.resource_manager import ResourceManager
 from hushbell.waku.libp2p.security import Securing, credentials
 from hushbell.waku.libp2p.stream import Stream
 from hushbell.waku.libp2p.upgrade import Upgrade, Upgraded
@@ -241,7 +241,7 @@ def connection(data: bytes) -> None:
 
 
 async def _connection(data: bytes) -> None:
-    ledger = Ledger(LIMITS, lambda name, number: None)
+    ledger = ResourceManager(LIMITS, lambda name, number: None)
     owner, pipe, plain = _Owner(), _Pipe(), cast("Any", _Plain)
     muxer: Muxer = Mplex(streams=8) if data[:1] > b"\x7f" else Yamux(initiator=False, streams=8, wide_window=KIB)
     upgraded = Upgraded(ALICE.peer_id, "", plain, plain, ())

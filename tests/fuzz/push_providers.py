@@ -7,9 +7,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from hushbell.http.ssrf import Guard, Refused
+from hushbell.http.ssrf import AddressRefused, SsrfGuard
 from hushbell.ports.gateway import Outcome, Verdict
-from hushbell.ports.http import FailureKind, HttpAnswer, HttpFailure
+from hushbell.ports.http import FailureKind, HttpFailure, HttpResponse
 from hushbell.providers import oauth
 from hushbell.providers.fcm import outcome as fcm_outcome
 from hushbell.providers.gorush import provider as gorush_upstream
@@ -23,14 +23,14 @@ from hushbell.testing.mock.h2 import PREFACE, Http2
 from hushbell.testing.mock.hpack import Decoder, Malformed
 from hushbell.testing.mock.http import Reply
 
-GUARD, OPEN = Guard(), Guard(("127.0.0.0/8",))
+GUARD, OPEN = SsrfGuard(), SsrfGuard(("127.0.0.0/8",))
 UPSTREAM = gorush_upstream.HushbellProvider.__new__(gorush_upstream.HushbellProvider)
 
 
 def answers(data: bytes) -> None:
     """A status, a header, a body, read as every provider reads it."""
     status = 100 + int.from_bytes(data[:2], "little") % 500
-    answer = HttpAnswer(status, (("retry-after", data[2:8].decode("latin-1")),), data[8:])
+    answer = HttpResponse(status, (("retry-after", data[2:8].decode("latin-1")),), data[8:])
     for read in (fcm_outcome.outcome, sns_outcome.outcome, webpush_outcome.outcome, oauth.refusal):
         _sane(read(answer), answer)
     for read_many in (huawei_outcome.outcome, pushy_outcome.outcome):
@@ -44,11 +44,11 @@ def answers(data: bytes) -> None:
     oauth.refusal(HttpFailure(FailureKind.CLOSED, sent=True))
 
 
-def _sane(outcome: Outcome, answer: HttpAnswer) -> None:
+def _sane(outcome: Outcome, answer: HttpResponse) -> None:
     """A word, never a text: texts quote tokens. And no token dies of a server's trouble."""
     assert len(outcome.reason) <= 80
     assert outcome.reason.isprintable()
-    assert outcome.verdict is not Verdict.DROP_TOKEN or answer.status < 500
+    assert outcome.verdict is not Verdict.DEAD_TOKEN or answer.status < 500
     assert outcome.after is None or 0 <= outcome.after <= 86_400
 
 
@@ -57,7 +57,7 @@ def addresses(data: bytes) -> None:
     text = data.decode("utf-8", "surrogateescape")
     for guard in (GUARD, OPEN):
         for url in (text, "https://" + text, "https://a.org" + text):
-            with suppress(Refused):
+            with suppress(AddressRefused):
                 place = guard.parse(url)
                 assert guard.parse(place.url) == place
     with suppress(ValueError):

@@ -18,12 +18,12 @@ from hushbell.crypto import ciphers, ecies, grants, hashes, secp256k1, signature
 from hushbell.errors import ConfigError, WireError
 from hushbell.http.h2.frames import Type
 from hushbell.http.h2.frames import frame as http2_frame
-from hushbell.http.h2.protocol import Core
-from hushbell.http.h2.stream import Bounds, Stream
-from hushbell.ports.http import HttpAnswer, HttpFailure
+from hushbell.http.h2.protocol import H2Protocol
+from hushbell.http.h2.stream import Bounds, H2Stream
+from hushbell.ports.http import HttpFailure, HttpResponse
 from hushbell.providers.apns import outcome as apns_outcome
 from hushbell.providers.gorush import adapter as gorush
-from hushbell.runtime.server.sealer import Dropped, Sealed, open_one
+from hushbell.runtime.server.sealer import DiscardedEnvelope, SealedEnvelope, open_one
 from hushbell.transports import lines
 from hushbell.types import AccessToken, DeviceKey, InstallationId, MessageId, Millis, RequestId, SymmetricKey
 from hushbell.wire.codec import CODECS
@@ -127,10 +127,12 @@ def whole(data: bytes) -> None:
     if not data:
         return
     waku = LAYERS[data[0] % len(LAYERS)](data[1:])
-    keyed = Sealed(_waku(ciphers.seal_symmetric(QUERY_KEY, data[1:], bytes(12))), (SymmetricKey(b"\5" * 32), QUERY_KEY))
-    for sealed in (Sealed(waku), keyed):
+    keyed = SealedEnvelope(
+        _waku(ciphers.seal_symmetric(QUERY_KEY, data[1:], bytes(12))), (SymmetricKey(b"\5" * 32), QUERY_KEY)
+    )
+    for sealed in (SealedEnvelope(waku), keyed):
         opened = open_one(sealed, SERVER, LIMITS)
-        if not isinstance(opened, Dropped):
+        if not isinstance(opened, DiscardedEnvelope):
             _decided(opened)
 
 
@@ -172,7 +174,7 @@ def answers(data: bytes) -> None:
     """What gateways and providers say: a status, a header, a body."""
     status = 100 + int.from_bytes(data[:2], "little") % 500
     header = data[2:8].decode("latin-1")
-    answer = HttpAnswer(status, (("retry-after", header),), data[8:])
+    answer = HttpResponse(status, (("retry-after", header),), data[8:])
     apns_outcome.outcome(answer)
     apns_outcome.outcome(answer, own_topic=True)
     gorush.outcome(answer)
@@ -180,15 +182,15 @@ def answers(data: bytes) -> None:
 
 
 class _Nobody:
-    def take(self, index: int, result: HttpAnswer | HttpFailure) -> None:
+    def take(self, index: int, result: HttpResponse | HttpFailure) -> None:
         raise AssertionError("the core tells nobody itself")
 
 
 def http2(data: bytes) -> None:
     """What an HTTP/2 server says, in pieces as long as the first byte: every request ends once, or is still open."""
-    core = Core("api.push.apple.com", Bounds(answer=100, nuisance=50, block=1000))
+    core = H2Protocol("api.push.apple.com", Bounds(answer=100, nuisance=50, block=1000))
     core.receive(http2_frame(Type.SETTINGS, 0, 0), 0.0)
-    streams = [Stream(_Nobody(), n, 1.0, "POST", b"\x04\x01/", "bearer a", b"", b"{}" * 40_000 * n) for n in range(4)]
+    streams = [H2Stream(_Nobody(), n, 1.0, "POST", b"\x04\x01/", "bearer a", b"", b"{}" * 40_000 * n) for n in range(4)]
     for stream in streams:
         core.open(stream)
     size = data[0] + 1 if data else 1
@@ -198,7 +200,7 @@ def http2(data: bytes) -> None:
     ended = [stream for stream, _ in core.done] + core.untouched
     assert sorted(stream.index for stream in ended) == [0, 1, 2, 3]
     for _, result in core.done:
-        assert not isinstance(result, HttpAnswer) or list(result.headers) == list(result.headers)
+        assert not isinstance(result, HttpResponse) or list(result.headers) == list(result.headers)
     assert len(core.take()) < 480_000 + 100_000  # the bodies, and what a few dozen frames can provoke
 
 

@@ -12,14 +12,14 @@ from hypothesis import HealthCheck, settings
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import content_type_conformance, response_schema_conformance
 
-from hushbell.api.app import HttpFront
+from hushbell.api.app import GatewayApi
 from hushbell.api.v1 import openapi
 from hushbell.config.apps import AppSettings
 from hushbell.config.settings import Settings
 from hushbell.observability.metrics import Counters
 from hushbell.runtime.clock import SystemClock, system_random
-from hushbell.runtime.delivery.engine import App, Engine
-from hushbell.stores.memory.outbox import MemoryQueue
+from hushbell.runtime.delivery.engine import App, DeliveryEngine
+from hushbell.stores.memory.outbox import MemoryOutbox
 from hushbell.testing.scripted_provider import ScriptedProvider
 
 EXAMPLES = int(os.environ.get("HUSHBELL_EXAMPLES", "25"))  # of each operation
@@ -53,14 +53,14 @@ class Served:
 
     async def _start(self) -> None:
         providers = {name: ScriptedProvider(name) for name in ("apns", "fcm", "webpush")}
-        engine = Engine(
-            queue=MemoryQueue(random=os.urandom),
+        engine = DeliveryEngine(
+            queue=MemoryOutbox(random=os.urandom),
             apps=[App(name="chat", providers=providers)],
             clock=SystemClock(),
             random=system_random,
         )
         engine.start()
-        self._front = HttpFront(
+        self._front = GatewayApi(
             engine,
             SETTINGS,
             clock=SystemClock(),

@@ -12,9 +12,9 @@ from random import Random as Seeded
 from hushbell.errors import TransportError, WireError
 from hushbell.types import Millis
 from hushbell.waku.libp2p.stream import PeerId, Stream
-from hushbell.waku.relay.inbound import Inbound, Partial
+from hushbell.waku.relay.inbound import Partial, RpcReader
 from hushbell.waku.relay.relay import Relay
-from hushbell.waku.relay.rpc import Control, Rpc, Shapes, control_frames, decode, message_frame, topic_tail, varint
+from hushbell.waku.relay.rpc import Control, Rpc, TopicFrames, control_frames, decode, message_frame, topic_tail, varint
 from hushbell.waku.relay.settings import PROTOCOL, Bounds, RelaySettings
 from hushbell.waku.relay.validation import Validation
 
@@ -115,7 +115,7 @@ class Sink:
     """Takes what a reader found, as frames."""
 
     def __init__(self, *, fast: bool) -> None:
-        self.shapes = Shapes()
+        self.shapes = TopicFrames()
         if fast:
             self.shapes.add(TOPIC)
         self.found: list[object] = []
@@ -137,7 +137,7 @@ class Sink:
 def _read(data: bytes, *, fast: bool, cut: int) -> list[object]:
     due: list[Callable[[], None]] = []
     stream, sink, partial = Pipe(PeerId(b"peer"), 0), Sink(fast=fast), Partial()
-    reader = Inbound(stream, sink, bounds=BOUNDS, partial=partial, later=due.append, on_close=lambda: None)
+    reader = RpcReader(stream, sink, bounds=BOUNDS, partial=partial, later=due.append, on_close=lambda: None)
     reader.start()
     for start in range(0, len(data), cut):
         stream.give(data[start : start + cut])

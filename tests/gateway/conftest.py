@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from hushbell.api.app import HttpFront
+from hushbell.api.app import GatewayApi
 from hushbell.config.apps import AppSettings, KeySettings
 from hushbell.config.gateway import GatewaySettings
 from hushbell.config.settings import Settings
 from hushbell.observability.metrics import Counters
-from hushbell.runtime.delivery.engine import App, Engine
-from hushbell.stores.memory.outbox import MemoryQueue
+from hushbell.runtime.delivery.engine import App, DeliveryEngine
+from hushbell.stores.memory.outbox import MemoryOutbox
 from hushbell.testing.clock import FakeClock
 from hushbell.testing.scripted_provider import ScriptedProvider
 
@@ -36,15 +36,15 @@ class Answer:
 
 @dataclass
 class Gateway:
-    engine: Engine
-    front: HttpFront
+    engine: DeliveryEngine
+    front: GatewayApi
     port: int
     clock: FakeClock
     counters: Counters
     apns: ScriptedProvider
     fcm: ScriptedProvider
     other: ScriptedProvider
-    queue: MemoryQueue
+    queue: MemoryOutbox
     running: asyncio.Task[None]
     writers: list[asyncio.StreamWriter] = field(default_factory=list)
 
@@ -119,10 +119,10 @@ async def start() -> AsyncIterator[Start]:
             apps=(AppSettings(name="chat"), AppSettings(name="other")),
             keys=keys,
         )
-        clock, counters, queue = FakeClock(manual=True), Counters(), MemoryQueue(random=os.urandom)
-        engine = Engine(queue=queue, apps=apps, clock=clock, random=os.urandom)
+        clock, counters, queue = FakeClock(manual=True), Counters(), MemoryOutbox(random=os.urandom)
+        engine = DeliveryEngine(queue=queue, apps=apps, clock=clock, random=os.urandom)
         engine.start()
-        front = HttpFront(engine, settings, clock=clock, random=os.urandom, counters=counters, version="1.2.3")
+        front = GatewayApi(engine, settings, clock=clock, random=os.urandom, counters=counters, version="1.2.3")
         port = await front.front.listen("127.0.0.1", 0)
         running = asyncio.create_task(engine.run())
         made = Gateway(engine, front, port, clock, counters, apns, fcm, other, queue, running)

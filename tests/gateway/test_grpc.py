@@ -7,7 +7,7 @@ import grpc
 import pytest
 from grpc import aio
 
-from hushbell.api.gorush.grpc import GrpcFront
+from hushbell.api.gorush.grpc import GrpcServer
 from hushbell.errors import Undecodable
 from hushbell.wire import gorush_rpc
 from hushbell.wire.pb import gorush_pb2
@@ -22,7 +22,7 @@ async def called(start: Start) -> AsyncIterator[Any]:
 
     async def starting(**options: Any) -> tuple[Any, Any]:
         gateway = await start(**options)
-        front = GrpcFront(gateway.front.push, gateway.front.keys, message=1_000_000)
+        front = GrpcServer(gateway.front.push, gateway.front.keys, message=1_000_000)
         port = await front.listen("127.0.0.1", 0)
         channel = aio.insecure_channel(f"127.0.0.1:{port}")
         opened.append((front, channel))

@@ -6,8 +6,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hushbell.api.http.head_cache import LONGEST, REMEMBERED, Direct, Head, Heads
-from hushbell.api.http.server import Connection, Front
+from hushbell.api.http.head_cache import LONGEST, REMEMBERED, Direct, HeadCache, RequestHead
+from hushbell.api.http.server import HttpConnection, HttpServer
 from hushbell.api.http.types import HttpLimits, Respond
 
 BODIES = (b"", b"{}", b"ab", b"\r\n\r\n", b"POST /api/push HTTP/1.1\r\n\r\n")
@@ -34,31 +34,31 @@ class Transport:
     def close(self) -> None: ...
 
 
-class Forgetful(Heads):
+class Forgetful(HeadCache):
     """Knows no head."""
 
-    def find(self, data: bytes) -> tuple[Head, bytes] | None:
+    def find(self, data: bytes) -> tuple[RequestHead, bytes] | None:
         return None
 
 
-def connection(heads: Heads, direct: Direct) -> Connection:
+def connection(heads: HeadCache, direct: Direct) -> HttpConnection:
     async def app(scope: Any, receive: Any, send: Any) -> None:
         await send({"type": "http.response.start", "status": 404, "headers": []})
         await send({"type": "http.response.body", "body": b""})
 
     limits = HttpLimits()
-    front = Front(path=b"/api/push", direct=direct, app=app, limits=limits, server=b"", count=lambda name: None)
+    front = HttpServer(path=b"/api/push", direct=direct, app=app, limits=limits, server=b"", count=lambda name: None)
     front.heads = heads
-    made = Connection(front)
+    made = HttpConnection(front)
     made.connection_made(Transport())  # type: ignore[arg-type]
     return made
 
 
-async def told(heads: Heads, pieces: list[bytes]) -> list[tuple[Any, bytes]]:
+async def told(heads: HeadCache, pieces: list[bytes]) -> list[tuple[Any, bytes]]:
     """Return heads and bodies in the order in which they were handled."""
     handled: list[tuple[Any, bytes]] = []
 
-    def direct(head: Head, body: bytes, respond: Respond) -> None:
+    def direct(head: RequestHead, body: bytes, respond: Respond) -> None:
         handled.append(((head.method, head.url, tuple(head.headers), head.keeps), body))
         respond(200, b"{}")
 
@@ -85,7 +85,7 @@ def test_what_is_handled_does_not_depend_on_what_was_seen(sent: list[bytes], cut
     places = sorted({cut for cut in cuts if cut < len(stream)})
     split = [stream[a:b] for a, b in zip([0, *places], [*places, len(stream)], strict=True) if a < b]
 
-    heads = Heads()
+    heads = HeadCache()
 
     async def both(pieces: list[bytes]) -> None:
         parsed = await told(Forgetful(), pieces)
@@ -96,10 +96,10 @@ def test_what_is_handled_does_not_depend_on_what_was_seen(sent: list[bytes], cut
     asyncio.run(both(split))
 
 
-def remembered(data: bytes, body: bytes = b"{}", headers: list[tuple[bytes, bytes]] | None = None) -> Heads:
-    heads = Heads()
+def remembered(data: bytes, body: bytes = b"{}", headers: list[tuple[bytes, bytes]] | None = None) -> HeadCache:
+    heads = HeadCache()
     usual = [(b"host", b"gateway"), (b"content-length", b"%d" % len(body))]
-    heads.remember(data, Head(b"POST", b"/api/push", usual if headers is None else headers, keeps=True), body)
+    heads.remember(data, RequestHead(b"POST", b"/api/push", usual if headers is None else headers, keeps=True), body)
     return heads
 
 
@@ -130,10 +130,10 @@ def test_unusual_heads_are_not_remembered() -> None:
 
 
 def test_few_heads_are_remembered() -> None:
-    heads = Heads()
+    heads = HeadCache()
     for number in range(3 * REMEMBERED):
         body = b"{}"
         data = request(body, f"X-A: {number}")
-        heads.remember(data, Head(b"POST", b"/api/push", [(b"content-length", b"2")], keeps=True), body)
+        heads.remember(data, RequestHead(b"POST", b"/api/push", [(b"content-length", b"2")], keeps=True), body)
 
     assert len(heads._known) <= REMEMBERED

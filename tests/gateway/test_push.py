@@ -10,7 +10,7 @@ from hushbell.errors import StoreUnavailable
 
 Gateway = Any  # of conftest.py
 IOS = {"platform": 1, "tokens": ["aa01"], "message": "hello"}
-DEAD = Outcome(Verdict.DROP_TOKEN, "Unregistered")
+DEAD = Outcome(Verdict.DEAD_TOKEN, "Unregistered")
 
 
 async def test_a_push_is_answered_when_it_is_stored_and_then_delivered(gateway: Gateway) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from hushbell.api.http.fair_queue import SPENT, Turns
+from hushbell.api.http.fair_queue import SPENT, FairQueue
 
 
 class Clock:
@@ -15,7 +15,7 @@ class Clock:
 
 async def test_callers_take_turns_once_a_turn_of_the_loop_is_used_up() -> None:
     clock, done = Clock(), list[str]()
-    turns = Turns(clock)
+    turns = FairQueue(clock)
 
     def work(name: str) -> None:
         done.append(name)
@@ -33,7 +33,7 @@ async def test_callers_take_turns_once_a_turn_of_the_loop_is_used_up() -> None:
 
 async def test_quick_requests_are_handled_at_once() -> None:
     done = list[int]()
-    turns = Turns(Clock())
+    turns = FairQueue(Clock())
 
     for number in range(100):
         turns.do(b"caller", lambda number=number: done.append(number))  # type: ignore[misc]
@@ -44,7 +44,7 @@ async def test_quick_requests_are_handled_at_once() -> None:
 async def test_a_turn_ends_with_the_event_loops_and_not_by_any_clock() -> None:
     """Some event loops' time goes on within a turn."""
     clock, done = Clock(), list[int]()
-    turns = Turns(clock)
+    turns = FairQueue(clock)
 
     def work(number: int) -> None:
         done.append(number)
@@ -63,7 +63,7 @@ async def test_a_turn_ends_with_the_event_loops_and_not_by_any_clock() -> None:
 
 async def test_a_request_that_fails_does_not_stop_those_that_wait() -> None:
     clock, done = Clock(), list[str]()
-    turns = Turns(clock)
+    turns = FairQueue(clock)
 
     def work(name: str) -> None:
         done.append(name)

@@ -12,7 +12,7 @@ from hushbell.core.delivery.outcome import Outcome, Verdict
 from hushbell.core.delivery.push_ids import push_id
 
 Gateway = Any  # of conftest.py
-DEAD = Outcome(Verdict.DROP_TOKEN, "Unregistered")
+DEAD = Outcome(Verdict.DEAD_TOKEN, "Unregistered")
 LATER = Outcome(Verdict.RETRY, "TooManyRequests", after=60.0)
 NOTE = {"provider": "apns", "tokens": ["aa01"], "payload": {"aps": {"alert": "hello"}}}
 

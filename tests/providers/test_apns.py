@@ -13,9 +13,9 @@ from hushbell.config.gateway import ApnsSettings, HttpSettings, Texts
 from hushbell.core.push import Push
 from hushbell.errors import ConfigError
 from hushbell.http.curl import CurlHttp
-from hushbell.http.h2.client import Http2
+from hushbell.http.h2.client import H2Client
 from hushbell.ports.gateway import ACCEPTED, Gateway, Outcome, Scope, Verdict
-from hushbell.ports.http import HttpAnswer, HttpRequest
+from hushbell.ports.http import HttpRequest, HttpResponse
 from hushbell.providers.apns.adapter import SANDBOX, Apns, App, payload, request
 from hushbell.providers.apns.outcome import outcome
 from hushbell.providers.apns.token import TokenSigner
@@ -30,36 +30,36 @@ APP = App(host=SANDBOX, topic="org.example.app", texts=Texts(), sizes=(1024, 204
 _, KEY = new_key()
 
 TABLE: list[tuple[int, str, Verdict, Scope]] = [
-    (400, "BadDeviceToken", Verdict.DROP_TOKEN, Scope.TOKEN),
-    (400, "DeviceTokenNotForTopic", Verdict.DROP_TOKEN, Scope.TOKEN),
-    (410, "Unregistered", Verdict.DROP_TOKEN, Scope.TOKEN),
-    (410, "ExpiredToken", Verdict.DROP_TOKEN, Scope.TOKEN),
-    (410, "SomethingNew", Verdict.DROP_TOKEN, Scope.TOKEN),
-    (400, "BadTopic", Verdict.CALLER_ERROR, Scope.TOKEN),
-    (400, "MissingTopic", Verdict.CALLER_ERROR, Scope.TOKEN),
-    (400, "TopicDisallowed", Verdict.CALLER_ERROR, Scope.TOKEN),
-    (400, "InvalidPushType", Verdict.CALLER_ERROR, Scope.TOKEN),
-    (400, "BadCollapseId", Verdict.CALLER_ERROR, Scope.TOKEN),
-    (400, "BadExpirationDate", Verdict.CALLER_ERROR, Scope.TOKEN),
-    (400, "BadMessageId", Verdict.CALLER_ERROR, Scope.TOKEN),
-    (400, "BadPriority", Verdict.CALLER_ERROR, Scope.TOKEN),
-    (400, "DuplicateHeaders", Verdict.CALLER_ERROR, Scope.TOKEN),
-    (400, "MissingDeviceToken", Verdict.CALLER_ERROR, Scope.TOKEN),
-    (400, "PayloadEmpty", Verdict.CALLER_ERROR, Scope.TOKEN),
-    (400, "SomethingNew", Verdict.CALLER_ERROR, Scope.TOKEN),
+    (400, "BadDeviceToken", Verdict.DEAD_TOKEN, Scope.TOKEN),
+    (400, "DeviceTokenNotForTopic", Verdict.DEAD_TOKEN, Scope.TOKEN),
+    (410, "Unregistered", Verdict.DEAD_TOKEN, Scope.TOKEN),
+    (410, "ExpiredToken", Verdict.DEAD_TOKEN, Scope.TOKEN),
+    (410, "SomethingNew", Verdict.DEAD_TOKEN, Scope.TOKEN),
+    (400, "BadTopic", Verdict.INVALID, Scope.TOKEN),
+    (400, "MissingTopic", Verdict.INVALID, Scope.TOKEN),
+    (400, "TopicDisallowed", Verdict.INVALID, Scope.TOKEN),
+    (400, "InvalidPushType", Verdict.INVALID, Scope.TOKEN),
+    (400, "BadCollapseId", Verdict.INVALID, Scope.TOKEN),
+    (400, "BadExpirationDate", Verdict.INVALID, Scope.TOKEN),
+    (400, "BadMessageId", Verdict.INVALID, Scope.TOKEN),
+    (400, "BadPriority", Verdict.INVALID, Scope.TOKEN),
+    (400, "DuplicateHeaders", Verdict.INVALID, Scope.TOKEN),
+    (400, "MissingDeviceToken", Verdict.INVALID, Scope.TOKEN),
+    (400, "PayloadEmpty", Verdict.INVALID, Scope.TOKEN),
+    (400, "SomethingNew", Verdict.INVALID, Scope.TOKEN),
     (400, "IdleTimeout", Verdict.RETRY, Scope.PROVIDER),
-    (403, "BadCertificate", Verdict.CONFIG_ERROR, Scope.APP),
-    (403, "BadCertificateEnvironment", Verdict.CONFIG_ERROR, Scope.APP),
-    (403, "Forbidden", Verdict.CONFIG_ERROR, Scope.APP),
-    (403, "InvalidProviderToken", Verdict.CONFIG_ERROR, Scope.APP),
-    (403, "MissingProviderToken", Verdict.CONFIG_ERROR, Scope.APP),
-    (403, "ExpiredProviderToken", Verdict.CONFIG_ERROR, Scope.APP),
-    (403, "UnrelatedKeyIdInToken", Verdict.CONFIG_ERROR, Scope.APP),
-    (403, "BadEnvironmentKeyIdInToken", Verdict.CONFIG_ERROR, Scope.APP),
-    (403, "SomethingNew", Verdict.CONFIG_ERROR, Scope.APP),
-    (404, "BadPath", Verdict.CONFIG_ERROR, Scope.PROVIDER),
-    (405, "MethodNotAllowed", Verdict.CONFIG_ERROR, Scope.PROVIDER),
-    (413, "PayloadTooLarge", Verdict.CALLER_ERROR, Scope.TOKEN),
+    (403, "BadCertificate", Verdict.MISCONFIGURED, Scope.APP),
+    (403, "BadCertificateEnvironment", Verdict.MISCONFIGURED, Scope.APP),
+    (403, "Forbidden", Verdict.MISCONFIGURED, Scope.APP),
+    (403, "InvalidProviderToken", Verdict.MISCONFIGURED, Scope.APP),
+    (403, "MissingProviderToken", Verdict.MISCONFIGURED, Scope.APP),
+    (403, "ExpiredProviderToken", Verdict.MISCONFIGURED, Scope.APP),
+    (403, "UnrelatedKeyIdInToken", Verdict.MISCONFIGURED, Scope.APP),
+    (403, "BadEnvironmentKeyIdInToken", Verdict.MISCONFIGURED, Scope.APP),
+    (403, "SomethingNew", Verdict.MISCONFIGURED, Scope.APP),
+    (404, "BadPath", Verdict.MISCONFIGURED, Scope.PROVIDER),
+    (405, "MethodNotAllowed", Verdict.MISCONFIGURED, Scope.PROVIDER),
+    (413, "PayloadTooLarge", Verdict.INVALID, Scope.TOKEN),
     (429, "TooManyRequests", Verdict.RETRY, Scope.TOKEN),
     (429, "TooManyProviderTokenUpdates", Verdict.RETRY, Scope.APP),
     (500, "InternalServerError", Verdict.RETRY, Scope.PROVIDER),
@@ -69,9 +69,9 @@ TABLE: list[tuple[int, str, Verdict, Scope]] = [
 ]
 
 
-def answer(status: int, reason: str = "", *headers: tuple[str, str], **more: Any) -> HttpAnswer:
+def answer(status: int, reason: str = "", *headers: tuple[str, str], **more: Any) -> HttpResponse:
     body = json.dumps({"reason": reason} | more).encode() if reason else b""
-    return HttpAnswer(status, headers, body)
+    return HttpResponse(status, headers, body)
 
 
 @pytest.mark.parametrize("status,reason,verdict,scope", TABLE)
@@ -93,12 +93,12 @@ def test_a_410_tells_since_when() -> None:
 def test_a_410_with_a_strange_time_tells_none(timestamp: Any) -> None:
     result = outcome(answer(410, "Unregistered", timestamp=timestamp))
 
-    assert result == Outcome(Verdict.DROP_TOKEN, "Unregistered")
+    assert result == Outcome(Verdict.DEAD_TOKEN, "Unregistered")
 
 
 @pytest.mark.parametrize("reason", ["BadTopic", "MissingTopic", "TopicDisallowed"])
 def test_a_topic_of_the_operators_is_the_operators_error(reason: str) -> None:
-    assert outcome(answer(400, reason), own_topic=True) == Outcome(Verdict.CONFIG_ERROR, reason, scope=Scope.APP)
+    assert outcome(answer(400, reason), own_topic=True) == Outcome(Verdict.MISCONFIGURED, reason, scope=Scope.APP)
 
 
 @pytest.mark.parametrize(
@@ -114,15 +114,15 @@ def test_signing_too_often_waits_for_twenty_minutes_at_least() -> None:
 
 @given(st.integers(100, 599), st.binary(max_size=200))
 def test_any_body_has_an_outcome_and_only_apple_kills_a_token(status: int, body: bytes) -> None:
-    result = outcome(HttpAnswer(status, (), body))
+    result = outcome(HttpResponse(status, (), body))
 
     assert (result.verdict is Verdict.ACCEPTED) == (status == 200)
-    assert result.verdict is not Verdict.DROP_TOKEN
+    assert result.verdict is not Verdict.DEAD_TOKEN
 
 
 @pytest.mark.parametrize("body", [b"[]", b"null", b'{"reason":1}', b'{"reason":"<b>no</b>"}', b"[" * 100_000])
 def test_a_proxys_body_is_nobodys_reason(body: bytes) -> None:
-    assert outcome(HttpAnswer(410, (), body)).verdict is Verdict.RETRY
+    assert outcome(HttpResponse(410, (), body)).verdict is Verdict.RETRY
 
 
 def test_a_request_says_what_apple_wants(push: MakePush) -> None:
@@ -165,18 +165,18 @@ def test_a_registration_without_a_topic_uses_the_apps(push: MakePush) -> None:
 
 @pytest.mark.parametrize("token", ["", "abc", "xyz!", "../..", "aa?bb", "ab" * 101, "٣٣"])
 def test_a_device_token_that_is_not_hex_is_dead_without_asking(push: MakePush, token: str) -> None:
-    assert request(push(1, device_token=token), APP, "jwt") == Outcome(Verdict.DROP_TOKEN, "BadDeviceToken")
+    assert request(push(1, device_token=token), APP, "jwt") == Outcome(Verdict.DEAD_TOKEN, "BadDeviceToken")
 
 
 def test_no_topic_at_all_is_the_operators_error(push: MakePush) -> None:
     made = request(push(1, apn_topic=""), replace(APP, topic=""), "jwt")
 
-    assert made == Outcome(Verdict.CONFIG_ERROR, "MissingTopic", scope=Scope.APP)
+    assert made == Outcome(Verdict.MISCONFIGURED, "MissingTopic", scope=Scope.APP)
 
 
 @pytest.mark.parametrize("topic", ["a\r\nb: c", "a b", "é", "x" * 256])
 def test_a_topic_that_is_no_bundle_id_reaches_no_header(push: MakePush, topic: str) -> None:
-    assert request(push(1, apn_topic=topic), APP, "jwt") == Outcome(Verdict.CALLER_ERROR, "BadTopic")
+    assert request(push(1, apn_topic=topic), APP, "jwt") == Outcome(Verdict.INVALID, "BadTopic")
 
 
 @pytest.mark.parametrize("length", range(0, 1700, 13))
@@ -210,7 +210,7 @@ def test_a_message_too_long_for_apple_rings_without_it(push: MakePush) -> None:
 
 
 def test_a_chat_id_too_long_for_apple_is_the_callers_error(push: MakePush) -> None:
-    assert request(push(1, chat_id=b"c" * 3000), APP, "jwt") == Outcome(Verdict.CALLER_ERROR, "PayloadTooLarge")
+    assert request(push(1, chat_id=b"c" * 3000), APP, "jwt") == Outcome(Verdict.INVALID, "PayloadTooLarge")
 
 
 @pytest.mark.parametrize("key", [b"", b"no key", new_key()[1][:-40]])
@@ -262,7 +262,7 @@ async def apns(
 ) -> AsyncIterator[Gateway]:
     http = HttpSettings(connect=mock.address, ca_file=str(mock.ca_file))
     settings = ApnsSettings(key_file="", key_id="", team_id="", timeout=2.0, http=http)
-    made = Apns(settings, CurlHttp(http) if request.param == "libcurl" else Http2(http), signer, clock)
+    made = Apns(settings, CurlHttp(http) if request.param == "libcurl" else H2Client(http), signer, clock)
     yield attempted(made) if "attempted" in request.param else made
     await made.close()
 
@@ -279,8 +279,8 @@ async def test_a_refused_push_does_not_disturb_its_neighbours(apns: Gateway, moc
 
     outcomes = await apns.deliver([push(1), push(2), push(3, device_token="no hex"), push(4)])
 
-    dead = Outcome(Verdict.DROP_TOKEN, "BadDeviceToken")
-    assert outcomes == [ACCEPTED, Outcome(Verdict.DROP_TOKEN, "Unregistered", since=7), dead, ACCEPTED]  # type: ignore[arg-type]
+    dead = Outcome(Verdict.DEAD_TOKEN, "BadDeviceToken")
+    assert outcomes == [ACCEPTED, Outcome(Verdict.DEAD_TOKEN, "Unregistered", since=7), dead, ACCEPTED]  # type: ignore[arg-type]
 
 
 async def test_a_token_that_apple_calls_expired_is_signed_again_once(
@@ -303,7 +303,7 @@ async def test_a_fresh_token_called_expired_is_a_wrong_clock(
 
     [result] = await apns.deliver([push(1)])
 
-    assert (result.verdict, result.scope) == (Verdict.CONFIG_ERROR, Scope.APP)
+    assert (result.verdict, result.scope) == (Verdict.MISCONFIGURED, Scope.APP)
     assert signer.signed == 1
 
 
@@ -347,7 +347,7 @@ async def test_more_pushes_than_streams_wait_their_turn(clock: FakeClock, push: 
         http = HttpSettings(connect=mock.address, ca_file=str(mock.ca_file), connections=1)
         settings = ApnsSettings(key_file="", key_id="", team_id="", timeout=5.0, http=http)
         signer = TokenSigner(mock.key, key_id=mock.key_id, team_id=mock.team_id)
-        apns = Apns(settings, Http2(http), signer, clock)
+        apns = Apns(settings, H2Client(http), signer, clock)
 
         outcomes = await apns.deliver([push(number) for number in range(1, 41)])
         await apns.close()

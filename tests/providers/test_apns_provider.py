@@ -11,7 +11,7 @@ import pytest
 from hushbell.core.delivery.notification import Message, Notification
 from hushbell.errors import CallerError, ConfigError
 from hushbell.ports.gateway import ACCEPTED, Outcome, Scope, Verdict
-from hushbell.ports.making import Tools
+from hushbell.ports.making import ProviderContext
 from hushbell.providers.apns.provider import ApnsProvider
 from hushbell.providers.registry import open_http
 from hushbell.testing.certificates import Authority, new_key
@@ -30,7 +30,7 @@ async def opened(mock: MockProviders, clock: FakeClock) -> AsyncIterator[Opened]
     made: list[ApnsProvider] = []
 
     def make(**settings: Any) -> ApnsProvider:
-        tools = Tools(clock=clock, random=bytes, open_http=open_http)
+        tools = ProviderContext(clock=clock, random=bytes, open_http=open_http)
         made.append(ApnsProvider(mock.apns.app(**{"timeout": 20.0, "http": mock.http()} | settings), tools))
         return made[-1]
 
@@ -82,18 +82,18 @@ async def test_a_token_that_moves_back_is_found_again(mock: MockProviders, opene
 async def test_a_token_that_neither_environment_knows_is_dropped(mock: MockProviders, opened: Opened) -> None:
     mock.rule({"reply": {"status": 400, "reason": "BadDeviceToken"}})
 
-    assert await attempt(opened(), note()) == [Outcome(Verdict.DROP_TOKEN, "BadDeviceToken")]
+    assert await attempt(opened(), note()) == [Outcome(Verdict.DEAD_TOKEN, "BadDeviceToken")]
     assert sorted(hosts(mock)) == [PRODUCTION, SANDBOX]
 
 
 @pytest.mark.parametrize(
     "reply,outcome",
     [
-        ({"status": 410, "timestamp": 5}, Outcome(Verdict.DROP_TOKEN, "Unregistered", since=Millis(5))),
+        ({"status": 410, "timestamp": 5}, Outcome(Verdict.DEAD_TOKEN, "Unregistered", since=Millis(5))),
         ({"status": 503, "retry_after": 9}, Outcome(Verdict.RETRY, "ServiceUnavailable", after=9.0)),
-        ({"status": 403, "reason": "BadEnvironmentKeyIdInToken"}, Outcome(Verdict.DROP_TOKEN, "BadDeviceToken")),
+        ({"status": 403, "reason": "BadEnvironmentKeyIdInToken"}, Outcome(Verdict.DEAD_TOKEN, "BadDeviceToken")),
         ({"close": True}, Outcome(Verdict.UNKNOWN, "closed")),
-        ({"status": 400, "reason": "BadCollapseId"}, Outcome(Verdict.DROP_TOKEN, "BadDeviceToken")),
+        ({"status": 400, "reason": "BadCollapseId"}, Outcome(Verdict.DEAD_TOKEN, "BadDeviceToken")),
     ],
 )  # fmt: skip
 async def test_what_the_other_environment_says_decides(
@@ -112,21 +112,21 @@ async def test_probing_can_be_switched_off(mock: MockProviders, opened: Opened) 
 
     [outcome] = await attempt(opened(probe=False), note())
 
-    assert outcome.verdict is Verdict.DROP_TOKEN
+    assert outcome.verdict is Verdict.DEAD_TOKEN
     assert hosts(mock) == [PRODUCTION]
 
 
 async def test_what_is_no_token_is_never_sent(mock: MockProviders, opened: Opened) -> None:
     outcomes = await attempt(opened(), note("../../secret", "x yz", "", "ab?", "a%20"))
 
-    assert outcomes == [Outcome(Verdict.DROP_TOKEN, "BadDeviceToken")] * 5
+    assert outcomes == [Outcome(Verdict.DEAD_TOKEN, "BadDeviceToken")] * 5
     assert not mock.log
 
 
 async def test_a_topic_cannot_be_sent_to(opened: Opened) -> None:
     [outcome] = await attempt(opened(), note("news", kind="topic"))
 
-    assert outcome.verdict is Verdict.CALLER_ERROR
+    assert outcome.verdict is Verdict.INVALID
 
 
 async def test_an_expired_provider_token_is_signed_again_once(
@@ -148,7 +148,7 @@ async def test_an_expired_provider_token_that_is_new_is_the_operators_clock(
 
     [outcome] = await attempt(opened(), note())
 
-    assert outcome == Outcome(Verdict.CONFIG_ERROR, "ExpiredProviderToken", scope=Scope.APP)
+    assert outcome == Outcome(Verdict.MISCONFIGURED, "ExpiredProviderToken", scope=Scope.APP)
 
 
 async def test_one_provider_token_serves_everything_for_fifty_minutes(
@@ -250,7 +250,7 @@ async def test_a_new_key_is_used_after_a_reload(mock: MockProviders, opened: Ope
     mock.apns.key_file.write_bytes(good)
     provider.reload()
 
-    assert before.verdict is Verdict.CONFIG_ERROR
+    assert before.verdict is Verdict.MISCONFIGURED
     assert await attempt(provider, note()) == [ACCEPTED]
 
 

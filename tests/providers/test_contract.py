@@ -12,7 +12,7 @@ import pytest
 from hushbell.config.gateway import ApnsSettings, GorushSettings, HttpSettings, Shape
 from hushbell.core.push import Push
 from hushbell.http.curl import CurlHttp
-from hushbell.http.h2.client import Http2
+from hushbell.http.h2.client import H2Client
 from hushbell.ports.gateway import EagerGateway, Gateway, Verdict
 from hushbell.providers.apns.adapter import Apns
 from hushbell.providers.apns.token import TokenSigner
@@ -60,7 +60,7 @@ async def gorush_world(shape: Shape) -> AsyncIterator[World]:
         await gateway.close()
 
 
-async def apns_world(client: type[CurlHttp] | type[Http2], *, routed: bool = False) -> AsyncIterator[World]:
+async def apns_world(client: type[CurlHttp] | type[H2Client], *, routed: bool = False) -> AsyncIterator[World]:
     clock = FakeClock()
     async with MockApns(now=clock.now) as mock:
         http = HttpSettings(connect=mock.address, ca_file=str(mock.ca_file))
@@ -89,9 +89,9 @@ async def apns_world(client: type[CurlHttp] | type[Http2], *, routed: bool = Fal
 
 Wrap = Callable[[EagerGateway], Gateway]
 WORLDS: dict[str, Callable[[], AsyncIterator[World]]] = {
-    "apns": lambda: apns_world(Http2),
+    "apns": lambda: apns_world(H2Client),
     "apns over libcurl": lambda: apns_world(CurlHttp),
-    "router": lambda: apns_world(Http2, routed=True),
+    "router": lambda: apns_world(H2Client, routed=True),
     "gorush status": lambda: gorush_world(Shape.STATUS),
     "gorush spec": lambda: gorush_world(Shape.SPEC),
     "gorush own": lambda: gorush_world(Shape.OWN),
@@ -155,14 +155,14 @@ async def test_a_busy_or_broken_server_means_try_again(world: World, push: MakeP
 async def test_a_wrong_address_or_credential_is_the_operators(world: World, push: MakePush, status: int) -> None:
     world.answer(status)
 
-    assert await verdicts(world, [push(1), push(2)]) == [Verdict.CONFIG_ERROR] * 2
+    assert await verdicts(world, [push(1), push(2)]) == [Verdict.MISCONFIGURED] * 2
 
 
 @pytest.mark.parametrize("status", [204, 301, 400, 410, 418, 500, 599])
 async def test_garbage_is_survived_and_never_kills_a_token(world: World, push: MakePush, status: int) -> None:
     world.garbage(status)
 
-    assert Verdict.DROP_TOKEN not in await verdicts(world, [push(1), push(2)])
+    assert Verdict.DEAD_TOKEN not in await verdicts(world, [push(1), push(2)])
 
 
 async def test_it_works_again_when_the_other_side_does(world: World, push: MakePush) -> None:

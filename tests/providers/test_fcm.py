@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from hushbell.core.delivery.notification import Message, Notification
 from hushbell.errors import CallerError, ConfigError
 from hushbell.ports.gateway import ACCEPTED, Outcome, Scope, Verdict
-from hushbell.ports.http import HttpAnswer
-from hushbell.ports.making import Tools
+from hushbell.ports.http import HttpResponse
+from hushbell.ports.making import ProviderContext
 from hushbell.providers.fcm.outcome import outcome
 from hushbell.providers.fcm.provider import FcmProvider
 from hushbell.providers.registry import open_http
@@ -28,27 +28,27 @@ FCM_ERROR = "type.googleapis.com/google.firebase.fcm.v1.FcmError"
 BAD_REQUEST = "type.googleapis.com/google.rpc.BadRequest"
 
 TABLE: list[tuple[int, str, Verdict, Scope, float | None]] = [
-    (404, "UNREGISTERED", Verdict.DROP_TOKEN, Scope.TOKEN, None),
-    (403, "SENDER_ID_MISMATCH", Verdict.DROP_TOKEN, Scope.TOKEN, None),
-    (400, "INVALID_ARGUMENT", Verdict.CALLER_ERROR, Scope.TOKEN, None),
+    (404, "UNREGISTERED", Verdict.DEAD_TOKEN, Scope.TOKEN, None),
+    (403, "SENDER_ID_MISMATCH", Verdict.DEAD_TOKEN, Scope.TOKEN, None),
+    (400, "INVALID_ARGUMENT", Verdict.INVALID, Scope.TOKEN, None),
     (429, "QUOTA_EXCEEDED", Verdict.RETRY, Scope.APP, 60.0),
     (503, "UNAVAILABLE", Verdict.RETRY, Scope.PROVIDER, None),
     (500, "INTERNAL", Verdict.RETRY, Scope.PROVIDER, None),
-    (401, "THIRD_PARTY_AUTH_ERROR", Verdict.CONFIG_ERROR, Scope.APP, None),
+    (401, "THIRD_PARTY_AUTH_ERROR", Verdict.MISCONFIGURED, Scope.APP, None),
     # Codes that do not fit their status, or are not known.
     (500, "UNREGISTERED", Verdict.RETRY, Scope.PROVIDER, None),
-    (400, "UNREGISTERED", Verdict.CALLER_ERROR, Scope.TOKEN, None),
-    (400, "SOMETHING_NEW", Verdict.CALLER_ERROR, Scope.TOKEN, None),
+    (400, "UNREGISTERED", Verdict.INVALID, Scope.TOKEN, None),
+    (400, "SOMETHING_NEW", Verdict.INVALID, Scope.TOKEN, None),
     (429, "SOMETHING_NEW", Verdict.RETRY, Scope.APP, 60.0),
 ]
 PLAIN: list[tuple[int, Verdict, Scope]] = [
-    (301, Verdict.CONFIG_ERROR, Scope.PROVIDER),
+    (301, Verdict.MISCONFIGURED, Scope.PROVIDER),
     (400, Verdict.RETRY, Scope.PROVIDER),
-    (401, Verdict.CONFIG_ERROR, Scope.APP),
-    (403, Verdict.CONFIG_ERROR, Scope.APP),
-    (404, Verdict.CONFIG_ERROR, Scope.PROVIDER),
+    (401, Verdict.MISCONFIGURED, Scope.APP),
+    (403, Verdict.MISCONFIGURED, Scope.APP),
+    (404, Verdict.MISCONFIGURED, Scope.PROVIDER),
     (408, Verdict.RETRY, Scope.PROVIDER),
-    (413, Verdict.CALLER_ERROR, Scope.TOKEN),
+    (413, Verdict.INVALID, Scope.TOKEN),
     (429, Verdict.RETRY, Scope.APP),
     (500, Verdict.RETRY, Scope.PROVIDER),
     (502, Verdict.RETRY, Scope.PROVIDER),
@@ -56,10 +56,10 @@ PLAIN: list[tuple[int, Verdict, Scope]] = [
 ]
 
 
-def answer(status: int, code: str = "", *headers: tuple[str, str], message: str = "no", **more: Any) -> HttpAnswer:
+def answer(status: int, code: str = "", *headers: tuple[str, str], message: str = "no", **more: Any) -> HttpResponse:
     error: dict[str, Any] = {"code": status, "message": message, "status": "STATUS"}
     error["details"] = ([{"@type": FCM_ERROR, "errorCode": code}] if code else []) + more.get("details", [])
-    return HttpAnswer(status, headers, json.dumps({"error": error}).encode())
+    return HttpResponse(status, headers, json.dumps({"error": error}).encode())
 
 
 @pytest.mark.parametrize("status,code,verdict,scope,after", TABLE)
@@ -71,24 +71,24 @@ def test_each_of_googles_codes_has_its_outcome(
 
 @pytest.mark.parametrize("status,verdict,scope", PLAIN)
 def test_a_status_without_a_code_kills_no_token(status: int, verdict: Verdict, scope: Scope) -> None:
-    result = outcome(HttpAnswer(status, (), b"<html>"))
+    result = outcome(HttpResponse(status, (), b"<html>"))
 
     assert (result.verdict, result.scope) == (verdict, scope)
 
 
 def test_200_is_accepted() -> None:
-    assert outcome(HttpAnswer(200, (), b"{}")) == ACCEPTED
+    assert outcome(HttpResponse(200, (), b"{}")) == ACCEPTED
 
 
 @pytest.mark.parametrize(
     "message,fields,verdict",
     [
-        ("The registration token is not a valid FCM registration token", None, Verdict.DROP_TOKEN),
-        ("Invalid value", ["message.token"], Verdict.DROP_TOKEN),
-        ("Invalid value", ["message.data[0].value"], Verdict.CALLER_ERROR),
-        ("Invalid value", ["message.token", "message.android.ttl"], Verdict.CALLER_ERROR),
-        ("not a valid FCM registration token", ["message.android"], Verdict.CALLER_ERROR),
-        ("Invalid value", None, Verdict.CALLER_ERROR),
+        ("The registration token is not a valid FCM registration token", None, Verdict.DEAD_TOKEN),
+        ("Invalid value", ["message.token"], Verdict.DEAD_TOKEN),
+        ("Invalid value", ["message.data[0].value"], Verdict.INVALID),
+        ("Invalid value", ["message.token", "message.android.ttl"], Verdict.INVALID),
+        ("not a valid FCM registration token", ["message.android"], Verdict.INVALID),
+        ("Invalid value", None, Verdict.INVALID),
     ],
 )
 def test_an_invalid_argument_kills_the_token_only_if_it_is_the_token(
@@ -112,17 +112,17 @@ def test_an_unavailable_server_says_when() -> None:
 
 @given(st.integers(100, 599), st.binary(max_size=200))
 def test_any_body_has_an_outcome_and_only_google_kills_a_token(status: int, body: bytes) -> None:
-    result = outcome(HttpAnswer(status, (), body))
+    result = outcome(HttpResponse(status, (), body))
 
     assert (result.verdict is Verdict.ACCEPTED) == (status == 200)
-    assert result.verdict is not Verdict.DROP_TOKEN
+    assert result.verdict is not Verdict.DEAD_TOKEN
 
 
 @pytest.mark.parametrize(
     "error", [None, 1, [], {"details": 1}, {"details": [1]}, {"details": [{"@type": FCM_ERROR, "errorCode": ["x"]}]}]
 )
 def test_json_of_another_shape_kills_no_token(error: Any) -> None:
-    assert outcome(HttpAnswer(404, (), json.dumps({"error": error}).encode())).verdict is Verdict.CONFIG_ERROR
+    assert outcome(HttpResponse(404, (), json.dumps({"error": error}).encode())).verdict is Verdict.MISCONFIGURED
 
 
 # Against the stand-in.
@@ -133,7 +133,7 @@ async def opened(mock: MockProviders, clock: FakeClock) -> AsyncIterator[Opened]
     made: list[FcmProvider] = []
 
     def make(**settings: Any) -> FcmProvider:
-        tools = Tools(clock=clock, random=bytes, open_http=open_http)
+        tools = ProviderContext(clock=clock, random=bytes, open_http=open_http)
         made.append(FcmProvider(mock.fcm.app(**{"timeout": 20.0, "http": mock.http()} | settings), tools))
         return made[-1]
 
@@ -160,7 +160,7 @@ async def test_a_message_of_nothing_is_still_one(mock: MockProviders, opened: Op
 
 @pytest.mark.parametrize("token", ["", "x" * 5000])
 async def test_what_can_be_no_token_is_never_sent(mock: MockProviders, opened: Opened, token: str) -> None:
-    assert await attempt(opened(), note(token)) == [Outcome(Verdict.DROP_TOKEN, "INVALID_ARGUMENT")]
+    assert await attempt(opened(), note(token)) == [Outcome(Verdict.DEAD_TOKEN, "INVALID_ARGUMENT")]
     assert not mock.log
 
 
@@ -218,15 +218,15 @@ async def test_a_new_access_token_that_is_refused_too_is_the_operators(mock: Moc
 
     [outcome] = await attempt(provider, note("a"))
 
-    assert outcome == Outcome(Verdict.CONFIG_ERROR, "UNAUTHENTICATED", scope=Scope.APP)
+    assert outcome == Outcome(Verdict.MISCONFIGURED, "UNAUTHENTICATED", scope=Scope.APP)
     assert provider.asked == 2
 
 
 @pytest.mark.parametrize(
     "reply,outcome",
     [
-        ({"status": 400, "reason": "bad"}, Outcome(Verdict.CONFIG_ERROR, "token bad", scope=Scope.APP)),
-        ({"status": 401}, Outcome(Verdict.CONFIG_ERROR, "token server_error", scope=Scope.APP)),
+        ({"status": 400, "reason": "bad"}, Outcome(Verdict.MISCONFIGURED, "token bad", scope=Scope.APP)),
+        ({"status": 401}, Outcome(Verdict.MISCONFIGURED, "token server_error", scope=Scope.APP)),
         ({"status": 503, "retry_after": 30}, Outcome(Verdict.RETRY, "token server_error", after=30.0, scope=Scope.APP)),
         ({"status": 429}, Outcome(Verdict.RETRY, "token server_error", scope=Scope.APP)),
         ({"close": True}, Outcome(Verdict.RETRY, "token closed", scope=Scope.APP)),

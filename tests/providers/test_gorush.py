@@ -221,7 +221,7 @@ async def test_our_own_shape_reads_the_outcome_of_each_push(gorush: MockGorush, 
 
     outcomes = await opened(shape=Shape.OWN).deliver([push(n) for n in (1, 2, 3, 4)])
 
-    assert [outcome.verdict.name for outcome in outcomes] == ["ACCEPTED", "DROP_TOKEN", "DROP_TOKEN", "RETRY"]
+    assert [outcome.verdict.name for outcome in outcomes] == ["ACCEPTED", "DEAD_TOKEN", "DEAD_TOKEN", "RETRY"]
     assert outcomes[1].since == 5
     assert outcomes[3].reason == "failed-push"
 
@@ -244,7 +244,7 @@ async def test_one_bad_item_loses_no_other(gorush: MockGorush, opened: Opened, p
     outcomes = await gateway.deliver([push(n) for n in (1, 2, 3)])
 
     verdicts = sorted(outcome.verdict.name for outcome in outcomes)
-    assert verdicts == ["ACCEPTED", "ACCEPTED", "CALLER_ERROR"]
+    assert verdicts == ["ACCEPTED", "ACCEPTED", "INVALID"]
     assert [len(posted.notifications) for posted in gorush.posted] == [3, 1, 1, 1]
 
 

@@ -12,7 +12,7 @@ from hushbell.core.delivery import push_ids
 from hushbell.core.delivery.notification import Message, Notification
 from hushbell.errors import CallerError, ConfigError
 from hushbell.ports.gateway import ACCEPTED, Outcome, Verdict
-from hushbell.ports.making import Tools
+from hushbell.ports.making import ProviderContext
 from hushbell.providers.gorush.provider import GorushProvider, HushbellProvider, own_outcome
 from hushbell.providers.registry import open_http
 from hushbell.testing.clock import FakeClock
@@ -29,7 +29,7 @@ async def opened(mock: MockProviders) -> AsyncIterator[Opened]:
     made: list[GorushProvider] = []
 
     def make(kind: Any = GorushProvider, **settings: Any) -> Any:
-        tools = Tools(clock=FakeClock(), random=bytes, open_http=open_http)
+        tools = ProviderContext(clock=FakeClock(), random=bytes, open_http=open_http)
         app = {GorushProvider: mock.gorush.gorush_app, HushbellProvider: mock.gorush.hushbell_app}[kind]
         made.append(kind(app(**{"timeout": 20.0, "http": mock.http()} | settings), tools))
         return made[-1]
@@ -73,7 +73,7 @@ async def test_topics_and_conditions_go_where_gorush_has_them(
 async def test_a_kind_of_target_that_does_not_exist_is_the_callers(opened: Opened) -> None:
     [outcome] = await attempt(opened(), note("x", kind="everybody"))
 
-    assert outcome.verdict is Verdict.CALLER_ERROR
+    assert outcome.verdict is Verdict.INVALID
 
 
 async def test_no_request_holds_more_than_the_other_takes(mock: MockProviders, opened: Opened) -> None:
@@ -88,19 +88,19 @@ async def test_a_request_that_is_refused_as_a_whole_is_repeated_piece_by_piece(
 
     outcomes = await attempt(opened(), note("aa", "bad", "cc"))
 
-    assert [outcome.verdict for outcome in outcomes] == [Verdict.ACCEPTED, Verdict.CALLER_ERROR, Verdict.ACCEPTED]
+    assert [outcome.verdict for outcome in outcomes] == [Verdict.ACCEPTED, Verdict.INVALID, Verdict.ACCEPTED]
 
 
 @pytest.mark.parametrize(
     "kind,reason,outcome",
     [
-        (GorushProvider, "Unregistered", Outcome(Verdict.DROP_TOKEN, "Unregistered")),
-        (GorushProvider, "Requested entity was not found.", Outcome(Verdict.DROP_TOKEN, "UNREGISTERED")),
-        (GorushProvider, "BadCollapseId", Outcome(Verdict.CALLER_ERROR, "BadCollapseId")),
+        (GorushProvider, "Unregistered", Outcome(Verdict.DEAD_TOKEN, "Unregistered")),
+        (GorushProvider, "Requested entity was not found.", Outcome(Verdict.DEAD_TOKEN, "UNREGISTERED")),
+        (GorushProvider, "BadCollapseId", Outcome(Verdict.INVALID, "BadCollapseId")),
         (GorushProvider, "dial tcp: lookup", Outcome(Verdict.RETRY, "failed-push")),
-        (HushbellProvider, "Unregistered", Outcome(Verdict.DROP_TOKEN, "Unregistered", since=Millis(7))),
+        (HushbellProvider, "Unregistered", Outcome(Verdict.DEAD_TOKEN, "Unregistered", since=Millis(7))),
         (HushbellProvider, "ServiceUnavailable", Outcome(Verdict.RETRY, "ServiceUnavailable")),
-        (HushbellProvider, "SomethingNew", Outcome(Verdict.CALLER_ERROR, "SomethingNew")),
+        (HushbellProvider, "SomethingNew", Outcome(Verdict.INVALID, "SomethingNew")),
     ],
 )
 async def test_the_logs_tell_what_came_of_each_push(
@@ -131,14 +131,14 @@ async def test_a_repeated_request_has_the_same_key_and_another_has_another(mock:
         ({"code": 1}, None),
         ({"code": "a b"}, None),
         ({"code": "x"}, None),
-        ({"code": "x", "token_dead": True}, Outcome(Verdict.DROP_TOKEN, "x")),
-        ({"code": "x", "token_dead": True, "timestamp": -1}, Outcome(Verdict.DROP_TOKEN, "x")),
+        ({"code": "x", "token_dead": True}, Outcome(Verdict.DEAD_TOKEN, "x")),
+        ({"code": "x", "token_dead": True, "timestamp": -1}, Outcome(Verdict.DEAD_TOKEN, "x")),
         ({"code": "x", "token_dead": "yes"}, None),
         ({"code": "x", "retryable": True}, Outcome(Verdict.RETRY, "x")),
         ({"code": "x", "retryable": True, "retry_after": 5}, Outcome(Verdict.RETRY, "x", after=5.0)),
         ({"code": "x", "retryable": True, "retry_after": 1e9}, Outcome(Verdict.RETRY, "x")),
         ({"code": "x", "retryable": True, "retry_after": "5"}, Outcome(Verdict.RETRY, "x")),
-        ({"code": "x", "retryable": False}, Outcome(Verdict.CALLER_ERROR, "x")),
+        ({"code": "x", "retryable": False}, Outcome(Verdict.INVALID, "x")),
     ],
 )
 def test_each_line_of_a_hushbell_gateway_has_its_outcome(log: dict[str, Any], outcome: Outcome | None) -> None:
@@ -158,7 +158,7 @@ def test_logs_of_any_shape_are_survived(logs: Any) -> None:
 
 
 def test_an_address_that_shows_tokens_on_the_way_is_refused(mock: MockProviders) -> None:
-    tools = Tools(clock=FakeClock(), random=bytes, open_http=open_http)
+    tools = ProviderContext(clock=FakeClock(), random=bytes, open_http=open_http)
 
     with pytest.raises(ConfigError, match=r"gorush.url"):
         GorushProvider(mock.gorush.gorush_app(url="http://gorush.example.org"), tools)

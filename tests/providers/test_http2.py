@@ -9,14 +9,14 @@ import pytest
 from h2.settings import SettingCodes
 
 from hushbell.config.gateway import HttpSettings
-from hushbell.http.h2.client import HOSTS, Http2
-from hushbell.http.h2.pool import Patience
+from hushbell.http.h2.client import HOSTS, H2Client
+from hushbell.http.h2.pool import ConnectionTimeouts
 from hushbell.http.h2.stream import Bounds
-from hushbell.ports.http import FailureKind, HttpAnswer, HttpFailure, HttpRequest
+from hushbell.ports.http import FailureKind, HttpFailure, HttpRequest, HttpResponse
 from hushbell.testing.strict_h2 import Conversation, Http2Peer
 
 URL = "https://api.push.apple.com/3/device/aa"
-Opened = Callable[..., Http2]
+Opened = Callable[..., H2Client]
 
 
 @pytest.fixture
@@ -27,13 +27,13 @@ async def peer() -> AsyncIterator[Http2Peer]:
 
 @pytest.fixture
 async def opened() -> AsyncIterator[Opened]:
-    made: list[Http2] = []
+    made: list[H2Client] = []
 
     def make(
-        peer: Http2Peer, *, patience: Patience | None = None, bounds: Bounds | None = None, **settings: Any
-    ) -> Http2:
+        peer: Http2Peer, *, patience: ConnectionTimeouts | None = None, bounds: Bounds | None = None, **settings: Any
+    ) -> H2Client:
         given = HttpSettings(**{"connect": peer.address, "ca_file": str(peer.ca_file)} | settings)
-        made.append(Http2(given, patience=patience, bounds=bounds, jitter=lambda: 0.0))
+        made.append(H2Client(given, patience=patience, bounds=bounds, jitter=lambda: 0.0))
         return made[-1]
 
     yield make
@@ -46,7 +46,7 @@ def post(body: bytes = b"{}", *, timeout: float = 3.0, url: str = URL) -> HttpRe
 
 
 def told(results: Any) -> list[int | HttpFailure]:
-    return [result.status if isinstance(result, HttpAnswer) else result for result in results]
+    return [result.status if isinstance(result, HttpResponse) else result for result in results]
 
 
 async def reaches(found: Callable[[], bool]) -> None:
@@ -106,7 +106,7 @@ async def test_a_server_that_refuses_for_ever_is_asked_three_times(peer: Http2Pe
 
 
 async def test_a_dead_connection_is_noticed_by_its_silence(peer: Http2Peer, opened: Opened) -> None:
-    http = opened(peer, patience=Patience(quiet=0.05, pong=0.05))
+    http = opened(peer, patience=ConnectionTimeouts(quiet=0.05, pong=0.05))
     await http.send([post()])
     peer.deaf = True
 
@@ -121,13 +121,13 @@ async def test_a_dead_connection_is_noticed_by_its_silence(peer: Http2Peer, open
 async def test_a_connection_that_answers_pings_is_kept(peer: Http2Peer, opened: Opened) -> None:
     peer.behave = lambda conversation, stream: conversation.later(0.3, stream)
 
-    answers = await opened(peer, patience=Patience(quiet=0.03, pong=0.1)).send([post()])
+    answers = await opened(peer, patience=ConnectionTimeouts(quiet=0.03, pong=0.1)).send([post()])
 
     assert told(answers) == [200]
 
 
 async def test_an_idle_connection_that_died_is_not_used(peer: Http2Peer, opened: Opened) -> None:
-    http = opened(peer, patience=Patience(idle=0.05, pong=0.05))
+    http = opened(peer, patience=ConnectionTimeouts(idle=0.05, pong=0.05))
     await http.send([post()])
     peer.deaf = True
     await asyncio.sleep(0)
@@ -139,7 +139,7 @@ async def test_an_idle_connection_that_died_is_not_used(peer: Http2Peer, opened:
 
 
 async def test_an_old_connection_is_replaced_between_requests(peer: Http2Peer, opened: Opened) -> None:
-    http = opened(peer, patience=Patience(age=0.05, idle=0.01))
+    http = opened(peer, patience=ConnectionTimeouts(age=0.05, idle=0.01))
     await http.send([post()])
 
     await reaches(lambda: not peer.conversations)
@@ -159,7 +159,7 @@ async def test_a_connection_is_replaced_after_so_many_requests(peer: Http2Peer, 
 async def test_spare_connections_are_let_go(opened: Opened) -> None:
     async with Http2Peer(settings={SettingCodes.MAX_CONCURRENT_STREAMS: 10}) as peer:
         peer.behave = lambda conversation, stream: conversation.later(0.02, stream)
-        http = opened(peer, patience=Patience(spare=0.05, idle=0.02))
+        http = opened(peer, patience=ConnectionTimeouts(spare=0.05, idle=0.02))
         await http.send([post() for _ in range(60)])
         assert peer.connections > 1
 
@@ -170,7 +170,7 @@ async def test_spare_connections_are_let_go(opened: Opened) -> None:
 
 async def test_a_server_that_never_answers_is_not_besieged(peer: Http2Peer, opened: Opened) -> None:
     peer.behave = lambda conversation, stream: conversation.abort()
-    http = opened(peer, patience=Patience(first_pause=0.05))
+    http = opened(peer, patience=ConnectionTimeouts(first_pause=0.05))
 
     for _ in range(4):
         await http.send([post()])
@@ -180,7 +180,7 @@ async def test_a_server_that_never_answers_is_not_besieged(peer: Http2Peer, open
 
 
 async def test_requests_wait_while_the_next_connection_must(peer: Http2Peer, opened: Opened) -> None:
-    http = opened(peer, patience=Patience(first_pause=0.1))
+    http = opened(peer, patience=ConnectionTimeouts(first_pause=0.1))
     await peer.refuse()
     assert told(await http.send([post()])) == [HttpFailure(FailureKind.REFUSED, sent=False)]
 
@@ -217,7 +217,7 @@ async def test_a_server_that_does_not_greet_is_given_up(peer: Http2Peer, opened:
     peer.greet = lambda conversation: None
     peer.deaf = True
 
-    [answer] = await opened(peer, patience=Patience(connect=0.1)).send([post()])
+    [answer] = await opened(peer, patience=ConnectionTimeouts(connect=0.1)).send([post()])
 
     assert answer == HttpFailure(FailureKind.TIMEOUT, sent=False)
 

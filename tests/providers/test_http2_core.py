@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 from hushbell.http.h2.frames import Code, Setting, Type, frame
 from hushbell.http.h2.frames import settings as settings_frame
 from hushbell.http.h2.hpack import Fields, Literals, path
-from hushbell.http.h2.protocol import Core
-from hushbell.http.h2.stream import Bounds, Result, Stream
-from hushbell.ports.http import FailureKind, HttpAnswer, HttpFailure
+from hushbell.http.h2.protocol import H2Protocol
+from hushbell.http.h2.stream import Bounds, H2Stream, Result
+from hushbell.ports.http import FailureKind, HttpFailure, HttpResponse
 
 UNKNOWN = HttpFailure(FailureKind.CLOSED, sent=True)
 FINE = b"\x88"
@@ -35,14 +35,14 @@ class Waiting:
         self.results.append((index, result))
 
 
-def stream(number: int = 0, body: bytes = b"{}", *, token: str = "bearer a", more: Fields = ()) -> Stream:
+def stream(number: int = 0, body: bytes = b"{}", *, token: str = "bearer a", more: Fields = ()) -> H2Stream:
     headers = [("authorization", token), ("apns-topic", "a.b"), *more]
     authorization, rest = Literals().encode(headers)
-    return Stream(Waiting(), number, 10.0, "POST", path(f"/3/device/{number:064x}"), authorization, rest, body)
+    return H2Stream(Waiting(), number, 10.0, "POST", path(f"/3/device/{number:064x}"), authorization, rest, body)
 
 
-def opened(count: int = 1, *, hello: bytes | None = None, **bounds: int) -> Core:
-    core = Core("api.push.apple.com", Bounds(**bounds))
+def opened(count: int = 1, *, hello: bytes | None = None, **bounds: int) -> H2Protocol:
+    core = H2Protocol("api.push.apple.com", Bounds(**bounds))
     core.receive(settings_frame({}) if hello is None else hello, 0.0)
     for number in range(count):
         core.open(stream(number))
@@ -50,8 +50,10 @@ def opened(count: int = 1, *, hello: bytes | None = None, **bounds: int) -> Core
     return core
 
 
-def results(core: Core) -> list[tuple[int, int | HttpFailure]]:
-    return [(stream.index, result.status if isinstance(result, HttpAnswer) else result) for stream, result in core.done]
+def results(core: H2Protocol) -> list[tuple[int, int | HttpFailure]]:
+    return [
+        (stream.index, result.status if isinstance(result, HttpResponse) else result) for stream, result in core.done
+    ]
 
 
 def headers(sid: int, *fields: tuple[str, str], status: str = "200", end: bool = True) -> bytes:
@@ -65,7 +67,7 @@ def headers(sid: int, *fields: tuple[str, str], status: str = "200", end: bool =
 class Judge:
     """A server made of the h2 library."""
 
-    def __init__(self, core: Core, **settings: int) -> None:
+    def __init__(self, core: H2Protocol, **settings: int) -> None:
         self.h2 = H2Connection(H2Configuration(client_side=False, header_encoding="utf-8"))
         self.h2.initiate_connection()
         self.asked: list[dict[str, str]] = []
@@ -75,7 +77,7 @@ class Judge:
         self.h2.update_settings({SettingCodes[name]: value for name, value in settings.items()})
         self.talk(core)
 
-    def talk(self, core: Core) -> None:
+    def talk(self, core: H2Protocol) -> None:
         """Let both read what the other has written, until they are silent."""
         for _ in range(10_000):
             out, said = core.take(), self.h2.data_to_send()
@@ -99,7 +101,7 @@ class Judge:
 
 @pytest.mark.parametrize("table", [0, 1, 60, 100, 200, 300, 4095, 4096, 65_536])
 def test_requests_are_understood_whatever_table_the_peer_keeps(table: int) -> None:
-    core = Core("api.push.apple.com", Bounds())
+    core = H2Protocol("api.push.apple.com", Bounds())
     judge = Judge(core, HEADER_TABLE_SIZE=table)
 
     for number in range(6):
@@ -114,7 +116,7 @@ def test_requests_are_understood_whatever_table_the_peer_keeps(table: int) -> No
 
 
 def test_a_table_that_shrinks_and_grows_is_followed() -> None:
-    core = Core("api.push.apple.com", Bounds())
+    core = H2Protocol("api.push.apple.com", Bounds())
     judge = Judge(core)
 
     for number, table in enumerate((4096, 0, 4096, 100, 2000, 0)):
@@ -129,7 +131,7 @@ def test_a_table_that_shrinks_and_grows_is_followed() -> None:
 
 
 def test_many_credentials_share_the_table() -> None:
-    core = Core("api.push.apple.com", Bounds())
+    core = H2Protocol("api.push.apple.com", Bounds())
     judge = Judge(core)
 
     tokens = [f"bearer {number % 30:0200d}" for number in range(90)]
@@ -150,7 +152,7 @@ def test_the_constant_headers_cost_a_byte_each() -> None:
 
 
 def test_a_body_waits_for_the_windows() -> None:
-    core = Core("a", Bounds())
+    core = H2Protocol("a", Bounds())
     judge = Judge(core, INITIAL_WINDOW_SIZE=7)
 
     bodies = [bytes([65 + number]) * 5000 for number in range(30)]
@@ -162,7 +164,7 @@ def test_a_body_waits_for_the_windows() -> None:
 
 
 def test_a_window_made_smaller_may_be_negative() -> None:
-    core = Core("a", Bounds())
+    core = H2Protocol("a", Bounds())
     Judge(core, INITIAL_WINDOW_SIZE=1000)
     core.open(stream(0, b"x" * 3000))
     out = core.take()
@@ -178,7 +180,7 @@ def test_a_window_made_smaller_may_be_negative() -> None:
 
 
 def test_an_empty_body_ends_with_its_headers() -> None:
-    core = Core("a", Bounds())
+    core = H2Protocol("a", Bounds())
     judge = Judge(core)
 
     core.open(stream(0, b""))
@@ -189,7 +191,7 @@ def test_an_empty_body_ends_with_its_headers() -> None:
 
 
 def test_headers_longer_than_a_frame_are_continued() -> None:
-    core = Core("a", Bounds())
+    core = H2Protocol("a", Bounds())
     judge = Judge(core, MAX_HEADER_LIST_SIZE=100_000)
 
     core.open(stream(0, more=[(f"x-{number}", "y" * 3000) for number in range(15)]))
@@ -200,7 +202,7 @@ def test_headers_longer_than_a_frame_are_continued() -> None:
 
 
 def test_nothing_is_begun_before_the_peer_has_said_what_it_allows() -> None:
-    core = Core("a", Bounds())
+    core = H2Protocol("a", Bounds())
 
     assert core.room() == 0
 
@@ -225,7 +227,7 @@ def test_the_usual_answer() -> None:
 
     assert results(core) == [(1, 200), (0, 200)]
     answer = core.done[0][1]
-    assert isinstance(answer, HttpAnswer)
+    assert isinstance(answer, HttpResponse)
     assert (answer.header("apns-id"), tuple(answer.headers)) == ("b", (("apns-id", "b"),))
 
 
@@ -242,7 +244,7 @@ def test_an_answer_in_parts(status: str, padding: bytes) -> None:
     core.receive(frame(Type.DATA, 0, 1, b":1}") + headers(1, ("trailer", "x"), status="200"), 0.0)
 
     [(_, answer)] = core.done
-    assert isinstance(answer, HttpAnswer)
+    assert isinstance(answer, HttpResponse)
     assert (answer.status, answer.header("retry-after"), answer.body) == (int(status), "7", b'{"reason":1}')
 
 
@@ -269,7 +271,7 @@ def test_a_body_over_the_cap_is_cut_and_its_stream_ended() -> None:
     core.receive(headers(1, end=False) + frame(Type.DATA, 0, 1, b"x" * 11), 0.0)
 
     [(_, answer)] = core.done
-    assert isinstance(answer, HttpAnswer)
+    assert isinstance(answer, HttpResponse)
     assert answer.body == b"x" * 10
     assert core.take() == frame(Type.RST_STREAM, 0, 1, struct.pack(">I", Code.CANCEL))
 
@@ -549,7 +551,8 @@ def outcome(said: bytes, cuts: Sequence[int]) -> tuple[object, ...]:
         core.receive(said[start:end], 0.0)
     done = [(one.index, result) for one, result in core.done]
     told = [
-        (index, one.status, tuple(one.headers), one.body) if isinstance(one, HttpAnswer) else one for index, one in done
+        (index, one.status, tuple(one.headers), one.body) if isinstance(one, HttpResponse) else one
+        for index, one in done
     ]
     untouched = [one.index for one in core.untouched]
     return told, untouched, sorted(core.live), core.draining, core.failed and core.failed.code, core.take()

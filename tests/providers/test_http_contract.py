@@ -11,16 +11,16 @@ from h2.settings import SettingCodes
 
 from hushbell.config.gateway import HttpSettings
 from hushbell.http.curl import CurlHttp
-from hushbell.http.h2.client import Http2
-from hushbell.ports.http import FailureKind, Http, HttpAnswer, HttpFailure, HttpRequest, Series
+from hushbell.http.h2.client import H2Client
+from hushbell.ports.http import FailureKind, HttpClient, HttpFailure, HttpRequest, HttpResponse, Series
 from hushbell.providers.templates import post_series
 from hushbell.testing.strict_h2 import Conversation, Http2Peer
 
-ADAPTERS: dict[str, Callable[[HttpSettings], Http]] = {"own": Http2, "libcurl": CurlHttp}
+ADAPTERS: dict[str, Callable[[HttpSettings], HttpClient]] = {"own": H2Client, "libcurl": CurlHttp}
 URL = "https://api.push.apple.com/3/device/aabb?x=1"
 
-Opened = Callable[..., Http]
-Result = HttpAnswer | HttpFailure
+Opened = Callable[..., HttpClient]
+Result = HttpResponse | HttpFailure
 
 
 @pytest.fixture
@@ -31,9 +31,9 @@ async def peer() -> AsyncIterator[Http2Peer]:
 
 @pytest.fixture(params=ADAPTERS)
 async def opened(request: pytest.FixtureRequest) -> AsyncIterator[Opened]:
-    made: list[Http] = []
+    made: list[HttpClient] = []
 
-    def make(peer: Http2Peer, **settings: Any) -> Http:
+    def make(peer: Http2Peer, **settings: Any) -> HttpClient:
         given = {"connect": peer.address, "ca_file": str(peer.ca_file)} | settings
         made.append(ADAPTERS[request.param](HttpSettings(**given)))
         return made[-1]
@@ -49,14 +49,14 @@ def post(body: bytes = b"{}", *, timeout: float = 3.0, url: str = URL, **headers
 
 
 def told(results: Any) -> list[int | HttpFailure]:
-    return [result.status if isinstance(result, HttpAnswer) else result for result in results]
+    return [result.status if isinstance(result, HttpResponse) else result for result in results]
 
 
 async def test_a_request_arrives_as_it_was_written(peer: Http2Peer, opened: Opened) -> None:
     [answer] = await opened(peer).send([post(b'{"aps":{}}', apns_id="7", authorization="bearer x", apns_topic="a.b")])
 
     [asked] = peer.asked
-    assert isinstance(answer, HttpAnswer)
+    assert isinstance(answer, HttpResponse)
     assert asked.body == b'{"aps":{}}'
     expected = {":method": "POST", ":path": "/3/device/aabb?x=1", ":authority": "api.push.apple.com"}
     expected |= {":scheme": "https", "apns-id": "7", "authorization": "bearer x", "apns-topic": "a.b"}
@@ -71,7 +71,7 @@ async def test_an_answer_is_given_back_whole(peer: Http2Peer, opened: Opened) ->
 
     [answer] = await opened(peer).send([post()])
 
-    assert isinstance(answer, HttpAnswer)
+    assert isinstance(answer, HttpResponse)
     assert (answer.status, answer.body) == (410, b'{"reason":"Unregistered"}')
     assert list(answer.headers) == [("apns-id", "q"), ("x", "1"), ("x", "2")]
 
@@ -81,7 +81,7 @@ async def test_headers_of_a_success_can_be_read(peer: Http2Peer, opened: Opened)
 
     [answer] = await opened(peer).send([post()])
 
-    assert isinstance(answer, HttpAnswer)
+    assert isinstance(answer, HttpResponse)
     assert (answer.status, answer.header("apns-id"), answer.body) == (200, "q", b"")
 
 
@@ -102,7 +102,7 @@ async def test_answers_come_in_the_order_of_the_requests(peer: Http2Peer, opened
 
     answers = await opened(peer, connections=1).send([post(b"%d" % number) for number in range(20)])
 
-    bodies = [answer.body for answer in answers if isinstance(answer, HttpAnswer)]
+    bodies = [answer.body for answer in answers if isinstance(answer, HttpResponse)]
     assert bodies == [b"%d" % number for number in range(20)]
     assert peer.connections == 1
 
@@ -145,7 +145,7 @@ async def test_a_body_over_the_cap_is_cut(peer: Http2Peer, opened: Opened) -> No
 
     [answer] = await opened(peer, answer=1000).send([post()])
 
-    assert isinstance(answer, HttpAnswer)
+    assert isinstance(answer, HttpResponse)
     assert (answer.status, answer.body) == (400, b"x" * 1000)
 
 
@@ -468,7 +468,7 @@ async def test_whatever_the_server_does_is_told_truly(peer: Http2Peer, opened: O
     results = await http.send([post(b"%d" % number, timeout=0.5) for number in range(12)])
 
     assert time.monotonic() - before < 10.0  # deadlines are half a second; a busy machine adds its own
-    found = {result.status if isinstance(result, HttpAnswer) else result.sent for result in results}
+    found = {result.status if isinstance(result, HttpResponse) else result.sent for result in results}
     assert found <= expected
     assert peer.faults == []
 
@@ -494,14 +494,14 @@ async def test_a_server_that_never_greets_costs_the_deadline(peer: Http2Peer, op
 
 async def test_a_series_arrives_as_if_each_request_had_been_posted_alone(peer: Http2Peer, opened: Opened) -> None:
     series = Series("https://api.push.apple.com/3/device/", (("authorization", "bearer x"), ("a", "b")), 3.0, "apns-id")
-    results: dict[int, HttpAnswer | HttpFailure] = {}
+    results: dict[int, HttpResponse | HttpFailure] = {}
     http, loop = opened(peer), asyncio.get_running_loop()
 
     for _ in range(2):  # the second one finds everything known
         done = loop.create_future()
 
         class Taken:
-            def take(self, index: int, result: HttpAnswer | HttpFailure, done: asyncio.Future[None] = done) -> None:
+            def take(self, index: int, result: HttpResponse | HttpFailure, done: asyncio.Future[None] = done) -> None:
                 results[index] = result
                 if len(results) % 3 == 0:
                     done.set_result(None)
@@ -512,7 +512,7 @@ async def test_a_series_arrives_as_if_each_request_had_been_posted_alone(peer: H
         assert len(results) == first, "nothing is told before the call returns"
         await done
 
-    assert [result.status for result in results.values() if isinstance(result, HttpAnswer)] == [200] * 6
+    assert [result.status for result in results.values() if isinstance(result, HttpResponse)] == [200] * 6
     asked = sorted(
         (one.headers[":path"], one.headers["apns-id"], one.headers["a"], bytes(one.body)) for one in peer.asked
     )
@@ -528,10 +528,10 @@ async def test_a_series_with_what_no_request_may_hold_is_not_sent(
     peer: Http2Peer, opened: Opened, end: str, value: str
 ) -> None:
     series = Series("https://api.push.apple.com/3/device/", (), 3.0, "apns-id")
-    told: asyncio.Queue[tuple[int, HttpAnswer | HttpFailure]] = asyncio.Queue()
+    told: asyncio.Queue[tuple[int, HttpResponse | HttpFailure]] = asyncio.Queue()
 
     class Taken:
-        def take(self, index: int, result: HttpAnswer | HttpFailure) -> None:
+        def take(self, index: int, result: HttpResponse | HttpFailure) -> None:
             told.put_nowait((index, result))
 
     post_series(opened(peer), series, [(Taken(), 7, end, value, b"{}")])

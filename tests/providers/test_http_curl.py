@@ -8,7 +8,7 @@ import pytest
 
 from hushbell.config.gateway import HttpSettings
 from hushbell.http.curl import CurlHttp
-from hushbell.ports.http import FailureKind, HttpAnswer, HttpFailure, HttpRequest
+from hushbell.ports.http import FailureKind, HttpFailure, HttpRequest, HttpResponse
 from hushbell.testing.apns import MockApns
 from hushbell.testing.gorush import MockGorush, Reply
 
@@ -46,7 +46,7 @@ async def test_answers_come_in_the_order_of_the_requests(server: MockGorush, ope
     answers = await opened(connections=1).send([post(server.url, bytes([97 + n])) for n in range(3)])
 
     by_request = dict(zip(server.bodies, (b"A", b"B", b"C"), strict=True))
-    assert [answer.body for answer in answers if isinstance(answer, HttpAnswer)] == [
+    assert [answer.body for answer in answers if isinstance(answer, HttpResponse)] == [
         by_request[b"a"],
         by_request[b"b"],
         by_request[b"c"],
@@ -58,7 +58,7 @@ async def test_a_body_over_the_cap_is_cut(server: MockGorush, opened: Opened) ->
 
     [answer] = await opened(answer=1000).send([post(server.url)])
 
-    assert isinstance(answer, HttpAnswer)
+    assert isinstance(answer, HttpResponse)
     assert (answer.status, len(answer.body)) == (200, 1000)
 
 
@@ -67,7 +67,7 @@ async def test_a_redirect_is_not_followed(server: MockGorush, opened: Opened) ->
 
     [answer] = await opened().send([post(server.url)])
 
-    assert isinstance(answer, HttpAnswer)
+    assert isinstance(answer, HttpResponse)
     assert answer.header("location").endswith("/elsewhere")
     assert len(server.posted) == 1
 
@@ -75,7 +75,7 @@ async def test_a_redirect_is_not_followed(server: MockGorush, opened: Opened) ->
 async def test_what_does_not_fit_waits_its_turn(server: MockGorush, opened: Opened) -> None:
     answers = await opened(in_flight=2).send([post(server.url) for _ in range(20)])
 
-    assert {type(answer) for answer in answers} == {HttpAnswer}
+    assert {type(answer) for answer in answers} == {HttpResponse}
 
 
 async def test_too_many_waiting_are_refused_unsent(server: MockGorush, opened: Opened) -> None:
@@ -118,7 +118,7 @@ async def test_a_header_that_would_break_the_request_is_not_sent(
     answers = await opened().send([post(server.url, headers=(("x", value),)), post(server.url)])
 
     assert answers[0] == HttpFailure(FailureKind.UNKNOWN, sent=False)
-    assert isinstance(answers[1], HttpAnswer)
+    assert isinstance(answers[1], HttpResponse)
     assert len(server.posted) == 1
 
 
@@ -140,7 +140,7 @@ async def test_a_cancelled_call_leaves_nothing_behind(server: MockGorush, opened
     call.cancel()
     await asyncio.gather(call, return_exceptions=True)
 
-    assert isinstance((await http.send([post(server.url)]))[0], HttpAnswer)
+    assert isinstance((await http.send([post(server.url)]))[0], HttpResponse)
     assert len(server.posted) == 2
 
 

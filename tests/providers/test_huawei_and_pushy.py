@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from hushbell.core.delivery.notification import Message, Notification
 from hushbell.errors import CallerError, ConfigError
 from hushbell.ports.gateway import ACCEPTED, Outcome, Scope, Verdict
-from hushbell.ports.http import HttpAnswer
-from hushbell.ports.making import Tools
+from hushbell.ports.http import HttpResponse
+from hushbell.ports.making import ProviderContext
 from hushbell.ports.provider import Provider
 from hushbell.providers.huawei import outcome as huawei_outcome
 from hushbell.providers.huawei.provider import HuaweiProvider
@@ -30,44 +30,44 @@ Opened = Callable[..., Any]
 HUAWEI: list[tuple[int, str, Verdict, Scope]] = [
     (200, "80000000", Verdict.ACCEPTED, Scope.TOKEN),
     (200, "80100000", Verdict.ACCEPTED, Scope.TOKEN),
-    (200, "80100001", Verdict.CALLER_ERROR, Scope.TOKEN),
-    (200, "80100003", Verdict.CALLER_ERROR, Scope.TOKEN),
-    (200, "80100004", Verdict.CALLER_ERROR, Scope.TOKEN),
-    (200, "80100013", Verdict.CALLER_ERROR, Scope.TOKEN),
-    (200, "80100016", Verdict.CALLER_ERROR, Scope.TOKEN),
+    (200, "80100001", Verdict.INVALID, Scope.TOKEN),
+    (200, "80100003", Verdict.INVALID, Scope.TOKEN),
+    (200, "80100004", Verdict.INVALID, Scope.TOKEN),
+    (200, "80100013", Verdict.INVALID, Scope.TOKEN),
+    (200, "80100016", Verdict.INVALID, Scope.TOKEN),
     (200, "80100017", Verdict.RETRY, Scope.APP),
-    (200, "80100018", Verdict.CALLER_ERROR, Scope.TOKEN),
-    (200, "80200001", Verdict.CONFIG_ERROR, Scope.APP),
-    (401, "80200003", Verdict.CONFIG_ERROR, Scope.APP),
-    (401, "80200005", Verdict.CONFIG_ERROR, Scope.APP),
-    (200, "80300002", Verdict.CONFIG_ERROR, Scope.APP),
-    (200, "80300007", Verdict.DROP_TOKEN, Scope.TOKEN),
-    (400, "80300007", Verdict.DROP_TOKEN, Scope.TOKEN),
-    (200, "80300008", Verdict.CALLER_ERROR, Scope.TOKEN),
-    (200, "80300010", Verdict.CALLER_ERROR, Scope.TOKEN),
-    (200, "80300011", Verdict.CALLER_ERROR, Scope.TOKEN),
-    (200, "80300013", Verdict.CONFIG_ERROR, Scope.APP),
+    (200, "80100018", Verdict.INVALID, Scope.TOKEN),
+    (200, "80200001", Verdict.MISCONFIGURED, Scope.APP),
+    (401, "80200003", Verdict.MISCONFIGURED, Scope.APP),
+    (401, "80200005", Verdict.MISCONFIGURED, Scope.APP),
+    (200, "80300002", Verdict.MISCONFIGURED, Scope.APP),
+    (200, "80300007", Verdict.DEAD_TOKEN, Scope.TOKEN),
+    (400, "80300007", Verdict.DEAD_TOKEN, Scope.TOKEN),
+    (200, "80300008", Verdict.INVALID, Scope.TOKEN),
+    (200, "80300010", Verdict.INVALID, Scope.TOKEN),
+    (200, "80300011", Verdict.INVALID, Scope.TOKEN),
+    (200, "80300013", Verdict.MISCONFIGURED, Scope.APP),
     (200, "80600003", Verdict.RETRY, Scope.APP),
     (200, "81000001", Verdict.RETRY, Scope.PROVIDER),
     # Codes in answers that are not theirs, codes that nobody knew, and none.
     (503, "80300007", Verdict.RETRY, Scope.PROVIDER),
     (502, "80000000", Verdict.RETRY, Scope.PROVIDER),
-    (200, "80199999", Verdict.CALLER_ERROR, Scope.TOKEN),
+    (200, "80199999", Verdict.INVALID, Scope.TOKEN),
     (200, "82000001", Verdict.RETRY, Scope.APP),
     (200, "", Verdict.UNKNOWN, Scope.PROVIDER),
-    (301, "", Verdict.CONFIG_ERROR, Scope.PROVIDER),
+    (301, "", Verdict.MISCONFIGURED, Scope.PROVIDER),
     (400, "", Verdict.RETRY, Scope.PROVIDER),
-    (401, "", Verdict.CONFIG_ERROR, Scope.APP),
-    (403, "", Verdict.CONFIG_ERROR, Scope.APP),
-    (404, "", Verdict.CONFIG_ERROR, Scope.PROVIDER),
-    (413, "", Verdict.CALLER_ERROR, Scope.TOKEN),
+    (401, "", Verdict.MISCONFIGURED, Scope.APP),
+    (403, "", Verdict.MISCONFIGURED, Scope.APP),
+    (404, "", Verdict.MISCONFIGURED, Scope.PROVIDER),
+    (413, "", Verdict.INVALID, Scope.TOKEN),
     (429, "", Verdict.RETRY, Scope.PROVIDER),
     (503, "", Verdict.RETRY, Scope.PROVIDER),
 ]
 
 
-def answered(status: int, said: Any, *headers: tuple[str, str]) -> HttpAnswer:
-    return HttpAnswer(status, headers, json.dumps(said).encode())
+def answered(status: int, said: Any, *headers: tuple[str, str]) -> HttpResponse:
+    return HttpResponse(status, headers, json.dumps(said).encode())
 
 
 @pytest.mark.parametrize("status,code,verdict,scope", HUAWEI)
@@ -103,26 +103,26 @@ PUSHY: list[tuple[int, Any, Verdict, Scope]] = [
     (200, {"success": True, "id": "x", "info": {"devices": 1}}, Verdict.ACCEPTED, Scope.TOKEN),
     (200, {"success": False}, Verdict.UNKNOWN, Scope.PROVIDER),
     (200, [], Verdict.UNKNOWN, Scope.PROVIDER),
-    (400, {"code": "NO_RECIPIENTS"}, Verdict.DROP_TOKEN, Scope.TOKEN),
-    (404, {"code": "NO_RECIPIENTS"}, Verdict.DROP_TOKEN, Scope.TOKEN),
+    (400, {"code": "NO_RECIPIENTS"}, Verdict.DEAD_TOKEN, Scope.TOKEN),
+    (404, {"code": "NO_RECIPIENTS"}, Verdict.DEAD_TOKEN, Scope.TOKEN),
     (500, {"code": "NO_RECIPIENTS"}, Verdict.RETRY, Scope.PROVIDER),
-    (400, {"code": "INVALID_API_KEY"}, Verdict.CONFIG_ERROR, Scope.APP),
-    (401, {"code": "UNAUTHORIZED"}, Verdict.CONFIG_ERROR, Scope.APP),
-    (403, {"code": "ACCOUNT_SUSPENDED"}, Verdict.CONFIG_ERROR, Scope.APP),
-    (402, {"code": "SUBSCRIPTION_EXPIRED"}, Verdict.CONFIG_ERROR, Scope.APP),
-    (404, {"code": "APP_NOT_FOUND"}, Verdict.CONFIG_ERROR, Scope.APP),
+    (400, {"code": "INVALID_API_KEY"}, Verdict.MISCONFIGURED, Scope.APP),
+    (401, {"code": "UNAUTHORIZED"}, Verdict.MISCONFIGURED, Scope.APP),
+    (403, {"code": "ACCOUNT_SUSPENDED"}, Verdict.MISCONFIGURED, Scope.APP),
+    (402, {"code": "SUBSCRIPTION_EXPIRED"}, Verdict.MISCONFIGURED, Scope.APP),
+    (404, {"code": "APP_NOT_FOUND"}, Verdict.MISCONFIGURED, Scope.APP),
     (400, {"code": "RATE_LIMIT_EXCEEDED"}, Verdict.RETRY, Scope.PROVIDER),
     (429, {"code": "RATE_LIMIT_EXCEEDED"}, Verdict.RETRY, Scope.APP),
     (400, {"code": "INTERNAL_ERROR"}, Verdict.RETRY, Scope.PROVIDER),
     (500, {"code": "INTERNAL_ERROR"}, Verdict.RETRY, Scope.PROVIDER),
-    (400, {"code": "PAYLOAD_LIMIT_EXCEEDED"}, Verdict.CALLER_ERROR, Scope.TOKEN),
-    (413, None, Verdict.CALLER_ERROR, Scope.TOKEN),
+    (400, {"code": "PAYLOAD_LIMIT_EXCEEDED"}, Verdict.INVALID, Scope.TOKEN),
+    (413, None, Verdict.INVALID, Scope.TOKEN),
     (400, None, Verdict.RETRY, Scope.PROVIDER),
-    (401, None, Verdict.CONFIG_ERROR, Scope.APP),
-    (402, None, Verdict.CONFIG_ERROR, Scope.APP),
-    (403, None, Verdict.CONFIG_ERROR, Scope.APP),
-    (404, None, Verdict.CONFIG_ERROR, Scope.PROVIDER),
-    (302, None, Verdict.CONFIG_ERROR, Scope.PROVIDER),
+    (401, None, Verdict.MISCONFIGURED, Scope.APP),
+    (402, None, Verdict.MISCONFIGURED, Scope.APP),
+    (403, None, Verdict.MISCONFIGURED, Scope.APP),
+    (404, None, Verdict.MISCONFIGURED, Scope.PROVIDER),
+    (302, None, Verdict.MISCONFIGURED, Scope.PROVIDER),
     (408, None, Verdict.RETRY, Scope.PROVIDER),
     (503, None, Verdict.RETRY, Scope.PROVIDER),
     (204, None, Verdict.UNKNOWN, Scope.PROVIDER),
@@ -146,9 +146,9 @@ def test_pushy_names_the_dead(failed: Any, dead: set[str]) -> None:
 @given(st.integers(100, 599), st.binary(max_size=200))
 def test_any_body_has_an_outcome_and_kills_no_token(status: int, body: bytes) -> None:
     for outcome in (huawei_outcome.outcome, pushy_outcome.outcome):
-        result, dead = outcome(HttpAnswer(status, (), body))
+        result, dead = outcome(HttpResponse(status, (), body))
 
-        assert result.verdict is not Verdict.DROP_TOKEN
+        assert result.verdict is not Verdict.DEAD_TOKEN
         assert not dead
 
 
@@ -160,7 +160,7 @@ async def opened(mock: MockProviders, clock: FakeClock) -> AsyncIterator[Opened]
     made: list[Provider] = []
 
     def make(kind: Any, **settings: Any) -> Any:
-        tools = Tools(clock=clock, random=bytes, open_http=open_http)
+        tools = ProviderContext(clock=clock, random=bytes, open_http=open_http)
         app = {HuaweiProvider: mock.huawei.app, PushyProvider: mock.pushy.app}[kind]
         made.append(kind(app(**{"timeout": 20.0, "http": mock.http()} | settings), tools))
         return made[-1]
@@ -197,7 +197,7 @@ async def test_the_dead_are_dropped_and_nobody_is_rung_twice(mock: MockProviders
     outcomes = await attempt(opened(kind), note(kind, "a", "dead1", "b", "dead2", "a"))
 
     assert [outcome.verdict for outcome in outcomes] == [
-        *(Verdict.ACCEPTED, Verdict.DROP_TOKEN, Verdict.ACCEPTED, Verdict.DROP_TOKEN, Verdict.ACCEPTED)
+        *(Verdict.ACCEPTED, Verdict.DEAD_TOKEN, Verdict.ACCEPTED, Verdict.DEAD_TOKEN, Verdict.ACCEPTED)
     ]
     assert mock.count(kind.name) == 1
 
@@ -221,7 +221,7 @@ async def test_topics_are_sent_to_one_by_one(
 async def test_a_kind_of_target_that_does_not_exist_is_the_callers(opened: Opened, kind: Any) -> None:
     [outcome] = await attempt(opened(kind), note(kind, "x", to="everybody"))
 
-    assert outcome.verdict is Verdict.CALLER_ERROR
+    assert outcome.verdict is Verdict.INVALID
 
 
 @pytest.mark.parametrize("kind", [HuaweiProvider, PushyProvider])
@@ -264,7 +264,7 @@ async def test_an_access_token_that_is_refused_again_is_the_operators(mock: Mock
 
     [outcome] = await attempt(opened(HuaweiProvider), note(HuaweiProvider, "t"))
 
-    assert outcome == Outcome(Verdict.CONFIG_ERROR, "access token refused", scope=Scope.APP)
+    assert outcome == Outcome(Verdict.MISCONFIGURED, "access token refused", scope=Scope.APP)
     assert mock.count("huawei") == 2
 
 
@@ -273,7 +273,7 @@ async def test_without_an_access_token_nothing_goes_to_huawei(mock: MockProvider
 
     outcomes = await attempt(opened(HuaweiProvider), note(HuaweiProvider, "t", "u"))
 
-    assert outcomes == [Outcome(Verdict.CONFIG_ERROR, "token invalid_client", scope=Scope.APP)] * 2
+    assert outcomes == [Outcome(Verdict.MISCONFIGURED, "token invalid_client", scope=Scope.APP)] * 2
     assert not mock.count("huawei")
 
 

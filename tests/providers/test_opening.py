@@ -22,7 +22,7 @@ async def test_a_push_without_a_provider_waits_for_the_operator(push: MakePush) 
 
     outcomes = await gateway.deliver([push(1), push(2, token_type=2)])
 
-    assert [outcome.verdict for outcome in outcomes] == [Verdict.CONFIG_ERROR] * 2
+    assert [outcome.verdict for outcome in outcomes] == [Verdict.MISCONFIGURED] * 2
 
 
 async def test_outcomes_keep_the_order_of_the_pushes(push: MakePush) -> None:
@@ -35,7 +35,7 @@ async def test_outcomes_keep_the_order_of_the_pushes(push: MakePush) -> None:
         outcomes = await gateway.deliver([push(1, token_type=2), push(2), push(3, token_type=2), push(4)])
         await gateway.close()
 
-    assert [outcome.verdict.name for outcome in outcomes] == ["CONFIG_ERROR", "ACCEPTED"] * 2
+    assert [outcome.verdict.name for outcome in outcomes] == ["MISCONFIGURED", "ACCEPTED"] * 2
 
 
 async def test_with_a_gorush_everything_goes_there(push: MakePush) -> None:

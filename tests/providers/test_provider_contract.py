@@ -17,7 +17,7 @@ import pytest
 from hushbell.core.delivery.notification import Message, Notification
 from hushbell.errors import CallerError, ConfigError
 from hushbell.ports.gateway import Outcome, Verdict
-from hushbell.ports.making import Tools
+from hushbell.ports.making import ProviderContext
 from hushbell.ports.provider import ManyAtOnce, Provider
 from hushbell.providers.registry import PROVIDERS, open_http, open_provider
 from hushbell.testing.clock import FakeClock
@@ -42,7 +42,7 @@ class Kind:
     wrong: Message  # never deliverable
     secret: str  # the setting with the credential's file
     endings: Sequence[int] = (500, 502, 503)  # mean try again
-    blames: Verdict = Verdict.CONFIG_ERROR  # what a refused credential means
+    blames: Verdict = Verdict.MISCONFIGURED  # what a refused credential means
     own: Mapping[str, Any] = field(default_factory=dict)  # further settings
 
 
@@ -209,7 +209,7 @@ async def made_world(name: str, tmp_path: Path, patience: float) -> AsyncIterato
     clock = FakeClock()
     async with MockProviders(now=clock.now, directory=tmp_path) as mock:
         settings = kind.settings(mock, {"timeout": patience, "http": mock.http(), **kind.own})
-        tools = Tools(clock=clock, random=bytes, open_http=open_http, allow=("127.0.0.0/8",))
+        tools = ProviderContext(clock=clock, random=bytes, open_http=open_http, allow=("127.0.0.0/8",))
         provider = open_provider(name, settings, tools)
         yield World(name, kind, mock, provider, settings)
         await provider.close()
@@ -259,7 +259,7 @@ async def test_what_is_handed_over_together_ends_as_if_each_had_come_alone(world
     world.provider.attempt_all([*attempts[:2], (notes[2], [0, 2], attempts[2][2])])
     await asyncio.wait_for(everything, 2 * PATIENCE)
 
-    good, dead = Verdict.ACCEPTED, Verdict.DROP_TOKEN
+    good, dead = Verdict.ACCEPTED, Verdict.DEAD_TOKEN
     assert outcomes == [{0: good, 1: dead}, {0: good}, {0: good, 2: good}]
 
 
@@ -301,7 +301,7 @@ async def test_what_the_server_asks_to_wait_is_waited_at_least(world: World) -> 
 async def test_a_dead_token_is_dropped_and_no_other(world: World) -> None:
     world.kill(2)
 
-    assert verdicts(await world.attempt([1, 2, 3])) == [Verdict.ACCEPTED, Verdict.DROP_TOKEN, Verdict.ACCEPTED]
+    assert verdicts(await world.attempt([1, 2, 3])) == [Verdict.ACCEPTED, Verdict.DEAD_TOKEN, Verdict.ACCEPTED]
 
 
 async def test_a_refused_credential_is_the_operators_and_kills_no_token(world: World) -> None:
@@ -314,7 +314,7 @@ async def test_a_refused_credential_is_the_operators_and_kills_no_token(world: W
 async def test_garbage_is_survived_and_never_kills_a_token(world: World, status: int) -> None:
     world.say(status=status, body='{"reason": [[["\u2028' * 100)
 
-    assert Verdict.DROP_TOKEN not in verdicts(await world.attempt())
+    assert Verdict.DEAD_TOKEN not in verdicts(await world.attempt())
 
 
 async def test_it_works_again_when_the_other_side_does(world: World) -> None:
@@ -343,7 +343,7 @@ async def test_many_attempts_at_once_keep_their_outcomes_apart(world: World) -> 
 
     answers = await asyncio.gather(*(world.attempt([number, 999]) for number in range(1, 30)))
 
-    assert all(verdicts(answer) == [Verdict.ACCEPTED, Verdict.DROP_TOKEN] for answer in answers)
+    assert all(verdicts(answer) == [Verdict.ACCEPTED, Verdict.DEAD_TOKEN] for answer in answers)
 
 
 async def test_outcomes_name_no_token(world: World) -> None:
@@ -372,7 +372,7 @@ async def test_a_missing_credential_names_its_setting_and_file(world: World, tmp
     from dataclasses import replace
 
     missing = str(tmp_path / "nowhere")
-    tools = Tools(clock=FakeClock(), random=bytes, open_http=open_http)
+    tools = ProviderContext(clock=FakeClock(), random=bytes, open_http=open_http)
 
     with pytest.raises(ConfigError, match=f"{world.name}.{world.kind.secret}: .*nowhere"):
         open_provider(world.name, replace(world.settings, **{world.kind.secret: missing}), tools)
@@ -383,7 +383,7 @@ async def test_a_bad_credential_is_told_without_quoting_it(world: World, tmp_pat
 
     bad = tmp_path / "bad"
     bad.write_text("SECRET SECRET \n SECRET")
-    tools = Tools(clock=FakeClock(), random=bytes, open_http=open_http)
+    tools = ProviderContext(clock=FakeClock(), random=bytes, open_http=open_http)
 
     with pytest.raises(ConfigError, match=str(bad)) as told_:
         open_provider(world.name, replace(world.settings, **{world.kind.secret: str(bad)}), tools)

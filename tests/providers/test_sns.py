@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from hushbell.core.delivery.notification import Message, Notification
 from hushbell.errors import CallerError, ConfigError
 from hushbell.ports.gateway import ACCEPTED, Outcome, Scope, Verdict
-from hushbell.ports.http import HttpAnswer
-from hushbell.ports.making import Tools
+from hushbell.ports.http import HttpResponse
+from hushbell.ports.making import ProviderContext
 from hushbell.providers.registry import open_http
 from hushbell.providers.sns.outcome import CODES, outcome
 from hushbell.providers.sns.provider import SnsProvider
@@ -85,34 +85,34 @@ def test_a_temporary_key_sends_its_session_along_signed() -> None:
 # Outcomes.
 
 
-def answer(status: int, code: str = "", text: str = "refused", *headers: tuple[str, str]) -> HttpAnswer:
+def answer(status: int, code: str = "", text: str = "refused", *headers: tuple[str, str]) -> HttpResponse:
     body = f"<ErrorResponse><Error><Code>{code}</Code><Message>{text}</Message></Error></ErrorResponse>"
-    return HttpAnswer(status, headers, body.encode() if code else b"")
+    return HttpResponse(status, headers, body.encode() if code else b"")
 
 
 TABLE: list[tuple[int, str, Verdict, Scope]] = [
-    (400, "EndpointDisabled", Verdict.DROP_TOKEN, Scope.TOKEN),
-    (404, "NotFound", Verdict.DROP_TOKEN, Scope.TOKEN),
-    (400, "InvalidParameter", Verdict.CALLER_ERROR, Scope.TOKEN),
-    (400, "InvalidParameterValue", Verdict.CALLER_ERROR, Scope.TOKEN),
-    (400, "ValidationError", Verdict.CALLER_ERROR, Scope.TOKEN),
-    (400, "PlatformApplicationDisabled", Verdict.CONFIG_ERROR, Scope.APP),
-    (403, "AuthorizationError", Verdict.CONFIG_ERROR, Scope.APP),
-    (403, "AccessDenied", Verdict.CONFIG_ERROR, Scope.APP),
-    (403, "InvalidClientTokenId", Verdict.CONFIG_ERROR, Scope.APP),
-    (403, "SignatureDoesNotMatch", Verdict.CONFIG_ERROR, Scope.APP),
-    (400, "IncompleteSignature", Verdict.CONFIG_ERROR, Scope.APP),
-    (403, "MissingAuthenticationToken", Verdict.CONFIG_ERROR, Scope.APP),
-    (403, "UnrecognizedClientException", Verdict.CONFIG_ERROR, Scope.APP),
-    (403, "ExpiredToken", Verdict.CONFIG_ERROR, Scope.APP),
-    (400, "RequestExpired", Verdict.CONFIG_ERROR, Scope.APP),
-    (403, "InvalidSecurity", Verdict.CONFIG_ERROR, Scope.APP),
-    (403, "OptInRequired", Verdict.CONFIG_ERROR, Scope.APP),
-    (400, "KMSAccessDenied", Verdict.CONFIG_ERROR, Scope.APP),
-    (400, "KMSDisabled", Verdict.CONFIG_ERROR, Scope.APP),
-    (400, "KMSInvalidState", Verdict.CONFIG_ERROR, Scope.APP),
-    (400, "KMSNotFound", Verdict.CONFIG_ERROR, Scope.APP),
-    (403, "KMSOptInRequired", Verdict.CONFIG_ERROR, Scope.APP),
+    (400, "EndpointDisabled", Verdict.DEAD_TOKEN, Scope.TOKEN),
+    (404, "NotFound", Verdict.DEAD_TOKEN, Scope.TOKEN),
+    (400, "InvalidParameter", Verdict.INVALID, Scope.TOKEN),
+    (400, "InvalidParameterValue", Verdict.INVALID, Scope.TOKEN),
+    (400, "ValidationError", Verdict.INVALID, Scope.TOKEN),
+    (400, "PlatformApplicationDisabled", Verdict.MISCONFIGURED, Scope.APP),
+    (403, "AuthorizationError", Verdict.MISCONFIGURED, Scope.APP),
+    (403, "AccessDenied", Verdict.MISCONFIGURED, Scope.APP),
+    (403, "InvalidClientTokenId", Verdict.MISCONFIGURED, Scope.APP),
+    (403, "SignatureDoesNotMatch", Verdict.MISCONFIGURED, Scope.APP),
+    (400, "IncompleteSignature", Verdict.MISCONFIGURED, Scope.APP),
+    (403, "MissingAuthenticationToken", Verdict.MISCONFIGURED, Scope.APP),
+    (403, "UnrecognizedClientException", Verdict.MISCONFIGURED, Scope.APP),
+    (403, "ExpiredToken", Verdict.MISCONFIGURED, Scope.APP),
+    (400, "RequestExpired", Verdict.MISCONFIGURED, Scope.APP),
+    (403, "InvalidSecurity", Verdict.MISCONFIGURED, Scope.APP),
+    (403, "OptInRequired", Verdict.MISCONFIGURED, Scope.APP),
+    (400, "KMSAccessDenied", Verdict.MISCONFIGURED, Scope.APP),
+    (400, "KMSDisabled", Verdict.MISCONFIGURED, Scope.APP),
+    (400, "KMSInvalidState", Verdict.MISCONFIGURED, Scope.APP),
+    (400, "KMSNotFound", Verdict.MISCONFIGURED, Scope.APP),
+    (403, "KMSOptInRequired", Verdict.MISCONFIGURED, Scope.APP),
     (400, "Throttling", Verdict.RETRY, Scope.APP),
     (400, "ThrottlingException", Verdict.RETRY, Scope.APP),
     (429, "Throttled", Verdict.RETRY, Scope.APP),
@@ -122,8 +122,8 @@ TABLE: list[tuple[int, str, Verdict, Scope]] = [
     (503, "ServiceUnavailable", Verdict.RETRY, Scope.PROVIDER),
     # Codes in answers that are not theirs, and codes that nobody knew.
     (503, "EndpointDisabled", Verdict.RETRY, Scope.PROVIDER),
-    (403, "NotFound", Verdict.CONFIG_ERROR, Scope.APP),
-    (400, "SomethingNew", Verdict.CALLER_ERROR, Scope.TOKEN),
+    (403, "NotFound", Verdict.MISCONFIGURED, Scope.APP),
+    (400, "SomethingNew", Verdict.INVALID, Scope.TOKEN),
 ]
 
 
@@ -139,7 +139,7 @@ def test_the_table_leaves_no_code_out() -> None:
 def test_an_endpoint_that_is_gone_is_dead_though_it_is_called_a_parameter() -> None:
     text = "Invalid parameter: TargetArn Reason: No endpoint found for the target arn specified"
 
-    assert outcome(answer(400, "InvalidParameter", text)).verdict is Verdict.DROP_TOKEN
+    assert outcome(answer(400, "InvalidParameter", text)).verdict is Verdict.DEAD_TOKEN
 
 
 def test_throttling_waits_as_long_as_it_says() -> None:
@@ -150,13 +150,13 @@ def test_throttling_waits_as_long_as_it_says() -> None:
     "status,verdict,scope",
     [
         (200, Verdict.ACCEPTED, Scope.TOKEN),
-        (301, Verdict.CONFIG_ERROR, Scope.PROVIDER),
+        (301, Verdict.MISCONFIGURED, Scope.PROVIDER),
         (400, Verdict.RETRY, Scope.PROVIDER),
-        (401, Verdict.CONFIG_ERROR, Scope.APP),
-        (403, Verdict.CONFIG_ERROR, Scope.APP),
-        (404, Verdict.CONFIG_ERROR, Scope.PROVIDER),
+        (401, Verdict.MISCONFIGURED, Scope.APP),
+        (403, Verdict.MISCONFIGURED, Scope.APP),
+        (404, Verdict.MISCONFIGURED, Scope.PROVIDER),
         (408, Verdict.RETRY, Scope.PROVIDER),
-        (413, Verdict.CALLER_ERROR, Scope.TOKEN),
+        (413, Verdict.INVALID, Scope.TOKEN),
         (429, Verdict.RETRY, Scope.PROVIDER),
         (502, Verdict.RETRY, Scope.PROVIDER),
         (204, Verdict.UNKNOWN, Scope.PROVIDER),
@@ -170,7 +170,7 @@ def test_a_status_without_a_code_kills_no_token(status: int, verdict: Verdict, s
 
 @given(st.integers(100, 599), st.binary(max_size=200))
 def test_any_body_has_an_outcome(status: int, body: bytes) -> None:
-    assert outcome(HttpAnswer(status, (), body)).verdict is not Verdict.DROP_TOKEN
+    assert outcome(HttpResponse(status, (), body)).verdict is not Verdict.DEAD_TOKEN
 
 
 # Against the stand-in, which signs anew what it gets.
@@ -181,7 +181,7 @@ async def opened(mock: MockProviders) -> AsyncIterator[Opened]:
     made: list[SnsProvider] = []
 
     def make(**settings: Any) -> SnsProvider:
-        tools = Tools(clock=FakeClock(), random=bytes, open_http=open_http)
+        tools = ProviderContext(clock=FakeClock(), random=bytes, open_http=open_http)
         made.append(SnsProvider(mock.sns.app(**{"timeout": 20.0, "http": mock.http()} | settings), tools))
         return made[-1]
 
@@ -217,20 +217,20 @@ async def test_a_topic_is_published_to(mock: MockProviders, opened: Opened) -> N
     ],
 )
 async def test_what_is_no_endpoint_is_never_asked_for(mock: MockProviders, opened: Opened, arn: str) -> None:
-    assert await attempt(opened(), note(arn)) == [Outcome(Verdict.DROP_TOKEN, "not an ARN of SNS")]
+    assert await attempt(opened(), note(arn)) == [Outcome(Verdict.DEAD_TOKEN, "not an ARN of SNS")]
     assert not mock.log
 
 
 async def test_the_apps_region_is_the_only_one_if_it_is_set(opened: Opened) -> None:
     [outcome] = await attempt(opened(region="us-east-1"), note(ARN))
 
-    assert outcome.verdict is Verdict.CALLER_ERROR
+    assert outcome.verdict is Verdict.INVALID
 
 
 async def test_a_condition_cannot_be_sent_to(opened: Opened) -> None:
     [outcome] = await attempt(opened(), note("x", kind="condition"))
 
-    assert outcome.verdict is Verdict.CALLER_ERROR
+    assert outcome.verdict is Verdict.INVALID
 
 
 async def test_payloads_are_padded_each_in_its_own_form(mock: MockProviders, opened: Opened) -> None:
@@ -251,7 +251,7 @@ async def test_payloads_are_padded_each_in_its_own_form(mock: MockProviders, ope
 def test_a_file_without_the_profile_is_told(tmp_path: Path, mock: MockProviders, content: str) -> None:
     file = tmp_path / "credentials"
     file.write_text(content)
-    tools = Tools(clock=FakeClock(), random=bytes, open_http=open_http)
+    tools = ProviderContext(clock=FakeClock(), random=bytes, open_http=open_http)
 
     with pytest.raises(ConfigError, match=r"sns.credentials_file: .*\[default\]"):
         SnsProvider(mock.sns.app(credentials_file=str(file)), tools)
@@ -259,7 +259,9 @@ def test_a_file_without_the_profile_is_told(tmp_path: Path, mock: MockProviders,
 
 def test_a_region_is_one(mock: MockProviders) -> None:
     with pytest.raises(ConfigError, match=r"sns.region"):
-        SnsProvider(mock.sns.app(region="evil.org/"), Tools(clock=FakeClock(), random=bytes, open_http=open_http))
+        SnsProvider(
+            mock.sns.app(region="evil.org/"), ProviderContext(clock=FakeClock(), random=bytes, open_http=open_http)
+        )
 
 
 @pytest.mark.parametrize(

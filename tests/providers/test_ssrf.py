@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from hushbell.config.gateway import HttpSettings
 from hushbell.http import curl, ssrf
 from hushbell.http.curl import CurlHttp
-from hushbell.http.ssrf import Guard, Refused
-from hushbell.ports.http import HttpAnswer, HttpRequest
-from hushbell.testing.mock.rules import Said
+from hushbell.http.ssrf import AddressRefused, SsrfGuard
+from hushbell.ports.http import HttpRequest, HttpResponse
+from hushbell.testing.mock.rules import ScriptedReply
 from hushbell.testing.mock.server import MockProviders
 
 PUBLIC = "93.184.215.14"
@@ -30,7 +30,7 @@ def names(**known: Sequence[str]) -> Callable[[str], Sequence[str]]:
 
 
 async def led(url: str, *, allow: Sequence[str] = (), **known: Sequence[str]) -> tuple[str, tuple[str, ...]]:
-    guard = Guard(allow, names(**known))
+    guard = SsrfGuard(allow, names(**known))
     place = guard.parse(url)
     return place.url, await guard.admit(place)
 
@@ -105,7 +105,7 @@ CLOSED = [
 
 @pytest.mark.parametrize("url", CLOSED)
 async def test_everything_else_is_closed_in_every_writing(url: str) -> None:
-    with pytest.raises(Refused) as told:
+    with pytest.raises(AddressRefused) as told:
         await led(url)
 
     assert told.value.is_final
@@ -116,7 +116,7 @@ async def test_everything_else_is_closed_in_every_writing(url: str) -> None:
     "answer", ["127.0.0.1", "::1", "10.0.0.1", "169.254.169.254", "::ffff:127.0.0.1", "64:ff9b::7f00:1", "fe80::1%eth0"]
 )
 async def test_a_name_is_judged_by_every_address_it_has(answer: str) -> None:
-    with pytest.raises(Refused) as told:
+    with pytest.raises(AddressRefused) as told:
         await led("https://mallory.example.org/", mallory_example_org=(PUBLIC, answer))
 
     assert told.value.is_final
@@ -124,7 +124,7 @@ async def test_a_name_is_judged_by_every_address_it_has(answer: str) -> None:
 
 @pytest.mark.parametrize("answer", [(), ("nonsense",), tuple(f"93.184.215.{n}" for n in range(20))])
 async def test_a_name_that_resolves_strangely_may_be_tried_again(answer: Sequence[str]) -> None:
-    with pytest.raises(Refused) as told:
+    with pytest.raises(AddressRefused) as told:
         await led("https://mallory.example.org/", mallory_example_org=answer)
 
     assert not told.value.is_final
@@ -134,8 +134,8 @@ async def test_a_name_that_does_not_resolve_may_be_tried_again() -> None:
     def resolve(host: str) -> Sequence[str]:
         raise OSError(-2, "Name or service not known")
 
-    guard = Guard(resolve=resolve)
-    with pytest.raises(Refused) as told:
+    guard = SsrfGuard(resolve=resolve)
+    with pytest.raises(AddressRefused) as told:
         await guard.admit(guard.parse("https://gone.example.org/"))
 
     assert not told.value.is_final
@@ -148,14 +148,14 @@ async def test_what_the_operator_allows_is_open(url: str) -> None:
 
 @pytest.mark.parametrize("url", ["http://push.example.org/", "https://10.0.0.1/", "https://[::1]/"])
 async def test_what_is_allowed_opens_nothing_else(url: str) -> None:
-    with pytest.raises(Refused):
+    with pytest.raises(AddressRefused):
         await led(url, allow=("127.0.0.0/8",))
 
 
 @given(st.integers(0, 2**32 - 1))
 def test_the_guard_opens_no_address_that_python_knows_as_private(number: int) -> None:
     plain = ipaddress.IPv4Address(number)
-    guard = Guard()
+    guard = SsrfGuard()
 
     for address in (
         plain,
@@ -169,16 +169,16 @@ def test_the_guard_opens_no_address_that_python_knows_as_private(number: int) ->
 def test_the_guard_opens_no_long_address_that_python_knows_as_private(number: int) -> None:
     address = ipaddress.IPv6Address(number)
 
-    assert not Guard().is_open(address) or address.is_global or address.sixtofour
+    assert not SsrfGuard().is_open(address) or address.is_global or address.sixtofour
 
 
 @given(st.text(max_size=60))
 def test_any_text_is_a_place_or_refused(text: str) -> None:
-    guard = Guard(("127.0.0.0/8",))
+    guard = SsrfGuard(("127.0.0.0/8",))
     for url in (text, "https://" + text, "https://a.org" + text):
         try:
             place = guard.parse(url)
-        except Refused:
+        except AddressRefused:
             continue
         assert guard.parse(place.url) == place
         assert place.url.isascii()
@@ -186,7 +186,7 @@ def test_any_text_is_a_place_or_refused(text: str) -> None:
 
 def test_allowing_what_is_no_network_is_an_error() -> None:
     with pytest.raises(ValueError):
-        Guard(("127.0.0.1/8",))
+        SsrfGuard(("127.0.0.1/8",))
 
 
 async def test_a_name_is_resolved_once_for_many_and_kept_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -196,7 +196,7 @@ async def test_a_name_is_resolved_once_for_many_and_kept_for_a_while(monkeypatch
         asked.append(host)
         return (PUBLIC,)
 
-    guard = Guard(resolve=resolve)
+    guard = SsrfGuard(resolve=resolve)
     place = guard.parse("https://push.example.org/")
     for _ in range(5):
         await guard.admit(place)
@@ -216,7 +216,7 @@ async def test_many_who_ask_for_a_name_at_once_ask_once() -> None:
         asked.append(host)
         return (PUBLIC,)
 
-    guard = Guard(resolve=resolve)
+    guard = SsrfGuard(resolve=resolve)
     place = guard.parse("https://push.example.org/")
 
     assert await asyncio.gather(*(guard.admit(place) for _ in range(20))) == [(PUBLIC,)] * 20
@@ -232,7 +232,7 @@ async def test_a_slow_resolver_holds_up_neither_long_nor_many(monkeypatch: pytes
         free.wait(5)
         return (PUBLIC,)
 
-    guard = Guard(resolve=resolve)
+    guard = SsrfGuard(resolve=resolve)
 
     async def admitted(number: int) -> Any:
         return await guard.admit(guard.parse(f"https://slow{number}.example.org/"))
@@ -247,7 +247,7 @@ async def test_a_name_that_changes_its_mind_changes_nothing(monkeypatch: pytest.
     """Rebinding: the name is public when it is asked, and ours right after."""
     monkeypatch.setattr(ssrf, "FRESH", -1.0)
     answers = iter([["127.0.0.1"], ["10.0.0.1"], ["169.254.169.254"]])
-    guard = Guard(("127.0.0.0/8",), lambda host: next(answers))  # the stand-in is the public internet here
+    guard = SsrfGuard(("127.0.0.0/8",), lambda host: next(answers))  # the stand-in is the public internet here
 
     async with MockProviders() as mock:
         http = CurlHttp(HttpSettings(ca_file=str(mock.ca_file)))
@@ -258,8 +258,8 @@ async def test_a_name_that_changes_its_mind_changes_nothing(monkeypatch: pytest.
         [first] = await http.send([request])
         [second] = await http.send([request])  # resolves nothing, whatever the name says now
 
-        assert [isinstance(answer, HttpAnswer) and answer.status for answer in (first, second)] == [201, 201]
-        with pytest.raises(Refused):
+        assert [isinstance(answer, HttpResponse) and answer.status for answer in (first, second)] == [201, 201]
+        with pytest.raises(AddressRefused):
             await guard.admit(place)
         await http.close()
 
@@ -272,7 +272,7 @@ async def test_a_redirect_into_our_network_is_not_followed() -> None:
 
         [answer] = await http.send([HttpRequest(url, (("ttl", "1"),), b"hi", 20.0, address="127.0.0.1")])
 
-        assert isinstance(answer, HttpAnswer)
+        assert isinstance(answer, HttpResponse)
         assert (answer.status, mock.count("unifiedpush")) == (307, 1)
         await http.close()
 
@@ -285,10 +285,10 @@ async def test_many_hosts_cannot_use_up_our_files(monkeypatch: pytest.MonkeyPatc
         http = CurlHttp(HttpSettings(ca_file=str(mock.ca_file)))
         most = 0
 
-        def look(request: object, seen: object) -> Said:
+        def look(request: object, seen: object) -> ScriptedReply:
             nonlocal most
             most = max(most, mock.stats()["open"])
-            return Said(delay=0.05)
+            return ScriptedReply(delay=0.05)
 
         mock.decide = look
         requests = [
@@ -304,6 +304,6 @@ async def test_many_hosts_cannot_use_up_our_files(monkeypatch: pytest.MonkeyPatc
 
         answers = await http.send(requests)
 
-        assert all(isinstance(answer, HttpAnswer) and answer.status == 201 for answer in answers)
+        assert all(isinstance(answer, HttpResponse) and answer.status == 201 for answer in answers)
         assert most <= 6 + 3  # those that are closing count at the other end
         await http.close()

@@ -13,7 +13,7 @@ from hushbell.core.delivery.notification import Message, Notification
 from hushbell.core.delivery.push_ids import push_id
 from hushbell.errors import CallerError, ConfigError
 from hushbell.ports.gateway import Outcome, Verdict
-from hushbell.ports.making import Tools
+from hushbell.ports.making import ProviderContext
 from hushbell.ports.provider import Provider
 from hushbell.providers.registry import open_http, open_other, open_provider, third_parties
 from hushbell.testing.clock import FakeClock
@@ -22,7 +22,7 @@ from hushbell.testing.scripted_provider import attempt
 from hushbell.types import Millis
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "provider"
-TOOLS = Tools(clock=FakeClock(), random=bytes, open_http=open_http)
+TOOLS = ProviderContext(clock=FakeClock(), random=bytes, open_http=open_http)
 
 
 @pytest.fixture
@@ -136,9 +136,9 @@ async def test_the_example_delivers_each_push_under_its_own_name(example: tuple[
     "reply,verdict",
     [
         (Reply(status=204), Verdict.ACCEPTED),
-        (Reply(status=410), Verdict.DROP_TOKEN),
-        (Reply(status=401), Verdict.CONFIG_ERROR),
-        (Reply(status=413), Verdict.CALLER_ERROR),
+        (Reply(status=410), Verdict.DEAD_TOKEN),
+        (Reply(status=401), Verdict.MISCONFIGURED),
+        (Reply(status=413), Verdict.INVALID),
         (Reply(status=503), Verdict.RETRY),
         (Reply(close=True), Verdict.UNKNOWN),
     ],

@@ -15,8 +15,8 @@ from hushbell.config.providers import UnifiedPushApp, WebPushApp
 from hushbell.core.delivery.notification import Message, Notification
 from hushbell.errors import CallerError, ConfigError
 from hushbell.ports.gateway import ACCEPTED, Outcome, Scope, Verdict
-from hushbell.ports.http import HttpAnswer
-from hushbell.ports.making import Tools
+from hushbell.ports.http import HttpResponse
+from hushbell.ports.making import ProviderContext
 from hushbell.providers.registry import open_http
 from hushbell.providers.webpush.outcome import outcome
 from hushbell.providers.webpush.provider import WebPushProvider
@@ -40,12 +40,12 @@ SUBJECT = "mailto:operator@example.org"
         (201, Verdict.ACCEPTED, None),
         (202, Verdict.ACCEPTED, None),
         (204, Verdict.ACCEPTED, None),
-        (404, Verdict.DROP_TOKEN, None),
-        (410, Verdict.DROP_TOKEN, None),
-        (400, Verdict.CALLER_ERROR, None),
-        (413, Verdict.CALLER_ERROR, None),
-        (301, Verdict.CALLER_ERROR, None),
-        (405, Verdict.CALLER_ERROR, None),
+        (404, Verdict.DEAD_TOKEN, None),
+        (410, Verdict.DEAD_TOKEN, None),
+        (400, Verdict.INVALID, None),
+        (413, Verdict.INVALID, None),
+        (301, Verdict.INVALID, None),
+        (405, Verdict.INVALID, None),
         (401, Verdict.RETRY, 300.0),
         (403, Verdict.RETRY, 300.0),
         (408, Verdict.RETRY, 9.0),
@@ -57,13 +57,13 @@ SUBJECT = "mailto:operator@example.org"
     ],
 )
 def test_each_status_has_its_outcome_and_concerns_one_push(status: int, verdict: Verdict, after: float | None) -> None:
-    result = outcome(HttpAnswer(status, (("retry-after", "9"),), b""))
+    result = outcome(HttpResponse(status, (("retry-after", "9"),), b""))
 
     assert (result.verdict, result.after, result.scope) == (verdict, after, Scope.TOKEN)
 
 
 def test_a_refused_key_waits_as_long_as_it_is_told_if_that_is_longer() -> None:
-    assert outcome(HttpAnswer(403, (("retry-after", "900"),), b"")).after == 900.0
+    assert outcome(HttpResponse(403, (("retry-after", "900"),), b"")).after == 900.0
 
 
 # Subscriptions.
@@ -183,7 +183,9 @@ async def opened(mock: MockProviders, clock: FakeClock) -> AsyncIterator[Opened]
     def make(resolve: Any = None, allow: Sequence[str] = (), **settings: Any) -> WebPushProvider:
         import os
 
-        tools = Tools(clock=clock, random=os.urandom, open_http=open_http, allow=tuple(allow), resolve=resolve)
+        tools = ProviderContext(
+            clock=clock, random=os.urandom, open_http=open_http, allow=tuple(allow), resolve=resolve
+        )
         given = {"timeout": 20.0, "http": mock.http()} | settings
         made.append(WebPushProvider(mock.webpush.web_app(**given), tools))
         return made[-1]
@@ -200,7 +202,7 @@ async def unified(mock: MockProviders, clock: FakeClock) -> AsyncIterator[Opened
     def make(**settings: Any) -> WebPushProvider:
         import os
 
-        tools = Tools(clock=clock, random=os.urandom, open_http=open_http)
+        tools = ProviderContext(clock=clock, random=os.urandom, open_http=open_http)
         given = {"timeout": 20.0, "http": mock.http()} | settings
         made.append(UnifiedPushProvider(mock.webpush.unified_app(**given), tools))
         return made[-1]
@@ -273,7 +275,7 @@ async def test_an_address_into_our_network_is_never_asked(mock: MockProviders, o
     inside = mock.webpush.subscribe(host="127.0.0.1").token
     named = mock.webpush.subscribe(host="evil.example.org").token
 
-    assert await attempt(provider, note(inside, named)) == [Outcome(Verdict.CALLER_ERROR, "forbidden address")] * 2
+    assert await attempt(provider, note(inside, named)) == [Outcome(Verdict.INVALID, "forbidden address")] * 2
 
 
 async def test_a_name_that_does_not_resolve_is_tried_again(opened: Opened, mock: MockProviders) -> None:
@@ -316,19 +318,19 @@ async def test_no_host_speaks_for_another(mock: MockProviders, opened: Opened) -
     "token", ["", "{", "https://push.example.net/wpush/x", '{"endpoint":"https://push.example.net"}']
 )
 async def test_what_is_no_subscription_is_dropped(opened: Opened, token: str) -> None:
-    assert await attempt(opened(), note(token)) == [Outcome(Verdict.DROP_TOKEN, "not a subscription")]
+    assert await attempt(opened(), note(token)) == [Outcome(Verdict.DEAD_TOKEN, "not a subscription")]
 
 
 async def test_a_message_that_nobody_checked_ends_all_the_same(mock: MockProviders, opened: Opened) -> None:
     [outcome] = await attempt(opened(), note(mock.webpush.subscribe().token, body=b"x" * 4000))
 
-    assert outcome == Outcome(Verdict.CALLER_ERROR, "too large")
+    assert outcome == Outcome(Verdict.INVALID, "too large")
 
 
 async def test_a_topic_cannot_be_sent_to(opened: Opened) -> None:
     [outcome] = await attempt(opened(), note("news", kind="topic"))
 
-    assert outcome.verdict is Verdict.CALLER_ERROR
+    assert outcome.verdict is Verdict.INVALID
 
 
 @pytest.mark.parametrize(
@@ -353,7 +355,7 @@ async def test_what_no_push_service_takes_is_refused_by_name(
 
 def test_the_subject_is_named_if_it_is_wrong(tmp_path: Path) -> None:
     (tmp_path / "key").write_bytes(new_key()[1])
-    tools = Tools(clock=FakeClock(), random=bytes, open_http=open_http)
+    tools = ProviderContext(clock=FakeClock(), random=bytes, open_http=open_http)
 
     with pytest.raises(ConfigError, match=r"webpush.subject"):
         WebPushProvider(WebPushApp(key_file=str(tmp_path / "key"), subject="me"), tools)
@@ -377,7 +379,7 @@ async def test_new_distributors_get_messages_as_browsers_do(mock: MockProviders,
 async def test_plain_addresses_can_be_switched_off(unified: Opened) -> None:
     [outcome] = await attempt(unified(legacy=False), note("https://push.example.net/up/abc"))
 
-    assert outcome.verdict is Verdict.DROP_TOKEN
+    assert outcome.verdict is Verdict.DEAD_TOKEN
 
 
 async def test_a_key_is_not_needed(mock: MockProviders, unified: Opened) -> None:
@@ -388,18 +390,18 @@ async def test_a_key_is_not_needed(mock: MockProviders, unified: Opened) -> None
 async def test_a_plain_address_passes_the_guard_too(mock: MockProviders, unified: Opened, token: str) -> None:
     [outcome] = await attempt(unified(http=HttpSettings()), note(token))
 
-    assert outcome == Outcome(Verdict.CALLER_ERROR, "forbidden address")
+    assert outcome == Outcome(Verdict.INVALID, "forbidden address")
 
 
 async def test_an_address_is_at_most_a_thousand_bytes(unified: Opened) -> None:
     [outcome] = await attempt(unified(), note("https://push.example.net/up/" + "a" * 1000))
 
-    assert outcome.verdict is Verdict.DROP_TOKEN
+    assert outcome.verdict is Verdict.DEAD_TOKEN
 
 
 @pytest.mark.parametrize("body", [b"", b"x" * 4097])
 def test_old_distributors_take_1_to_4096_bytes(body: bytes, tmp_path: Path) -> None:
-    tools = Tools(clock=FakeClock(), random=bytes, open_http=open_http)
+    tools = ProviderContext(clock=FakeClock(), random=bytes, open_http=open_http)
     provider = UnifiedPushProvider(UnifiedPushApp(), tools)
 
     with pytest.raises(CallerError, match="body"):

@@ -10,10 +10,10 @@ import pytest
 from hushbell.core.push import Push
 from hushbell.crypto import secp256k1
 from hushbell.ports.gateway import ACCEPTED, Outcome
-from hushbell.ports.server_store import Store
+from hushbell.ports.server_store import ServerStore
 from hushbell.runtime.clock import system_random
-from hushbell.runtime.server.service import Service
-from hushbell.stores.memory.server import MemoryStore
+from hushbell.runtime.server.service import ServerService
+from hushbell.stores.memory.server import MemoryServerStore
 from hushbell.testing.clock import FakeClock
 from hushbell.transports.bus import Bus, BusTransport
 from hushbell.types import KeyPair
@@ -41,7 +41,7 @@ class ScriptedGateway:
 class Running:
     """A service under way, the bus it is on, and what it counted."""
 
-    def __init__(self, service: Service, identity: KeyPair, bus: Bus, counters: Counter[str]) -> None:
+    def __init__(self, service: ServerService, identity: KeyPair, bus: Bus, counters: Counter[str]) -> None:
         self.service = service
         self.identity = identity
         self.bus = bus
@@ -82,13 +82,13 @@ async def start_service(gateway: ScriptedGateway, clock: FakeClock) -> AsyncIter
         identity = parts.pop("identity", None) or secp256k1.key_pair(system_random)
         bus = parts.pop("bus", None) or Bus()
         counters: Counter[str] = Counter()
-        store: Store = parts.pop("store", None) or MemoryStore()
+        store: ServerStore = parts.pop("store", None) or MemoryServerStore()
 
         def count(name: str, number: int) -> None:
             counters[name] += number
 
         transport: BusTransport = bus.connect()
-        service = await Service.start(
+        service = await ServerService.start(
             identity=identity,
             store=store,
             transport=transport,

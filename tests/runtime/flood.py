@@ -9,8 +9,8 @@ from hushbell import wire
 from hushbell.core import envelope
 from hushbell.crypto import ciphers, grants, hashes, secp256k1, topics
 from hushbell.runtime.clock import system_random
-from hushbell.runtime.server.service import Service
-from hushbell.stores.memory.server import MemoryStore
+from hushbell.runtime.server.service import ServerService
+from hushbell.stores.memory.server import MemoryServerStore
 from hushbell.testing.clock import FakeClock
 from hushbell.transports.bus import Bus
 from hushbell.types import DEFAULT_PUBSUB_TOPIC, AccessToken, Envelope, Nanos, SymmetricKey
@@ -93,9 +93,9 @@ def flood(kind: str) -> list[bytes]:
 
 
 async def main(kind: str) -> None:
-    bus, counters, store = Bus(), Counter[str](), MemoryStore()
+    bus, counters, store = Bus(), Counter[str](), MemoryServerStore()
     await store.keep_query_key(OWNER, QUERY_KEY)
-    service = await Service.start(
+    service = await ServerService.start(
         identity=SERVER,
         store=store,
         transport=bus.connect(),

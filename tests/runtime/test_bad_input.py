@@ -17,7 +17,7 @@ from hushbell.core import envelope
 from hushbell.crypto import ciphers, ecies, grants, hashes, secp256k1, signatures, topics
 from hushbell.errors import StoreUnavailable
 from hushbell.runtime.clock import system_random
-from hushbell.stores.memory.server import MemoryStore
+from hushbell.stores.memory.server import MemoryServerStore
 from hushbell.types import (
     DEFAULT_PUBSUB_TOPIC,
     AccessToken,
@@ -58,7 +58,7 @@ QUERY_KEY = SymmetricKey(b"\7" * 32)  # kept by the store, so that no test deriv
 OTHER_SHARD = PubsubTopic("/waku/2/rs/16/33")
 
 
-class FailingStore(MemoryStore):
+class FailingStore(MemoryServerStore):
     """A store whose disk is full, or gone, while a test says so."""
 
     full = gone = False

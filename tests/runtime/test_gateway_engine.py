@@ -7,25 +7,25 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from hushbell.core.delivery.job import Batch, Ended
+from hushbell.core.delivery.job import Changes, JobResult
 from hushbell.core.delivery.notification import Message
 from hushbell.core.delivery.outcome import Outcome, Scope, Verdict
 from hushbell.core.delivery.state import State
 from hushbell.errors import CallerError, Overloaded, StoreError, StoreUnavailable
-from hushbell.ports.outbox import Committed, Queue
-from hushbell.runtime.delivery.active_job import Receipt
-from hushbell.runtime.delivery.engine import App, Engine
-from hushbell.stores.memory.outbox import MemoryQueue
+from hushbell.ports.outbox import Committed, Outbox
+from hushbell.runtime.delivery.active_job import Submission
+from hushbell.runtime.delivery.engine import App, DeliveryEngine
+from hushbell.stores.memory.outbox import MemoryOutbox
 from hushbell.testing.clock import FakeClock
 from hushbell.testing.scripted_provider import ScriptedProvider
 from hushbell.types import Millis
 
-DEAD = Outcome(Verdict.DROP_TOKEN, "Unregistered", since=Millis(7))
+DEAD = Outcome(Verdict.DEAD_TOKEN, "Unregistered", since=Millis(7))
 BUSY = Outcome(Verdict.RETRY, "TooManyRequests")
 LATER = Outcome(Verdict.RETRY, "TooManyRequests", after=120.0)
 DOWN = Outcome(Verdict.RETRY, "ServiceUnavailable", scope=Scope.PROVIDER)
-WRONG = Outcome(Verdict.CONFIG_ERROR, "InvalidProviderToken", scope=Scope.APP)
-BAD = Outcome(Verdict.CALLER_ERROR, "BadTopic")
+WRONG = Outcome(Verdict.MISCONFIGURED, "InvalidProviderToken", scope=Scope.APP)
+BAD = Outcome(Verdict.INVALID, "BadTopic")
 LOST = Outcome(Verdict.UNKNOWN, "closed")
 TURNS = 20_000
 
@@ -46,17 +46,17 @@ class Ask:
         object.__setattr__(self, "message", Message(provider=self.provider, body=self.body))
 
 
-class SlowDisk(MemoryQueue):
+class SlowDisk(MemoryOutbox):
     """Commits when told, and fails when told."""
 
     def __init__(self) -> None:
         super().__init__(random=os.urandom)
         self.holds = False
         self.error: StoreError | None = None
-        self.batches: list[Batch] = []
-        self.held: list[tuple[Batch, Committed]] = []
+        self.batches: list[Changes] = []
+        self.held: list[tuple[Changes, Committed]] = []
 
-    def commit(self, batch: Batch, done: Committed) -> None:
+    def commit(self, batch: Changes, done: Committed) -> None:
         self.batches.append(batch)
         if self.error is not None:
             asyncio.get_running_loop().call_soon(done, self.error)
@@ -72,15 +72,15 @@ class SlowDisk(MemoryQueue):
 
 
 class Rig:
-    def __init__(self, queue: Queue, apps: Sequence[App], clock: FakeClock) -> None:
+    def __init__(self, queue: Outbox, apps: Sequence[App], clock: FakeClock) -> None:
         self.queue = queue
         self.clock = clock
-        self.engine = Engine(queue=queue, apps=apps, clock=clock, random=lambda size: b"\x80" * size)
+        self.engine = DeliveryEngine(queue=queue, apps=apps, clock=clock, random=lambda size: b"\x80" * size)
         self.engine.start()
         self.running = asyncio.create_task(self.engine.run())
-        self.told: list[tuple[Receipt, StoreError | None]] = []
+        self.told: list[tuple[Submission, StoreError | None]] = []
 
-    def accept(self, *asked: Ask, app: str = "chat", hears: bool = False) -> Receipt:
+    def accept(self, *asked: Ask, app: str = "chat", hears: bool = False) -> Submission:
         return self.engine.accept(app, asked, lambda receipt, error: self.told.append((receipt, error)), hears=hears)
 
     async def until(self, claim: object) -> None:
@@ -95,9 +95,9 @@ class Rig:
         for _ in range(50):
             await asyncio.sleep(0)
 
-    def ended(self, receipt: Receipt) -> Ended:
+    def ended(self, receipt: Submission) -> JobResult:
         found = self.queue.find(receipt.jobs[0].number)
-        assert isinstance(found, Ended)
+        assert isinstance(found, JobResult)
         return found
 
     async def stop(self) -> None:
@@ -255,7 +255,7 @@ async def test_a_dead_token_is_listed_with_what_its_provider_said(rig: Rig, apns
     (dead,) = rig.queue.dead("chat", 0, 9)
     assert (dead.token, dead.provider, dead.reason, dead.since) == ("gone", "apns", "Unregistered", 7)
     ended = rig.ended(receipt)
-    assert list(ended.states) == [State.DEAD, State.ACCEPTED]
+    assert list(ended.states) == [State.DEAD_TOKEN, State.ACCEPTED]
     assert ended.reasons == ((0, "Unregistered"),)
 
 
@@ -284,7 +284,7 @@ async def test_a_callers_retries_are_a_cap(rig: Rig, apns: ScriptedProvider) -> 
     await rig.until(lambda: rig.engine.is_idle)
 
     ended = rig.ended(receipt)
-    assert (list(ended.states), ended.attempts) == ([State.REFUSED], b"\2")
+    assert (list(ended.states), ended.attempts) == ([State.FAILED], b"\2")
     assert ended.reasons == ((0, "TooManyRequests"),)
 
 
@@ -388,7 +388,7 @@ async def test_what_expires_while_its_provider_rests_ends_meanwhile(rig: Rig, ap
         rig.clock.advance(60.0)
 
     await rig.until(lambda: rig.engine.open["chat"] == 1)
-    await rig.until(lambda: isinstance(rig.queue.find(receipt.jobs[0].number), Ended))
+    await rig.until(lambda: isinstance(rig.queue.find(receipt.jobs[0].number), JobResult))
 
     assert list(rig.ended(receipt).states) == [State.EXPIRED]
     assert len(apns.attempts) == 1
@@ -527,11 +527,11 @@ async def test_an_open_notification_is_found_with_how_far_it_is(rig: Rig, apns: 
     assert found is not None
     place, open_job = found
     assert place == 1
-    assert not isinstance(open_job, Ended)
+    assert not isinstance(open_job, JobResult)
     job, progress = open_job
     assert job == receipt.jobs[0]
     assert progress is not None
-    assert list(progress.states) == [State.ACCEPTED, State.WAITING]
+    assert list(progress.states) == [State.ACCEPTED, State.RETRYING]
     assert rig.engine.find(os.urandom(16)) is None
 
 
@@ -544,7 +544,7 @@ async def test_a_provider_that_raises_is_asked_again(
     monkeypatch.setattr(apns, "attempt", raising)
     receipt = rig.accept(Ask(("phone",)))
     lane = rig.engine.lanes["chat", "apns"]
-    await rig.until(lambda: lane.tally[State.WAITING])
+    await rig.until(lambda: lane.tally[State.RETRYING])
 
     monkeypatch.undo()
     rig.clock.advance(120.0)

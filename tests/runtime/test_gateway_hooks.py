@@ -9,19 +9,19 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from hushbell.core.delivery.job import Hook
+from hushbell.core.delivery.job import Webhook
 from hushbell.core.delivery.notification import Message
 from hushbell.core.delivery.outcome import Outcome, Verdict
-from hushbell.http.ssrf import Guard
-from hushbell.ports.http import FailureKind, HttpAnswer, HttpFailure, HttpRequest, OnAnswer
-from hushbell.runtime.delivery.engine import App, Engine
-from hushbell.runtime.delivery.webhooks import Hooks, feedback, signature
-from hushbell.stores.memory.outbox import MemoryQueue
+from hushbell.http.ssrf import SsrfGuard
+from hushbell.ports.http import FailureKind, HttpFailure, HttpRequest, HttpResponse, OnAnswer
+from hushbell.runtime.delivery.engine import App, DeliveryEngine
+from hushbell.runtime.delivery.webhooks import Webhooks, feedback, signature
+from hushbell.stores.memory.outbox import MemoryOutbox
 from hushbell.testing.clock import FakeClock
 from hushbell.testing.scripted_provider import ScriptedProvider
 
-DEAD = Outcome(Verdict.DROP_TOKEN, "Unregistered")
-OK = HttpAnswer(204, (), b"")
+DEAD = Outcome(Verdict.DEAD_TOKEN, "Unregistered")
+OK = HttpResponse(204, (), b"")
 
 
 @dataclass(frozen=True)
@@ -40,12 +40,12 @@ class Web:
 
     def __init__(self) -> None:
         self.requests: list[HttpRequest] = []
-        self.answer: HttpAnswer | HttpFailure = OK
+        self.answer: HttpResponse | HttpFailure = OK
 
     def post(self, request: HttpRequest, on_answer: OnAnswer) -> None:
         raise NotImplementedError
 
-    async def send(self, requests: Sequence[HttpRequest]) -> Sequence[HttpAnswer | HttpFailure]:
+    async def send(self, requests: Sequence[HttpRequest]) -> Sequence[HttpResponse | HttpFailure]:
         self.requests.extend(requests)
         return [self.answer for _ in requests]
 
@@ -56,9 +56,9 @@ class Web:
 class Rig:
     def __init__(self) -> None:
         self.apns = ScriptedProvider("apns")
-        self.queue = MemoryQueue(random=os.urandom)
+        self.queue = MemoryOutbox(random=os.urandom)
         self.clock = FakeClock(manual=True)
-        self.engine = Engine(
+        self.engine = DeliveryEngine(
             queue=self.queue,
             apps=[App(name="chat", providers={"apns": self.apns})],
             clock=self.clock,
@@ -66,11 +66,11 @@ class Rig:
         )
         self.web = Web()
         self.names = {"hook.example": ("93.184.216.34",), "inside.example": ("10.0.0.1",)}
-        self.hooks = Hooks(
+        self.hooks = Webhooks(
             queue=self.queue,
             commits=self.engine.commits,
             http=self.web,
-            guard=Guard((), lambda name: self.names[name]),
+            guard=SsrfGuard((), lambda name: self.names[name]),
             clock=self.clock,
             random=lambda size: b"\x80" * size,
             feedback=[feedback("chat", "http://127.0.0.1:9/hook", ["x-one: 1", "x-two:http://a:b", "bad"])],
@@ -80,7 +80,7 @@ class Rig:
 
     def subscribe(self, url: str = "https://hook.example/x", shape: str = "event", *events: str) -> None:
         wanted = events or ("bridge_transmitted", "not_delivered")
-        self.engine.save_hook(Hook("h1", "chat", url, b"secret", wanted, shape))
+        self.engine.save_hook(Webhook("h1", "chat", url, b"secret", wanted, shape))
 
     def send(self, *tokens: str) -> None:
         self.engine.accept("chat", [Ask(tokens)], lambda *_: None)
@@ -137,11 +137,11 @@ async def test_tokens_are_told_only_where_that_was_asked_for(rig: Rig) -> None:
 
 @pytest.mark.parametrize(
     "answer",
-    [HttpAnswer(500, (), b""), HttpAnswer(302, (), b""), HttpFailure(FailureKind.TIMEOUT, sent=True)],
+    [HttpResponse(500, (), b""), HttpResponse(302, (), b""), HttpFailure(FailureKind.TIMEOUT, sent=True)],
     ids=["500", "302", "timeout"],
 )
 async def test_a_hook_that_did_not_hear_is_told_again_under_the_same_number(
-    rig: Rig, answer: HttpAnswer | HttpFailure
+    rig: Rig, answer: HttpResponse | HttpFailure
 ) -> None:
     rig.subscribe()
     rig.web.answer = answer
@@ -186,7 +186,7 @@ async def test_feedback_is_told_in_gorushs_words(rig: Rig) -> None:
 
 async def test_events_nobody_wants_any_more_are_forgotten(rig: Rig) -> None:
     rig.subscribe()
-    rig.web.answer = HttpAnswer(500, (), b"")
+    rig.web.answer = HttpResponse(500, (), b"")
     rig.send("token")
     await rig.until(lambda: rig.web.requests)
 

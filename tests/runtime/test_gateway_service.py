@@ -5,12 +5,12 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from hushbell.http.ssrf import Guard
-from hushbell.ports.http import HttpAnswer, HttpFailure, HttpRequest, OnAnswer
-from hushbell.runtime.delivery.engine import App, Engine
+from hushbell.http.ssrf import SsrfGuard
+from hushbell.ports.http import HttpFailure, HttpRequest, HttpResponse, OnAnswer
+from hushbell.runtime.delivery.engine import App, DeliveryEngine
 from hushbell.runtime.delivery.service import GatewayService
-from hushbell.runtime.delivery.webhooks import Hooks
-from hushbell.stores.memory.outbox import MemoryQueue
+from hushbell.runtime.delivery.webhooks import Webhooks
+from hushbell.stores.memory.outbox import MemoryOutbox
 from hushbell.testing.clock import FakeClock
 from hushbell.testing.scripted_provider import ScriptedProvider
 
@@ -21,7 +21,7 @@ class NoHttp:
     def post(self, request: HttpRequest, on_answer: OnAnswer) -> None:
         raise NotImplementedError
 
-    async def send(self, requests: Sequence[HttpRequest]) -> Sequence[HttpAnswer | HttpFailure]:
+    async def send(self, requests: Sequence[HttpRequest]) -> Sequence[HttpResponse | HttpFailure]:
         raise NotImplementedError
 
     async def close(self) -> None:
@@ -32,15 +32,15 @@ async def test_a_credential_is_read_again_when_its_file_changes_and_a_stop_close
     key = tmp_path / "key"
     key.write_bytes(b"one")
     apns, fcm, clock = ScriptedProvider("apns"), ScriptedProvider("fcm"), FakeClock(manual=True)
-    queue, http = MemoryQueue(random=os.urandom), NoHttp()
+    queue, http = MemoryOutbox(random=os.urandom), NoHttp()
     app = App(name="chat", providers={"apns": apns, "fcm": fcm})
-    engine = Engine(queue=queue, apps=[app], clock=clock, random=os.urandom)
+    engine = DeliveryEngine(queue=queue, apps=[app], clock=clock, random=os.urandom)
     engine.start()
-    hooks = Hooks(
+    hooks = Webhooks(
         queue=queue,
         commits=engine.commits,
         http=http,
-        guard=Guard(()),
+        guard=SsrfGuard(()),
         clock=clock,
         random=os.urandom,
     )

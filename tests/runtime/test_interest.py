@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hushbell.crypto import secp256k1, topics
-from hushbell.runtime.server.topic_index import Interest
+from hushbell.runtime.server.topic_index import TopicIndex
 from hushbell.types import KeyHash
 
 SERVER = secp256k1.key_pair_from((1).to_bytes(32)).public
@@ -18,7 +18,7 @@ def owner(number: int) -> KeyHash:
 
 
 def test_the_servers_own_topics_and_those_of_its_owners_are_wanted_and_no_others() -> None:
-    interest = Interest(SERVER, [owner(1)])
+    interest = TopicIndex(SERVER, [owner(1)])
 
     assert interest.wants(topics.personal_topic(SERVER))
     assert interest.is_own(topics.partitioned_topic(SERVER))
@@ -28,7 +28,7 @@ def test_the_servers_own_topics_and_those_of_its_owners_are_wanted_and_no_others
 
 
 def test_a_topic_in_another_spelling_is_another_topic() -> None:
-    interest = Interest(SERVER, [owner(number) for number in range(100)])
+    interest = TopicIndex(SERVER, [owner(number) for number in range(100)])
     known = [topics.query_topic(owner(number)) for number in range(100)]
     topic = next(each for each in known if set(each[10:18]) & set("abcdef"))
 
@@ -39,7 +39,7 @@ def test_a_topic_in_another_spelling_is_another_topic() -> None:
 
 
 def test_strangers_with_the_same_topic_are_kept_apart() -> None:
-    interest = Interest(SERVER)
+    interest = TopicIndex(SERVER)
     interest.add(owner(1))
     topic = interest._topics[0]
     interest._hashes += owner(2)
@@ -54,7 +54,7 @@ def test_strangers_with_the_same_topic_are_kept_apart() -> None:
 @given(st.lists(st.tuples(st.booleans(), st.integers(0, 30)), max_size=300))
 @settings(max_examples=50)
 def test_it_knows_exactly_who_was_added_and_not_removed(changes: list[tuple[bool, int]]) -> None:
-    interest, expected = Interest(SERVER), set[int]()
+    interest, expected = TopicIndex(SERVER), set[int]()
 
     for add, number in changes:
         (interest.add if add else interest.remove)(owner(number))
@@ -66,7 +66,7 @@ def test_it_knows_exactly_who_was_added_and_not_removed(changes: list[tuple[bool
 
 
 def test_who_comes_and_goes_leaves_no_room_taken() -> None:
-    interest = Interest(SERVER, [owner(number) for number in range(50)])
+    interest = TopicIndex(SERVER, [owner(number) for number in range(50)])
     before = len(interest._places), len(interest._hashes)
 
     for number in range(1000, 6000):
@@ -81,7 +81,7 @@ def test_an_owner_costs_little() -> None:
     tracemalloc.start()
     before = tracemalloc.get_traced_memory()[0]
 
-    interest = Interest(SERVER, (owner(number) for number in range(20_000)))
+    interest = TopicIndex(SERVER, (owner(number) for number in range(20_000)))
 
     cost = (tracemalloc.get_traced_memory()[0] - before) / len(interest)
     tracemalloc.stop()

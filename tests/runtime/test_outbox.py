@@ -14,7 +14,7 @@ from hushbell.core.server.facts import Enqueue
 from hushbell.errors import StoreUnavailable
 from hushbell.ports.gateway import ACCEPTED, Done, Outcome, Scope, Verdict
 from hushbell.runtime.server.outbox import Outbox
-from hushbell.stores.memory.server import MemoryStore
+from hushbell.stores.memory.server import MemoryServerStore
 from hushbell.testing.clock import FakeClock
 from hushbell.types import (
     DeviceKey,
@@ -68,7 +68,7 @@ class Eager(Gateway):
                 done(place, outcome)
 
 
-class FlakyStore(MemoryStore):
+class FlakyStore(MemoryServerStore):
     """A store whose next commits fail."""
 
     failures = 0
@@ -191,7 +191,7 @@ async def test_a_push_that_is_refused_for_ever_expires_at_its_time_to_live(bench
     assert bench.clock.now() < push.expires_at + 2000
 
 
-@pytest.mark.parametrize("outcome", [Outcome(Verdict.UNKNOWN), Outcome(Verdict.CONFIG_ERROR, scope=Scope.APP)])
+@pytest.mark.parametrize("outcome", [Outcome(Verdict.UNKNOWN), Outcome(Verdict.MISCONFIGURED, scope=Scope.APP)])
 async def test_no_answer_and_a_wrong_setting_lose_nothing(bench: Bench, outcome: Outcome) -> None:
     bench.gateway.script = [outcome] * 3
 
@@ -251,7 +251,7 @@ async def test_a_provider_that_is_down_is_asked_once_for_many_pushes(bench: Benc
 
 
 async def test_a_caller_error_is_final_at_once(bench: Bench) -> None:
-    bench.gateway.script = [Outcome(Verdict.CALLER_ERROR, "PayloadTooLarge")]
+    bench.gateway.script = [Outcome(Verdict.INVALID, "PayloadTooLarge")]
 
     await bench.commit(bench.push())
     await bench.until("failed")
@@ -260,7 +260,7 @@ async def test_a_caller_error_is_final_at_once(bench: Bench) -> None:
 
 
 async def test_many_dead_tokens_at_once_are_a_wrong_setting_and_no_purge(bench: Bench) -> None:
-    dead = Outcome(Verdict.DROP_TOKEN, "BadDeviceToken")
+    dead = Outcome(Verdict.DEAD_TOKEN, "BadDeviceToken")
     bench.gateway.script = [dead] * 12
 
     await bench.commit(*[bench.push() for _ in range(30)])

@@ -14,7 +14,7 @@ from hushbell.crypto import secp256k1
 from hushbell.errors import WireError
 from hushbell.http.curl import CurlHttp
 from hushbell.providers.gorush.adapter import GorushGateway
-from hushbell.stores.memory.server import MemoryStore
+from hushbell.stores.memory.server import MemoryServerStore
 from hushbell.testing.gorush import MockGorush
 from hushbell.types import Envelope, KeyHash, PubsubTopic, SymmetricKey
 from hushbell.wire.messages import (
@@ -100,7 +100,7 @@ class Listener:
 @pytest.mark.parametrize("path", TRANSCRIPTS, ids=lambda path: path.stem)
 async def test_our_server_answers_as_status_go_did(path: Path, start_service: Any) -> None:
     transcript = load(path)
-    store = MemoryStore()
+    store = MemoryServerStore()
     for name, key in transcript["symmetric_keys"].items():
         if len(name) == 128:
             await store.keep_query_key(KeyHash(bytes.fromhex(name)), SymmetricKey(bytes.fromhex(key)))

@@ -12,7 +12,7 @@ from hushbell.core.server.events import Event, RegistrationReceived
 from hushbell.core.server.facts import Reply
 from hushbell.crypto import secp256k1, topics
 from hushbell.runtime.clock import system_random
-from hushbell.runtime.server.sealer import Dropped, InProcess, Sealed
+from hushbell.runtime.server.sealer import DiscardedEnvelope, InProcess, SealedEnvelope
 from hushbell.runtime.server.worker_pool import WorkerPool
 from hushbell.types import DeviceToken, InstallationId, KeyPair, Nanos, TokenType
 from hushbell.wire.messages import ApplicationType
@@ -21,7 +21,7 @@ SERVER = secp256k1.key_pair_from(b"\x11" * 32)
 NOW = Nanos(1_700_000_000_000_000_000)
 
 
-def sealed_registration(alice: KeyPair) -> Sealed:
+def sealed_registration(alice: KeyPair) -> SealedEnvelope:
     device = Device(
         installation_id=InstallationId(str(uuid4())),
         device_token=DeviceToken("ab" * 32),
@@ -30,7 +30,7 @@ def sealed_registration(alice: KeyPair) -> Sealed:
     )
     last = registration.registered(Options(), device, None, alice, system_random)
     sent = registration.sealed(last.registration, alice, SERVER.public, system_random)
-    return Sealed(
+    return SealedEnvelope(
         envelope.seal_to_key(
             sent.application,
             recipient=SERVER.public,
@@ -42,20 +42,20 @@ def sealed_registration(alice: KeyPair) -> Sealed:
     )
 
 
-def senders(events: Sequence[Event | Dropped]) -> list[bytes]:
+def senders(events: Sequence[Event | DiscardedEnvelope]) -> list[bytes]:
     return [event.sender for event in events if isinstance(event, RegistrationReceived)]
 
 
 async def test_workers_open_a_batch_in_order_and_say_what_was_dropped() -> None:
     phones = [secp256k1.key_pair(system_random) for _ in range(40)]
     batch = [sealed_registration(phone) for phone in phones]
-    batch.insert(20, Sealed(b"\x0a\x03abc\x18\x01"))
+    batch.insert(20, SealedEnvelope(b"\x0a\x03abc\x18\x01"))
     pool = await WorkerPool.start(2, SERVER, Limits())
 
     opened = await pool.open(batch)
 
     assert opened == await InProcess(SERVER, Limits(), system_random).open(batch)
-    assert isinstance(opened[20], Dropped)
+    assert isinstance(opened[20], DiscardedEnvelope)
     assert senders(opened) == [phone.public for phone in phones]
     await pool.close()
 

@@ -8,9 +8,9 @@ import pytest
 
 from hushbell.core.push import Push
 from hushbell.core.server.facts import SaveRegistration, StoredRegistration
-from hushbell.ports.server_store import Store
-from hushbell.stores.memory.server import MemoryStore
-from hushbell.stores.sqlite.server import SqliteStore
+from hushbell.ports.server_store import ServerStore
+from hushbell.stores.memory.server import MemoryServerStore
+from hushbell.stores.sqlite.server import SqliteServerStore
 from hushbell.types import (
     DeviceKey,
     DeviceToken,
@@ -93,13 +93,17 @@ def made() -> Made:
 
 
 @pytest.fixture
-def open_sqlite(tmp_path: Path) -> Callable[[], SqliteStore]:
+def open_sqlite(tmp_path: Path) -> Callable[[], SqliteServerStore]:
     """Opens the same database each time it is called."""
-    return lambda: SqliteStore.open(tmp_path / "data" / "hushbell.db", tmp_path / "keys" / "at-rest", random=os.urandom)
+    return lambda: SqliteServerStore.open(
+        tmp_path / "data" / "hushbell.db", tmp_path / "keys" / "at-rest", random=os.urandom
+    )
 
 
 @pytest.fixture(params=["memory", "sqlite"])
-async def store(request: pytest.FixtureRequest, open_sqlite: Callable[[], SqliteStore]) -> AsyncIterator[Store]:
-    opened: Store = MemoryStore() if request.param == "memory" else open_sqlite()
+async def store(
+    request: pytest.FixtureRequest, open_sqlite: Callable[[], SqliteServerStore]
+) -> AsyncIterator[ServerStore]:
+    opened: ServerStore = MemoryServerStore() if request.param == "memory" else open_sqlite()
     yield opened
     await opened.close()

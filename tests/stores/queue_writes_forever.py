@@ -11,23 +11,23 @@ import os
 import sys
 from pathlib import Path
 
-from hushbell.core.delivery.job import Batch, Ended, Job
+from hushbell.core.delivery.job import Changes, Job, JobResult
 from hushbell.core.delivery.notification import Message, Notification
 from hushbell.core.delivery.state import State
 from hushbell.errors import StoreError
-from hushbell.stores.sqlite.outbox import SqliteQueue
+from hushbell.stores.sqlite.outbox import SqliteOutbox
 from hushbell.types import Millis
 
 NOW = Millis(1_800_000_000_000)
 
 
 async def main(folder: Path, count: int, *, careless: bool) -> None:
-    queue = SqliteQueue.open(folder / "data" / "gateway.db", folder / "keys" / "at-rest", random=os.urandom)
+    queue = SqliteOutbox.open(folder / "data" / "gateway.db", folder / "keys" / "at-rest", random=os.urandom)
     connection = queue._writer._connection
     if careless:
         connection.execute("PRAGMA synchronous = NORMAL")
     connection.execute("PRAGMA wal_autocheckpoint = 20")  # pages; so that a short run has many
-    ended: list[Ended] = []
+    ended: list[JobResult] = []
     for number in range(count or 1 << 62):
         first = queue.numbers(1)
         message = Message(provider="apns", body=os.urandom(3_000))
@@ -41,10 +41,10 @@ async def main(folder: Path, count: int, *, careless: bool) -> None:
             expires_at=NOW,
         )
         done: asyncio.Future[StoreError | None] = asyncio.get_running_loop().create_future()
-        queue.commit(Batch(jobs=[Job(first, "chat", NOW, (note,))], ended=ended), done.set_result)
+        queue.commit(Changes(jobs=[Job(first, "chat", NOW, (note,))], ended=ended), done.set_result)
         assert await done is None
         os.write(1, b"ack %d\n" % number)
-        over = Ended(first, "chat", NOW, NOW, (1,), bytes([State.ACCEPTED]), b"\1", ((0, str(number)),))
+        over = JobResult(first, "chat", NOW, NOW, (1,), bytes([State.ACCEPTED]), b"\1", ((0, str(number)),))
         ended = [over] if number % 2 else []
     os.kill(os.getpid(), 9)  # nothing is tidied up
 

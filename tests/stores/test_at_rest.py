@@ -8,15 +8,15 @@ from typing import Any
 
 import pytest
 
-from hushbell.core.server.facts import Enqueue, Needed, RememberAnswer
+from hushbell.core.server.facts import Enqueue, FactsNeeded, SaveResponse
 from hushbell.errors import ConfigError, StoreCorrupt, StoreMismatch
 from hushbell.stores import at_rest
 from hushbell.stores.at_rest import OVERHEAD, AtRest, load_or_create_key
-from hushbell.stores.sqlite.server import SqliteStore
+from hushbell.stores.sqlite.server import SqliteServerStore
 from hushbell.types import PrivateKey, SymmetricKey
 
 Made = Any  # of conftest.py
-Open = Callable[[], SqliteStore]
+Open = Callable[[], SqliteServerStore]
 
 
 def test_a_key_is_made_once_and_only_for_its_owner(tmp_path: Path) -> None:
@@ -102,7 +102,7 @@ def test_a_key_seals_a_bounded_number_of_values(monkeypatch: pytest.MonkeyPatch)
 async def test_a_stolen_database_tells_no_secret(open_sqlite: Open, tmp_path: Path, made: Made) -> None:
     store = open_sqlite()
     await store.commit([made.save(made.device()), Enqueue(made.push())])
-    await store.commit([RememberAnswer(made.request(1), b"secret-response", made.now)])
+    await store.commit([SaveResponse(made.request(1), b"secret-response", made.now)])
     await store.keep_query_key(made.owner(), SymmetricKey(b"secret-query-key-of-32-bytes-----"))
     await store.pin_identity(PrivateKey(b"secret-identity-of-32-bytes-----"))
 
@@ -154,7 +154,7 @@ async def test_an_altered_row_is_corrupt(open_sqlite: Open, made: Made) -> None:
     store._writer._connection.execute(swap, (made.owner(2),))
 
     with pytest.raises(StoreCorrupt):
-        await store.load(Needed(devices=frozenset({made.device(1)})), byte_limit=10_000)
-    facts = await store.load(Needed(devices=frozenset({made.device(2)})), byte_limit=10_000)
+        await store.load(FactsNeeded(devices=frozenset({made.device(1)})), byte_limit=10_000)
+    facts = await store.load(FactsNeeded(devices=frozenset({made.device(2)})), byte_limit=10_000)
     assert facts.devices == {made.device(2): made.stored()}
     await store.close()

@@ -4,13 +4,13 @@ from typing import Any
 
 from hushbell.core.push import Pending
 from hushbell.core.server.facts import Defer, Enqueue, Settle
-from hushbell.ports.server_store import Store
+from hushbell.ports.server_store import ServerStore
 from hushbell.types import Millis
 
 Made = Any  # of conftest.py
 
 
-async def test_a_push_is_due_from_its_creation_on(store: Store, made: Made) -> None:
+async def test_a_push_is_due_from_its_creation_on(store: ServerStore, made: Made) -> None:
     push = made.push()
 
     await store.commit([Enqueue(push)])
@@ -20,7 +20,7 @@ async def test_a_push_is_due_from_its_creation_on(store: Store, made: Made) -> N
     assert await store.push_state(push.notification_id) == "pending"
 
 
-async def test_requests_leave_in_order_of_arrival_and_whole(store: Store, made: Made) -> None:
+async def test_requests_leave_in_order_of_arrival_and_whole(store: ServerStore, made: Made) -> None:
     await store.commit([Enqueue(made.push(7, 1)), Enqueue(made.push(3, 0)), Enqueue(made.push(7, 0))])
     await store.commit([Enqueue(made.push(1, position)) for position in range(3)])
 
@@ -33,7 +33,7 @@ async def test_requests_leave_in_order_of_arrival_and_whole(store: Store, made: 
     assert third == everything
 
 
-async def test_a_commit_of_requests_of_all_sizes_keeps_them_whole_and_in_order(store: Store, made: Made) -> None:
+async def test_a_commit_of_requests_of_all_sizes_keeps_them_whole_and_in_order(store: ServerStore, made: Made) -> None:
     sizes = (3, 150, 1, 70, 64, 8, 200, 1, 1)
     pushes = [made.push(len(sizes) - number, position) for number, size in enumerate(sizes) for position in range(size)]
     await store.commit([Enqueue(made.push(200)), Enqueue(pushes[5])])  # one of them is known already
@@ -52,7 +52,7 @@ async def test_a_commit_of_requests_of_all_sizes_keeps_them_whole_and_in_order(s
     assert read == [1, 1, 3, 149, 1, 70, 64, 8, 200, 1, 1, 2]
 
 
-async def test_what_comes_and_what_goes_in_one_commit_keep_their_order(store: Store, made: Made) -> None:
+async def test_what_comes_and_what_goes_in_one_commit_keep_their_order(store: ServerStore, made: Made) -> None:
     await store.commit([Enqueue(made.push(1)), Enqueue(made.push(2))])
 
     await store.commit(
@@ -76,7 +76,7 @@ async def test_what_comes_and_what_goes_in_one_commit_keep_their_order(store: St
     assert await store.next_due(made.now) == made.now + 9
 
 
-async def test_a_reader_can_page_while_pushes_are_settled(store: Store, made: Made) -> None:
+async def test_a_reader_can_page_while_pushes_are_settled(store: ServerStore, made: Made) -> None:
     for request in (5, 4, 3):
         await store.commit([Enqueue(made.push(request, position)) for position in range(2)])
     first = [pending.push.notification_id for pending in await store.due(made.now, 1)]
@@ -90,7 +90,9 @@ async def test_a_reader_can_page_while_pushes_are_settled(store: Store, made: Ma
     assert list(await store.due(made.now, 1, after=third[-1])) == []
 
 
-async def test_a_request_that_arrives_after_everything_left_is_behind_what_was_read(store: Store, made: Made) -> None:
+async def test_a_request_that_arrives_after_everything_left_is_behind_what_was_read(
+    store: ServerStore, made: Made
+) -> None:
     await store.commit([Enqueue(made.push(1))])
     await store.commit([Settle(made.name(1), "delivered", 1, made.now)])
 
@@ -100,7 +102,7 @@ async def test_a_request_that_arrives_after_everything_left_is_behind_what_was_r
     assert [pending.push for pending in behind] == [made.push(2)]
 
 
-async def test_a_deferred_push_waits_for_its_time(store: Store, made: Made) -> None:
+async def test_a_deferred_push_waits_for_its_time(store: ServerStore, made: Made) -> None:
     await store.commit([Enqueue(made.push(1)), Enqueue(made.push(2))])
     assert await store.next_due(made.now) is None
 
@@ -111,7 +113,7 @@ async def test_a_deferred_push_waits_for_its_time(store: Store, made: Made) -> N
     assert (await store.due(Millis(made.now + 50), 9))[0] == Pending(made.push(1), 3, Millis(made.now + 50))
 
 
-async def test_a_push_has_one_final_state(store: Store, made: Made) -> None:
+async def test_a_push_has_one_final_state(store: ServerStore, made: Made) -> None:
     await store.commit([Enqueue(made.push(1))])
 
     await store.commit([Settle(made.name(1), "delivered", 1, made.now)])
@@ -123,7 +125,7 @@ async def test_a_push_has_one_final_state(store: Store, made: Made) -> None:
     assert list(await store.due(made.now, 9)) == []
 
 
-async def test_the_same_push_is_queued_once(store: Store, made: Made) -> None:
+async def test_the_same_push_is_queued_once(store: ServerStore, made: Made) -> None:
     await store.commit([Enqueue(made.push(1))])
 
     await store.commit([Enqueue(made.push(1)), Enqueue(made.push(2))])

@@ -18,11 +18,11 @@ from pathlib import Path
 import pytest
 
 import hushbell
-from hushbell.core.delivery.job import Ended
-from hushbell.core.server.facts import Needed
-from hushbell.stores.sqlite.outbox import SqliteQueue
-from hushbell.stores.sqlite.server import SqliteStore
-from hushbell.types import MessageId, RingId
+from hushbell.core.delivery.job import JobResult
+from hushbell.core.server.facts import FactsNeeded
+from hushbell.stores.sqlite.outbox import SqliteOutbox
+from hushbell.stores.sqlite.server import SqliteServerStore
+from hushbell.types import MessageId, NotificationKey
 
 WRITER = Path(__file__).parent / "writes_forever.py"
 QUEUE_WRITER = Path(__file__).parent / "queue_writes_forever.py"
@@ -36,11 +36,11 @@ needs_strace = pytest.mark.skipif(
 
 async def missing(folder: Path, acknowledged: set[int]) -> set[int]:
     """Return which acknowledged commits a database does not have, or has only half of."""
-    store = SqliteStore.open(folder / "data" / "hushbell.db", folder / "keys" / "at-rest", random=os.urandom)
+    store = SqliteServerStore.open(folder / "data" / "hushbell.db", folder / "keys" / "at-rest", random=os.urandom)
     names = {number: number.to_bytes(32, "big") for number in acknowledged}
-    needed = Needed(
+    needed = FactsNeeded(
         requests=frozenset(MessageId(name) for name in names.values()),
-        rings=frozenset(RingId(name) for name in names.values()),
+        rings=frozenset(NotificationKey(name) for name in names.values()),
     )
     facts = await store.load(needed, byte_limit=1 << 30)
     await store.close()
@@ -49,13 +49,13 @@ async def missing(folder: Path, acknowledged: set[int]) -> set[int]:
 
 async def missing_jobs(folder: Path, acknowledged: set[int]) -> set[int]:
     """Return which acknowledged jobs a queue does not have: neither open, nor with their end."""
-    queue = SqliteQueue.open(folder / "data" / "gateway.db", folder / "keys" / "at-rest", random=os.urandom)
+    queue = SqliteOutbox.open(folder / "data" / "gateway.db", folder / "keys" / "at-rest", random=os.urandom)
     open_jobs = queue.jobs([waiting.number for waiting in queue.open_jobs()])
     kept = {int(note.notif_id) for job, _ in open_jobs for note in job.notifications}
     first = 1 << 40  # numbers of the first opening
     for number in range(max(acknowledged, default=0) + 1):
         found = queue.find(first + number)
-        if isinstance(found, Ended):
+        if isinstance(found, JobResult):
             assert number not in kept, "what ended is not open"
             kept.add(int(found.reasons[0][1]))
     queue.close()

@@ -9,13 +9,22 @@ from typing import Any
 
 import pytest
 
-from hushbell.core.delivery.job import Batch, Dead, Ended, Event, Hook, Job, Progress, Repeatable
+from hushbell.core.delivery.job import (
+    Changes,
+    DeadToken,
+    IdempotentResponse,
+    Job,
+    JobProgress,
+    JobResult,
+    Webhook,
+    WebhookEvent,
+)
 from hushbell.core.delivery.notification import Message, Notification
 from hushbell.core.delivery.state import State
 from hushbell.errors import StoreError, StoreUnavailable
-from hushbell.ports.outbox import Queue
-from hushbell.stores.memory.outbox import MemoryQueue
-from hushbell.stores.sqlite.outbox import SqliteQueue
+from hushbell.ports.outbox import Outbox
+from hushbell.stores.memory.outbox import MemoryOutbox
+from hushbell.stores.sqlite.outbox import SqliteOutbox
 from hushbell.types import Millis
 
 DAY = 86_400_000
@@ -24,19 +33,19 @@ ACCEPTED = bytes([State.ACCEPTED])
 
 
 @pytest.fixture
-def open_queue(tmp_path: Path) -> Callable[[], SqliteQueue]:
+def open_queue(tmp_path: Path) -> Callable[[], SqliteOutbox]:
     """Opens the same database each time it is called."""
-    return lambda: SqliteQueue.open(tmp_path / "data" / "gateway.db", tmp_path / "at-rest", random=os.urandom)
+    return lambda: SqliteOutbox.open(tmp_path / "data" / "gateway.db", tmp_path / "at-rest", random=os.urandom)
 
 
 @pytest.fixture(params=["memory", "sqlite"])
-def queue(request: pytest.FixtureRequest, open_queue: Callable[[], SqliteQueue]) -> Iterator[Queue]:
-    opened: Queue = MemoryQueue(random=os.urandom) if request.param == "memory" else open_queue()
+def queue(request: pytest.FixtureRequest, open_queue: Callable[[], SqliteOutbox]) -> Iterator[Outbox]:
+    opened: Outbox = MemoryOutbox(random=os.urandom) if request.param == "memory" else open_queue()
     yield opened
     opened.close()
 
 
-def job(queue: Queue, *tokens: int, app: str = "chat") -> Job:
+def job(queue: Outbox, *tokens: int, app: str = "chat") -> Job:
     """A job of one notification for each number of tokens."""
     first = queue.numbers(len(tokens))
     message = Message(provider="apns", headers=(("apns-topic", "im.example"),), body=b'{"aps":{}}')
@@ -56,24 +65,24 @@ def job(queue: Queue, *tokens: int, app: str = "chat") -> Job:
     return Job(first, app, NOW, tuple(notes))
 
 
-def end(job: Job, *, at: int = NOW, reasons: tuple[tuple[int, str], ...] = ()) -> Ended:
+def end(job: Job, *, at: int = NOW, reasons: tuple[tuple[int, str], ...] = ()) -> JobResult:
     pushes = tuple(len(note.tokens) for note in job.notifications)
-    return Ended(job.number, job.app, job.accepted_at, Millis(at), pushes, ACCEPTED * sum(pushes), b"\1", reasons)
+    return JobResult(job.number, job.app, job.accepted_at, Millis(at), pushes, ACCEPTED * sum(pushes), b"\1", reasons)
 
 
-async def commit(queue: Queue, **parts: Any) -> None:
+async def commit(queue: Outbox, **parts: Any) -> None:
     done: asyncio.Future[StoreError | None] = asyncio.get_running_loop().create_future()
-    queue.commit(Batch(**parts), done.set_result)
+    queue.commit(Changes(**parts), done.set_result)
     error = await done
     if error is not None:
         raise error
 
 
-def open_jobs(queue: Queue) -> Sequence[tuple[Job, Progress | None]]:
+def open_jobs(queue: Outbox) -> Sequence[tuple[Job, JobProgress | None]]:
     return queue.jobs([waiting.number for waiting in queue.open_jobs()])
 
 
-async def test_a_job_that_was_committed_is_open(queue: Queue) -> None:
+async def test_a_job_that_was_committed_is_open(queue: Outbox) -> None:
     first, second = job(queue, 1, 3), job(queue, 2)
 
     await commit(queue, jobs=[first, second])
@@ -86,7 +95,7 @@ async def test_a_job_that_was_committed_is_open(queue: Queue) -> None:
     assert all(one.size > 0 for one in queue.open_jobs())
 
 
-async def test_jobs_are_read_by_number_in_the_order_asked_for(queue: Queue) -> None:
+async def test_jobs_are_read_by_number_in_the_order_asked_for(queue: Outbox) -> None:
     jobs = [job(queue, 1) for _ in range(5)]
     await commit(queue, jobs=jobs)
 
@@ -95,17 +104,17 @@ async def test_jobs_are_read_by_number_in_the_order_asked_for(queue: Queue) -> N
     assert list(found) == [(jobs[3], None), (jobs[1], None)]
 
 
-async def test_progress_stays_with_its_job(queue: Queue) -> None:
+async def test_progress_stays_with_its_job(queue: Outbox) -> None:
     made = job(queue, 2)
     await commit(queue, jobs=[made])
 
-    await commit(queue, progress=[Progress(made.number, b"\0\3", b"\1\1")])
-    await commit(queue, progress=[Progress(made.number, b"\2\3", b"\2\1")])
+    await commit(queue, progress=[JobProgress(made.number, b"\0\3", b"\1\1")])
+    await commit(queue, progress=[JobProgress(made.number, b"\2\3", b"\2\1")])
 
-    assert list(open_jobs(queue)) == [(made, Progress(made.number, b"\2\3", b"\2\1"))]
+    assert list(open_jobs(queue)) == [(made, JobProgress(made.number, b"\2\3", b"\2\1"))]
 
 
-async def test_an_ended_job_is_open_no_more_and_says_how_it_ended(queue: Queue) -> None:
+async def test_an_ended_job_is_open_no_more_and_says_how_it_ended(queue: Outbox) -> None:
     jobs = [job(queue, 1, 2), job(queue, 1), job(queue, 1)]
     await commit(queue, jobs=jobs)
     ends = [end(jobs[0], reasons=((2, "Unregistered"),)), end(jobs[2])]
@@ -120,9 +129,9 @@ async def test_an_ended_job_is_open_no_more_and_says_how_it_ended(queue: Queue) 
     assert queue.find(5) is None
 
 
-async def test_ended_jobs_are_erased_with_their_tokens(queue: Queue) -> None:
+async def test_ended_jobs_are_erased_with_their_tokens(queue: Outbox) -> None:
     jobs = [job(queue, 1) for _ in range(300)]
-    await commit(queue, jobs=jobs, progress=[Progress(jobs[0].number, b"\2", b"\1")])
+    await commit(queue, jobs=jobs, progress=[JobProgress(jobs[0].number, b"\2", b"\1")])
 
     await commit(queue, ended=[end(one) for one in jobs])
 
@@ -130,7 +139,7 @@ async def test_ended_jobs_are_erased_with_their_tokens(queue: Queue) -> None:
     assert queue.find(jobs[299].number) == end(jobs[299])
 
 
-async def test_identifiers_are_distinct_and_lead_back_to_their_numbers(queue: Queue) -> None:
+async def test_identifiers_are_distinct_and_lead_back_to_their_numbers(queue: Outbox) -> None:
     first = queue.numbers(1000)
 
     idents = queue.idents(first, 1000)
@@ -140,15 +149,15 @@ async def test_identifiers_are_distinct_and_lead_back_to_their_numbers(queue: Qu
     assert list(queue.idents(first + 7, 1)) == [idents[7]]
 
 
-async def test_a_foreign_identifier_leads_nowhere(queue: Queue) -> None:
+async def test_a_foreign_identifier_leads_nowhere(queue: Outbox) -> None:
     assert queue.number_of(bytes(16)) is None
     assert queue.number_of(b"") is None
     assert queue.number_of(os.urandom(16)) is None
 
 
-async def test_dead_tokens_are_listed_for_their_app_from_a_cursor(queue: Queue) -> None:
-    dead = [Dead("chat", "apns", f"token-{n}", "Unregistered", Millis(NOW - n), NOW) for n in range(3)]
-    other = Dead("other", "fcm", "token", "UNREGISTERED", None, NOW)
+async def test_dead_tokens_are_listed_for_their_app_from_a_cursor(queue: Outbox) -> None:
+    dead = [DeadToken("chat", "apns", f"token-{n}", "Unregistered", Millis(NOW - n), NOW) for n in range(3)]
+    other = DeadToken("other", "fcm", "token", "UNREGISTERED", None, NOW)
     await commit(queue, dead=[dead[0], other, dead[1], dead[2]])
 
     page = queue.dead("chat", 0, 2)
@@ -158,8 +167,10 @@ async def test_dead_tokens_are_listed_for_their_app_from_a_cursor(queue: Queue) 
     assert [one.token for one in queue.dead("other", 0, 9)] == ["token"]
 
 
-async def test_an_event_is_due_until_its_hook_was_told(queue: Queue) -> None:
-    await commit(queue, events=[Event("hook", b"one", NOW), Event("hook", b"two", NOW, due_at=Millis(NOW + 5))])
+async def test_an_event_is_due_until_its_hook_was_told(queue: Outbox) -> None:
+    await commit(
+        queue, events=[WebhookEvent("hook", b"one", NOW), WebhookEvent("hook", b"two", NOW, due_at=Millis(NOW + 5))]
+    )
     (one,) = queue.due_events(NOW, 0, 9)
     assert (one.hook, one.body, one.attempts) == ("hook", b"one", 0)
 
@@ -173,11 +184,11 @@ async def test_an_event_is_due_until_its_hook_was_told(queue: Queue) -> None:
     assert not queue.due_events(Millis(NOW + DAY), 0, 9)
 
 
-async def test_a_hook_is_saved_replaced_and_dropped_with_its_events(queue: Queue) -> None:
-    hook = Hook("h1", "chat", "https://secret.example/", b"secret", ("not_delivered",), "event", (("a", "b"),))
+async def test_a_hook_is_saved_replaced_and_dropped_with_its_events(queue: Outbox) -> None:
+    hook = Webhook("h1", "chat", "https://secret.example/", b"secret", ("not_delivered",), "event", (("a", "b"),))
     queue.save_hook(hook)
     queue.save_hook(replace(hook, url="https://other.example/"))
-    await commit(queue, events=[Event("h1", b"one", NOW)])
+    await commit(queue, events=[WebhookEvent("h1", b"one", NOW)])
 
     assert list(queue.hooks()) == [replace(hook, url="https://other.example/")]
     assert queue.drop_hook("h1")
@@ -186,8 +197,8 @@ async def test_a_hook_is_saved_replaced_and_dropped_with_its_events(queue: Queue
     assert not queue.due_events(NOW, 0, 9)
 
 
-async def test_the_first_answer_under_a_key_stays(queue: Queue) -> None:
-    first = Repeatable(b"d" * 32, b"r" * 32, b"answer", NOW)
+async def test_the_first_answer_under_a_key_stays(queue: Outbox) -> None:
+    first = IdempotentResponse(b"d" * 32, b"r" * 32, b"answer", NOW)
     await commit(queue, answers=[first])
 
     await commit(queue, answers=[replace(first, answer=b"another")])
@@ -196,15 +207,15 @@ async def test_the_first_answer_under_a_key_stays(queue: Queue) -> None:
     assert queue.repeatable(b"e" * 32) is None
 
 
-async def test_what_is_old_is_forgotten_and_open_jobs_are_not(queue: Queue) -> None:
+async def test_what_is_old_is_forgotten_and_open_jobs_are_not(queue: Outbox) -> None:
     old, waiting = job(queue, 1), job(queue, 1)
     await commit(queue, jobs=[old, waiting])
     await commit(
         queue,
         ended=[end(old)],
-        dead=[Dead("chat", "apns", "token", "Unregistered", None, NOW)],
-        answers=[Repeatable(b"d" * 32, b"r" * 32, b"answer", NOW)],
-        events=[Event("hook", b"", NOW)],
+        dead=[DeadToken("chat", "apns", "token", "Unregistered", None, NOW)],
+        answers=[IdempotentResponse(b"d" * 32, b"r" * 32, b"answer", NOW)],
+        events=[WebhookEvent("hook", b"", NOW)],
     )
 
     assert queue.forget(Millis(NOW), 100) == 0
@@ -216,7 +227,7 @@ async def test_what_is_old_is_forgotten_and_open_jobs_are_not(queue: Queue) -> N
     assert list(open_jobs(queue)) == [(waiting, None)]
 
 
-async def test_a_closed_queue_says_so(queue: Queue) -> None:
+async def test_a_closed_queue_says_so(queue: Outbox) -> None:
     queue.close()
 
     with pytest.raises(StoreUnavailable):
@@ -225,16 +236,16 @@ async def test_a_closed_queue_says_so(queue: Queue) -> None:
         queue.find(1)
 
 
-async def test_everything_is_there_after_a_stop(open_queue: Callable[[], SqliteQueue]) -> None:
+async def test_everything_is_there_after_a_stop(open_queue: Callable[[], SqliteOutbox]) -> None:
     queue = open_queue()
     gone, kept = job(queue, 1), job(queue, 2, 1)
-    await commit(queue, jobs=[gone, kept], progress=[Progress(kept.number, b"\2\3\0", b"\1\1\0")])
-    await commit(queue, ended=[end(gone)], dead=[Dead("chat", "apns", "token", "Unregistered", None, NOW)])
+    await commit(queue, jobs=[gone, kept], progress=[JobProgress(kept.number, b"\2\3\0", b"\1\1\0")])
+    await commit(queue, ended=[end(gone)], dead=[DeadToken("chat", "apns", "token", "Unregistered", None, NOW)])
     queue.close()
 
     again = open_queue()
 
-    assert list(open_jobs(again)) == [(kept, Progress(kept.number, b"\2\3\0", b"\1\1\0"))]
+    assert list(open_jobs(again)) == [(kept, JobProgress(kept.number, b"\2\3\0", b"\1\1\0"))]
     assert again.find(gone.number) == end(gone)
     assert again.number_of(kept.notifications[1].ident) == kept.number + 1
     assert again.numbers(1) > kept.number + 1
@@ -243,7 +254,7 @@ async def test_everything_is_there_after_a_stop(open_queue: Callable[[], SqliteQ
 
 
 async def test_a_job_that_ended_just_before_a_crash_does_not_begin_again(
-    open_queue: Callable[[], SqliteQueue],
+    open_queue: Callable[[], SqliteOutbox],
 ) -> None:
     queue = open_queue()
     ended, waiting = job(queue, 1, 1), job(queue, 1)
@@ -257,16 +268,16 @@ async def test_a_job_that_ended_just_before_a_crash_does_not_begin_again(
     queue.close()
 
 
-async def test_nothing_secret_is_in_the_file(open_queue: Callable[[], SqliteQueue], tmp_path: Path) -> None:
+async def test_nothing_secret_is_in_the_file(open_queue: Callable[[], SqliteOutbox], tmp_path: Path) -> None:
     queue = open_queue()
     made = job(queue, 3)
     await commit(
         queue,
         jobs=[made],
-        dead=[Dead("chat", "apns", "hidden-token", "Unregistered", None, NOW)],
-        events=[Event("hook", b"hidden-body", NOW)],
+        dead=[DeadToken("chat", "apns", "hidden-token", "Unregistered", None, NOW)],
+        events=[WebhookEvent("hook", b"hidden-body", NOW)],
     )
-    queue.save_hook(Hook("h1", "chat", "https://hidden.example/", b"hidden", ()))
+    queue.save_hook(Webhook("h1", "chat", "https://hidden.example/", b"hidden", ()))
     queue.close()
 
     for file in (tmp_path / "data").iterdir():
@@ -274,12 +285,12 @@ async def test_nothing_secret_is_in_the_file(open_queue: Callable[[], SqliteQueu
         assert b"im.example" not in file.read_bytes()
 
 
-async def test_a_batch_that_cannot_be_written_changes_nothing(open_queue: Callable[[], SqliteQueue]) -> None:
+async def test_a_batch_that_cannot_be_written_changes_nothing(open_queue: Callable[[], SqliteOutbox]) -> None:
     queue = open_queue()
     made = job(queue, 1)
 
     with pytest.raises(StoreUnavailable):
-        await commit(queue, jobs=[made], answers=[Repeatable(b"", b"", b"", Millis(1 << 70))])
+        await commit(queue, jobs=[made], answers=[IdempotentResponse(b"", b"", b"", Millis(1 << 70))])
 
     assert not open_jobs(queue)
     await commit(queue, jobs=[made])

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from hushbell.core.delivery.job import Dead, Ended, Event, Hook, Job, Progress, Repeatable
+from hushbell.core.delivery.job import DeadToken, IdempotentResponse, Job, JobProgress, JobResult, Webhook, WebhookEvent
 from hushbell.core.delivery.notification import Message, Notification
 from hushbell.core.delivery.state import State
 from hushbell.errors import StoreMismatch
-from hushbell.stores.sqlite.outbox import SqliteQueue
+from hushbell.stores.sqlite.outbox import SqliteOutbox
 from hushbell.stores.sqlite.outbox_schema import QUEUE
 from hushbell.types import Millis
 
@@ -20,14 +20,14 @@ DUMPS = sorted((Path(__file__).parent / "dumps").glob("queue-v*.sql"))
 FIRST = 1 << 40  # number of the first job of the first opening
 
 
-def restore(dump: Path, folder: Path) -> SqliteQueue:
+def restore(dump: Path, folder: Path) -> SqliteOutbox:
     """Open the database of a dump; all were made with this key."""
     (folder / "key").touch(0o600)
     (folder / "key").write_bytes(b"k" * 32)
     connection = sqlite3.connect(folder / "gateway.db")
     connection.executescript(dump.read_text())
     connection.close()
-    return SqliteQueue.open(folder / "gateway.db", folder / "key", random=os.urandom)
+    return SqliteOutbox.open(folder / "gateway.db", folder / "key", random=os.urandom)
 
 
 @pytest.mark.parametrize("dump", DUMPS, ids=lambda dump: dump.stem)
@@ -46,15 +46,15 @@ def test_a_queue_of_every_version_opens_with_its_data(dump: Path, tmp_path: Path
         retries=3,
     )
     assert job == Job(FIRST + 1, "chat", NOW, (note,))
-    assert progress == Progress(FIRST + 1, bytes([State.ACCEPTED, State.WAITING]), b"\1\2")
-    states = bytes([State.DEAD])
-    assert queue.find(FIRST) == Ended(FIRST, "chat", NOW, NOW, (1,), states, b"\1", ((0, "Unregistered"),))
-    assert list(queue.dead("chat", 0, 9)) == [Dead("chat", "apns", "gone", "Unregistered", Millis(7), NOW, 1)]
-    hook = Hook("h1", "chat", "https://hook.example/", b"s", ("errored",), "event", (("a", "b"),))
+    assert progress == JobProgress(FIRST + 1, bytes([State.ACCEPTED, State.RETRYING]), b"\1\2")
+    states = bytes([State.DEAD_TOKEN])
+    assert queue.find(FIRST) == JobResult(FIRST, "chat", NOW, NOW, (1,), states, b"\1", ((0, "Unregistered"),))
+    assert list(queue.dead("chat", 0, 9)) == [DeadToken("chat", "apns", "gone", "Unregistered", Millis(7), NOW, 1)]
+    hook = Webhook("h1", "chat", "https://hook.example/", b"s", ("errored",), "event", (("a", "b"),))
     assert list(queue.hooks()) == [hook]
     (event,) = queue.due_events(NOW, 0, 9)
-    assert replace(event, number=0) == Event("h1", b"body", NOW, 0, 0, NOW)
-    assert queue.repeatable(b"d" * 32) == Repeatable(b"d" * 32, b"r" * 32, b"answer", NOW)
+    assert replace(event, number=0) == WebhookEvent("h1", b"body", NOW, 0, 0, NOW)
+    assert queue.repeatable(b"d" * 32) == IdempotentResponse(b"d" * 32, b"r" * 32, b"answer", NOW)
     queue.close()
 
 
@@ -63,13 +63,13 @@ def test_there_is_a_dump_of_every_version() -> None:
 
 
 def test_a_newer_queue_is_refused_with_both_versions(tmp_path: Path) -> None:
-    SqliteQueue.open(tmp_path / "gateway.db", tmp_path / "key", random=os.urandom).close()
+    SqliteOutbox.open(tmp_path / "gateway.db", tmp_path / "key", random=os.urandom).close()
     connection = sqlite3.connect(tmp_path / "gateway.db")
     connection.execute("PRAGMA user_version = 99")
     connection.close()
 
     with pytest.raises(StoreMismatch, match=f"schema version 99, this hushbell knows up to {QUEUE.newest}"):
-        SqliteQueue.open(tmp_path / "gateway.db", tmp_path / "key", random=os.urandom)
+        SqliteOutbox.open(tmp_path / "gateway.db", tmp_path / "key", random=os.urandom)
 
 
 def test_the_servers_database_is_no_queue(tmp_path: Path) -> None:
@@ -78,4 +78,4 @@ def test_the_servers_database_is_no_queue(tmp_path: Path) -> None:
     connection.close()
 
     with pytest.raises(StoreMismatch, match="not a hushbell database"):
-        SqliteQueue.open(tmp_path / "gateway.db", tmp_path / "key", random=os.urandom)
+        SqliteOutbox.open(tmp_path / "gateway.db", tmp_path / "key", random=os.urandom)

@@ -10,16 +10,16 @@ from typing import Any
 import pytest
 
 from hushbell.core.push import Pending
-from hushbell.core.server.facts import Enqueue, Needed, RememberRing, Settle
+from hushbell.core.server.facts import Enqueue, FactsNeeded, MarkNotified, Settle
 from hushbell.errors import ConfigError, StoreCorrupt, StoreMismatch, StoreUnavailable
 from hushbell.stores.sqlite.schema import APPLICATION_ID, NEWEST
-from hushbell.stores.sqlite.server import SqliteStore
-from hushbell.types import Millis, RingId
+from hushbell.stores.sqlite.server import SqliteServerStore
+from hushbell.types import Millis, NotificationKey
 
 Made = Any  # of conftest.py
-Open = Callable[[], SqliteStore]
+Open = Callable[[], SqliteServerStore]
 DUMPS = sorted((Path(__file__).parent / "dumps").glob("v[0-9]*.sql"))
-RING = RingId(b"r" * 32)
+RING = NotificationKey(b"r" * 32)
 
 
 def restore(dump: Path, database: Path, key: Path) -> None:
@@ -36,9 +36,9 @@ async def test_a_database_of_every_version_opens_with_its_data(dump: Path, tmp_p
     database, key = tmp_path / "hushbell.db", tmp_path / "at-rest"
     restore(dump, database, key)
 
-    store = SqliteStore.open(database, key, random=os.urandom)
+    store = SqliteServerStore.open(database, key, random=os.urandom)
 
-    needed = Needed(
+    needed = FactsNeeded(
         devices=frozenset({made.device(1), made.device(2)}),
         requests=frozenset({made.request(1)}),
         rings=frozenset({RING}),
@@ -61,12 +61,14 @@ def test_there_is_a_dump_of_every_version() -> None:
 
 async def test_data_is_there_after_opening_again(open_sqlite: Open, made: Made) -> None:
     store = open_sqlite()
-    await store.commit([made.save(made.device()), RememberRing(RING, made.now)])
+    await store.commit([made.save(made.device()), MarkNotified(RING, made.now)])
     await store.close()
 
     again = open_sqlite()
 
-    facts = await again.load(Needed(devices=frozenset({made.device()}), rings=frozenset({RING})), byte_limit=10_000)
+    facts = await again.load(
+        FactsNeeded(devices=frozenset({made.device()}), rings=frozenset({RING})), byte_limit=10_000
+    )
     assert facts.devices == {made.device(): made.stored()}
     assert facts.rung == {RING}
     await again.close()
@@ -106,7 +108,7 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
 
     with pytest.raises(ConfigError, match=r"hushbell\.db"):
-        SqliteStore.open(tmp_path / "file" / "hushbell.db", tmp_path / "at-rest", random=os.urandom)
+        SqliteServerStore.open(tmp_path / "file" / "hushbell.db", tmp_path / "at-rest", random=os.urandom)
 
 
 async def test_the_database_says_what_it_is(open_sqlite: Open, tmp_path: Path) -> None:
@@ -125,7 +127,7 @@ async def test_a_full_disk_writes_nothing_and_passes(open_sqlite: Open, made: Ma
     connection = store._writer._connection
     (pages,) = connection.execute("PRAGMA page_count").fetchone()
     connection.execute(f"PRAGMA max_page_count = {pages}")
-    large = [RememberRing(RingId(os.urandom(32)), made.now) for _ in range(2_000)]
+    large = [MarkNotified(NotificationKey(os.urandom(32)), made.now) for _ in range(2_000)]
 
     results = await asyncio.gather(
         store.commit([made.save(made.device(), muted=200)]), store.commit(large), return_exceptions=True
@@ -135,7 +137,8 @@ async def test_a_full_disk_writes_nothing_and_passes(open_sqlite: Open, made: Ma
     connection.execute("PRAGMA max_page_count = 100000")
     await store.commit(large)
     facts = await store.load(
-        Needed(rings=frozenset(write.ring_id for write in large), devices=frozenset({made.device()})), byte_limit=100
+        FactsNeeded(rings=frozenset(write.ring_id for write in large), devices=frozenset({made.device()})),
+        byte_limit=100,
     )
     assert len(facts.rung) == 2_000
     assert not facts.devices
@@ -175,7 +178,7 @@ async def test_a_value_that_does_not_fit_fails_alone(open_sqlite: Open, made: Ma
 async def test_forgetting_goes_in_steps(open_sqlite: Open, made: Made, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("hushbell.stores.sqlite.server.FORGET_STEP", 10)
     store = open_sqlite()
-    await store.commit([RememberRing(RingId(bytes([n]) * 32), made.now) for n in range(25)])
+    await store.commit([MarkNotified(NotificationKey(bytes([n]) * 32), made.now) for n in range(25)])
 
     assert await store.forget(Millis(made.now + made.day)) == 25
     await store.close()

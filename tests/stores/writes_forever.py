@@ -10,22 +10,22 @@ import os
 import sys
 from pathlib import Path
 
-from hushbell.core.server.facts import RememberAnswer, RememberRing
-from hushbell.stores.sqlite.server import SqliteStore
-from hushbell.types import MessageId, Millis, RingId
+from hushbell.core.server.facts import MarkNotified, SaveResponse
+from hushbell.stores.sqlite.server import SqliteServerStore
+from hushbell.types import MessageId, Millis, NotificationKey
 
 NOW = Millis(1_800_000_000_000)
 
 
-async def commit(store: SqliteStore, number: int) -> None:
+async def commit(store: SqliteServerStore, number: int) -> None:
     name = number.to_bytes(32, "big")
-    answer = RememberAnswer(MessageId(name), os.urandom(3_000), NOW)
-    await store.commit([answer, RememberRing(RingId(name), NOW)])
+    answer = SaveResponse(MessageId(name), os.urandom(3_000), NOW)
+    await store.commit([answer, MarkNotified(NotificationKey(name), NOW)])
     os.write(1, b"ack %d\n" % number)
 
 
 async def main(folder: Path, count: int, *, careless: bool) -> None:
-    store = SqliteStore.open(folder / "data" / "hushbell.db", folder / "keys" / "at-rest", random=os.urandom)
+    store = SqliteServerStore.open(folder / "data" / "hushbell.db", folder / "keys" / "at-rest", random=os.urandom)
     if careless:
         store._writer._connection.execute("PRAGMA synchronous = NORMAL")
     store._writer._connection.execute("PRAGMA wal_autocheckpoint = 20")  # pages; so that a short run has many

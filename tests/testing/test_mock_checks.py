@@ -12,7 +12,7 @@ from hushbell.testing.mock.gorush import MockGorush
 from hushbell.testing.mock.http import Request
 from hushbell.testing.mock.huawei import APP_ID, MockHuawei
 from hushbell.testing.mock.pushy import MockPushy
-from hushbell.testing.mock.rules import FINE, Said
+from hushbell.testing.mock.rules import FINE, ScriptedReply
 from hushbell.testing.mock.sns import MockSns
 from hushbell.testing.mock.webpush import MockWebPush
 
@@ -83,7 +83,7 @@ def test_huawei_gives_tokens_to_the_right_secret_only(tmp_path: Path) -> None:
 
     assert mock.look(good, NOW)[1] is None
     assert json.loads(mock.reply(good, mock.look(good, NOW)[0], FINE).body)["access_token"] in mock.tokens
-    assert mock.look(bad, NOW)[1] == Said(status=400, reason="1101")
+    assert mock.look(bad, NOW)[1] == ScriptedReply(status=400, reason="1101")
 
 
 # Pushy.

@@ -16,12 +16,12 @@ from hypothesis import strategies as st
 
 from hushbell.config.gateway import HttpSettings
 from hushbell.http.curl import CurlHttp
-from hushbell.ports.http import HttpAnswer, HttpFailure, HttpRequest
+from hushbell.ports.http import HttpFailure, HttpRequest, HttpResponse
 from hushbell.testing.clock import FakeClock
 from hushbell.testing.mock.h2 import PREFACE, Http2, frame
 from hushbell.testing.mock.hpack import Decoder, Malformed, encode
 from hushbell.testing.mock.http import Reply, Request
-from hushbell.testing.mock.rules import Said, Seen, parse
+from hushbell.testing.mock.rules import RecordedPush, ScriptedReply, parse
 from hushbell.testing.mock.server import MockProviders
 
 APNS = "https://api.push.apple.com/3/device/"
@@ -46,7 +46,7 @@ async def http(mock: MockProviders) -> AsyncIterator[CurlHttp]:
 
 async def ask(
     http: CurlHttp, url: str, body: Any = b"", method: str = "POST", **headers: str
-) -> HttpAnswer | HttpFailure:
+) -> HttpResponse | HttpFailure:
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     given = tuple((name.replace("_", "-"), value) for name, value in headers.items())
     [answer] = await http.send([HttpRequest(url, given, content, 20.0, method)])
@@ -55,7 +55,7 @@ async def ask(
 
 async def status(http: CurlHttp, url: str, body: Any = b"", method: str = "POST", **headers: str) -> int:
     answer = await ask(http, url, body, method, **headers)
-    assert isinstance(answer, HttpAnswer)
+    assert isinstance(answer, HttpResponse)
     return answer.status
 
 
@@ -182,7 +182,7 @@ async def test_curl_sends_many_side_by_side(mock: MockProviders, http: CurlHttp)
 
     answers = await http.send(requests)
 
-    assert [isinstance(answer, HttpAnswer) and answer.status for answer in answers] == [403] * 300
+    assert [isinstance(answer, HttpResponse) and answer.status for answer in answers] == [403] * 300
     assert mock.stats()["connections"] == 1
     assert mock.stats()["max_concurrent_streams"] > 1
 
@@ -193,7 +193,7 @@ async def test_large_answers_wait_for_the_clients_window(mock: MockProviders, ht
 
     [answer] = await large.send([HttpRequest(FCM, GOOD, PUSH, 20.0)])
 
-    assert isinstance(answer, HttpAnswer)
+    assert isinstance(answer, HttpResponse)
     assert len(answer.body) == 300_000
     await large.close()
 
@@ -260,9 +260,9 @@ async def test_a_request_that_gets_no_answer_was_sent(
 async def test_a_test_can_look_at_every_request_before_it_is_answered(mock: MockProviders, http: CurlHttp) -> None:
     seen: list[str] = []
 
-    def decide(request: Request, what: Seen) -> Said | None:
+    def decide(request: Request, what: RecordedPush) -> ScriptedReply | None:
         seen.append(what.token)
-        return Said(status=503) if len(seen) == 2 else None
+        return ScriptedReply(status=503) if len(seen) == 2 else None
 
     mock.decide = decide
 
@@ -312,7 +312,7 @@ async def test_each_of_googles_checks_has_its_answer(
 ) -> None:
     answer = await ask(http, FCM, body, authorization="Bearer good")
 
-    assert isinstance(answer, HttpAnswer)
+    assert isinstance(answer, HttpResponse)
     said = json.loads(answer.body)
     assert (answer.status, said.get("error", {}).get("details", [{}])[0].get("errorCode")) == (status_, code)
 
@@ -348,8 +348,8 @@ async def test_scripts_control_it_over_plain_http(mock: MockProviders) -> None:
     log = await ask(plain, mock.control + "/_mock/log?since=1", method="GET")
     stats = await ask(plain, mock.control + "/_mock/stats", method="GET")
 
-    assert isinstance(log, HttpAnswer)
-    assert isinstance(stats, HttpAnswer)
+    assert isinstance(log, HttpResponse)
+    assert isinstance(stats, HttpResponse)
     lines = [json.loads(line) for line in log.body.splitlines()]
     assert [line["token"] for line in lines] == ["ab", "ab"]
     assert log.header("x-next") == "3"

@@ -24,8 +24,8 @@ from hushbell.transports.waku.opening import open_waku
 from hushbell.transports.waku.relay import WakuTransport
 from hushbell.transports.waku.rest import ANSWER, RestNode, RestTransport
 from hushbell.types import DEFAULT_PUBSUB_TOPIC, Envelope, PubsubTopic
-from hushbell.waku.inbox.message_queue import Receiving
-from hushbell.waku.inbox.missing_messages import CatchingUp
+from hushbell.waku.inbox.message_queue import MessageQueue
+from hushbell.waku.inbox.missing_messages import MissingMessages
 from hushbell.waku.node import Node
 from hushbell.wire.messages import WakuMessage
 
@@ -44,15 +44,15 @@ class Air:
     """Carries every member's messages to all others, as a relay would."""
 
     def __init__(self) -> None:
-        self.members: list[Receiving] = []
+        self.members: list[MessageQueue] = []
 
-    def network(self, receiving: Receiving) -> "Member":
+    def network(self, receiving: MessageQueue) -> "Member":
         self.members.append(receiving)
         return Member(self, receiving)
 
 
 class Member:
-    def __init__(self, air: Air, receiving: Receiving) -> None:
+    def __init__(self, air: Air, receiving: MessageQueue) -> None:
         self._air = air
         self._receiving = receiving
 
@@ -76,12 +76,12 @@ def _uncounted(name: str, number: int) -> None:
     """Nobody looks."""
 
 
-async def receiving() -> tuple[Receiving, CatchingUp]:
+async def receiving() -> tuple[MessageQueue, MissingMessages]:
     clock = SystemClock()
-    place = await Receiving.open(
+    place = await MessageQueue.open(
         clock=clock, count=_uncounted, file=None, seen=10_000, seen_for=60, waiting=8192, message_limit=1024 * 1024
     )
-    asking = CatchingUp(
+    asking = MissingMessages(
         receiving=place, stores=list, topics={}, clock=clock, random=system_random, count=_uncounted, every=60, back=60
     )
     return place, asking

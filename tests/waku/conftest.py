@@ -12,8 +12,8 @@ from hushbell import wire
 from hushbell.errors import TransportError
 from hushbell.testing.clock import FakeClock
 from hushbell.types import DEFAULT_PUBSUB_TOPIC, ContentTopic, Millis, PubsubTopic
-from hushbell.waku.inbox.message_queue import Receiving
-from hushbell.waku.inbox.missing_messages import CatchingUp, Found, Page
+from hushbell.waku.inbox.message_queue import MessageQueue
+from hushbell.waku.inbox.missing_messages import Found, MissingMessages, Page
 from hushbell.waku.inbox.seen_window import SeenFile
 from hushbell.wire.messages import WakuMessage
 
@@ -41,12 +41,12 @@ def message(clock: FakeClock) -> Callable[..., bytes]:
 
 
 @pytest.fixture
-def place(clock: FakeClock, counted: Counter[str]) -> Callable[..., Awaitable[Receiving]]:
+def place(clock: FakeClock, counted: Counter[str]) -> Callable[..., Awaitable[MessageQueue]]:
     """Opens the place where messages arrive, on a file or none."""
 
-    async def opened(path: Path | None = None, **parts: Any) -> Receiving:
+    async def opened(path: Path | None = None, **parts: Any) -> MessageQueue:
         bounds = {"seen": 1000, "seen_for": 7200.0, "waiting": 100, "message_limit": 1024 * 1024} | parts
-        return await Receiving.open(
+        return await MessageQueue.open(
             clock=clock,
             count=lambda name, number: counted.update({name: number}),
             file=None if path is None else SeenFile(path),
@@ -104,9 +104,9 @@ def shelf() -> Shelf:
 
 
 @pytest.fixture
-def catching_up(clock: FakeClock, counted: Counter[str]) -> Callable[..., CatchingUp]:
-    def build(receiving: Receiving, *stores: Shelf) -> CatchingUp:
-        return CatchingUp(
+def catching_up(clock: FakeClock, counted: Counter[str]) -> Callable[..., MissingMessages]:
+    def build(receiving: MessageQueue, *stores: Shelf) -> MissingMessages:
+        return MissingMessages(
             receiving=receiving,
             stores=lambda: stores,
             topics={DEFAULT_PUBSUB_TOPIC: [OWN]},

@@ -8,12 +8,12 @@ from typing import Any
 
 from hushbell.testing.clock import FakeClock
 from hushbell.types import DEFAULT_PUBSUB_TOPIC, Millis, PubsubTopic
-from hushbell.waku.inbox.message_queue import Receiving
-from hushbell.waku.inbox.missing_messages import MARGIN, PAGES, RECENT, CatchingUp
+from hushbell.waku.inbox.message_queue import MessageQueue
+from hushbell.waku.inbox.missing_messages import MARGIN, PAGES, RECENT, MissingMessages
 
-Open = Callable[..., Awaitable[Receiving]]
+Open = Callable[..., Awaitable[MessageQueue]]
 Build = Callable[..., bytes]
-Asking = Callable[..., CatchingUp]
+Asking = Callable[..., MissingMessages]
 OWN = "/waku/1/0x69bc8983/rfc26"
 HOUR = 3_600_000
 QUERY = "/waku/1/0x00000001/rfc26"

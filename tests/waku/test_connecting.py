@@ -9,7 +9,7 @@ import pytest
 from hushbell.errors import TransportError
 from hushbell.testing.clock import FakeClock
 from hushbell.types import PrivateKey
-from hushbell.waku.discovery.peer_manager import LONGEST_WAIT, LOOK, SEARCH_AGAIN, Connecting
+from hushbell.waku.discovery.peer_manager import LONGEST_WAIT, LOOK, SEARCH_AGAIN, PeerManager
 from hushbell.waku.libp2p.keys import secp256k1_identity
 from hushbell.waku.libp2p.multiaddr import Multiaddr
 from hushbell.waku.libp2p.stream import PeerId
@@ -58,19 +58,19 @@ def book() -> Phonebook:
     return Phonebook()
 
 
-Begin = Callable[..., Connecting]
+Begin = Callable[..., PeerManager]
 
 
 @pytest.fixture
 def begin(book: Phonebook, clock: FakeClock, counted: Counter[str]) -> Iterator[Begin]:
     tasks: list[asyncio.Task[None]] = []
 
-    def start(named: Sequence[int] = (), *, found: Sequence[int] = (), wanted: int = 0) -> Connecting:
+    def start(named: Sequence[int] = (), *, found: Sequence[int] = (), wanted: int = 0) -> PeerManager:
         async def finder() -> Sequence[Multiaddr]:
             counted["searches"] += 1
             return [address(number) for number in found]
 
-        connecting = Connecting(
+        connecting = PeerManager(
             dialer=book,
             peers=[address(number) for number in named],
             finders=[finder] if wanted else [],

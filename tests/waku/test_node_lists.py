@@ -13,7 +13,7 @@ from hushbell.crypto.hashes import keccak256
 from hushbell.errors import TransportError, Unauthentic, WireError
 from hushbell.types import KeyPair
 from hushbell.waku.discovery import enr
-from hushbell.waku.discovery.dns_discovery import ENOUGH, LOOK_UPS, DnsLists, ListName
+from hushbell.waku.discovery.dns_discovery import ENOUGH, LOOK_UPS, DnsDiscovery, ListName
 from hushbell.waku.libp2p.keys import secp256k1_identity
 from hushbell.waku.libp2p.multiaddr import Multiaddr
 
@@ -37,7 +37,7 @@ TREE = {
     "MHTDO6TMUBRIA2XWG5LUDACK24.n": "enr:-HW4QLAYqmrwllBEnzWWs7I5Ev2IAs7x_dZlbYdRdMUx5EyKHDXp7AV5CkuPGUPdvbv1_Ms1CPfhc"
     "GCvSElSosZmyoqAgmlkgnY0iXNlY3AyNTZrMaECriawHKWdDRk2xeZkrOXBQ0dfMFLHY4eENZwdufn1S1o",
 }
-Lists = Callable[[dict[str, str]], DnsLists]
+Lists = Callable[[dict[str, str]], DnsDiscovery]
 
 
 def key(number: int) -> KeyPair:
@@ -95,14 +95,14 @@ def asked() -> list[str]:
 
 @pytest.fixture
 def lists(asked: list[str]) -> Lists:
-    def build(names: dict[str, str]) -> DnsLists:
+    def build(names: dict[str, str]) -> DnsDiscovery:
         async def lookup(name: str) -> Sequence[str]:
             asked.append(name)
             if name not in names:
                 raise TransportError("no such name")
             return ["v=spf1 -all", names[name]]
 
-        return DnsLists(lookup, bytes)
+        return DnsDiscovery(lookup, bytes)
 
     return build
 

@@ -11,11 +11,11 @@ from hushbell import wire
 from hushbell.errors import StoreUnavailable
 from hushbell.testing.clock import FakeClock
 from hushbell.types import DEFAULT_PUBSUB_TOPIC, Envelope, PubsubTopic
-from hushbell.waku.inbox.message_queue import FLUSH, Receiving
+from hushbell.waku.inbox.message_queue import FLUSH, MessageQueue
 from hushbell.waku.inbox.seen_window import SETTLED, SeenFile
 from hushbell.wire.messages import WakuMessage
 
-Open = Callable[..., Awaitable[Receiving]]
+Open = Callable[..., Awaitable[MessageQueue]]
 Build = Callable[..., bytes]
 SHARD = DEFAULT_PUBSUB_TOPIC
 
@@ -24,7 +24,7 @@ def envelope(data: bytes) -> Envelope:
     return Envelope(SHARD, data)
 
 
-async def nothing(place: Receiving) -> bool:
+async def nothing(place: MessageQueue) -> bool:
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(place.take(1), 0.01)
     return True

@@ -21,8 +21,8 @@ from hushbell.testing.mock_waku_rest import Answer, MockRestNode, RestNetwork
 from hushbell.transports.waku import rest_dialects
 from hushbell.transports.waku.rest import ANSWER, RestHealth, RestNode, RestTransport
 from hushbell.types import DEFAULT_PUBSUB_TOPIC, ContentTopic, Envelope, Millis
-from hushbell.waku.inbox.message_queue import Receiving
-from hushbell.waku.inbox.missing_messages import CatchingUp
+from hushbell.waku.inbox.message_queue import MessageQueue
+from hushbell.waku.inbox.missing_messages import MissingMessages
 from hushbell.wire.messages import WakuMessage
 
 TOPIC = ContentTopic("/waku/1/0x69bc8983/rfc26")
@@ -69,11 +69,11 @@ async def connect(node: MockRestNode, counted: Counter[str]) -> AsyncIterator[Ca
 
     async def connected() -> RestTransport:
         clock = SystemClock()
-        place = await Receiving.open(
+        place = await MessageQueue.open(
             clock=clock, count=count, file=None, seen=1000, seen_for=3600, waiting=1000, message_limit=1024 * 1024
         )
         rest = RestNode(CurlHttp(HttpSettings(answer=ANSWER)), node.url, node.dialect)
-        asking = CatchingUp(
+        asking = MissingMessages(
             receiving=place,
             stores=lambda: [rest],
             topics={DEFAULT_PUBSUB_TOPIC: [TOPIC]},

@@ -6,15 +6,15 @@ import pytest
 
 from hushbell.errors import StoreCorrupt, StoreUnavailable
 from hushbell.types import Millis
-from hushbell.waku.inbox.seen_window import SETTLED, Seen, SeenFile, Settled
+from hushbell.waku.inbox.seen_window import SETTLED, SeenFile, SeenWindow, Settled
 
 NOW = Millis(1_700_000_000_000)
 LATER = Millis(NOW + SETTLED)
 HOUR = 3_600_000
 
 
-def window(limit: int = 100) -> Seen:
-    return Seen(limit=limit, age=HOUR)
+def window(limit: int = 100) -> SeenWindow:
+    return SeenWindow(limit=limit, age=HOUR)
 
 
 def test_a_message_is_new_once() -> None:

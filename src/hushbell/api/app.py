@@ -10,28 +10,28 @@ from starlette.responses import Response
 from hushbell.api.gorush import routes as gorush_routes
 from hushbell.api.gorush.push import GorushPush
 from hushbell.api.gorush.statistics import Statistics
-from hushbell.api.http.auth import Keys
-from hushbell.api.http.head_cache import Head
-from hushbell.api.http.server import Front
+from hushbell.api.http.auth import ApiKeys
+from hushbell.api.http.head_cache import RequestHead
+from hushbell.api.http.server import HttpServer
 from hushbell.api.http.types import Asgi, HttpLimits
 from hushbell.api.v1.routes import V1
 from hushbell.config.settings import Settings
 from hushbell.observability.metrics import Counters
 from hushbell.ports.clock import Clock
-from hushbell.ports.delivery import Intake
+from hushbell.ports.delivery import Delivery
 from hushbell.types import Random
 
 GORUSH = "v1.22.0"
 """Whose API this is; clients look at the number."""
 
 
-class HttpFront:
+class GatewayApi:
     """Everything that is served over HTTP."""
 
     def __init__(
-        self, intake: Intake, settings: Settings, *, clock: Clock, random: Random, counters: Counters, version: str
+        self, intake: Delivery, settings: Settings, *, clock: Clock, random: Random, counters: Counters, version: str
     ) -> None:
-        self.keys = Keys(settings.keys, [app.name for app in settings.apps], counters.count)
+        self.keys = ApiKeys(settings.keys, [app.name for app in settings.apps], counters.count)
         self.push = GorushPush(intake, self.keys, settings.gateway, clock, counters.count)
         said = f"{GORUSH}-hushbell.{version}"
         statistics = Statistics(intake, self.push, counters, clock, said)
@@ -40,7 +40,7 @@ class HttpFront:
         self._v1 = V1(
             intake, self.keys, settings, clock=clock, random=random, count=counters.count, version=version
         ).app
-        self.front = Front(
+        self.front = HttpServer(
             path=settings.gateway.paths.push.encode(),
             direct=self.push.handle,
             app=self._serve,
@@ -89,6 +89,6 @@ class HttpFront:
             if not answered.done():
                 answered.set_result(response)
 
-        head = Head(b"POST", b"", list(request.scope["headers"]), keeps=True)
+        head = RequestHead(b"POST", b"", list(request.scope["headers"]), keeps=True)
         self.push.handle(head, await request.body(), respond)
         return await answered

@@ -12,7 +12,7 @@ from typing import Protocol
 import click
 
 from hushbell import __version__
-from hushbell.api.app import HttpFront
+from hushbell.api.app import GatewayApi
 from hushbell.cli import import_gorush
 from hushbell.cli.event_loop import run_loop
 from hushbell.cli.files import read_settings
@@ -22,19 +22,19 @@ from hushbell.config.gateway import HttpSettings
 from hushbell.config.settings import Settings
 from hushbell.errors import ConfigError, TransportError
 from hushbell.http.curl import CurlHttp
-from hushbell.http.ssrf import Guard
+from hushbell.http.ssrf import SsrfGuard
 from hushbell.observability.logs import start_logs
 from hushbell.observability.metrics import Counters
-from hushbell.ports.making import Tools
-from hushbell.ports.outbox import Queue
+from hushbell.ports.making import ProviderContext
+from hushbell.ports.outbox import Outbox
 from hushbell.providers.registry import open_http, open_other, open_provider
 from hushbell.runtime.clock import SystemClock, system_random
-from hushbell.runtime.delivery.engine import App, Engine
+from hushbell.runtime.delivery.engine import App, DeliveryEngine
 from hushbell.runtime.delivery.service import GatewayService
-from hushbell.runtime.delivery.webhooks import Hooks, Masking, feedback
+from hushbell.runtime.delivery.webhooks import Masking, Webhooks, feedback
 from hushbell.stores.at_rest import make_folder
-from hushbell.stores.memory.outbox import MemoryQueue
-from hushbell.stores.sqlite.outbox import SqliteQueue
+from hushbell.stores.memory.outbox import MemoryOutbox
+from hushbell.stores.sqlite.outbox import SqliteOutbox
 
 log = logging.getLogger(__name__)
 
@@ -76,13 +76,13 @@ async def serve(settings: Settings) -> None:
         # Providers first: a wrong setting must be told before anything is bound or changed.
         apps = open_apps(settings, clock)
         queue = open_queue(settings, folder)
-        engine = Engine(queue=queue, apps=apps, clock=clock, random=system_random)
+        engine = DeliveryEngine(queue=queue, apps=apps, clock=clock, random=system_random)
         hook_http = CurlHttp(HttpSettings(connections=2))
-        hooks = Hooks(
+        hooks = Webhooks(
             queue=queue,
             commits=engine.commits,
             http=hook_http,
-            guard=Guard(settings.ssrf.allow),
+            guard=SsrfGuard(settings.ssrf.allow),
             clock=clock,
             random=system_random,
             feedback=[
@@ -92,7 +92,7 @@ async def serve(settings: Settings) -> None:
         )
         engine.tell(hooks)
         engine.start()
-        http = HttpFront(engine, settings, clock=clock, random=system_random, counters=counters, version=__version__)
+        http = GatewayApi(engine, settings, clock=clock, random=system_random, counters=counters, version=__version__)
         rpc = _grpc(settings, http) if settings.gateway.grpc else None
         service = GatewayService(
             engine=engine,
@@ -124,7 +124,7 @@ def open_apps(settings: Settings, clock: SystemClock) -> list[App]:
     Raises:
         ConfigError: a credential cannot be read or used; names the app and the setting.
     """
-    tools = Tools(clock=clock, random=system_random, open_http=open_http, allow=settings.ssrf.allow)
+    tools = ProviderContext(clock=clock, random=system_random, open_http=open_http, allow=settings.ssrf.allow)
     return [_open_app(app, tools) for app in settings.apps]
 
 
@@ -140,14 +140,14 @@ def _credentials(settings: Settings) -> dict[tuple[str, str], list[Path]]:
     return found
 
 
-def open_queue(settings: Settings, folder: Path) -> Queue:
+def open_queue(settings: Settings, folder: Path) -> Outbox:
     """Return the queue of the gateway in its folder, or one that a stop empties."""
     if settings.store.url == "memory":
-        return MemoryQueue(random=system_random)
-    return SqliteQueue.open(folder / "gateway.db", folder / "at-rest.key", random=system_random)
+        return MemoryOutbox(random=system_random)
+    return SqliteOutbox.open(folder / "gateway.db", folder / "at-rest.key", random=system_random)
 
 
-def _open_app(app: AppSettings, tools: Tools) -> App:
+def _open_app(app: AppSettings, tools: ProviderContext) -> App:
     providers = {}
     try:
         for name in PROVIDERS:
@@ -179,13 +179,13 @@ class Rpc(Protocol):
         ...
 
 
-def _grpc(settings: Settings, http: HttpFront) -> Rpc:
-    from hushbell.api.gorush.grpc import GrpcFront  # its library takes memory that nobody needs without it
+def _grpc(settings: Settings, http: GatewayApi) -> Rpc:
+    from hushbell.api.gorush.grpc import GrpcServer  # its library takes memory that nobody needs without it
 
-    return GrpcFront(http.push, http.keys, message=settings.gateway.body)
+    return GrpcServer(http.push, http.keys, message=settings.gateway.body)
 
 
-async def _listen(settings: Settings, http: HttpFront, rpc: Rpc | None) -> dict[str, object]:
+async def _listen(settings: Settings, http: GatewayApi, rpc: Rpc | None) -> dict[str, object]:
     """Take requests; return where. Raises TransportError: an address cannot be had."""
     where = settings.gateway.listen
     try:

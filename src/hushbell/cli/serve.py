@@ -17,13 +17,13 @@ from hushbell.config.settings import Settings
 from hushbell.errors import ConfigError, HushbellError
 from hushbell.observability.logs import start_logs
 from hushbell.observability.metrics import Counters
-from hushbell.ports.server_store import Store
+from hushbell.ports.server_store import ServerStore
 from hushbell.providers.opening import open_gateway
 from hushbell.runtime.clock import SystemClock, system_random
-from hushbell.runtime.server.service import Service
+from hushbell.runtime.server.service import ServerService
 from hushbell.stores.at_rest import make_folder
-from hushbell.stores.memory.server import MemoryStore
-from hushbell.stores.sqlite.server import SqliteStore
+from hushbell.stores.memory.server import MemoryServerStore
+from hushbell.stores.sqlite.server import SqliteServerStore
 from hushbell.transports.socket import SocketBusServer
 from hushbell.types import KeyPair, PubsubTopic, TokenType
 
@@ -95,7 +95,7 @@ async def serve(settings: Settings) -> None:
             opened.push_async_callback(store.close)
             carrier = await _carrier(settings, identity, folder, clock, counters)
             opened.push_async_callback(carrier.transport.close)
-            service = await Service.start(
+            service = await ServerService.start(
                 identity=identity,
                 store=store,
                 transport=carrier.transport,
@@ -140,10 +140,10 @@ def _identity(settings: Settings) -> KeyPair:
     return read_identity(path) if settings.server.identity_file else made_identity(path)
 
 
-def _open_store(settings: Settings, folder: Path) -> Store:
+def _open_store(settings: Settings, folder: Path) -> ServerStore:
     if settings.store.url == "memory":
-        return MemoryStore()
-    return SqliteStore.open(folder / "hushbell.db", folder / "at-rest.key", random=system_random)
+        return MemoryServerStore()
+    return SqliteServerStore.open(folder / "hushbell.db", folder / "at-rest.key", random=system_random)
 
 
 def _token_types(settings: Settings) -> Collection[int]:

@@ -40,7 +40,7 @@ WAKU_VERSION = 1  # payloads are RFC 26 frames
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
+class OpenedEnvelope:
     """An application message and who signed it."""
 
     sender: PublicKey
@@ -128,7 +128,7 @@ def open_waku(message: bytes, limit: int = wire.MESSAGE_LIMIT) -> WakuMessage:
     return waku
 
 
-def open_with_private(waku: WakuMessage, private: PrivateKey) -> Opened:
+def open_with_private(waku: WakuMessage, private: PrivateKey) -> OpenedEnvelope:
     """
     Open what was encrypted to a key.
 
@@ -140,12 +140,12 @@ def open_with_private(waku: WakuMessage, private: PrivateKey) -> Opened:
     return _open_frame(ecies.decrypt(private, waku.payload))
 
 
-def open_with_symmetric(waku: WakuMessage, key: SymmetricKey) -> Opened:
+def open_with_symmetric(waku: WakuMessage, key: SymmetricKey) -> OpenedEnvelope:
     """Open what was encrypted with a topic's key. Raises as ``open_with_private`` does."""
     return _open_frame(ciphers.open_symmetric(key, waku.payload))
 
 
-def open_application(data: bytes, frame: wire.Frame | None = None) -> Opened:
+def open_application(data: bytes, frame: wire.Frame | None = None) -> OpenedEnvelope:
     """
     Return an application message with its sender.
 
@@ -162,14 +162,14 @@ def open_application(data: bytes, frame: wire.Frame | None = None) -> Opened:
         raise Undecodable("an application message without a payload")
     if message.signature:
         sender = signatures.recover_signer(message.payload, message.signature)
-        return Opened(sender, message_ids.message_id(sender, data), message.type, message.payload)
+        return OpenedEnvelope(sender, message_ids.message_id(sender, data), message.type, message.payload)
     if frame is None or frame.signature is None:
         raise Unauthentic("nobody signed this message")
     sender = signatures.recover_frame_signer(frame.signed_part, frame.signature)
-    return Opened(sender, message_ids.message_id(None, data), message.type, message.payload)
+    return OpenedEnvelope(sender, message_ids.message_id(None, data), message.type, message.payload)
 
 
-def server_event(opened: Opened, server: KeyPair, limits: Limits) -> Event | None:
+def server_event(opened: OpenedEnvelope, server: KeyPair, limits: Limits) -> Event | None:
     """
     Return what an opened envelope means to the push notification server, or None if it does not concern it.
 
@@ -200,7 +200,7 @@ def registration_key(private: PrivateKey, public: PublicKey) -> SymmetricKey:
     return SymmetricKey(secp256k1.ecdh_x(private, public))
 
 
-def _registration(opened: Opened, server: KeyPair, limits: Limits) -> RegistrationReceived:
+def _registration(opened: OpenedEnvelope, server: KeyPair, limits: Limits) -> RegistrationReceived:
     plaintext = ciphers.open_gcm(registration_key(server.private, opened.sender), opened.payload)
     registration = None
     grant_is_valid = False
@@ -248,7 +248,7 @@ def _waku(payload: bytes, content_topic: ContentTopic, timestamp: Nanos) -> byte
     )
 
 
-def _open_frame(frame: bytes) -> Opened:
+def _open_frame(frame: bytes) -> OpenedEnvelope:
     decoded = wire.decode_frame(frame)
     if decoded.signature is None:
         raise Unauthentic("an unsigned frame proves nothing")

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from hushbell.core.delivery.outcome import Outcome, Scope, Verdict
 from hushbell.core.push import Pending
-from hushbell.core.server.facts import Defer, MarkDead, Settle, Write
+from hushbell.core.server.facts import Defer, MarkDeadToken, Settle, Write
 from hushbell.types import Millis
 
 NEVER = Millis(0)
@@ -19,7 +19,7 @@ DROPPED = "dropped"
 FAILED = "failed"
 EXPIRED = "expired"
 
-_FINAL = {Verdict.ACCEPTED: DELIVERED, Verdict.DROP_TOKEN: DROPPED, Verdict.CALLER_ERROR: FAILED}
+_FINAL = {Verdict.ACCEPTED: DELIVERED, Verdict.DEAD_TOKEN: DROPPED, Verdict.INVALID: FAILED}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +46,7 @@ def conclude(pending: Pending, outcome: Outcome, now: Millis, *, backoff: Backof
             return (settled,)
         # Without a time from the provider, only what was registered before this push is known to be dead.
         since = push.created_at if outcome.since is None else outcome.since
-        return (settled, MarkDead(push.device, since))
+        return (settled, MarkDeadToken(push.device, since))
     if now >= push.expires_at:
         return (expire(pending, now),)
     wait = max(backoff.delay(attempts, jitter), outcome.after or 0.0)
@@ -62,7 +62,7 @@ def expire(pending: Pending, now: Millis) -> Settle:
 
 def pauses(outcome: Outcome) -> bool:
     """Whether the pushes behind this one would meet the same answer, so that sending them is pointless."""
-    if outcome.verdict is Verdict.CONFIG_ERROR:
+    if outcome.verdict is Verdict.MISCONFIGURED:
         return True
     return outcome.verdict is Verdict.RETRY and outcome.scope is not Scope.TOKEN
 
@@ -72,7 +72,7 @@ class Breaker:
     """
     Tells a dead device from a broken credential: many dead tokens at once are the operator's mistake, never a purge.
 
-    Counts answers in windows of ``window`` milliseconds. Open, it turns DROP_TOKEN into CONFIG_ERROR.
+    Counts answers in windows of ``window`` milliseconds. Open, it turns DEAD_TOKEN into MISCONFIGURED.
     """
 
     share: float = 0.2  # of the tokens answered in the window
@@ -92,9 +92,9 @@ class Breaker:
 
     def judge(self, outcome: Outcome, now: Millis) -> "tuple[Breaker, Outcome]":
         """Count one answer and return the breaker after it, with the outcome to act upon."""
-        if outcome.verdict not in (Verdict.ACCEPTED, Verdict.DROP_TOKEN):
+        if outcome.verdict not in (Verdict.ACCEPTED, Verdict.DEAD_TOKEN):
             return self, outcome
-        drop = outcome.verdict is Verdict.DROP_TOKEN
+        drop = outcome.verdict is Verdict.DEAD_TOKEN
         fresh = now - self.began >= self.window
         # After a window that tripped, suspicion stays until enough pushes were accepted: a dead credential
         # that is tried again every minute must not purge a few devices each time.
@@ -112,5 +112,5 @@ class Breaker:
             open_until=Millis(now + self.window) if trips else self.open_until,
         )
         if drop and now < after.open_until:
-            return after, Outcome(Verdict.CONFIG_ERROR, "MassDrop", scope=Scope.APP)
+            return after, Outcome(Verdict.MISCONFIGURED, "MassDrop", scope=Scope.APP)
         return after, outcome

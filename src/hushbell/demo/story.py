@@ -21,9 +21,9 @@ from hushbell.errors import HushbellError
 from hushbell.observability.metrics import Counters
 from hushbell.providers.opening import open_gateway
 from hushbell.runtime.clock import SystemClock, system_random
-from hushbell.runtime.server.service import Service
+from hushbell.runtime.server.service import ServerService
 from hushbell.simulator.phone import Phone
-from hushbell.stores.sqlite.server import SqliteStore
+from hushbell.stores.sqlite.server import SqliteServerStore
 from hushbell.testing.apns import MockApns
 from hushbell.testing.apns_rules import Received
 from hushbell.transports.bus import Bus
@@ -98,9 +98,9 @@ class Story:
             topic=TOPIC,
             http=HttpSettings(connect=apns.address, ca_file=str(apns.ca_file)),
         )
-        service = await Service.start(
+        service = await ServerService.start(
             identity=self._server,
-            store=SqliteStore.open(self._folder / "demo.db", self._folder / "demo.key", random=system_random),
+            store=SqliteServerStore.open(self._folder / "demo.db", self._folder / "demo.key", random=system_random),
             transport=self._bus.connect(),
             gateway=open_gateway(GatewaySettings(apns=settings), self._clock),
             clock=self._clock,

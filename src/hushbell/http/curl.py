@@ -16,9 +16,9 @@ from typing import Any
 import pycurl
 
 from hushbell.config.gateway import HttpSettings
-from hushbell.ports.http import FailureKind, HttpAnswer, HttpFailure, HttpRequest, OnAnswer
+from hushbell.ports.http import FailureKind, HttpFailure, HttpRequest, HttpResponse, OnAnswer
 
-Result = HttpAnswer | HttpFailure
+Result = HttpResponse | HttpFailure
 
 # Where users choose the hosts there may be as many as they like; the files that a process may open are few.
 CONNECTIONS = 512  # to all hosts together; more requests wait
@@ -307,7 +307,7 @@ def _pin(handle: _Handle, address: str) -> None:
     handle.pinned = bool(address)
 
 
-def _answer(handle: _Handle) -> HttpAnswer:
+def _answer(handle: _Handle) -> HttpResponse:
     headers: list[tuple[str, str]] = []
     for line in handle.headers:
         name, colon, value = line.partition(b":")
@@ -315,7 +315,7 @@ def _answer(handle: _Handle) -> HttpAnswer:
             headers.append((name.strip().lower().decode("latin-1"), value.strip().decode("latin-1")))
         elif line.startswith(b"HTTP/"):
             headers.clear()  # an interim answer came before
-    return HttpAnswer(handle.curl.getinfo(pycurl.RESPONSE_CODE), tuple(headers), bytes(handle.body))
+    return HttpResponse(handle.curl.getinfo(pycurl.RESPONSE_CODE), tuple(headers), bytes(handle.body))
 
 
 def _failure(curl: Any, code: int) -> HttpFailure:

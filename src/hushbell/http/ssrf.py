@@ -52,7 +52,7 @@ _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 _6TO4 = ipaddress.IPv6Network("2002::/16")
 
 
-class Refused(Exception):
+class AddressRefused(Exception):
     """
     The URL leads nowhere we go.
 
@@ -65,7 +65,7 @@ class Refused(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ResolvedUrl:
     """A URL in its one form, taken apart."""
 
     scheme: str
@@ -86,7 +86,7 @@ class Place:
         return self.origin + self.target
 
 
-class Guard:
+class SsrfGuard:
     """Says where a URL of a user's may lead. One for all that send there, so that its bounds hold for all."""
 
     def __init__(self, allow: Iterable[str] = (), resolve: Callable[[str], Sequence[str]] | None = None) -> None:
@@ -106,28 +106,28 @@ class Guard:
         self._turn = asyncio.Semaphore(THREADS)
         self._known: OrderedDict[str, tuple[float, tuple[Address, ...]]] = OrderedDict()
 
-    def parse(self, url: str) -> Place:
+    def parse(self, url: str) -> ResolvedUrl:
         """Return a URL taken apart. Raises Refused for everything that is not plainly an address on the web."""
         if len(url) > LONGEST or not _URL.fullmatch(url.lower()) or "#" in url:
-            raise Refused("not a URL of visible characters, or too long")
+            raise AddressRefused("not a URL of visible characters, or too long")
         try:
             parts = urlsplit(url)
             port, scheme = parts.port, parts.scheme
         except ValueError:
-            raise Refused("not a URL") from None
+            raise AddressRefused("not a URL") from None
         if scheme not in ("https", "http") or (scheme == "http" and not self._allow):
-            raise Refused("must begin with https://")
+            raise AddressRefused("must begin with https://")
         if "@" in parts.netloc or "%" in parts.netloc:
-            raise Refused("must hold no user and nothing encoded before the path")
+            raise AddressRefused("must hold no user and nothing encoded before the path")
         usual = 443 if scheme == "https" else 80
         port = usual if port is None else port
         if port != usual and not 1024 <= port <= 65_535:
-            raise Refused("must name no port, or one from 1024")
+            raise AddressRefused("must name no port, or one from 1024")
         host = self._host(parts.netloc)
         path = parts.path or "/"
-        return Place(scheme, host, port, path + (f"?{parts.query}" if parts.query else ""))
+        return ResolvedUrl(scheme, host, port, path + (f"?{parts.query}" if parts.query else ""))
 
-    async def admit(self, place: Place) -> tuple[str, ...]:
+    async def admit(self, place: ResolvedUrl) -> tuple[str, ...]:
         """
         Return the IP addresses that a request may go to, best first.
 
@@ -137,9 +137,9 @@ class Guard:
         addresses = await self._addresses(place.host)
         for address in addresses:
             if not self.is_open(address):
-                raise Refused("leads to an address that is not public")
+                raise AddressRefused("leads to an address that is not public")
             if place.scheme == "http" and not self._is_allowed(address):
-                raise Refused("must begin with https://")
+                raise AddressRefused("must begin with https://")
         return tuple(str(address) for address in addresses)
 
     def is_open(self, address: Address) -> bool:
@@ -155,11 +155,11 @@ class Guard:
         if netloc.startswith("["):
             inside, _, rest = netloc[1:].partition("]")
             if rest and not rest.startswith(":"):
-                raise Refused("not an IPv6 address in brackets")
+                raise AddressRefused("not an IPv6 address in brackets")
             try:
                 return str(ipaddress.IPv6Address(inside))
             except ValueError:
-                raise Refused("not an IPv6 address in brackets") from None
+                raise AddressRefused("not an IPv6 address in brackets") from None
         host = netloc.partition(":")[0].lower().removesuffix(".")
         labels = host.split(".")
         if _NUMERIC.fullmatch(labels[-1]):
@@ -167,11 +167,11 @@ class Guard:
                 return str(ipaddress.IPv4Address(host))
             except ValueError:
                 # Other programs read 127.1, 0177.0.0.1, 0x7f000001 and 2130706433 as addresses, too.
-                raise Refused("not an IPv4 address of four plain numbers") from None
+                raise AddressRefused("not an IPv4 address of four plain numbers") from None
         if len(host) > 253 or not all(_LABEL.fullmatch(label) for label in labels):
-            raise Refused("not a host name; names in other scripts must come as xn--")
+            raise AddressRefused("not a host name; names in other scripts must come as xn--")
         if len(labels) == 1 and not self._allow:
-            raise Refused("must be a whole host name")
+            raise AddressRefused("must be a whole host name")
         return host
 
     async def _addresses(self, host: str) -> tuple[Address, ...]:
@@ -186,14 +186,14 @@ class Guard:
         asked = self._asked.get(host)
         if asked is None:
             if len(self._asked) >= WAITING:
-                raise Refused("too many names to resolve", is_final=False)
+                raise AddressRefused("too many names to resolve", is_final=False)
             asked = self._asked[host] = loop.create_task(self._ask(host))
             asked.add_done_callback(partial(self._answered, host))
         try:
             async with asyncio.timeout(PATIENCE):
                 return await asyncio.shield(asked)
         except (OSError, UnicodeError, ValueError):  # TimeoutError is an OSError
-            raise Refused("does not resolve", is_final=False) from None
+            raise AddressRefused("does not resolve", is_final=False) from None
 
     async def _ask(self, host: str) -> tuple[Address, ...]:
         """

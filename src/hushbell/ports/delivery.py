@@ -4,16 +4,27 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from hushbell.core.delivery.asked import Asked
-from hushbell.core.delivery.job import Dead, Ended, Hook, Job, Progress, Repeatable
+from hushbell.core.delivery.job import DeadToken, IdempotentResponse, Job, JobProgress, JobResult, Webhook
 from hushbell.core.delivery.notification import Message, Notification
 from hushbell.core.delivery.outcome import Outcome
 from hushbell.errors import StoreError
 from hushbell.types import Millis
 
-__all__ = ["Dead", "Ended", "Failure", "Hook", "Intake", "Job", "Progress", "Receipt", "Repeatable", "Told"]
+__all__ = [
+    "DeadToken",
+    "Delivery",
+    "FailedPush",
+    "IdempotentResponse",
+    "Job",
+    "JobProgress",
+    "JobResult",
+    "Submission",
+    "Told",
+    "Webhook",
+]
 
 
-class Failure(Protocol):
+class FailedPush(Protocol):
     """One push that was not accepted on its first attempt."""
 
     @property
@@ -37,7 +48,7 @@ class Failure(Protocol):
         ...
 
 
-class Receipt(Protocol):
+class Submission(Protocol):
     """One accepted request."""
 
     @property
@@ -46,7 +57,7 @@ class Receipt(Protocol):
         ...
 
     @property
-    def failures(self) -> Sequence[Failure]:
+    def failures(self) -> Sequence[FailedPush]:
         """Return what failed on its first attempt, if the request waited for that."""
         ...
 
@@ -55,11 +66,11 @@ class Receipt(Protocol):
         ...
 
 
-Told = Callable[[Receipt, StoreError | None], None]
+Told = Callable[[Submission, StoreError | None], None]
 """Called once: everything of the request is on the disk (and attempted, if that was asked for), or nothing is."""
 
 
-class Lane(Protocol):
+class QueueStatus(Protocol):
     """One app's pushes to one provider, in numbers."""
 
     @property
@@ -93,7 +104,7 @@ class Lane(Protocol):
         ...
 
 
-class Intake(Protocol):
+class Delivery(Protocol):
     """The engine."""
 
     def check(self, app: str, message: Message) -> None:
@@ -107,8 +118,8 @@ class Intake(Protocol):
         told: Told,
         *,
         hears: bool = False,
-        repeatable: Callable[[Sequence[Job]], Repeatable] | None = None,
-    ) -> Receipt:
+        repeatable: Callable[[Sequence[Job]], IdempotentResponse] | None = None,
+    ) -> Submission:
         """
         Take notifications for one app; ``told`` hears of it once they are on the disk, all or none of them.
 
@@ -125,7 +136,7 @@ class Intake(Protocol):
         """
         ...
 
-    def find(self, ident: bytes) -> tuple[int, Ended | tuple[Job, Progress | None]] | None:
+    def find(self, ident: bytes) -> tuple[int, JobResult | tuple[Job, JobProgress | None]] | None:
         """
         Return the place of a notification in its job, and the job: how far it is, or how it ended.
 
@@ -134,19 +145,19 @@ class Intake(Protocol):
         """
         ...
 
-    def repeated(self, digest: bytes) -> Repeatable | None:
+    def repeated(self, digest: bytes) -> IdempotentResponse | None:
         """Return the answer that was given under a key, if it is on the disk."""
         ...
 
-    def dead(self, app: str, after: int, limit: int) -> Sequence[Dead]:
+    def dead(self, app: str, after: int, limit: int) -> Sequence[DeadToken]:
         """Return dead tokens of an app with cursors greater than ``after``, oldest first."""
         ...
 
-    def hooks(self, app: str) -> Sequence[Hook]:
+    def hooks(self, app: str) -> Sequence[Webhook]:
         """Return the hooks of an app."""
         ...
 
-    def save_hook(self, hook: Hook) -> None:
+    def save_hook(self, hook: Webhook) -> None:
         """Add a hook; durable when this returns."""
         ...
 
@@ -160,7 +171,7 @@ class Intake(Protocol):
         ...
 
     @property
-    def all_lanes(self) -> Sequence[Lane]:
+    def all_lanes(self) -> Sequence[QueueStatus]:
         """Return every lane."""
         ...
 

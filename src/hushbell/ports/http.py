@@ -30,7 +30,7 @@ class HttpRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class HttpAnswer:
+class HttpResponse:
     """What came back. The body is cut at the client's cap."""
 
     status: int
@@ -53,7 +53,7 @@ class HttpFailure:
 HeaderFields = tuple[tuple[str, str], ...]
 """Headers to send, by their names in lower case, in this order."""
 
-OnAnswer = Callable[[HttpAnswer | HttpFailure], object]
+OnAnswer = Callable[[HttpResponse | HttpFailure], object]
 
 
 class Series(NamedTuple):
@@ -68,22 +68,22 @@ class Series(NamedTuple):
         return "Series()"
 
 
-class Taker(Protocol):
+class ResponseHandler(Protocol):
     """Whoever waits for results."""
 
-    def take(self, index: Any, result: HttpAnswer | HttpFailure, /) -> object:
+    def take(self, index: Any, result: HttpResponse | HttpFailure, /) -> object:
         """Take the result of one request: ``index`` is what was handed over with it. Called once for each."""
         ...
 
 
-Member = tuple[Taker, Any, str, str, bytes]
+Member = tuple[ResponseHandler, Any, str, str, bytes]
 """
 One request of a series: who is told, and by what they know it again; the end of its URL, the value of the header that
 differs, its body.
 """
 
 
-class Http(Protocol):
+class HttpClient(Protocol):
     """Never raises for what the other side does or fails to do. Used in one event loop."""
 
     def post(self, request: HttpRequest, on_answer: OnAnswer) -> None:
@@ -95,7 +95,7 @@ class Http(Protocol):
         """
         ...
 
-    async def send(self, requests: Sequence[HttpRequest]) -> Sequence[HttpAnswer | HttpFailure]:
+    async def send(self, requests: Sequence[HttpRequest]) -> Sequence[HttpResponse | HttpFailure]:
         """Send the requests side by side and return one result each, in order."""
         ...
 

@@ -6,14 +6,14 @@ from typing import Protocol
 
 from hushbell.config.gateway import HttpSettings
 from hushbell.ports.clock import Clock
-from hushbell.ports.http import Http
+from hushbell.ports.http import HttpClient
 from hushbell.types import Random
 
 
 class OpenHttp(Protocol):
     """Opens HTTP clients, each with the settings of one provider."""
 
-    def __call__(self, settings: HttpSettings, *, hosts: tuple[str, ...] = ()) -> Http:
+    def __call__(self, settings: HttpSettings, *, hosts: tuple[str, ...] = ()) -> HttpClient:
         """
         Return a client; no connection is made yet.
 
@@ -25,7 +25,7 @@ class OpenHttp(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Tools:
+class ProviderContext:
     """Time, randomness and the network."""
 
     clock: Clock

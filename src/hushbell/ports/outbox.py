@@ -3,7 +3,17 @@
 from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
-from hushbell.core.delivery.job import Batch, Dead, Ended, Event, Hook, Job, Progress, Repeatable, Waiting
+from hushbell.core.delivery.job import (
+    Changes,
+    DeadToken,
+    IdempotentResponse,
+    Job,
+    JobProgress,
+    JobResult,
+    OpenJob,
+    Webhook,
+    WebhookEvent,
+)
 from hushbell.errors import StoreError
 from hushbell.types import Millis
 
@@ -11,7 +21,7 @@ Committed = Callable[[StoreError | None], None]
 """Called once on the event loop. None: the batch survives a power cut. An error: nothing of it was written."""
 
 
-class Queue(Protocol):
+class Outbox(Protocol):
     """Every adapter passes every test in tests/stores/test_queue_contract.py. One process, one event loop."""
 
     def numbers(self, count: int) -> int:
@@ -26,7 +36,7 @@ class Queue(Protocol):
         """Return the number of an identifier, or None if this queue never gave it."""
         ...
 
-    def commit(self, batch: Batch, done: Committed) -> None:
+    def commit(self, batch: Changes, done: Committed) -> None:
         """
         Write a batch as a whole, elsewhere; never blocks.
 
@@ -35,11 +45,11 @@ class Queue(Protocol):
         """
         ...
 
-    def open_jobs(self) -> Iterator[Waiting]:
+    def open_jobs(self) -> Iterator[OpenJob]:
         """Return what did not end, oldest first, without opening it; read at once, before anything is committed."""
         ...
 
-    def jobs(self, numbers: Sequence[int]) -> Sequence[tuple[Job, Progress | None]]:
+    def jobs(self, numbers: Sequence[int]) -> Sequence[tuple[Job, JobProgress | None]]:
         """
         Return the jobs of these numbers that did not end, in that order, with how far they are.
 
@@ -48,23 +58,23 @@ class Queue(Protocol):
         """
         ...
 
-    def find(self, number: int) -> Ended | tuple[Job, Progress | None] | None:
+    def find(self, number: int) -> JobResult | tuple[Job, JobProgress | None] | None:
         """Return the job with the notification of that number: how it ended, or how far it is; None if unknown."""
         ...
 
-    def dead(self, app: str, after: int, limit: int) -> Sequence[Dead]:
+    def dead(self, app: str, after: int, limit: int) -> Sequence[DeadToken]:
         """Return dead tokens of an app with cursors greater than ``after``, oldest first."""
         ...
 
-    def due_events(self, now: Millis, after: int, limit: int) -> Sequence[Event]:
+    def due_events(self, now: Millis, after: int, limit: int) -> Sequence[WebhookEvent]:
         """Return events of numbers greater than ``after`` that are due, oldest first."""
         ...
 
-    def hooks(self) -> Sequence[Hook]:
+    def hooks(self) -> Sequence[Webhook]:
         """Return every hook that was saved."""
         ...
 
-    def save_hook(self, hook: Hook) -> None:
+    def save_hook(self, hook: Webhook) -> None:
         """Add a hook, or replace that of the same name; durable when this returns."""
         ...
 
@@ -72,7 +82,7 @@ class Queue(Protocol):
         """Forget a hook and what it was still to be told; return whether it existed."""
         ...
 
-    def repeatable(self, digest: bytes) -> Repeatable | None:
+    def repeatable(self, digest: bytes) -> IdempotentResponse | None:
         """Return the answer that was given under a key."""
         ...
 

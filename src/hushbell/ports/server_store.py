@@ -4,14 +4,14 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from hushbell.core.push import Pending
-from hushbell.core.server.facts import Facts, Needed, Write
+from hushbell.core.server.facts import Facts, FactsNeeded, Write
 from hushbell.types import KeyHash, Millis, NotificationId, PrivateKey, SymmetricKey
 
 
-class Store(Protocol):
+class ServerStore(Protocol):
     """Every adapter passes every test in tests/stores/test_contract.py."""
 
-    async def load(self, needed: Needed, *, byte_limit: int) -> Facts:
+    async def load(self, needed: FactsNeeded, *, byte_limit: int) -> Facts:
         """
         Return the facts that are named.
 

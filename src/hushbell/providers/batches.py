@@ -11,7 +11,7 @@ TOKENS = 1000  # of one request
 
 
 @dataclass(frozen=True, slots=True)
-class Chunk:
+class TargetBatch:
     """Some targets of a notification that travel together."""
 
     note: Notification
@@ -35,8 +35,8 @@ class Chunk:
             self.done(place, others.get(tokens[place], outcome))
 
 
-def chunks(note: Notification, places: Sequence[int], done: Done, size: int = TOKENS) -> Iterator[Chunk]:
+def chunks(note: Notification, places: Sequence[int], done: Done, size: int = TOKENS) -> Iterator[TargetBatch]:
     """Yield the places in requests: tokens together, topics and conditions alone."""
     most = size if note.kind == "token" else 1
     for start in range(0, len(places), most):
-        yield Chunk(note, places[start : start + most], done)
+        yield TargetBatch(note, places[start : start + most], done)

@@ -10,7 +10,7 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
-class Reloaded(Generic[T]):
+class ReloadableCredential(Generic[T]):
     """What was last read well from the files of one provider of one app."""
 
     def __init__(self, load: Callable[[], T]) -> None:

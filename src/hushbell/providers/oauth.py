@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from hushbell.ports.clock import Clock
 from hushbell.ports.gateway import Outcome, Scope, Verdict
-from hushbell.ports.http import Http, HttpAnswer, HttpFailure, HttpRequest
+from hushbell.ports.http import HttpClient, HttpFailure, HttpRequest, HttpResponse
 from hushbell.providers.responses import json_object, retry_after, word
 from hushbell.types import Millis
 
@@ -19,7 +19,7 @@ Ready = Callable[[str, Outcome | None], None]
 class AccessTokens:
     """The current token of one credential, shared by everything that is sent with it."""
 
-    def __init__(self, request: Callable[[Millis], HttpRequest], http: Http, clock: Clock) -> None:
+    def __init__(self, request: Callable[[Millis], HttpRequest], http: HttpClient, clock: Clock) -> None:
         """
         Start without a token.
 
@@ -64,7 +64,7 @@ class AccessTokens:
         self.asked += 1
         self._http.post(self._request(now), self._answered)
 
-    def _answered(self, result: HttpAnswer | HttpFailure) -> None:
+    def _answered(self, result: HttpResponse | HttpFailure) -> None:
         now = self._clock.now()
         self._asking = False
         token, seconds = _granted(result)
@@ -78,17 +78,17 @@ class AccessTokens:
             ready(token, self._failed)
 
 
-def refusal(result: HttpAnswer | HttpFailure) -> Outcome:
+def refusal(result: HttpResponse | HttpFailure) -> Outcome:
     """Return what a push gets that finds no token. It was not sent, so nothing about it is unknown."""
     if isinstance(result, HttpFailure):
         return Outcome(Verdict.RETRY, f"token {result.kind.value}", scope=Scope.APP)
     reason = word(json_object(result.body).get("error")) or f"HTTP {result.status}"
     if result.status in (408, 429) or result.status >= 500 or result.status < 300:
         return Outcome(Verdict.RETRY, f"token {reason}", after=retry_after(result), scope=Scope.APP)
-    return Outcome(Verdict.CONFIG_ERROR, f"token {reason}", scope=Scope.APP)
+    return Outcome(Verdict.MISCONFIGURED, f"token {reason}", scope=Scope.APP)
 
 
-def _granted(result: HttpAnswer | HttpFailure) -> tuple[str, float]:
+def _granted(result: HttpResponse | HttpFailure) -> tuple[str, float]:
     """Return the token of an answer and the seconds it lives, or "" (RFC 6749, 5.1)."""
     if isinstance(result, HttpFailure) or result.status != 200:
         return "", 0

@@ -10,7 +10,7 @@ from pathlib import Path
 from hushbell.config.gateway import ApnsSettings, GatewaySettings, Texts
 from hushbell.errors import ConfigError
 from hushbell.http.curl import CurlHttp
-from hushbell.http.h2.client import Http2
+from hushbell.http.h2.client import H2Client
 from hushbell.ports.clock import Clock
 from hushbell.ports.gateway import Gateway
 from hushbell.providers.apns.adapter import Apns
@@ -41,4 +41,4 @@ def _open_apns(settings: ApnsSettings, texts: Texts, clock: Clock) -> Apns:
     except OSError as error:
         raise ConfigError(f"apns.key_file: cannot read {settings.key_file}: {error.strerror}") from error
     signer = TokenSigner(key, key_id=settings.key_id, team_id=settings.team_id)
-    return Apns(settings, Http2(settings.http), signer, clock, texts)
+    return Apns(settings, H2Client(settings.http), signer, clock, texts)

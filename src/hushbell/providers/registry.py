@@ -20,9 +20,9 @@ from hushbell.config.providers import (
 )
 from hushbell.errors import ConfigError
 from hushbell.http.curl import CurlHttp
-from hushbell.http.h2.client import Http2
-from hushbell.ports.http import Http
-from hushbell.ports.making import Tools
+from hushbell.http.h2.client import H2Client
+from hushbell.ports.http import HttpClient
+from hushbell.ports.making import ProviderContext
 from hushbell.ports.provider import Provider
 from hushbell.providers import files
 from hushbell.providers.apns.provider import ApnsProvider
@@ -39,23 +39,23 @@ GROUP = "hushbell.providers"
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class ProviderEntry:
     """A provider of ours: the class of its settings, and how it is made of them."""
 
     settings: type
-    make: Callable[[Any, Tools], Provider]
+    make: Callable[[Any, ProviderContext], Provider]
 
 
-PROVIDERS: Mapping[str, Known] = {
-    "apns": Known(ApnsApp, ApnsProvider),
-    "fcm": Known(FcmApp, FcmProvider),
-    "webpush": Known(WebPushApp, WebPushProvider),
-    "unifiedpush": Known(UnifiedPushApp, UnifiedPushProvider),
-    "huawei": Known(HuaweiApp, HuaweiProvider),
-    "pushy": Known(PushyApp, PushyProvider),
-    "sns": Known(SnsApp, SnsProvider),
-    "gorush": Known(GorushApp, GorushProvider),
-    "hushbell": Known(HushbellApp, HushbellProvider),
+PROVIDERS: Mapping[str, ProviderEntry] = {
+    "apns": ProviderEntry(ApnsApp, ApnsProvider),
+    "fcm": ProviderEntry(FcmApp, FcmProvider),
+    "webpush": ProviderEntry(WebPushApp, WebPushProvider),
+    "unifiedpush": ProviderEntry(UnifiedPushApp, UnifiedPushProvider),
+    "huawei": ProviderEntry(HuaweiApp, HuaweiProvider),
+    "pushy": ProviderEntry(PushyApp, PushyProvider),
+    "sns": ProviderEntry(SnsApp, SnsProvider),
+    "gorush": ProviderEntry(GorushApp, GorushProvider),
+    "hushbell": ProviderEntry(HushbellApp, HushbellProvider),
 }
 
 
@@ -64,7 +64,7 @@ def third_parties() -> Mapping[str, EntryPoint]:
     return {entry.name: entry for entry in entry_points(group=GROUP) if entry.name not in PROVIDERS}
 
 
-def open_provider(name: str, settings: Any, tools: Tools) -> Provider:
+def open_provider(name: str, settings: Any, tools: ProviderContext) -> Provider:
     """
     Return a provider; no connection is made before the first push.
 
@@ -89,7 +89,7 @@ def open_provider(name: str, settings: Any, tools: Tools) -> Provider:
     return made
 
 
-def open_other(settings: OtherApp, tools: Tools) -> Provider:
+def open_other(settings: OtherApp, tools: ProviderContext) -> Provider:
     """
     Return a provider of an installed package, with the settings in its own file.
 
@@ -101,7 +101,7 @@ def open_other(settings: OtherApp, tools: Tools) -> Provider:
     return open_provider(settings.provider, files.read_table(settings.file, "other.file"), tools)
 
 
-def open_http(settings: HttpSettings, *, hosts: tuple[str, ...] = ()) -> Http:
+def open_http(settings: HttpSettings, *, hosts: tuple[str, ...] = ()) -> HttpClient:
     """
     Return a client; no connection is made yet.
 
@@ -110,4 +110,4 @@ def open_http(settings: HttpSettings, *, hosts: tuple[str, ...] = ()) -> Http:
         hosts: the few that carry its load and speak HTTP/2. What they get leaves through our own sender, which costs
             a fraction of libcurl; everything else through libcurl, which speaks to anybody.
     """
-    return Http2(settings) if hosts else CurlHttp(settings)
+    return H2Client(settings) if hosts else CurlHttp(settings)

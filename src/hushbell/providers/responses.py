@@ -5,7 +5,7 @@ from typing import Any
 import orjson
 
 from hushbell.ports.gateway import Outcome, Scope, Verdict
-from hushbell.ports.http import HttpAnswer, HttpFailure
+from hushbell.ports.http import HttpFailure, HttpResponse
 
 LONGEST_WAIT = 86_400.0  # seconds; whoever asks for more asks for the push to expire
 
@@ -22,7 +22,7 @@ def failure(failed: HttpFailure, scope: Scope = Scope.PROVIDER) -> Outcome:
     return Outcome(verdict, failed.kind.value, scope=scope)
 
 
-def retry_after(answer: HttpAnswer) -> float | None:
+def retry_after(answer: HttpResponse) -> float | None:
     """Return the seconds a Retry-After header asks for. Dates are ignored: their clock is not ours."""
     value = answer.header("retry-after")
     if not (value.isascii() and value.isdigit()) or len(value) > 9:

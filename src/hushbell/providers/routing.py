@@ -7,7 +7,7 @@ from functools import partial
 from hushbell.core.push import Push
 from hushbell.ports.gateway import Done, EagerGateway, Gateway, Outcome, Scope, Verdict
 
-NO_PROVIDER = Outcome(Verdict.CONFIG_ERROR, "no provider for this token type", scope=Scope.APP)
+NO_PROVIDER = Outcome(Verdict.MISCONFIGURED, "no provider for this token type", scope=Scope.APP)
 
 
 class Router:

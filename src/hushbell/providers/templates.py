@@ -4,13 +4,13 @@ from collections.abc import Hashable, Iterable, Sequence
 from functools import partial
 from typing import Generic, Protocol, TypeVar
 
-from hushbell.http.h2.client import Http2
-from hushbell.ports.http import Http, HttpRequest, Member, Series
+from hushbell.http.h2.client import H2Client
+from hushbell.ports.http import HttpClient, HttpRequest, Member, Series
 
 WAYS = 1024  # that are remembered
 
 
-class Way(Protocol):
+class RequestTemplate(Protocol):
     """How all messages with the same headers go, with the credential of now."""
 
     @property
@@ -19,10 +19,10 @@ class Way(Protocol):
         ...
 
 
-W = TypeVar("W", bound=Way)
+W = TypeVar("W", bound=RequestTemplate)
 
 
-class Ways(Generic[W]):
+class TemplateCache(Generic[W]):
     """Those that were used, while their credential is the one of now."""
 
     def __init__(self) -> None:
@@ -41,9 +41,9 @@ class Ways(Generic[W]):
         return way
 
 
-def post_series(http: Http, series: Series, members: Sequence[Member]) -> None:
+def post_series(http: HttpClient, series: Series, members: Sequence[Member]) -> None:
     """Send each request and tell its taker what came of it, never before this returns."""
-    if isinstance(http, Http2):
+    if isinstance(http, H2Client):
         http.post_series(series, members)
         return
     for taker, index, end, value, body in members:
@@ -51,7 +51,7 @@ def post_series(http: Http, series: Series, members: Sequence[Member]) -> None:
         http.post(HttpRequest(series.url + end, headers, body, series.timeout), partial(taker.take, index))
 
 
-def post_all(http: Http, parts: Iterable[tuple[Series, list[Member]]]) -> None:
+def post_all(http: HttpClient, parts: Iterable[tuple[Series, list[Member]]]) -> None:
     """Send requests of several series, as one where the same follows."""
     together: Series | None = None
     members: list[Member] = []

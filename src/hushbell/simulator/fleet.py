@@ -13,7 +13,7 @@ from hushbell.crypto import secp256k1
 from hushbell.ports.clock import Clock
 from hushbell.ports.transport import Transport
 from hushbell.runtime.client.account import Account
-from hushbell.runtime.client.exchange import Exchange
+from hushbell.runtime.client.exchange import EnvelopeExchange
 from hushbell.stores.memory.client import MemoryClientStore
 from hushbell.types import DEFAULT_PUBSUB_TOPIC, InstallationId, PublicKey, PubsubTopic, Random
 
@@ -67,7 +67,9 @@ class Fleet:
         self._random = random
         self._progress = progress
         self._counted: dict[str, int] = {}
-        self._exchange = Exchange(transport, clock=clock, random=random, count=self._count, pubsub_topic=pubsub_topic)
+        self._exchange = EnvelopeExchange(
+            transport, clock=clock, random=random, count=self._count, pubsub_topic=pubsub_topic
+        )
         self._store = MemoryClientStore()
         self._phones = [self._phone() for _ in range(count)]
 

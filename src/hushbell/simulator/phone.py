@@ -16,12 +16,12 @@ from hushbell.core.client import query, registration, request
 from hushbell.core.client.events import Effect, Post, Send
 from hushbell.core.client.query import Info
 from hushbell.core.client.registration import Device, Last, Options
-from hushbell.core.envelope import Opened
+from hushbell.core.envelope import OpenedEnvelope
 from hushbell.crypto import hashes, secp256k1, topics
 from hushbell.errors import HushbellError, WireError
 from hushbell.ports.clock import Clock
 from hushbell.ports.transport import Transport
-from hushbell.runtime.client.exchange import Exchange
+from hushbell.runtime.client.exchange import EnvelopeExchange
 from hushbell.runtime.clock import SystemClock, system_random
 from hushbell.types import (
     DEFAULT_PUBSUB_TOPIC,
@@ -83,7 +83,7 @@ class Phone:
         self._resend = resend
         self._patience = patience
         self._last: Last | None = None
-        self._exchange = Exchange(
+        self._exchange = EnvelopeExchange(
             transport,
             clock=clock or SystemClock(),
             random=random,
@@ -91,7 +91,7 @@ class Phone:
             pubsub_topic=pubsub_topic,
         )
         self._exchange.listen(identity, self)
-        self._waiting: set[Callable[[Opened], None]] = set()
+        self._waiting: set[Callable[[OpenedEnvelope], None]] = set()
         self._reading: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
@@ -169,7 +169,7 @@ class Phone:
             lambda opened: request.reports(opened, asked),
         )
 
-    def heard(self, opened: Opened, to: PublicKey) -> None:  # noqa: ARG002  the answer names what it is for
+    def heard(self, opened: OpenedEnvelope, to: PublicKey) -> None:  # noqa: ARG002  the answer names what it is for
         """Take what the exchange opened for this phone."""
         for take in tuple(self._waiting):
             take(opened)
@@ -187,11 +187,11 @@ class Phone:
             lambda opened: registration.answer(opened, pending),
         )
 
-    async def _ask(self, effect: Effect, read: Callable[[Opened], Answer]) -> Answer:
+    async def _ask(self, effect: Effect, read: Callable[[OpenedEnvelope], Answer]) -> Answer:
         """Send until something arrives that ``read`` believes."""
         answered: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
 
-        def take(opened: Opened) -> None:
+        def take(opened: OpenedEnvelope) -> None:
             with suppress(WireError):
                 believed = read(opened)
                 if not answered.done():

@@ -11,8 +11,8 @@ from hushbell.ports.gateway import ACCEPTED, Outcome
 from hushbell.ports.transport import Transport
 from hushbell.runtime.client.client import no_count
 from hushbell.runtime.clock import SystemClock, system_random
-from hushbell.runtime.server.service import Service
-from hushbell.stores.memory.server import MemoryStore
+from hushbell.runtime.server.service import ServerService
+from hushbell.stores.memory.server import MemoryServerStore
 from hushbell.types import KeyPair
 
 
@@ -56,9 +56,9 @@ class Served:
 async def serving(transport: Transport) -> AsyncIterator[Served]:
     """Run a server with a new identity and a store in memory; it closes the transport at the end."""
     served = Served(secp256k1.key_pair(system_random), Accepting())
-    service = await Service.start(
+    service = await ServerService.start(
         identity=served.identity,
-        store=MemoryStore(),
+        store=MemoryServerStore(),
         transport=transport,
         gateway=served.gateway,
         clock=SystemClock(),

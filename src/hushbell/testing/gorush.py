@@ -6,7 +6,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-from hushbell.testing.plain_http import Asked, PlainHttp
+from hushbell.testing.plain_http import PlainHttp, RecordedRequest
 
 FINE = b'{"counts":1,"logs":[],"success":"ok"}'
 
@@ -85,7 +85,7 @@ class MockGorush:
         """Cut every connection and take no more until :meth:`listen`."""
         await self._http.refuse()
 
-    async def _answer(self, asked: Asked, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+    async def _answer(self, asked: RecordedRequest, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         self.posted.append(Posted(asked.target, asked.headers, asked.body))
         async with self._arrived:
             self._arrived.notify_all()

@@ -15,7 +15,7 @@ from hashlib import sha256
 from typing import Any, Literal, Self
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from hushbell.testing.plain_http import Asked, PlainHttp
+from hushbell.testing.plain_http import PlainHttp, RecordedRequest
 
 TOPICS = 10  # content topics in a question to a store
 PAGE = 100  # messages in its answer
@@ -117,7 +117,9 @@ class MockRestNode:
             cache.append(fields)
             cache.remove(min(cache, key=lambda kept: int(kept.get("timestamp", 0))))
 
-    async def _exchange(self, asked: Asked, _reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+    async def _exchange(
+        self, asked: RecordedRequest, _reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> bool:
         self.asked.append(f"{asked.method} {asked.target}")
         answer = self._scripted(asked.target) or self._answer(asked.method, asked.target, asked.body)
         await asyncio.sleep(answer.delay)

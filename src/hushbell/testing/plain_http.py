@@ -8,7 +8,7 @@ BODY = 16 * 1024 * 1024  # bytes
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class RecordedRequest:
     """One request."""
 
     method: str
@@ -17,7 +17,7 @@ class Asked:
     body: bytes = field(repr=False)
 
 
-Answering = Callable[[Asked, asyncio.StreamReader, asyncio.StreamWriter], Awaitable[bool]]
+Answering = Callable[[RecordedRequest, asyncio.StreamReader, asyncio.StreamWriter], Awaitable[bool]]
 """Answers a request; returns whether the connection lives on."""
 
 
@@ -66,11 +66,11 @@ class PlainHttp:
             writer.transport.abort()
 
 
-async def _read(reader: asyncio.StreamReader) -> Asked | None:
+async def _read(reader: asyncio.StreamReader) -> RecordedRequest | None:
     first, *lines = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
     headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines if line)}
     length = int(headers.get("content-length", "0"))
     if not 0 <= length <= BODY:
         return None
     method, target, _ = first.split(" ")
-    return Asked(method, target, headers, await reader.readexactly(length))
+    return RecordedRequest(method, target, headers, await reader.readexactly(length))

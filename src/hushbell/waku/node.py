@@ -19,8 +19,8 @@ from hushbell.errors import ConfigError, HushbellError, WireError
 from hushbell.ports.clock import Clock
 from hushbell.types import PrivateKey, PubsubTopic, Random
 from hushbell.waku.discovery import enr
-from hushbell.waku.discovery.dns_discovery import DnsLists, ListName, Lookup, lookup
-from hushbell.waku.discovery.peer_manager import Connecting, Finder
+from hushbell.waku.discovery.dns_discovery import DnsDiscovery, ListName, Lookup, lookup
+from hushbell.waku.discovery.peer_manager import Finder, PeerManager
 from hushbell.waku.health import Count, LastMessages, Losses, NodeHealth, ShardHealth
 from hushbell.waku.inbox.archive_history import ArchiveHistory
 from hushbell.waku.inbox.missing_messages import History
@@ -107,10 +107,10 @@ class Node:
             StoreService(host=host, clock=clock, archive=archive, count=count)
         self._asking = StoreClient(host=host, random=random, count=count, message_limit=settings.message)
         self._exchange = PeerExchangeClient(host=host, count=count)
-        self._connecting = Connecting(
+        self._connecting = PeerManager(
             dialer=host,
             peers=[parsed(address, "peers") for address in settings.peers],
-            finders=self._finders(DnsLists(lookup, random)),
+            finders=self._finders(DnsDiscovery(lookup, random)),
             wanted=settings.connections,
             clock=clock,
             random=random,
@@ -301,17 +301,17 @@ class Node:
         self._exchangers.discard(peer)
         self._connecting.gone(peer)
 
-    def _finders(self, lists: DnsLists) -> Sequence[Finder]:
+    def _finders(self, lists: DnsDiscovery) -> Sequence[Finder]:
         finders: list[Finder] = [partial(self._listed, lists, text) for text in self._settings.dns_lists]
         if self._settings.peer_exchange:
             finders.append(self._exchanged)
         return finders
 
-    async def _listed(self, lists: DnsLists, text: str) -> Sequence[Multiaddr]:
+    async def _listed(self, lists: DnsDiscovery, text: str) -> Sequence[Multiaddr]:
         return self._fitting(await lists.read(ListName.parse(text)))
 
     async def _exchanged(self) -> Sequence[Multiaddr]:
-        records: list[enr.Record] = []
+        records: list[enr.NodeRecord] = []
         for peer in shuffled(sorted(self._exchangers), self._random)[:ASKED]:
             with suppress(HushbellError):
                 for data in await self._exchange.ask(peer, self._settings.connections * 4):
@@ -319,7 +319,7 @@ class Node:
                         records.append(enr.read(data))
         return self._fitting(records)
 
-    def _fitting(self, records: Sequence[enr.Record]) -> Sequence[Multiaddr]:
+    def _fitting(self, records: Sequence[enr.NodeRecord]) -> Sequence[Multiaddr]:
         """Return one address of each node that relays what we do."""
         ours = frozenset(shards(self._pubsub_topics))
         return [

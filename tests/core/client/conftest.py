@@ -15,8 +15,8 @@ from hushbell.core.client.events import (
     AddServer,
     Advertise,
     Arrived,
+    ClientDecision,
     Configure,
-    Decision,
     Effect,
     Follow,
     Input,
@@ -27,10 +27,10 @@ from hushbell.core.client.events import (
     Target,
     Tick,
 )
-from hushbell.core.client.facts import Facts, Sending
+from hushbell.core.client.facts import ClientFacts, Sending
 from hushbell.core.client.machine import decide
 from hushbell.core.client.registration import Device, Options
-from hushbell.core.envelope import Opened
+from hushbell.core.envelope import OpenedEnvelope
 from hushbell.core.server import facts as server_facts
 from hushbell.core.server.decide import apply
 from hushbell.core.server.decide import decide as serve
@@ -78,7 +78,7 @@ class Server:
     troubled: bool = False  # answers every registration with INTERNAL_ERROR
     like_status_go: bool = False  # calls a repeated registration a mismatch, and answers no request twice
 
-    def hear(self, opened: Opened, now: Millis) -> Sequence[server_facts.Reply]:
+    def hear(self, opened: OpenedEnvelope, now: Millis) -> Sequence[server_facts.Reply]:
         """Return the answers to a message."""
         if self.silent:
             return ()
@@ -128,13 +128,13 @@ class Client:
     installation_id: InstallationId
     world: "World"
     advertises: bool = True
-    facts: Facts = field(default_factory=Facts)
+    facts: ClientFacts = field(default_factory=ClientFacts)
     news: list[News] = field(default_factory=list)
     left: list[Effect] = field(default_factory=list)
-    decisions: list[Decision] = field(default_factory=list)
+    decisions: list[ClientDecision] = field(default_factory=list)
     wakes_at: Millis | None = None
 
-    def take(self, *inputs: Input) -> Decision:
+    def take(self, *inputs: Input) -> ClientDecision:
         """Decide, and let out what leaves."""
         made = decide(
             self.facts,
@@ -153,12 +153,12 @@ class Client:
             self.world.at(made.due, lambda: self._wake(made.due))
         return made
 
-    def enable(self, *servers: Server, options: Options | None = None, token: str = "") -> Decision:
+    def enable(self, *servers: Server, options: Options | None = None, token: str = "") -> ClientDecision:
         """Ask to be rung through these servers."""
         wishes: list[Input] = [AddServer(server.keys.public) for server in servers]
         return self.take(*wishes, Configure(device=self.device(token), options=options or Options()))
 
-    def change(self, options: Options, sending: Sending | None = None) -> Decision:
+    def change(self, options: Options, sending: Sending | None = None) -> ClientDecision:
         """Change the options."""
         return self.take(Configure(device=self.device(), options=options, sending=sending or Sending()))
 
@@ -171,7 +171,7 @@ class Client:
             apn_topic="org.example",
         )
 
-    def notify(self, *targets: "Client | Target", message_id: bytes = b"m" * 32, **how: object) -> Decision:
+    def notify(self, *targets: "Client | Target", message_id: bytes = b"m" * 32, **how: object) -> ClientDecision:
         """Ring others."""
         people = tuple(one if isinstance(one, Target) else Target(one.identity.public) for one in targets)
         chat = str(how.pop("chat_id", hashes.contact_id(self.identity.public)))
@@ -187,7 +187,7 @@ class Client:
 
     def restart(self) -> None:
         """Go on with nothing but what was committed."""
-        facts = Facts()
+        facts = ClientFacts()
         for decision in self.decisions:
             for change in decision.changes:
                 facts.apply(change)
@@ -277,7 +277,7 @@ class World:
                     if known is not None and known.followed:
                         client.take(Arrived(opened, public))
 
-    def _answer(self, server: Server, opened: Opened) -> None:
+    def _answer(self, server: Server, opened: OpenedEnvelope) -> None:
         for reply in server.hear(opened, self.now):
             signed = envelope.sign_application(reply.payload, reply.type, server.keys)
             for delay in self.faults.copies():

@@ -11,7 +11,7 @@ import pytest
 from hushbell import wire
 from hushbell.core.client import advert, query
 from hushbell.core.client.registration import Device, Last, Options, registered, unregistered
-from hushbell.core.envelope import Opened, open_waku, open_with_symmetric
+from hushbell.core.envelope import OpenedEnvelope, open_waku, open_with_symmetric
 from hushbell.crypto import topics
 from hushbell.crypto.secp256k1 import key_pair_from
 from hushbell.errors import Unauthentic
@@ -33,7 +33,7 @@ def registration(**wishes: Any) -> Last:
     return registered(Options(**wishes), DEVICE, None, ALICE, drawn)
 
 
-def advertised(last: Last, *servers: KeyPair, client: KeyPair = ALICE) -> Opened:
+def advertised(last: Last, *servers: KeyPair, client: KeyPair = ALICE) -> OpenedEnvelope:
     """Seal what the client advertises, and open it as everybody on the topic does."""
     application = advert.advert(last, [server.public for server in servers], client)
     assert application is not None
@@ -48,7 +48,7 @@ def advertised(last: Last, *servers: KeyPair, client: KeyPair = ALICE) -> Opened
     return open_with_symmetric(open_waku(sealed), KEY)
 
 
-def infos(opened: Opened) -> tuple[wire.QueryInfo, ...]:
+def infos(opened: OpenedEnvelope) -> tuple[wire.QueryInfo, ...]:
     return wire.decode(wire.ContactCodeAdvertisement, opened.payload).push_notification_info
 
 

@@ -4,12 +4,12 @@ from typing import Any
 
 from hushbell import wire
 from hushbell.core.client.events import Arrived, Learn, Notified, Notify, Post, Result, Send, Target
-from hushbell.core.client.facts import Ephemeral, Facts, Purpose, Save
+from hushbell.core.client.facts import ClientFacts, Ephemeral, Purpose, Save
 from hushbell.core.client.lifecycles import Enrolled, Rung
 from hushbell.core.client.machine import decide
 from hushbell.core.client.query import Info
 from hushbell.core.client.registration import Options
-from hushbell.core.envelope import Opened, open_application
+from hushbell.core.envelope import OpenedEnvelope, open_application
 from hushbell.crypto.grants import make_grant
 from hushbell.crypto.hashes import hash_public_key
 from hushbell.crypto.secp256k1 import key_pair_from
@@ -32,7 +32,7 @@ def report(server: Any, ring: Send, device: Any, **said: Any) -> Arrived:
     )
     response = wire.encode(wire.NotificationResponse(message_id=asked.message_id, reports=(one,)))
     kind = wire.ApplicationType.PUSH_NOTIFICATION_RESPONSE
-    return Arrived(Opened(server.keys.public, MessageId(b""), kind, response), ring.signer.public)
+    return Arrived(OpenedEnvelope(server.keys.public, MessageId(b""), kind, response), ring.signer.public)
 
 
 def stages(client: Any) -> dict[tuple[bytes, str], Rung]:
@@ -120,7 +120,7 @@ def test_what_the_advert_lacks_is_asked_for(world: Any) -> None:
     assert sorted(pushed_tokens(server)) == ["token-of-bob", "token-of-tablet"]
 
 
-def hears(facts: Facts, server: KeyPair, version: int) -> tuple[Info, ...]:
+def hears(facts: ClientFacts, server: KeyPair, version: int) -> tuple[Info, ...]:
     """Let a server answer one more query about Bob's phone; return what is known then."""
     token, asked = AccessToken("b6ae4fde-bb65-11ea-b3de-0242ac130004"), MessageId(b"q" * 32)
     told = wire.QueryInfo(
@@ -131,7 +131,9 @@ def hears(facts: Facts, server: KeyPair, version: int) -> tuple[Info, ...]:
         version=version,
     )
     payload = wire.encode(wire.QueryResponse(info=(told,), message_id=asked, success=True))
-    opened = Opened(server.public, MessageId(b""), wire.ApplicationType.PUSH_NOTIFICATION_QUERY_RESPONSE, payload)
+    opened = OpenedEnvelope(
+        server.public, MessageId(b""), wire.ApplicationType.PUSH_NOTIFICATION_QUERY_RESPONSE, payload
+    )
     facts.apply(
         Save(Ephemeral(key=ASKING, purpose=Purpose.QUERY, until=Millis(NOW + 1), target=BOB.public, message_id=asked))
     )
@@ -140,7 +142,7 @@ def hears(facts: Facts, server: KeyPair, version: int) -> tuple[Info, ...]:
 
 
 def test_of_a_device_only_the_newest_version_is_known_with_all_its_servers() -> None:  # CP3
-    facts = Facts()
+    facts = ClientFacts()
 
     hears(facts, ONE, 1)
     assert {info.server for info in hears(facts, OTHER, 1)} == {ONE.public, OTHER.public}

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hushbell.core.client.events import Configure, Notified, Result, Tick
-from hushbell.core.client.facts import Facts
+from hushbell.core.client.facts import ClientFacts
 from hushbell.core.client.lifecycles import ENDED, Enrolled
 from hushbell.core.client.registration import Options
 from hushbell.crypto import hashes
@@ -152,7 +152,7 @@ def test_committed_changes_alone_rebuild_what_is_known(
 
     for person in world.clients:
         person.take(Tick())
-        rebuilt = Facts()
+        rebuilt = ClientFacts()
         for decision in person.decisions:
             for change in decision.changes:
                 rebuilt.apply(change)

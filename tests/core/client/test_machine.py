@@ -30,7 +30,7 @@ from hushbell.core.client.events import (
 from hushbell.core.client.facts import Sending
 from hushbell.core.client.lifecycles import Enrolled, Rung
 from hushbell.core.client.registration import Options
-from hushbell.core.envelope import Opened, open_application
+from hushbell.core.envelope import OpenedEnvelope, open_application
 from hushbell.crypto import hashes
 from hushbell.types import InstallationId, MessageId, NotificationType
 
@@ -551,7 +551,7 @@ def test_nonsense_from_anybody_changes_nothing(world: Any, payload: bytes) -> No
 
     for to in keys:
         for kind in (0, 16, 17, 18, 19, 20, 21, 15, 99):
-            alice.take(Arrived(Opened(mallory.identity.public, MessageId(b"x" * 32), kind, payload), to))
+            alice.take(Arrived(OpenedEnvelope(mallory.identity.public, MessageId(b"x" * 32), kind, payload), to))
 
     assert list(alice.facts.every()) == before
 
@@ -568,7 +568,7 @@ def test_another_server_cannot_speak_for_the_one_that_was_asked(world: Any) -> N
 
     (request,) = [one for one in alice.left if isinstance(one, Send)]
     (reply,) = server_replies(server, request)
-    forged = Opened(liar.keys.public, MessageId(b"x" * 32), reply.type, reply.payload)
+    forged = OpenedEnvelope(liar.keys.public, MessageId(b"x" * 32), reply.type, reply.payload)
     alice.take(Arrived(forged, reply.recipient))
 
     assert ends(alice) == []

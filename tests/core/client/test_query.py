@@ -6,7 +6,7 @@ import pytest
 
 from hushbell import wire
 from hushbell.core.client.query import answer, query
-from hushbell.core.envelope import Opened, open_application
+from hushbell.core.envelope import OpenedEnvelope, open_application
 from hushbell.crypto.grants import make_grant
 from hushbell.crypto.hashes import hash_public_key
 from hushbell.crypto.secp256k1 import key_pair_from
@@ -28,9 +28,9 @@ TOLD = wire.QueryInfo(
 )
 
 
-def answered(info: wire.QueryInfo, *, server: PublicKey = SERVER.public, asked: MessageId = ASKED) -> Opened:
+def answered(info: wire.QueryInfo, *, server: PublicKey = SERVER.public, asked: MessageId = ASKED) -> OpenedEnvelope:
     payload = wire.encode(wire.QueryResponse(info=(info,), message_id=asked, success=True))
-    return Opened(server, MessageId(b""), wire.ApplicationType.PUSH_NOTIFICATION_QUERY_RESPONSE, payload)
+    return OpenedEnvelope(server, MessageId(b""), wire.ApplicationType.PUSH_NOTIFICATION_QUERY_RESPONSE, payload)
 
 
 def test_a_query_is_signed_by_the_ephemeral_key_and_readable_by_every_server_of_the_topic() -> None:

@@ -18,7 +18,7 @@ from hushbell.core.client.registration import (
     sealed,
     unregistered,
 )
-from hushbell.core.envelope import Opened
+from hushbell.core.envelope import OpenedEnvelope
 from hushbell.crypto.ciphers import open_gcm
 from hushbell.crypto.hashes import hash_chat_id
 from hushbell.crypto.secp256k1 import ecdh_x, key_pair_from
@@ -99,11 +99,11 @@ def test_only_the_server_that_was_asked_can_answer() -> None:
     payload = wire.encode(wire.RegistrationResponse(success=True, request_id=sent.request_id))
     pending = {sent.request_id: SERVER.public}
 
-    assert answer(Opened(SERVER.public, MessageId(b""), 17, payload), pending).success
+    assert answer(OpenedEnvelope(SERVER.public, MessageId(b""), 17, payload), pending).success
     with pytest.raises(Unauthentic):
-        answer(Opened(MALLORY.public, MessageId(b""), 17, payload), pending)
+        answer(OpenedEnvelope(MALLORY.public, MessageId(b""), 17, payload), pending)
     with pytest.raises(Unauthentic):
-        answer(Opened(SERVER.public, MessageId(b""), 17, payload), {})
+        answer(OpenedEnvelope(SERVER.public, MessageId(b""), 17, payload), {})
 
 
 def test_every_server_is_told_the_same_but_for_its_grant() -> None:

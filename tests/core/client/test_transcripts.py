@@ -9,12 +9,12 @@ import pytest
 from hushbell import wire
 from hushbell.core import envelope
 from hushbell.core.client import query, registration
-from hushbell.core.client.events import Arrived, Decision
-from hushbell.core.client.facts import Enrolment, Ephemeral, Facts, Profile, Purpose, Save
+from hushbell.core.client.events import Arrived, ClientDecision
+from hushbell.core.client.facts import ClientFacts, Enrolment, Ephemeral, Profile, Purpose, Save
 from hushbell.core.client.lifecycles import Enrolled
 from hushbell.core.client.machine import decide
 from hushbell.core.client.registration import Last
-from hushbell.core.envelope import Opened, open_waku, open_with_private, open_with_symmetric
+from hushbell.core.envelope import OpenedEnvelope, open_waku, open_with_private, open_with_symmetric
 from hushbell.crypto import ciphers
 from hushbell.crypto.hashes import hash_public_key
 from hushbell.crypto.message_ids import request_id
@@ -41,7 +41,7 @@ class Replay:
         self.owners = {hash_public_key(key.public): key.public for key in self.keys.values()}
         self.steps = {step["step"]: step for step in self.told["steps"] if step["kind"] == "waku"}
 
-    def opened(self, step: dict[str, Any]) -> Opened:
+    def opened(self, step: dict[str, Any]) -> OpenedEnvelope:
         waku = open_waku(bytes.fromhex(step["waku_message_hex"]))
         attempts = [(open_with_private, key.private) for key in self.keys.values()]
         for opening, key in [*attempts, *((open_with_symmetric, key) for key in self.topic_keys)]:
@@ -132,7 +132,7 @@ JUDGED = {
 }
 
 
-def taken(facts: Facts, identity: KeyPair, opened: Opened, to: PublicKey) -> Decision:
+def taken(facts: ClientFacts, identity: KeyPair, opened: OpenedEnvelope, to: PublicKey) -> ClientDecision:
     """Let the machine judge one message."""
     return decide(facts, [Arrived(opened, to)], identity=identity, now=NOW, random=drawn, advertises=False)
 
@@ -140,7 +140,7 @@ def taken(facts: Facts, identity: KeyPair, opened: Opened, to: PublicKey) -> Dec
 def test_the_machine_learns_from_each_answer_what_status_go_learnt() -> None:
     replay = Replay("t23")
     alice, bob = replay.keys["alice"], replay.keys["bob"].public
-    facts = Facts()
+    facts = ClientFacts()
     wrong = {}
     for outcome in replay.told["outcomes"][1:]:
         asked, answered = (replay.opened(replay.steps[number]) for number in outcome["steps"])
@@ -174,7 +174,7 @@ def test_the_machine_believes_each_answer_to_a_registration_that_status_go_belie
     told = wire.decode(wire.Registration, plaintext)
     judged = {}
     for outcome in replay.told["outcomes"][1:]:
-        facts = Facts()
+        facts = ClientFacts()
         facts.apply(Save(Profile(last=Last(told))))
         sent = (request_id(opened.payload),)
         facts.apply(Save(Enrolment(server=server, stage=Enrolled.WAITING, trials=1, last=NOW, requests=sent)))

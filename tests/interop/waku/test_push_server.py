@@ -64,7 +64,7 @@ class JsPhone:
     async def to_server(self, application: bytes, signer: KeyPair, ct: str) -> None:
         await self.send(application, signer, ct, public=self.server.hex())
 
-    async def answer(self, key: KeyPair) -> envelope.Opened:
+    async def answer(self, key: KeyPair) -> envelope.OpenedEnvelope:
         """Return the first message that js-waku opened with the key; the server must have signed its frame."""
         reply = await self._peer.do("opened", ct=topics.partitioned_topic(key.public), n=1, timeout=20)
         [opened] = reply["opened"]

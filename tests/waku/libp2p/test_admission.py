@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from hushbell.waku.libp2p.connection_gater import Admission, source_of
+from hushbell.waku.libp2p.connection_gater import ConnectionGater, source_of
 from hushbell.waku.libp2p.limits import Limits
 
 
@@ -15,7 +15,7 @@ class Guest:
 
 
 def test_the_oldest_stranger_of_the_most_crowded_address_makes_room() -> None:
-    admission = Admission(Limits(handshakes=4))
+    admission = ConnectionGater(Limits(handshakes=4))
     crowd = [Guest("66", number) for number in range(3)]
     for guest in (Guest("1"), *crowd):
         assert admission.admit(guest) is None
@@ -26,7 +26,7 @@ def test_the_oldest_stranger_of_the_most_crowded_address_makes_room() -> None:
 
 
 def test_the_known_make_room_for_nobody_and_count_until_they_leave() -> None:
-    admission = Admission(Limits(handshakes=1, connections=2, connections_per_address=1))
+    admission = ConnectionGater(Limits(handshakes=1, connections=2, connections_per_address=1))
     first = Guest("1")
     admission.admit(first)
     admission.known(first)

@@ -1,23 +1,23 @@
 """When a connection is asked for a sign of life, and when it is given up."""
 
 from hushbell.types import Millis
-from hushbell.waku.libp2p.keepalive import ASK, Liveness
+from hushbell.waku.libp2p.keepalive import ASK, KeepAlive
 from hushbell.waku.libp2p.limits import Limits
 
 LIMITS = Limits(idle_seconds=30, dead_seconds=75, unsent_seconds=60)
 
 
-def verdicts(liveness: Liveness, seconds: range, *, full: bool = False, paused: bool = False) -> dict[int, str]:
+def verdicts(liveness: KeepAlive, seconds: range, *, full: bool = False, paused: bool = False) -> dict[int, str]:
     found = {second: liveness.check(Millis(second * 1000), full=full, paused=paused) for second in seconds}
     return {second: verdict for second, verdict in found.items() if verdict}
 
 
 def test_silence_is_asked_about_once_and_then_ends_the_connection() -> None:
-    assert verdicts(Liveness(LIMITS, Millis(0)), range(1, 77)) == {31: ASK, 76: "dead_seconds"}
+    assert verdicts(KeepAlive(LIMITS, Millis(0)), range(1, 77)) == {31: ASK, 76: "dead_seconds"}
 
 
 def test_a_sign_of_life_begins_the_count_again() -> None:
-    liveness = Liveness(LIMITS, Millis(0))
+    liveness = KeepAlive(LIMITS, Millis(0))
     verdicts(liveness, range(1, 60))
     liveness.heard = True
 
@@ -25,7 +25,7 @@ def test_a_sign_of_life_begins_the_count_again() -> None:
 
 
 def test_a_full_socket_has_its_time_from_when_it_became_full() -> None:
-    liveness = Liveness(LIMITS, Millis(0))
+    liveness = KeepAlive(LIMITS, Millis(0))
     for second in range(1, 200):
         liveness.heard = True
         assert not liveness.check(Millis(second * 1000), full=False, paused=False)
@@ -38,4 +38,4 @@ def test_a_full_socket_has_its_time_from_when_it_became_full() -> None:
 
 
 def test_whom_we_do_not_read_is_not_silent() -> None:
-    assert verdicts(Liveness(LIMITS, Millis(0)), range(1, 200), paused=True) == {}
+    assert verdicts(KeepAlive(LIMITS, Millis(0)), range(1, 200), paused=True) == {}

@@ -6,8 +6,8 @@ from collections import Counter
 from hushbell.waku.libp2p.limits import KIB, Limits
 from hushbell.waku.libp2p.noise import Opener, Sealer
 from hushbell.waku.libp2p.raw_connection import Sink
-from hushbell.waku.libp2p.resource_manager import Ledger
-from hushbell.waku.libp2p.writer import Outgoing
+from hushbell.waku.libp2p.resource_manager import ResourceManager
+from hushbell.waku.libp2p.writer import StreamWriter
 from hushbell.waku.libp2p.yamux import Yamux
 
 LIMITS = Limits(unsent_per_stream=200 * KIB, unsent_per_connection=300 * KIB)
@@ -32,10 +32,10 @@ class Socket:
     def abort(self) -> None: ...
 
 
-def outgoing() -> tuple[Outgoing, Yamux, Socket, Ledger]:
+def outgoing() -> tuple[StreamWriter, Yamux, Socket, ResourceManager]:
     socket, muxer = Socket(), Yamux(initiator=True, streams=10, wide_window=1)
-    ledger = Ledger(LIMITS, Counter[str]().__setitem__)
-    return Outgoing(socket, muxer, Sealer(b"k" * 32), LIMITS, ledger), muxer, socket, ledger
+    ledger = ResourceManager(LIMITS, Counter[str]().__setitem__)
+    return StreamWriter(socket, muxer, Sealer(b"k" * 32), LIMITS, ledger), muxer, socket, ledger
 
 
 async def test_one_turn_of_the_loop_is_one_write_and_one_record() -> None:

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from hushbell.errors import TooLarge, Undecodable, WireError
 from hushbell.waku.libp2p.stream import PeerId
-from hushbell.waku.relay.inbound import Inbound, Partial
-from hushbell.waku.relay.rpc import Control, Rpc, Shapes, control_frames, message_frame, topic_tail, varint
+from hushbell.waku.relay.inbound import Partial, RpcReader
+from hushbell.waku.relay.rpc import Control, Rpc, TopicFrames, control_frames, message_frame, topic_tail, varint
 from hushbell.waku.relay.settings import Bounds
 
 TOPIC = "/waku/2/rs/16/32"
@@ -19,7 +19,7 @@ TAIL = topic_tail(TOPIC)
 
 class Sink:
     def __init__(self) -> None:
-        self.shapes = Shapes()
+        self.shapes = TopicFrames()
         self.shapes.add(TOPIC)
         self.frames: list[bytes] = []
         self.fast = 0
@@ -49,7 +49,7 @@ class Reading:
         self.partial = partial or Partial()
         self.closed = 0
         self._due: list[Callable[[], None]] = []
-        self.reader = Inbound(
+        self.reader = RpcReader(
             self.stream,
             self.sink,
             bounds=bounds or Bounds(),

@@ -7,7 +7,7 @@ import pytest
 
 from hushbell.errors import TransportError
 from hushbell.waku.libp2p.stream import PeerId
-from hushbell.waku.relay.rpc_queue import Outbox, Total
+from hushbell.waku.relay.rpc_queue import RpcQueue, Total
 from hushbell.waku.relay.settings import Bounds
 
 BOUNDS = Bounds(
@@ -22,7 +22,7 @@ class Box:
         self.counts: Counter[str] = Counter()
         self.waits = 0
         self.total = total or Total()
-        self.outbox = Outbox(BOUNDS, self.total, self._count, self._wait)
+        self.outbox = RpcQueue(BOUNDS, self.total, self._count, self._wait)
         self.end, self.far = world.pair(PeerId(b"us"), PeerId(b"them"), window)
         self.sent = bytearray()
         self.far.receiver = self.sent.extend
@@ -30,7 +30,7 @@ class Box:
     def _count(self, name: str, number: int) -> None:
         self.counts[name] += number
 
-    def _wait(self, outbox: Outbox) -> None:
+    def _wait(self, outbox: RpcQueue) -> None:
         self.waits += 1
 
 

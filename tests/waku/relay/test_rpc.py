@@ -8,7 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hushbell.errors import TooLarge, Undecodable, WireError
-from hushbell.waku.relay.rpc import Control, Message, Rpc, Shapes, control_frames, decode, message_frame, topic_tail
+from hushbell.waku.relay.rpc import (
+    Control,
+    RelayMessage,
+    Rpc,
+    TopicFrames,
+    control_frames,
+    decode,
+    message_frame,
+    topic_tail,
+)
 from hushbell.waku.relay.settings import Bounds
 
 BOUNDS = Bounds()
@@ -47,18 +56,18 @@ def test_control_is_written_as_other_implementations_write_it() -> None:
 @pytest.mark.parametrize(
     "text,message",
     [
-        ("1209 1203616263 22022f74", Message(b"abc", "/t", signed=False)),
-        ("1209 22022f74 1203616263", Message(b"abc", "/t", signed=False)),
-        ("120a 0a00 1202 6162 22022f74", Message(b"ab", "/t", signed=True)),  # from, though empty
-        ("120a 1a00 1202 6162 22022f74", Message(b"ab", "/t", signed=True)),  # seqno
-        ("120a 2a00 1202 6162 22022f74", Message(b"ab", "/t", signed=True)),  # signature
-        ("120a 3200 1202 6162 22022f74", Message(b"ab", "/t", signed=True)),  # key
-        ("1205 1203616263", Message(b"abc", None, signed=False)),
-        ("120d 1203616263 22022f74 22022f75", Message(b"abc", None, signed=False)),
-        ("120b 1203616263 22022f74 3800", Message(b"abc", "/t", signed=False)),  # a field of the future
+        ("1209 1203616263 22022f74", RelayMessage(b"abc", "/t", signed=False)),
+        ("1209 22022f74 1203616263", RelayMessage(b"abc", "/t", signed=False)),
+        ("120a 0a00 1202 6162 22022f74", RelayMessage(b"ab", "/t", signed=True)),  # from, though empty
+        ("120a 1a00 1202 6162 22022f74", RelayMessage(b"ab", "/t", signed=True)),  # seqno
+        ("120a 2a00 1202 6162 22022f74", RelayMessage(b"ab", "/t", signed=True)),  # signature
+        ("120a 3200 1202 6162 22022f74", RelayMessage(b"ab", "/t", signed=True)),  # key
+        ("1205 1203616263", RelayMessage(b"abc", None, signed=False)),
+        ("120d 1203616263 22022f74 22022f75", RelayMessage(b"abc", None, signed=False)),
+        ("120b 1203616263 22022f74 3800", RelayMessage(b"abc", "/t", signed=False)),  # a field of the future
     ],
 )
-def test_a_message_is_read_whatever_its_order(text: str, message: Message) -> None:
+def test_a_message_is_read_whatever_its_order(text: str, message: RelayMessage) -> None:
     assert read(text).messages == [message]
 
 
@@ -166,7 +175,7 @@ def test_any_bytes_are_an_rpc_or_an_error_of_ours(data: bytes) -> None:
 
 @given(st.integers(0, 70_000), st.lists(st.text(min_size=1, max_size=200), min_size=1, max_size=3, unique=True))
 def test_a_shape_is_known_for_every_size(size: int, names: list[str]) -> None:
-    shapes = Shapes()
+    shapes = TopicFrames()
     for name in names:
         shapes.add(name)
     frame = message_frame(bytes(size), topic_tail(names[0]))
@@ -182,7 +191,7 @@ def test_a_shape_is_known_for_every_size(size: int, names: list[str]) -> None:
 
 
 def test_a_forgotten_topic_has_no_shape() -> None:
-    shapes = Shapes()
+    shapes = TopicFrames()
     shapes.add("/t")
     shapes.learn(100)
 
@@ -193,7 +202,7 @@ def test_a_forgotten_topic_has_no_shape() -> None:
 
 
 def test_shapes_are_bounded() -> None:
-    shapes = Shapes()
+    shapes = TopicFrames()
     shapes.add("/t")
 
     for size in range(10_000):

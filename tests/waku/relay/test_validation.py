@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from hushbell.types import Millis
 from hushbell.waku.relay.settings import RelaySettings
-from hushbell.waku.relay.validation import Validation, Verdict
+from hushbell.waku.relay.validation import Validation, ValidationResult
 
 NOW = Millis(1_700_000_000_000)
 JUDGE = Validation(RelaySettings()).judge
@@ -17,27 +17,27 @@ JUDGE = Validation(RelaySettings()).judge
 @pytest.mark.parametrize(
     "changes,verdict",
     [
-        ({}, Verdict.ACCEPT),
-        ({"timestamp": None, "version": None}, Verdict.ACCEPT),
-        ({"timestamp": 0}, Verdict.ACCEPT),
-        ({"timestamp": -(2**63)}, Verdict.ACCEPT),
-        ({"timestamp": 1}, Verdict.ACCEPT),  # old ones are relayed: stores and gossip bring them
-        ({"timestamp": (NOW + 20_000) * 1_000_000}, Verdict.ACCEPT),
-        ({"timestamp": (NOW + 20_000) * 1_000_000 + 1}, Verdict.FUTURE),
-        ({"timestamp": 2**63 - 1}, Verdict.FUTURE),
-        ({"payload": b""}, Verdict.EMPTY),
-        ({"content_topic": ""}, Verdict.EMPTY),
-        ({"content_topic": "/" * 256}, Verdict.ACCEPT),
-        ({"content_topic": "/" * 257}, Verdict.LONG_TOPIC),
-        ({"content_topic": "ä" * 128}, Verdict.ACCEPT),
-        ({"content_topic": "ä" * 129}, Verdict.LONG_TOPIC),
-        ({"meta": bytes(64)}, Verdict.ACCEPT),
-        ({"meta": bytes(65)}, Verdict.INVALID),
-        ({"ephemeral": True, "rate_limit_proof": bytes(300)}, Verdict.ACCEPT),
-        ({"payload": bytes(1024 * 1024)}, Verdict.LARGE),
+        ({}, ValidationResult.ACCEPT),
+        ({"timestamp": None, "version": None}, ValidationResult.ACCEPT),
+        ({"timestamp": 0}, ValidationResult.ACCEPT),
+        ({"timestamp": -(2**63)}, ValidationResult.ACCEPT),
+        ({"timestamp": 1}, ValidationResult.ACCEPT),  # old ones are relayed: stores and gossip bring them
+        ({"timestamp": (NOW + 20_000) * 1_000_000}, ValidationResult.ACCEPT),
+        ({"timestamp": (NOW + 20_000) * 1_000_000 + 1}, ValidationResult.FUTURE),
+        ({"timestamp": 2**63 - 1}, ValidationResult.FUTURE),
+        ({"payload": b""}, ValidationResult.EMPTY),
+        ({"content_topic": ""}, ValidationResult.EMPTY),
+        ({"content_topic": "/" * 256}, ValidationResult.ACCEPT),
+        ({"content_topic": "/" * 257}, ValidationResult.LONG_TOPIC),
+        ({"content_topic": "ä" * 128}, ValidationResult.ACCEPT),
+        ({"content_topic": "ä" * 129}, ValidationResult.LONG_TOPIC),
+        ({"meta": bytes(64)}, ValidationResult.ACCEPT),
+        ({"meta": bytes(65)}, ValidationResult.INVALID),
+        ({"ephemeral": True, "rate_limit_proof": bytes(300)}, ValidationResult.ACCEPT),
+        ({"payload": bytes(1024 * 1024)}, ValidationResult.LARGE),
     ],
 )
-def test_a_message_is_judged(world: Any, changes: dict[str, Any], verdict: Verdict) -> None:
+def test_a_message_is_judged(world: Any, changes: dict[str, Any], verdict: ValidationResult) -> None:
     assert JUDGE(world.message(**changes), NOW) is verdict
 
 
@@ -48,15 +48,15 @@ def test_the_largest_message_makes_an_rpc_of_at_most_one_mebibyte(world: Any) ->
 
     assert len(fits) == largest
     assert len(world.frame(fits, "/" * 256)) <= 1024 * 1024
-    assert JUDGE(fits, NOW) is Verdict.ACCEPT
-    assert JUDGE(fits + b"\x18\x01", NOW) is Verdict.LARGE
+    assert JUDGE(fits, NOW) is ValidationResult.ACCEPT
+    assert JUDGE(fits + b"\x18\x01", NOW) is ValidationResult.LARGE
 
 
 @pytest.mark.parametrize("data", [b"", b"\x0a", b"\x0a\x05abc", b"\x12\x01\xff", b"\xff" * 20])
 def test_what_is_no_message_is_never_accepted(data: bytes) -> None:
-    assert JUDGE(data, NOW) in (Verdict.INVALID, Verdict.EMPTY)
+    assert JUDGE(data, NOW) in (ValidationResult.INVALID, ValidationResult.EMPTY)
 
 
 @given(st.binary(max_size=300))
 def test_any_bytes_get_a_verdict(data: bytes) -> None:
-    assert JUDGE(data, NOW) in Verdict
+    assert JUDGE(data, NOW) in ValidationResult

@@ -9,7 +9,7 @@ import orjson
 from grpc import aio
 
 from hushbell.api.gorush.push import GorushPush
-from hushbell.api.http.auth import Caller, Forbidden, Keys, Unauthorized
+from hushbell.api.http.auth import ApiClient, ApiKeys, Forbidden, Unauthorized
 from hushbell.api.http.types import APP_HEADER, JSON, Headers
 from hushbell.core.gorush.platform import Fields
 from hushbell.errors import Undecodable
@@ -24,10 +24,10 @@ _STATUS = {401: grpc.StatusCode.UNAUTHENTICATED, 403: grpc.StatusCode.PERMISSION
 _BUSY = {429: grpc.StatusCode.RESOURCE_EXHAUSTED, 503: grpc.StatusCode.UNAVAILABLE}
 
 
-class GrpcFront:
+class GrpcServer:
     """The server, on a port of its own."""
 
-    def __init__(self, push: GorushPush, keys: Keys, *, message: int) -> None:
+    def __init__(self, push: GorushPush, keys: ApiKeys, *, message: int) -> None:
         """Take the handler of gorush's requests, the keys, and the bytes a request may have."""
         self._push = push
         self._keys = keys
@@ -88,7 +88,7 @@ class GrpcFront:
             except Undecodable:
                 await context.abort(grpc.StatusCode.INTERNAL, UNREADABLE)
 
-    async def _submit(self, fields: Fields, caller: Caller, app: str, context: Any) -> int:
+    async def _submit(self, fields: Fields, caller: ApiClient, app: str, context: Any) -> int:
         asked = self._push.asked([fields], caller, app)
         answered: asyncio.Future[tuple[int, bytes]] = asyncio.get_running_loop().create_future()
 
@@ -109,7 +109,7 @@ class GrpcFront:
 class _Routes(grpc.GenericRpcHandler):  # type: ignore[misc]
     """Every method of every service, and the words for those that there are not."""
 
-    def __init__(self, front: GrpcFront) -> None:
+    def __init__(self, front: GrpcServer) -> None:
         self._methods = {
             f"/{gorush_rpc.GORUSH}/Send": grpc.unary_unary_rpc_method_handler(front.send),
             f"/{gorush_rpc.HEALTH}/Check": grpc.unary_unary_rpc_method_handler(front.check),

@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from hushbell.api.http.auth import Caller, Forbidden, Keys, Unauthorized
-from hushbell.api.http.head_cache import Head
+from hushbell.api.http.auth import ApiClient, ApiKeys, Forbidden, Unauthorized
+from hushbell.api.http.head_cache import RequestHead
 from hushbell.api.http.types import APP_HEADER, Headers, Respond
 from hushbell.config.gateway import GatewaySettings
 from hushbell.core.delivery.outcome import Outcome, Verdict
@@ -13,7 +13,7 @@ from hushbell.core.gorush import drafts, request, responses
 from hushbell.core.gorush.platform import Draft, Fields, Platform, Refusal
 from hushbell.errors import CallerError, Overloaded, StoreError, Undecodable
 from hushbell.ports.clock import Clock
-from hushbell.ports.delivery import Failure, Intake, Receipt
+from hushbell.ports.delivery import Delivery, FailedPush, Submission
 
 FULL = "max capacity reached"  # gorush's words
 PROVIDER = {Platform.IOS: "apns", Platform.ANDROID: "fcm", Platform.HUAWEI: "huawei"}
@@ -44,7 +44,12 @@ class GorushPush:
     """Takes requests of gorush's API, over HTTP or gRPC."""
 
     def __init__(
-        self, intake: Intake, keys: Keys, settings: GatewaySettings, clock: Clock, count: Callable[[str, int], None]
+        self,
+        intake: Delivery,
+        keys: ApiKeys,
+        settings: GatewaySettings,
+        clock: Clock,
+        count: Callable[[str, int], None],
     ) -> None:
         self._intake = intake
         self._keys = keys
@@ -61,7 +66,7 @@ class GorushPush:
         self.total_count = 0  # what gorush's statistics call it
         self.submitted = 0
 
-    def handle(self, head: Head, body: bytes, respond: Respond) -> None:
+    def handle(self, head: RequestHead, body: bytes, respond: Respond) -> None:
         """Answer a request over HTTP."""
         try:
             if head.seen is None:
@@ -76,7 +81,7 @@ class GorushPush:
         except Forbidden as error:
             respond(403, responses.refused(403, str(error)))
 
-    def _sender(self, headers: Headers) -> tuple[Caller, str]:
+    def _sender(self, headers: Headers) -> tuple[ApiClient, str]:
         """Return who calls, and for which app."""
         authorization, app = b"", None
         for name, value in headers:
@@ -88,7 +93,7 @@ class GorushPush:
         caller.must("send")
         return caller, caller.app(app)
 
-    def asked(self, notifications: Sequence[Fields], caller: Caller, app: str) -> Asked:
+    def asked(self, notifications: Sequence[Fields], caller: ApiClient, app: str) -> Asked:
         """
         Return what a request asks for, for one app unless a notification names another in ``app_id``.
 
@@ -110,7 +115,7 @@ class GorushPush:
             found.refusals.extend(refusals)
         return found
 
-    def submit(self, asked: Asked, caller: Caller, respond: Respond) -> None:
+    def submit(self, asked: Asked, caller: ApiClient, respond: Respond) -> None:
         """Hand it to the engine; the answer comes when everything is on the disk."""
         self.total_count += asked.counts
         if not asked.drafts:
@@ -129,7 +134,9 @@ class GorushPush:
             return
         _Answering(self, asked, respond).begin()
 
-    def accept(self, app: str, made: Sequence[Draft], told: Callable[[Receipt, StoreError | None], None]) -> Receipt:
+    def accept(
+        self, app: str, made: Sequence[Draft], told: Callable[[Submission, StoreError | None], None]
+    ) -> Submission:
         """Hand the drafts for one app to the engine."""
         return self._intake.accept(app, made, told, hears=self._settings.sync)
 
@@ -184,13 +191,13 @@ class GorushPush:
             )
         )
         entry["code"] = reason
-        entry["retryable"] = outcome.verdict in (Verdict.RETRY, Verdict.UNKNOWN, Verdict.CONFIG_ERROR)
-        entry["token_dead"] = outcome.verdict is Verdict.DROP_TOKEN
+        entry["retryable"] = outcome.verdict in (Verdict.RETRY, Verdict.UNKNOWN, Verdict.MISCONFIGURED)
+        entry["token_dead"] = outcome.verdict is Verdict.DEAD_TOKEN
         if outcome.since is not None:
             entry["timestamp"] = outcome.since
         return entry
 
-    def answer(self, asked: Asked, failures: Sequence[Failure], respond: Respond) -> None:
+    def answer(self, asked: Asked, failures: Sequence[FailedPush], respond: Respond) -> None:
         """Answer that everything is on the disk, with what failed so far."""
         if not failures and not asked.refusals:
             respond(200, responses.accepted(asked.counts))
@@ -207,7 +214,7 @@ class GorushPush:
     def _refused(self, refusals: Sequence[Refusal]) -> list[Log]:
         """Return the log entries of what can never be sent. gorush says nothing of it, and its callers wonder."""
         return [
-            self.log(one.platform, one.token, one.notif_id, one.words, Outcome(Verdict.CALLER_ERROR, one.reason))
+            self.log(one.platform, one.token, one.notif_id, one.words, Outcome(Verdict.INVALID, one.reason))
             for one in refusals
         ]
 
@@ -227,9 +234,9 @@ class _Answering:
         self._asked = asked
         self._respond = respond
         self._left = len(asked.drafts)
-        self._failures: list[Failure] = []
+        self._failures: list[FailedPush] = []
         self._error: StoreError | None = None
-        self._receipts: list[Receipt] = []
+        self._receipts: list[Submission] = []
 
     def begin(self) -> None:
         for app, made in self._asked.drafts.items():
@@ -247,7 +254,7 @@ class _Answering:
         if self._left > 0:
             self._push.wait(self)
 
-    def _told(self, receipt: Receipt, error: StoreError | None) -> None:
+    def _told(self, receipt: Submission, error: StoreError | None) -> None:
         self._left -= 1
         self._error = self._error or error
         self._failures.extend(receipt.failures)

@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from hushbell.api.gorush.config_view import shown
 from hushbell.api.gorush.statistics import Statistics
-from hushbell.api.http.auth import Forbidden, Keys, Unauthorized
+from hushbell.api.http.auth import ApiKeys, Forbidden, Unauthorized
 from hushbell.config.settings import Settings
 from hushbell.core.gorush import responses
 
@@ -22,7 +22,7 @@ Table = dict[tuple[str, str], Callable[[Request], Response]]
 """By method and path. gorush knows no other methods of a path, HEAD included."""
 
 
-def table(settings: Settings, statistics: Statistics, keys: Keys, version: str) -> Table:
+def table(settings: Settings, statistics: Statistics, keys: ApiKeys, version: str) -> Table:
     """Return the routes; those that tell of the operator's affairs need the scope ``operate`` where keys are used."""
     paths = settings.gateway.paths
     open_to_all: dict[str, Answer] = {
@@ -59,7 +59,7 @@ def _open(answer: Answer) -> Callable[[Request], Response]:
     return lambda _: answer()
 
 
-def _guarded(answer: Answer, keys: Keys) -> Callable[[Request], Response]:
+def _guarded(answer: Answer, keys: ApiKeys) -> Callable[[Request], Response]:
     def handle(request: Request) -> Response:
         try:
             keys.caller(request.headers.get("authorization", "").encode("latin-1", "replace")).must("operate")

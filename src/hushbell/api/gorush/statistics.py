@@ -15,15 +15,15 @@ from hushbell.core.delivery.state import State
 from hushbell.core.gorush.platform import NAMES, Platform
 from hushbell.observability.metrics import Counters
 from hushbell.ports.clock import Clock
-from hushbell.ports.delivery import Intake
+from hushbell.ports.delivery import Delivery
 
-_FAILED = (State.DEAD, State.REFUSED, State.EXPIRED)
+_FAILED = (State.DEAD_TOKEN, State.FAILED, State.EXPIRED)
 _OURS = {
     State.STORED: "push_attempts",
-    State.WAITING: "push_retries",
+    State.RETRYING: "push_retries",
     State.ACCEPTED: "pushes_accepted",
-    State.DEAD: "pushes_dead",
-    State.REFUSED: "pushes_refused",
+    State.DEAD_TOKEN: "pushes_dead",
+    State.FAILED: "pushes_refused",
     State.EXPIRED: "pushes_expired",
 }
 
@@ -31,7 +31,7 @@ _OURS = {
 class Statistics:
     """Answers of the routes that only tell numbers. None of them names an app, a token or a caller."""
 
-    def __init__(self, intake: Intake, push: GorushPush, counters: Counters, clock: Clock, version: str) -> None:
+    def __init__(self, intake: Delivery, push: GorushPush, counters: Counters, clock: Clock, version: str) -> None:
         self._intake = intake
         self._push = push
         self._counters = counters

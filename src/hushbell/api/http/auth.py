@@ -25,7 +25,7 @@ class Forbidden(HushbellError):
     """The key may not do that."""
 
 
-class Caller:
+class ApiClient:
     """Somebody with a key, or anybody where keys are not asked for."""
 
     __slots__ = ("_at", "_burst", "_left", "_rate", "apps", "name", "scopes")
@@ -76,12 +76,12 @@ class Caller:
         self._left -= pushes
 
 
-class Keys:
+class ApiKeys:
     """Every key, by its hash."""
 
     def __init__(self, keys: Sequence[KeySettings], apps: Sequence[str], count: Callable[[str], None]) -> None:
         self._callers = {
-            bytes.fromhex(key.sha256): Caller(
+            bytes.fromhex(key.sha256): ApiClient(
                 key.name,
                 [app for app in apps if not key.apps or app in key.apps],
                 frozenset(key.scopes),
@@ -90,10 +90,10 @@ class Keys:
             )
             for key in keys
         }
-        self._anybody = None if keys else Caller("anybody", apps, frozenset(SCOPES))
+        self._anybody = None if keys else ApiClient("anybody", apps, frozenset(SCOPES))
         self._count = count
 
-    def caller(self, authorization: bytes) -> Caller:
+    def caller(self, authorization: bytes) -> ApiClient:
         """
         Return who sends this header, ``Bearer KEY``.
 

@@ -16,7 +16,7 @@ LITTLE = SPENT / 4  # that may be left over from turns before
 Work = Callable[[], None]
 
 
-class Turns:
+class FairQueue:
     """One for all connections. What waits is bounded by them: each has one request under way."""
 
     def __init__(self, now: Callable[[], float] = time.perf_counter) -> None:

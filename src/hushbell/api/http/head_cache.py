@@ -17,7 +17,7 @@ _END = b"\r\n\r\n"
 _UNUSUAL = frozenset({b"transfer-encoding", b"expect", b"upgrade", b"connection", b"trailer"})
 
 
-class Head:
+class RequestHead:
     """Everything of a request but its body."""
 
     __slots__ = ("caller", "headers", "keeps", "method", "seen", "url")
@@ -31,13 +31,13 @@ class Head:
         self.seen: Any = None  # what a handler found out from the headers, and finds again with the next request
 
 
-class Heads:
+class HeadCache:
     """Those that were seen."""
 
     def __init__(self) -> None:
-        self._known: dict[bytes, tuple[Head, int]] = {}
+        self._known: dict[bytes, tuple[RequestHead, int]] = {}
 
-    def find(self, data: bytes) -> tuple[Head, bytes] | None:
+    def find(self, data: bytes) -> tuple[RequestHead, bytes] | None:
         """Return head and body if the data is one whole request whose head is known."""
         end = data.find(_END)
         known = self._known.get(data[:end])
@@ -45,7 +45,7 @@ class Heads:
             return None
         return known[0], data[end + len(_END) :]
 
-    def remember(self, data: bytes, head: Head, body: bytes) -> None:
+    def remember(self, data: bytes, head: RequestHead, body: bytes) -> None:
         """Remember the head of data that was parsed from its first byte on and held, it seems, one request."""
         end = data.find(_END)
         if end > LONGEST or end + len(_END) + len(body) != len(data) or not head.keeps:
@@ -67,5 +67,5 @@ def _caller(headers: Headers) -> bytes:
     return found
 
 
-Direct = Callable[[Head, bytes, Respond], None]
+Direct = Callable[[RequestHead, bytes, Respond], None]
 """Handles a request of the hot route: head, body, and how to answer, now or later."""

@@ -16,12 +16,12 @@ from urllib.parse import unquote
 
 import httptools
 
-from hushbell.api.http.fair_queue import Turns
-from hushbell.api.http.head_cache import Direct, Head, Heads
+from hushbell.api.http.fair_queue import FairQueue
+from hushbell.api.http.head_cache import Direct, HeadCache, RequestHead
 from hushbell.api.http.types import JSON, Asgi, Headers, HttpLimits
 
 
-class Front:
+class HttpServer:
     """What all connections of a listener share."""
 
     def __init__(
@@ -31,9 +31,9 @@ class Front:
         self.direct = direct
         self.app = app
         self.limits = limits
-        self.connections: set[Connection] = set()
-        self.turns = Turns()
-        self.heads = Heads()
+        self.connections: set[HttpConnection] = set()
+        self.turns = FairQueue()
+        self.heads = HeadCache()
         self.body_bytes = 0
         self.is_closing = False
         self.count = count
@@ -47,7 +47,7 @@ class Front:
     async def listen(self, host: str, port: int) -> int:
         """Accept connections; return the port, which the system chose if it was 0."""
         loop = asyncio.get_running_loop()
-        server = await loop.create_server(lambda: Connection(self), host, port, backlog=1024)
+        server = await loop.create_server(lambda: HttpConnection(self), host, port, backlog=1024)
         self._server_object = server
         self._sweeper = loop.call_later(1.0, self._sweep)
         return int(server.sockets[0].getsockname()[1])
@@ -91,10 +91,10 @@ class Front:
         self._sweeper = loop.call_later(1.0, self._sweep)
 
 
-class Connection(asyncio.Protocol):
+class HttpConnection(asyncio.Protocol):
     """One client."""
 
-    def __init__(self, front: Front) -> None:
+    def __init__(self, front: HttpServer) -> None:
         self._front = front
         self._limits = front.limits
         self._loop = asyncio.get_running_loop()
@@ -106,8 +106,8 @@ class Connection(asyncio.Protocol):
         self._is_busy = False
         self._ends = False  # no further request is taken
         self._ahead: list[bytes] = []  # what came while a request is being handled
-        self._requests: deque[tuple[Head, bytes]] = deque()  # of one read, in order, with their bodies
-        self._now: Head | None = None  # of the one that is being handled
+        self._requests: deque[tuple[RequestHead, bytes]] = deque()  # of one read, in order, with their bodies
+        self._now: RequestHead | None = None  # of the one that is being handled
         self._body = b""
         self._held = 0  # bytes of bodies
         self._wrong: HTTPStatus | None = None  # why the connection ends, once a bound is passed
@@ -231,7 +231,7 @@ class Connection(asyncio.Protocol):
             return
         body = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
         keeps = self._parser.should_keep_alive()
-        self._requests.append((Head(self._parser.get_method(), self._url, self._headers, keeps=keeps), body))
+        self._requests.append((RequestHead(self._parser.get_method(), self._url, self._headers, keeps=keeps), body))
         self._begin()
 
     # inside
@@ -268,10 +268,10 @@ class Connection(asyncio.Protocol):
                 self._front.heads.remember(data, head, body)
             self._handle(head, body)
 
-    def _is_direct(self, head: Head) -> bool:
+    def _is_direct(self, head: RequestHead) -> bool:
         return head.url == self._front.path and head.method == b"POST"
 
-    def _handle(self, head: Head, body: bytes) -> None:
+    def _handle(self, head: RequestHead, body: bytes) -> None:
         self._is_busy = True
         self._now, self._body = head, body
         if self._is_direct(head):
@@ -283,7 +283,7 @@ class Connection(asyncio.Protocol):
         if self._now is not None:
             self._front.direct(self._now, self._body, self.respond)
 
-    async def _run(self, request: Head, body: bytes) -> None:
+    async def _run(self, request: RequestHead, body: bytes) -> None:
         """Let the ASGI app answer; its answer is written when it is whole."""
         path, _, query = request.url.partition(b"?")
         scope = {

@@ -4,18 +4,18 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from hushbell.core.delivery.job import Dead, Ended, Hook, Job, Progress
+from hushbell.core.delivery.job import DeadToken, Job, JobProgress, JobResult, Webhook
 from hushbell.core.delivery.push_ids import push_id
 from hushbell.core.delivery.state import LABELS, State
 from hushbell.core.gorush.responses import masked
 
-Found = tuple[int, Ended | tuple[Job, Progress | None]]
+Found = tuple[int, JobResult | tuple[Job, JobProgress | None]]
 
 
 def app_of(found: Found) -> str:
     """Return whose notification it is."""
     job = found[1]
-    return job.app if isinstance(job, Ended) else job[0].app
+    return job.app if isinstance(job, JobResult) else job[0].app
 
 
 def notification(ident: bytes, found: Found, *, shows_tokens: bool) -> dict[str, Any]:
@@ -26,7 +26,7 @@ def notification(ident: bytes, found: Found, *, shows_tokens: bool) -> dict[str,
     """
     place, job = found
     told: dict[str, Any] = {"id": ident.hex(), "app": app_of(found)}
-    if isinstance(job, Ended):
+    if isinstance(job, JobResult):
         told |= _ended(place, job)
     else:
         told |= _open(place, *job, shows_tokens=shows_tokens)
@@ -38,7 +38,7 @@ def notification(ident: bytes, found: Found, *, shows_tokens: bool) -> dict[str,
     return told
 
 
-def dead_tokens(page: Sequence[Dead], after: int, limit: int, *, shows_tokens: bool) -> dict[str, Any]:
+def dead_tokens(page: Sequence[DeadToken], after: int, limit: int, *, shows_tokens: bool) -> dict[str, Any]:
     """Return a page of dead tokens, and the cursor to go on from."""
     return {
         "tokens": [
@@ -56,7 +56,7 @@ def dead_tokens(page: Sequence[Dead], after: int, limit: int, *, shows_tokens: b
     }
 
 
-def hook(one: Hook) -> dict[str, Any]:
+def hook(one: Webhook) -> dict[str, Any]:
     """Return a webhook without its secret."""
     return {"name": one.name, "app": one.app, "url": one.url, "events": list(one.events), "shape": one.shape}
 
@@ -66,7 +66,7 @@ def _whole(states: Counter[str]) -> str:
     return next(label for label in LABELS if states[label])
 
 
-def _open(place: int, job: Job, progress: Progress | None, *, shows_tokens: bool) -> dict[str, Any]:
+def _open(place: int, job: Job, progress: JobProgress | None, *, shows_tokens: bool) -> dict[str, Any]:
     base = sum(len(note.tokens) for note in job.notifications[:place])
     note = job.notifications[place]
     pushes = []
@@ -83,7 +83,7 @@ def _open(place: int, job: Job, progress: Progress | None, *, shows_tokens: bool
     return told | ({"name": note.notif_id} if note.notif_id else {})
 
 
-def _ended(place: int, ended: Ended) -> dict[str, Any]:
+def _ended(place: int, ended: JobResult) -> dict[str, Any]:
     base = sum(ended.pushes[:place])
     reasons = dict(ended.reasons)
     pushes = []

@@ -12,14 +12,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from hushbell.api.http.auth import Caller, Forbidden, Keys, Unauthorized
+from hushbell.api.http.auth import ApiClient, ApiKeys, Forbidden, Unauthorized
 from hushbell.api.http.problems import TITLES, Problem
 from hushbell.api.v1 import openapi, requests, responses
 from hushbell.api.v1.requests import Ask
 from hushbell.config.settings import Settings
 from hushbell.errors import CallerError, Overloaded, StoreError
 from hushbell.ports.clock import Clock
-from hushbell.ports.delivery import Hook, Intake, Job, Receipt, Repeatable
+from hushbell.ports.delivery import Delivery, IdempotentResponse, Job, Submission, Webhook
 from hushbell.types import Random
 
 JSON = "application/json"
@@ -28,7 +28,7 @@ PAGE = 1000  # dead tokens in one answer
 KEY = 255  # characters of an Idempotency-Key
 SECRET = 32  # bytes
 
-Handle = Callable[[Request, Caller], Awaitable[Response]]
+Handle = Callable[[Request, ApiClient], Awaitable[Response]]
 
 log = logging.getLogger(__name__)
 
@@ -38,8 +38,8 @@ class V1:
 
     def __init__(
         self,
-        intake: Intake,
-        keys: Keys,
+        intake: Delivery,
+        keys: ApiKeys,
         settings: Settings,
         *,
         clock: Clock,
@@ -93,7 +93,7 @@ class V1:
     async def _openapi(self, _: Request) -> Response:
         return Response(self._document, headers={"content-type": JSON})
 
-    async def _send(self, request: Request, caller: Caller) -> Response:
+    async def _send(self, request: Request, caller: ApiClient) -> Response:
         body = await request.body()
         named, asked = requests.send(requests.parse(body), most=self._most)
         app = caller.app(named)
@@ -123,19 +123,19 @@ class V1:
         return Response(known.answer, 202, {"content-type": JSON, "idempotency-replayed": "true"})
 
     async def _accept(
-        self, caller: Caller, app: str, asked: Sequence[Ask], digest: bytes | None, body: bytes
+        self, caller: ApiClient, app: str, asked: Sequence[Ask], digest: bytes | None, body: bytes
     ) -> Response:
         caller.spend(sum(len(one.tokens) for one in asked), self._clock.now())
         answered: asyncio.Future[StoreError | None] = asyncio.get_running_loop().create_future()
         answers: list[bytes] = []
 
-        def told(_: Receipt, error: StoreError | None) -> None:
+        def told(_: Submission, error: StoreError | None) -> None:
             if not answered.done():
                 answered.set_result(error)
 
-        def repeatable(jobs: Sequence[Job]) -> Repeatable:
+        def repeatable(jobs: Sequence[Job]) -> IdempotentResponse:
             answers.append(_accepted(app, asked, jobs))
-            return Repeatable(digest or b"", sha256(body).digest(), answers[0], self._clock.now())
+            return IdempotentResponse(digest or b"", sha256(body).digest(), answers[0], self._clock.now())
 
         if digest is None:
             receipt = self._intake.accept(app, asked, told)
@@ -147,7 +147,7 @@ class V1:
             raise error
         return Response(answers[0], 202, {"content-type": JSON})
 
-    async def _state(self, request: Request, caller: Caller) -> Response:
+    async def _state(self, request: Request, caller: ApiClient) -> Response:
         try:
             ident = bytes.fromhex(request.path_params["ident"])
         except ValueError:
@@ -158,17 +158,17 @@ class V1:
         shows = "tokens" in caller.scopes and request.query_params.get("tokens") == "true"
         return _json(responses.notification(ident, found, shows_tokens=shows))
 
-    async def _dead(self, request: Request, caller: Caller) -> Response:
+    async def _dead(self, request: Request, caller: ApiClient) -> Response:
         app = caller.app(request.query_params.get("app"))
         since, limit = _number(request, "since", 0, 2**63 - 1), _number(request, "limit", 100, PAGE)
         page = self._intake.dead(app, since, limit) if limit else ()
         return _json(responses.dead_tokens(page, since, limit, shows_tokens="tokens" in caller.scopes))
 
-    async def _hooks(self, request: Request, caller: Caller) -> Response:
+    async def _hooks(self, request: Request, caller: ApiClient) -> Response:
         app = caller.app(request.query_params.get("app"))
         return _json({"webhooks": [responses.hook(one) for one in self._intake.hooks(app)]})
 
-    async def _subscribe(self, request: Request, caller: Caller) -> Response:
+    async def _subscribe(self, request: Request, caller: ApiClient) -> Response:
         wanted = requests.webhook(requests.parse(await request.body()))
         app = caller.app(wanted.app)
         if wanted.shape == "tokens":
@@ -176,11 +176,11 @@ class V1:
         if len(self._intake.hooks(app)) >= HOOKS:
             raise Problem(422, f"an app has at most {HOOKS} webhooks", field="app")
         secret = self._random(SECRET)
-        hook = Hook(self._random(12).hex(), app, wanted.url, secret, wanted.events, wanted.shape)
+        hook = Webhook(self._random(12).hex(), app, wanted.url, secret, wanted.events, wanted.shape)
         self._intake.save_hook(hook)
         return _json(responses.hook(hook) | {"secret": secret.hex()}, 201)
 
-    async def _unsubscribe(self, request: Request, caller: Caller) -> Response:
+    async def _unsubscribe(self, request: Request, caller: ApiClient) -> Response:
         name = request.path_params["name"]
         if not any(one.name == name for app in caller.apps for one in self._intake.hooks(app)):
             raise Problem(404)

@@ -6,9 +6,9 @@ from dataclasses import replace
 from hushbell.core.client import query
 from hushbell.core.client.decision import Work
 from hushbell.core.client.events import Follow, Learn, Learnt, Post, Unfollow
-from hushbell.core.client.facts import Asking, Ephemeral, Facts, Knowledge, Purpose
+from hushbell.core.client.facts import Asking, ClientFacts, Ephemeral, Knowledge, Purpose
 from hushbell.core.client.query import Info
-from hushbell.core.envelope import Opened
+from hushbell.core.envelope import OpenedEnvelope
 from hushbell.crypto import hashes, topics
 from hushbell.errors import WireError
 from hushbell.types import InstallationId, Millis, PublicKey
@@ -21,7 +21,7 @@ KEY_LIFE = 600_000  # milliseconds that an answer may be late
 MOST_KNOWN = 10_000  # people; beyond that, those learnt longest ago are forgotten
 
 
-def of(facts: Facts, target: PublicKey) -> Knowledge:
+def of(facts: ClientFacts, target: PublicKey) -> Knowledge:
     """Return what we know of somebody."""
     return facts.knowledge.get(target) or Knowledge(target=target)
 
@@ -59,7 +59,7 @@ def ask(work: Work, target: PublicKey) -> None:
         _query(work, known, trials=TRIALS if lately else 1)
 
 
-def answered(work: Work, opened: Opened, ephemeral: Ephemeral) -> PublicKey | None:
+def answered(work: Work, opened: OpenedEnvelope, ephemeral: Ephemeral) -> PublicKey | None:
     """Take over what an answer to a query says; return whom it tells about, None if it cannot be believed."""
     target, message_id = ephemeral.target, ephemeral.message_id
     if target is None or message_id is None:
@@ -71,7 +71,7 @@ def answered(work: Work, opened: Opened, ephemeral: Ephemeral) -> PublicKey | No
     return _learn(work, target, infos)
 
 
-def advertised(work: Work, opened: Opened, target: PublicKey) -> PublicKey | None:
+def advertised(work: Work, opened: OpenedEnvelope, target: PublicKey) -> PublicKey | None:
     """Take over what somebody's own contact code says; return whom it tells about."""
     try:
         infos = query.advertised(opened, target, work.identity.private)
@@ -103,7 +103,7 @@ def advance(work: Work) -> list[PublicKey]:
     return vain
 
 
-def due(facts: Facts) -> Millis | None:
+def due(facts: ClientFacts) -> Millis | None:
     """Return when the next query is to be repeated."""
     asked = (facts.knowledge[target].asking for target in facts.asking)
     return min((_again_at(asking) for asking in asked if asking is not None), default=None)

@@ -1,7 +1,7 @@
 """One decision while it is being made: the facts so far, and what has come of them."""
 
-from hushbell.core.client.events import Decision, Effect, News
-from hushbell.core.client.facts import Change, Fact, Facts, Forget, Key, Profile, Save, key_of
+from hushbell.core.client.events import ClientDecision, Effect, News
+from hushbell.core.client.facts import Change, ClientFacts, Fact, Forget, Key, Profile, Save, key_of
 from hushbell.crypto import secp256k1
 from hushbell.types import KeyPair, Millis, Random
 
@@ -18,7 +18,7 @@ class Work:
         advertises: whether this key tells everybody how to ring it.
     """
 
-    def __init__(self, facts: Facts, identity: KeyPair, now: Millis, random: Random, *, advertises: bool) -> None:
+    def __init__(self, facts: ClientFacts, identity: KeyPair, now: Millis, random: Random, *, advertises: bool) -> None:
         self.facts = facts
         self.identity = identity
         self.now = now
@@ -53,9 +53,9 @@ class Work:
         """Draw a key that nobody can link to us."""
         return secp256k1.key_pair(self.random)
 
-    def decision(self, due: Millis | None) -> Decision:
+    def decision(self, due: Millis | None) -> ClientDecision:
         """Return what has come of it."""
-        return Decision(tuple(self._changes.values()), tuple(self._effects), tuple(self._news), due)
+        return ClientDecision(tuple(self._changes.values()), tuple(self._effects), tuple(self._news), due)
 
     def _note(self, change: Change) -> None:
         self.facts.apply(change)

@@ -5,7 +5,7 @@ from enum import Enum
 
 from hushbell.core.client.facts import Change, Sending
 from hushbell.core.client.registration import Device, Options
-from hushbell.core.envelope import Opened
+from hushbell.core.envelope import OpenedEnvelope
 from hushbell.types import ContentTopic, InstallationId, KeyPair, Millis, NotificationType, PublicKey
 
 
@@ -79,7 +79,7 @@ class Notify:
 class Arrived:
     """Something was opened with the key that answers ``to``: ours, an ephemeral one's, or somebody's contact code."""
 
-    opened: Opened
+    opened: OpenedEnvelope
     to: PublicKey = field(repr=False)
 
 
@@ -188,7 +188,7 @@ News = Registered | Refused | Unreachable | Left | Learnt | Notified | Finished
 
 
 @dataclass(frozen=True, slots=True)
-class Decision:
+class ClientDecision:
     """Commit the changes, then carry out the effects, then tell the news."""
 
     changes: tuple[Change, ...]

@@ -169,7 +169,7 @@ class Forget:
 Change = Save | Forget
 
 
-class Facts:
+class ClientFacts:
     """
     All facts of one account. ``apply`` is for whoever has committed the changes; the rules only read.
 

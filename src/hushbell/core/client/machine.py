@@ -12,8 +12,8 @@ from hushbell.core.client.decision import Work
 from hushbell.core.client.events import (
     AddServer,
     Arrived,
+    ClientDecision,
     Configure,
-    Decision,
     Follow,
     Input,
     Learn,
@@ -22,13 +22,19 @@ from hushbell.core.client.events import (
     Tick,
     Unfollow,
 )
-from hushbell.core.client.facts import Facts, Purpose
+from hushbell.core.client.facts import ClientFacts, Purpose
 from hushbell.types import KeyPair, Millis, Random
 
 
 def decide(
-    facts: Facts, inputs: Sequence[Input], *, identity: KeyPair, now: Millis, random: Random, advertises: bool = True
-) -> Decision:
+    facts: ClientFacts,
+    inputs: Sequence[Input],
+    *,
+    identity: KeyPair,
+    now: Millis,
+    random: Random,
+    advertises: bool = True,
+) -> ClientDecision:
     """
     Decide about inputs in order.
 
@@ -51,7 +57,7 @@ def decide(
     return work.decision(due(facts, advertises=advertises))
 
 
-def due(facts: Facts, *, advertises: bool = True) -> Millis | None:
+def due(facts: ClientFacts, *, advertises: bool = True) -> Millis | None:
     """Return when to decide again although nothing reached the client; None if nothing is waited for."""
     times = (servers.due(facts, advertises=advertises), contacts.due(facts), recipients.due(facts))
     return min((time for time in times if time is not None), default=None)

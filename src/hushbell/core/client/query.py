@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from hushbell import wire
-from hushbell.core.envelope import Opened, sign_application
+from hushbell.core.envelope import OpenedEnvelope, sign_application
 from hushbell.crypto import access_tokens, grants, hashes, message_ids, secp256k1
 from hushbell.errors import Unauthentic, Undecodable
 from hushbell.types import AccessToken, InstallationId, KeyPair, MessageId, PrivateKey, PublicKey
@@ -36,7 +36,7 @@ def query(target: PublicKey, signer: KeyPair) -> Asked:
     return Asked(application, message_ids.message_id(signer.public, application))
 
 
-def answer(opened: Opened, pending: Mapping[MessageId, PublicKey], identity: PrivateKey) -> tuple[Info, ...]:
+def answer(opened: OpenedEnvelope, pending: Mapping[MessageId, PublicKey], identity: PrivateKey) -> tuple[Info, ...]:
     """
     Return what a server knows about the target of one of our queries, without what its grants do not cover.
 
@@ -62,7 +62,7 @@ def answer(opened: Opened, pending: Mapping[MessageId, PublicKey], identity: Pri
     return _believed(response.info, target, identity, opened.sender)
 
 
-def advertised(opened: Opened, target: PublicKey, identity: PrivateKey) -> tuple[Info, ...]:
+def advertised(opened: OpenedEnvelope, target: PublicKey, identity: PrivateKey) -> tuple[Info, ...]:
     """
     Return what the target's own contact code says. Each entry names its server, for which its grant must hold.
 

@@ -11,10 +11,10 @@ from hushbell import wire
 from hushbell.core.client import contacts, request
 from hushbell.core.client.decision import Work
 from hushbell.core.client.events import Finished, Notified, Notify, Result, Send, Target
-from hushbell.core.client.facts import DeviceRing, Ephemeral, Facts, Knowledge, Purpose, Ring
+from hushbell.core.client.facts import ClientFacts, DeviceRing, Ephemeral, Knowledge, Purpose, Ring
 from hushbell.core.client.lifecycles import ENDED, RINGING, Heard, Rung
 from hushbell.core.client.query import Info
-from hushbell.core.envelope import Opened
+from hushbell.core.envelope import OpenedEnvelope
 from hushbell.crypto import hashes, topics
 from hushbell.errors import WireError
 from hushbell.types import InstallationId, KeyHash, MessageId, Millis, PublicKey
@@ -66,7 +66,7 @@ def pursue(work: Work, ring: Ring) -> None:
         _ask(work, ring, known)
 
 
-def answered(work: Work, opened: Opened, ephemeral: Ephemeral) -> None:
+def answered(work: Work, opened: OpenedEnvelope, ephemeral: Ephemeral) -> None:
     """Take over what a server reports of a request."""
     if ephemeral.server is None:
         return
@@ -122,7 +122,7 @@ def prune(work: Work) -> None:
         work.forget(ephemeral)
 
 
-def due(facts: Facts) -> Millis | None:
+def due(facts: ClientFacts) -> Millis | None:
     """Return when something of this changes by itself."""
     times: list[int] = []
     for name in facts.open_rings:
@@ -343,7 +343,7 @@ def _again_at(ephemeral: Ephemeral) -> int:
     return ephemeral.sent_at + (SILENCE << min(ephemeral.trials - 1, 16))
 
 
-def _waits(facts: Facts, ephemeral: Ephemeral) -> bool:
+def _waits(facts: ClientFacts, ephemeral: Ephemeral) -> bool:
     """Whether a request is worth repeating: its server was asked last, and nobody has answered for the device."""
     if ephemeral.purpose is not Purpose.REQUEST or ephemeral.answered:
         return False
@@ -354,5 +354,5 @@ def _waits(facts: Facts, ephemeral: Ephemeral) -> bool:
     return False
 
 
-def _may_move(facts: Facts, device: DeviceRing) -> bool:
+def _may_move(facts: ClientFacts, device: DeviceRing) -> bool:
     return device.stage is Rung.ASKED and bool(_untried(contacts.of(facts, device.target), device))

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from uuid import UUID
 
 from hushbell import wire
-from hushbell.core.envelope import Opened, registration_key, sign_application
+from hushbell.core.envelope import OpenedEnvelope, registration_key, sign_application
 from hushbell.crypto import access_tokens, ciphers, grants, hashes, message_ids
 from hushbell.errors import Unauthentic, Undecodable
 from hushbell.types import AccessToken, DeviceToken, InstallationId, KeyPair, PublicKey, Random, RequestId, TokenType
@@ -117,7 +117,7 @@ def sealed(registration: wire.Registration, client: KeyPair, server: PublicKey, 
     return Sealed(application, message_ids.request_id(ciphertext))
 
 
-def answer(opened: Opened, pending: Mapping[RequestId, PublicKey]) -> Answer:
+def answer(opened: OpenedEnvelope, pending: Mapping[RequestId, PublicKey]) -> Answer:
     """
     Return what a server said, if it is the one we asked.
 

@@ -6,7 +6,7 @@ from types import MappingProxyType
 
 from hushbell import wire
 from hushbell.core.client.query import Info
-from hushbell.core.envelope import Opened, sign_application
+from hushbell.core.envelope import OpenedEnvelope, sign_application
 from hushbell.crypto import hashes, message_ids
 from hushbell.errors import Unauthentic, Undecodable
 from hushbell.types import KeyPair, MessageId, NotificationType, PublicKey
@@ -55,7 +55,7 @@ def requests(
     return tuple(_request(server, known, ringing, signer, messages) for server, known in servers.items())
 
 
-def reports(opened: Opened, asked: Asked) -> tuple[wire.Report, ...]:
+def reports(opened: OpenedEnvelope, asked: Asked) -> tuple[wire.Report, ...]:
     """
     Return what became of a request.
 

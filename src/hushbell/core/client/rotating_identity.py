@@ -29,7 +29,7 @@ class Invitation:
 
 
 @dataclass(frozen=True, slots=True)
-class Persona:
+class RotatingIdentity:
     """A persona of ours: what its contacts have, and the root's private key."""
 
     root: KeyPair = field(repr=False)
@@ -42,12 +42,12 @@ def epoch_at(now: Millis) -> int:
     return now // EPOCH
 
 
-def create(now: Millis, random: Random) -> Persona:
+def create(now: Millis, random: Random) -> RotatingIdentity:
     """Draw a persona that begins now."""
-    return Persona(secp256k1.key_pair(random), epoch_at(now), random(key_diversification.SECRET_BYTES))
+    return RotatingIdentity(secp256k1.key_pair(random), epoch_at(now), random(key_diversification.SECRET_BYTES))
 
 
-def invitation(persona: Persona) -> Invitation:
+def invitation(persona: RotatingIdentity) -> Invitation:
     """Return what to give to contacts. It says nothing about epochs before the persona's own."""
     return Invitation(persona.root.public, persona.epoch, persona.secret)
 
@@ -80,7 +80,7 @@ def address(invited: Invitation, now: Millis) -> PublicKey:
     return key_diversification.epoch_address(invited.root, _secret(invited.secret, invited.epoch, epoch_at(now)))
 
 
-def key(persona: Persona, epoch: int) -> KeyPair:
+def key(persona: RotatingIdentity, epoch: int) -> KeyPair:
     """
     Return the key of an epoch.
 
@@ -90,7 +90,7 @@ def key(persona: Persona, epoch: int) -> KeyPair:
     return key_diversification.epoch_key(persona.root, _secret(persona.secret, persona.epoch, epoch))
 
 
-def epochs_to_serve(persona: Persona, now: Millis) -> Sequence[int]:
+def epochs_to_serve(persona: RotatingIdentity, now: Millis) -> Sequence[int]:
     """Return the epochs whose keys must ring now: today's, and its neighbour while the change is near."""
     today, into = divmod(now, EPOCH)
     epochs = [today]
@@ -107,7 +107,7 @@ def next_change(now: Millis) -> Millis:
     return Millis(next(at for at in (start + OVERLAP, start + EPOCH - OVERLAP, start + EPOCH) if at > now))
 
 
-def forward(persona: Persona, now: Millis) -> Persona:
+def forward(persona: RotatingIdentity, now: Millis) -> RotatingIdentity:
     """Forget the secrets of epochs that are over, so that a device that is seized does not tell them."""
     oldest = epochs_to_serve(persona, now)[0] if epoch_at(now) >= persona.epoch else persona.epoch
     return replace(persona, epoch=oldest, secret=_secret(persona.secret, persona.epoch, oldest))

@@ -16,10 +16,10 @@ from hushbell.core.client.events import (
     Send,
     Unreachable,
 )
-from hushbell.core.client.facts import Enrolment, Facts
+from hushbell.core.client.facts import ClientFacts, Enrolment
 from hushbell.core.client.lifecycles import ENROLLING, Enrolled, Told
 from hushbell.core.client.registration import Last
-from hushbell.core.envelope import Opened
+from hushbell.core.envelope import OpenedEnvelope
 from hushbell.crypto import topics
 from hushbell.errors import WireError
 from hushbell.types import InstallationId, Millis, PublicKey
@@ -68,7 +68,7 @@ def remove_server(work: Work, wish: RemoveServer) -> None:
         work.save(Enrolment(server=wish.server, leaving=True))
 
 
-def answered(work: Work, opened: Opened) -> None:
+def answered(work: Work, opened: OpenedEnvelope) -> None:
     """Believe a server's answer to one of our trials."""
     pending = {request: one.server for one in work.facts.enrolments.values() for request in one.requests}
     try:
@@ -96,7 +96,7 @@ def advance(work: Work) -> None:
     _advertise(work)
 
 
-def due(facts: Facts, *, advertises: bool) -> Millis | None:
+def due(facts: ClientFacts, *, advertises: bool) -> Millis | None:
     """Return when the next trial or advert is due."""
     times = [_due(facts, enrolment) for enrolment in facts.enrolments.values()]
     if advertises and facts.profile.advertised_at is not None and _advertisable(facts):
@@ -104,7 +104,7 @@ def due(facts: Facts, *, advertises: bool) -> Millis | None:
     return min((time for time in times if time is not None), default=None)
 
 
-def registered_with(facts: Facts) -> tuple[PublicKey, ...]:
+def registered_with(facts: ClientFacts) -> tuple[PublicKey, ...]:
     """Return the servers that have our registration."""
     return tuple(
         one.server for one in facts.enrolments.values() if one.stage is Enrolled.REGISTERED and not one.leaving
@@ -162,7 +162,7 @@ def _leap(work: Work) -> None:
     _announce(work)
 
 
-def _due(facts: Facts, enrolment: Enrolment) -> Millis | None:
+def _due(facts: ClientFacts, enrolment: Enrolment) -> Millis | None:
     if facts.profile.last is None:
         return None
     if enrolment.stage is Enrolled.DUE:
@@ -199,7 +199,7 @@ def _content(work: Work, enrolment: Enrolment) -> wire.Registration:
     return replace(end, version=end.version - 1 + (1 << enrolment.trials))
 
 
-def _advertisable(facts: Facts) -> bool:
+def _advertisable(facts: ClientFacts) -> bool:
     last = facts.profile.last
     return last is not None and not last.registration.unregister and bool(registered_with(facts))
 

@@ -33,7 +33,7 @@ class Job(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
+class OpenJob:
     """A job on the disk, as far as planning needs it."""
 
     number: int
@@ -44,7 +44,7 @@ class Waiting:
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class JobProgress:
     """How far a job is whose pushes have not all ended."""
 
     number: int
@@ -52,7 +52,7 @@ class Progress:
     attempts: bytes  # one for each push, at most 255
 
 
-class Ended(NamedTuple):
+class JobResult(NamedTuple):
     """A job whose pushes all reached their final state. Holds no token and no payload."""
 
     number: int
@@ -70,7 +70,7 @@ class Ended(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Dead:
+class DeadToken:
     """A device token that its provider no longer knows."""
 
     app: str
@@ -83,7 +83,7 @@ class Dead:
 
 
 @dataclass(frozen=True, slots=True)
-class Hook:
+class Webhook:
     """Where an app wants to hear what became of its pushes."""
 
     name: str  # ours
@@ -96,7 +96,7 @@ class Hook:
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
+class WebhookEvent:
     """Something a hook must be told, until it answered that it was."""
 
     hook: str
@@ -108,7 +108,7 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True)
-class Repeatable:
+class IdempotentResponse:
     """An answer that is given again when the same caller repeats a request under the same key."""
 
     digest: bytes = field(repr=False)  # SHA-256 of app and key, 32 bytes
@@ -118,17 +118,17 @@ class Repeatable:
 
 
 @dataclass(slots=True)
-class Batch:
+class Changes:
     """What is committed together."""
 
     jobs: list[Job] = field(default_factory=list)
-    progress: list[Progress] = field(default_factory=list)
-    ended: list[Ended] = field(default_factory=list)
-    dead: list[Dead] = field(default_factory=list)
-    events: list[Event] = field(default_factory=list)
+    progress: list[JobProgress] = field(default_factory=list)
+    ended: list[JobResult] = field(default_factory=list)
+    dead: list[DeadToken] = field(default_factory=list)
+    events: list[WebhookEvent] = field(default_factory=list)
     told: list[int] = field(default_factory=list)  # numbers of events that need nothing more
-    deferred: list[Event] = field(default_factory=list)  # events whose attempts and due_at changed
-    answers: list[Repeatable] = field(default_factory=list)
+    deferred: list[WebhookEvent] = field(default_factory=list)  # events whose attempts and due_at changed
+    answers: list[IdempotentResponse] = field(default_factory=list)
 
     @property
     def is_empty(self) -> bool:

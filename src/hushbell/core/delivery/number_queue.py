@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 _TIDY = 4096  # numbers taken before their memory is given back
 
 
-class Numbers:
+class NumberQueue:
     """First in, first out."""
 
     __slots__ = ("_start", "_values", "left")

@@ -10,15 +10,20 @@ class Verdict(Enum):
     """What must happen to a push after one attempt."""
 
     ACCEPTED = "accepted"  # the provider has it: final
-    DROP_TOKEN = "drop_token"  # the device token is dead: final, and the registration is marked
+    DEAD_TOKEN = "dead_token"  # the device token is dead: final, and the registration is marked
     RETRY = "retry"  # try again, not before ``after``
-    CALLER_ERROR = "caller_error"  # this push can never be delivered: final
-    CONFIG_ERROR = "config_error"  # the operator must act: keep it, pause the app, raise an alarm
+    INVALID = "invalid"  # this push can never be delivered: final
+    MISCONFIGURED = "misconfigured"  # the operator must act: keep it, pause the app, raise an alarm
     UNKNOWN = "unknown"  # sent, but no answer came: try again with the same identifier
+
+    # The names of 0.1.0, for providers of third parties, kept for one release.
+    DROP_TOKEN = "dead_token"  # noqa: PIE796
+    CALLER_ERROR = "invalid"  # noqa: PIE796
+    CONFIG_ERROR = "misconfigured"  # noqa: PIE796
 
 
 class Scope(Enum):
-    """What a RETRY or CONFIG_ERROR holds up besides this push."""
+    """What a RETRY or MISCONFIGURED holds up besides this push."""
 
     TOKEN = "token"
     APP = "app"
@@ -32,7 +37,7 @@ class Outcome:
     verdict: Verdict
     reason: str = ""  # the provider's own word; never a token or a payload
     after: float | None = None  # seconds to wait, if the provider said so
-    since: Millis | None = None  # DROP_TOKEN: when the provider learnt that the token died
+    since: Millis | None = None  # DEAD_TOKEN: when the provider learnt that the token died
     scope: Scope = Scope.TOKEN
 
 

@@ -13,11 +13,11 @@ class State(IntEnum):
     """The number is the byte on the disk, so it never changes its meaning; callers read the label."""
 
     STORED = 0  # on the disk: accepted by us
-    RETRIEVED = 1  # taken from the disk and being attempted
-    WAITING = 2  # attempted without success; it will be attempted again
+    SENDING = 1  # taken from the disk and being attempted
+    RETRYING = 2  # attempted without success; it will be attempted again
     ACCEPTED = 3  # final: the provider took it
-    DEAD = 4  # final: the provider says that the device token is dead
-    REFUSED = 5  # final: the provider can never deliver it, or the retries are used up
+    DEAD_TOKEN = 4  # final: the provider says that the device token is dead
+    FAILED = 5  # final: the provider can never deliver it, or the retries are used up
     EXPIRED = 6  # final: its time to live ended first
 
     @property
@@ -45,7 +45,7 @@ FIRST_FINAL = State.ACCEPTED
 
 FINAL = {
     Verdict.ACCEPTED: State.ACCEPTED,
-    Verdict.DROP_TOKEN: State.DEAD,
-    Verdict.CALLER_ERROR: State.REFUSED,
+    Verdict.DEAD_TOKEN: State.DEAD_TOKEN,
+    Verdict.INVALID: State.FAILED,
 }
 """The final state that an outcome brings. The other verdicts bring another attempt."""

@@ -11,14 +11,14 @@ from typing import assert_never
 from hushbell.config.limits import Limits
 from hushbell.core.server import query, registration, request
 from hushbell.core.server.events import Event, QueryReceived, RegistrationReceived, RequestReceived
-from hushbell.core.server.facts import Decision, Facts, Needed, RememberAnswer, RememberRing, SaveRegistration
+from hushbell.core.server.facts import Decision, Facts, FactsNeeded, MarkNotified, SaveRegistration, SaveResponse
 from hushbell.core.server.registration import TOKEN_TYPES
 from hushbell.types import Millis
 
 DEFAULT_LIMITS = Limits()
 
 
-def needed(event: Event, limits: Limits = DEFAULT_LIMITS) -> Needed:
+def needed(event: Event, limits: Limits = DEFAULT_LIMITS) -> FactsNeeded:
     """Name the facts that deciding an event takes. What is over a bound needs none: it is refused anyway."""
     match event:
         case RegistrationReceived():
@@ -30,10 +30,10 @@ def needed(event: Event, limits: Limits = DEFAULT_LIMITS) -> Needed:
     assert_never(event)
 
 
-def merge_needed(parts: Iterable[Needed]) -> Needed:
+def merge_needed(parts: Iterable[FactsNeeded]) -> FactsNeeded:
     """Name the facts of all events of a batch at once."""
     every = tuple(parts)
-    return Needed(
+    return FactsNeeded(
         devices=frozenset().union(*(part.devices for part in every)),
         installations=frozenset().union(*(part.installations for part in every)),
         queried=frozenset().union(*(part.queried for part in every)),
@@ -78,9 +78,9 @@ def apply(facts: Facts, decision: Decision) -> None:
                 facts.devices[device] = stored
                 is_live = stored.registration is not None
                 facts.installations.setdefault(device.owner, {})[device.installation_id] = is_live
-            case RememberAnswer(wrapper_id, response):
+            case SaveResponse(wrapper_id, response):
                 facts.answered[wrapper_id] = response
-            case RememberRing(ring):
+            case MarkNotified(ring):
                 facts.rung.add(ring)
             case _:  # the outbox is no fact of a later event
                 pass

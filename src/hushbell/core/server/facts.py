@@ -5,7 +5,16 @@ from dataclasses import dataclass, field
 
 from hushbell.core.push import Push
 from hushbell.core.rate_limit import Bucket
-from hushbell.types import DeviceKey, InstallationId, KeyHash, MessageId, Millis, NotificationId, PublicKey, RingId
+from hushbell.types import (
+    DeviceKey,
+    InstallationId,
+    KeyHash,
+    MessageId,
+    Millis,
+    NotificationId,
+    NotificationKey,
+    PublicKey,
+)
 from hushbell.wire.messages import ApplicationType, Registration
 
 
@@ -24,14 +33,14 @@ NEVER_SEEN = StoredRegistration(0, Millis(0), None, None)
 
 
 @dataclass(frozen=True, slots=True)
-class Needed:
+class FactsNeeded:
     """Names the facts of one or more events."""
 
     devices: frozenset[DeviceKey] = frozenset()  # their stored registrations
     installations: frozenset[KeyHash] = frozenset()  # which installations an owner has, without contents
     queried: frozenset[KeyHash] = frozenset()  # every live registration of an owner
     requests: frozenset[MessageId] = frozenset()  # wrapper ids that may have been answered
-    rings: frozenset[RingId] = frozenset()
+    rings: frozenset[NotificationKey] = frozenset()
 
 
 @dataclass(slots=True)
@@ -41,7 +50,7 @@ class Facts:
     devices: dict[DeviceKey, StoredRegistration] = field(default_factory=dict)
     installations: dict[KeyHash, dict[InstallationId, bool]] = field(default_factory=dict)  # True: live
     answered: dict[MessageId, bytes] = field(default_factory=dict)  # wrapper id → encoded response
-    rung: set[RingId] = field(default_factory=set)
+    rung: set[NotificationKey] = field(default_factory=set)
     omitted: set[DeviceKey] = field(default_factory=set)  # over the byte limit: not loaded
     buckets: dict[DeviceKey, Bucket] = field(default_factory=dict)  # ring budgets, where one is known
 
@@ -56,7 +65,7 @@ class SaveRegistration:
 
 
 @dataclass(frozen=True, slots=True)
-class RememberAnswer:
+class SaveResponse:
     """Keep the encoded response to a request, so that a repeated request gets it again."""
 
     wrapper_id: MessageId
@@ -65,10 +74,10 @@ class RememberAnswer:
 
 
 @dataclass(frozen=True, slots=True)
-class RememberRing:
+class MarkNotified:
     """One message rings one device once."""
 
-    ring_id: RingId
+    ring_id: NotificationKey
     at: Millis
 
 
@@ -99,14 +108,14 @@ class Settle:
 
 
 @dataclass(frozen=True, slots=True)
-class MarkDead:
+class MarkDeadToken:
     """A device token died at ``since``: says nothing about a registration accepted after that."""
 
     device: DeviceKey
     since: Millis
 
 
-Write = SaveRegistration | RememberAnswer | RememberRing | Enqueue | Defer | Settle | MarkDead
+Write = SaveRegistration | SaveResponse | MarkNotified | Enqueue | Defer | Settle | MarkDeadToken
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from hushbell.config.limits import Limits
 from hushbell.core.server.events import QueryReceived
-from hushbell.core.server.facts import Decision, Facts, Needed, Reply, StoredRegistration
+from hushbell.core.server.facts import Decision, Facts, FactsNeeded, Reply, StoredRegistration
 from hushbell.types import DeviceKey, KeyHash, MessageId
 from hushbell.wire.codec import encode
 from hushbell.wire.messages import ApplicationType, QueryInfo, QueryResponse, Registration
@@ -16,12 +16,12 @@ from hushbell.wire.messages import ApplicationType, QueryInfo, QueryResponse, Re
 KEY_HASH = 64  # bytes
 
 
-def needed(event: QueryReceived, limits: Limits) -> Needed:
+def needed(event: QueryReceived, limits: Limits) -> FactsNeeded:
     """Name the facts of a query: every registration of the owners asked for."""
     if len(event.query.public_keys) > limits.query_keys:
-        return Needed()
+        return FactsNeeded()
     owners = frozenset(_owners(event))
-    return Needed(installations=owners, queried=owners)
+    return FactsNeeded(installations=owners, queried=owners)
 
 
 def decide(event: QueryReceived, facts: Facts, limits: Limits) -> Decision:

@@ -10,7 +10,15 @@ from collections.abc import Collection
 
 from hushbell.config.limits import Limits
 from hushbell.core.server.events import RegistrationReceived
-from hushbell.core.server.facts import NEVER_SEEN, Decision, Facts, Needed, Reply, SaveRegistration, StoredRegistration
+from hushbell.core.server.facts import (
+    NEVER_SEEN,
+    Decision,
+    Facts,
+    FactsNeeded,
+    Reply,
+    SaveRegistration,
+    StoredRegistration,
+)
 from hushbell.crypto.hashes import hash_public_key
 from hushbell.types import DeviceKey, InstallationId, Millis, TokenType
 from hushbell.wire.codec import encode
@@ -35,13 +43,13 @@ def is_uuid(text: str) -> bool:
     return _UUID.fullmatch(text) is not None
 
 
-def needed(event: RegistrationReceived, limits: Limits) -> Needed:
+def needed(event: RegistrationReceived, limits: Limits) -> FactsNeeded:
     """Name the facts of a registration: what is stored for the device, and the owner's other installations."""
     new = event.registration
     if new is None or len(event.plaintext) > limits.registration or not is_uuid(new.installation_id):
-        return Needed()
+        return FactsNeeded()
     device = _device(event, new)
-    return Needed(devices=frozenset({device}), installations=frozenset({device.owner}))
+    return FactsNeeded(devices=frozenset({device}), installations=frozenset({device.owner}))
 
 
 def decide(

@@ -14,7 +14,7 @@ from hushbell.config.limits import Limits
 from hushbell.core.push import Push
 from hushbell.core.rate_limit import Bucket, spend
 from hushbell.core.server.events import RequestReceived
-from hushbell.core.server.facts import Decision, Enqueue, Facts, Needed, RememberAnswer, RememberRing, Reply, Write
+from hushbell.core.server.facts import Decision, Enqueue, Facts, FactsNeeded, MarkNotified, Reply, SaveResponse, Write
 from hushbell.core.server.filters import Rules, rings, rules
 from hushbell.core.server.query import KEY_HASH
 from hushbell.core.server.registration import is_uuid
@@ -26,8 +26,8 @@ from hushbell.types import (
     MessageId,
     Millis,
     NotificationId,
+    NotificationKey,
     NotificationType,
-    RingId,
 )
 from hushbell.wire.codec import encode
 from hushbell.wire.messages import (
@@ -42,13 +42,13 @@ from hushbell.wire.messages import (
 RINGING = frozenset(NotificationType) - {NotificationType.UNKNOWN}
 
 
-def needed(event: RequestReceived, limits: Limits) -> Needed:
+def needed(event: RequestReceived, limits: Limits) -> FactsNeeded:
     """Name the facts of a request: earlier answers and rings, and the devices that can be registered at all."""
     request = event.request
     if len(request.requests) > limits.request_items or not request.message_id:
-        return Needed()
+        return FactsNeeded()
     devices = frozenset(_device(item) for item in request.requests if item.type in RINGING and _registrable(item))
-    return Needed(
+    return FactsNeeded(
         devices=devices,
         requests=frozenset({event.wrapper_id}),
         rings=frozenset(ring_id(device, request.message_id) for device in devices),
@@ -69,19 +69,19 @@ def decide(event: RequestReceived, facts: Facts, now: Millis, limits: Limits) ->
         turn.take(position, item)
     response = encode(NotificationResponse(message_id=event.request.message_id, reports=tuple(turn.reports)))
     return Decision(
-        writes=(*turn.writes, RememberAnswer(event.wrapper_id, response, now)),
+        writes=(*turn.writes, SaveResponse(event.wrapper_id, response, now)),
         replies=(_reply(event, response),),
         buckets=tuple(turn.buckets.items()),
         refused=tuple(turn.refused),
     )
 
 
-def ring_id(device: DeviceKey, message_id: bytes) -> RingId:
+def ring_id(device: DeviceKey, message_id: bytes) -> NotificationKey:
     """Return the SHA-256 that names one message ringing one device, 32 bytes. Each part carries its length."""
     digest = hashlib.sha256(b"hushbell ring")
     for part in (device.owner, device.installation_id.encode("utf-8", "surrogatepass"), message_id):
         digest.update(len(part).to_bytes(8, "big") + part)
-    return RingId(digest.digest())
+    return NotificationKey(digest.digest())
 
 
 def notification_id(wrapper_id: MessageId, position: int) -> NotificationId:
@@ -114,7 +114,7 @@ class _Turn:
     writes: list[Write] = field(default_factory=list)
     buckets: dict[DeviceKey, Bucket] = field(default_factory=dict)
     refused: list[str] = field(default_factory=list)
-    rung: set[RingId] = field(default_factory=set)
+    rung: set[NotificationKey] = field(default_factory=set)
     wishes: dict[DeviceKey, Rules] = field(default_factory=dict)
 
     def take(self, position: int, item: Notification) -> None:
@@ -160,7 +160,7 @@ class _Turn:
             self.refused.append("rings_coalesced")
             return False
         self.rung.add(ring)
-        self.writes.append(RememberRing(ring, self.now))
+        self.writes.append(MarkNotified(ring, self.now))
         return True
 
     def _ring(self, position: int, item: Notification, device: DeviceKey, registration: Registration) -> None:

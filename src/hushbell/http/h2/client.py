@@ -17,9 +17,9 @@ from urllib.parse import urlsplit
 from hushbell.config.gateway import HttpSettings
 from hushbell.http.h2.connection import client_context
 from hushbell.http.h2.hpack import Literals, path
-from hushbell.http.h2.pool import Host, Patience, Place
-from hushbell.http.h2.stream import Bounds, Result, Stream
-from hushbell.ports.http import FailureKind, HttpFailure, HttpRequest, Member, OnAnswer, Series, Taker
+from hushbell.http.h2.pool import ConnectionTimeouts, Origin, Pool
+from hushbell.http.h2.stream import Bounds, H2Stream, Result
+from hushbell.ports.http import FailureKind, HttpFailure, HttpRequest, Member, OnAnswer, ResponseHandler, Series
 
 HOSTS = 64  # servers; a sender for few hosts that meets many is in the wrong place
 RESOLUTION = 0.005  # seconds between two looks at the deadlines, and a microsecond for each request that waits
@@ -64,7 +64,7 @@ class _Single:
 class _Common(NamedTuple):
     """What all requests of a series have in common, as it is sent."""
 
-    host: Host | None
+    host: Pool | None
     start: str  # of the path
     authorization: str
     rest: bytes  # the block of all other headers
@@ -74,7 +74,7 @@ class _Common(NamedTuple):
         return "_Common()"
 
 
-class Http2:
+class H2Client:
     """An HTTP/2 client. Made anywhere, used in one event loop. The settings' bounds hold for each server."""
 
     def __init__(
@@ -82,7 +82,7 @@ class Http2:
         settings: HttpSettings,
         *,
         bounds: Bounds | None = None,
-        patience: Patience | None = None,
+        patience: ConnectionTimeouts | None = None,
         jitter: Callable[[], float] = random.random,
     ) -> None:
         """
@@ -96,11 +96,11 @@ class Http2:
         """
         self._settings = settings
         self._bounds = bounds or Bounds(streams=settings.streams, answer=settings.answer)
-        self._patience = patience or Patience()
+        self._patience = patience or ConnectionTimeouts()
         self._jitter = jitter
         self._loop: asyncio.AbstractEventLoop | None = None
         self._literals = Literals()
-        self._hosts: dict[str, Host] = {}
+        self._hosts: dict[str, Pool] = {}
         self._tls: ssl.SSLContext | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._wakes_at = float("inf")
@@ -132,19 +132,21 @@ class Http2:
         if streams[0].deadline < self._wakes_at:
             self._wake_by(streams[0].deadline)
 
-    def _streams(self, series: Series, members: Sequence[Member], deadline: float) -> tuple[Host | None, list[Stream]]:
+    def _streams(
+        self, series: Series, members: Sequence[Member], deadline: float
+    ) -> tuple[Pool | None, list[H2Stream]]:
         """Return the server of a series, and its requests. Raises ValueError: they cannot be sent."""
         host, start, authorization, rest = self._common(series)
         if not _TARGET.fullmatch("".join([end for _, _, end, _, _ in members])):
             raise ValueError("not a path")
         if not series.differs:
             return host, [
-                Stream(taker, index, deadline, "POST", path(start + end), authorization, rest, body)
+                H2Stream(taker, index, deadline, "POST", path(start + end), authorization, rest, body)
                 for taker, index, end, _, body in members
             ]
         varying = self._literals.literal(series.differs, [value for _, _, _, value, _ in members])
         return host, [
-            Stream(taker, index, deadline, "POST", path(start + end), authorization, rest + one, body)
+            H2Stream(taker, index, deadline, "POST", path(start + end), authorization, rest + one, body)
             for (taker, index, end, _, body), one in zip(members, varying, strict=True)
         ]
 
@@ -200,7 +202,7 @@ class Http2:
         self._loop = asyncio.get_running_loop()
         return self._loop
 
-    def _start(self, request: HttpRequest, taker: Taker, index: int, now: float) -> HttpFailure | None:
+    def _start(self, request: HttpRequest, taker: ResponseHandler, index: int, now: float) -> HttpFailure | None:
         """Let a request wait for its turn, or return why it cannot be sent."""
         url = request.url
         slash = url.find("/", 8)  # behind https://
@@ -216,16 +218,16 @@ class Http2:
         except ValueError:
             return _NO_REQUEST
         deadline = now + request.timeout
-        host.add(Stream(taker, index, deadline, request.method, target, authorization, rest, request.body))
+        host.add(H2Stream(taker, index, deadline, request.method, target, authorization, rest, request.body))
         if deadline < self._wakes_at:
             self._wake_by(deadline)
         return None
 
-    def _host(self, origin: str) -> Host | None:
+    def _host(self, origin: str) -> Pool | None:
         """Return what is known of a server, or None for one too many. Raises ValueError for what is no server."""
         host = self._hosts.get(origin)
         if host is None and len(self._hosts) < HOSTS and not self._closed:
-            host = self._hosts[origin] = Host(
+            host = self._hosts[origin] = Pool(
                 _place(origin),
                 self._settings,
                 self._bounds,
@@ -266,7 +268,7 @@ def _end_of_authority(url: str) -> int:
     return min(at if (at := url.find(mark, 8)) >= 0 else len(url) for mark in "/?#")
 
 
-def _place(origin: str) -> Place:
+def _place(origin: str) -> Origin:
     """Return where the server of ``https://host:port`` is. Raises ValueError for anything else."""
     parts = urlsplit(origin)
     host = parts.hostname or ""
@@ -274,7 +276,7 @@ def _place(origin: str) -> Place:
         raise ValueError("not the address of a server")
     port = parts.port or 443
     authority = f"[{host}]" if ":" in host else host
-    return Place(host, port, authority if port == 443 else f"{authority}:{port}")
+    return Origin(host, port, authority if port == 443 else f"{authority}:{port}")
 
 
 def _target(method: str, text: str) -> bytes:

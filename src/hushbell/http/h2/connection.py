@@ -4,28 +4,28 @@ import asyncio
 import ssl
 from typing import Protocol, cast
 
-from hushbell.http.h2.protocol import Core
+from hushbell.http.h2.protocol import H2Protocol
 from hushbell.ports.http import FailureKind
 
 PROTOCOL = "h2"  # by ALPN
 
 
-class Owner(Protocol):
+class ConnectionListener(Protocol):
     """Whoever a connection tells what happened."""
 
-    def progressed(self, link: "Link") -> None:
+    def progressed(self, link: "H2Connection") -> None:
         """Take the results of a connection that may have room again."""
         ...
 
-    def lost(self, link: "Link") -> None:
+    def lost(self, link: "H2Connection") -> None:
         """Take the results of a connection that is no more."""
         ...
 
 
-class Link(asyncio.Protocol):
+class H2Connection(asyncio.Protocol):
     """Reads, writes once a turn, and keeps no rule of its own."""
 
-    def __init__(self, core: Core, owner: Owner, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, core: H2Protocol, owner: ConnectionListener, loop: asyncio.AbstractEventLoop) -> None:
         self.core = core
         self.started: asyncio.Future[None] = loop.create_future()  # done when ready or lost
         self.closed: asyncio.Future[None] = loop.create_future()

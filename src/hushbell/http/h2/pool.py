@@ -8,10 +8,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from hushbell.config.gateway import HttpSettings
-from hushbell.http.h2.connection import Link
-from hushbell.http.h2.protocol import Core
-from hushbell.http.h2.stream import Bounds, Result, Stream
-from hushbell.ports.http import FailureKind, HttpFailure, Taker
+from hushbell.http.h2.connection import H2Connection
+from hushbell.http.h2.protocol import H2Protocol
+from hushbell.http.h2.stream import Bounds, H2Stream, Result
+from hushbell.ports.http import FailureKind, HttpFailure, ResponseHandler
 
 TRIES = 3  # of a request that the server has not looked at; it is told to the caller after that
 
@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Patience:
+class ConnectionTimeouts:
     """How long connections are waited for and kept, in seconds."""
 
     connect: float = 10.0  # until the server has said what it allows
@@ -33,7 +33,7 @@ class Patience:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Origin:
     """Where a server is."""
 
     host: str  # for its certificate
@@ -41,22 +41,22 @@ class Place:
     authority: str
 
 
-class Host:
+class Pool:
     """Requests to one server, over as few connections as carry them."""
 
     def __init__(
         self,
-        place: Place,
+        place: Origin,
         settings: HttpSettings,
         bounds: Bounds,
-        patience: Patience,
+        patience: ConnectionTimeouts,
         *,
         context: Callable[[], ssl.SSLContext],
         jitter: Callable[[], float],
         wake_by: Callable[[float], None],
     ) -> None:
-        self.waiting: deque[Stream] = deque()
-        self.links: list[Link] = []
+        self.waiting: deque[H2Stream] = deque()
+        self.links: list[H2Connection] = []
         self._place = place
         self._settings = settings
         self._bounds = bounds
@@ -69,17 +69,17 @@ class Host:
         self._failures = 0  # connections in a row that answered nothing
         self._next_try = 0.0
         self._pumping = False
-        self._pings: dict[Link, float] = {}  # when they were sent
+        self._pings: dict[H2Connection, float] = {}  # when they were sent
         self._closed = False
 
     # Requests.
 
-    def add(self, stream: Stream) -> None:
+    def add(self, stream: H2Stream) -> None:
         """Send a request with all the others of this turn."""
         self.waiting.append(stream)
         self._pump_soon()
 
-    def add_all(self, streams: Sequence[Stream]) -> None:
+    def add_all(self, streams: Sequence[H2Stream]) -> None:
         """Send requests with all the others of this turn."""
         self.waiting.extend(streams)
         self._pump_soon()
@@ -105,7 +105,7 @@ class Host:
         if allowed > 0:
             self._grow()
 
-    def _begin(self, link: Link, room: int) -> int:
+    def _begin(self, link: H2Connection, room: int) -> int:
         """Begin requests on a connection and return how many."""
         waiting, begin, begun = self.waiting, link.core.open, 0
         while waiting and begun < room:
@@ -117,7 +117,7 @@ class Host:
         link.flush()
         return begun
 
-    def forget(self, taker: Taker) -> None:
+    def forget(self, taker: ResponseHandler) -> None:
         """End all requests of somebody who does not wait any more."""
         self.waiting = deque(stream for stream in self.waiting if stream.taker is not taker)
         for link in self.links:
@@ -128,7 +128,7 @@ class Host:
 
     # What connections tell.
 
-    def progressed(self, link: Link) -> None:
+    def progressed(self, link: H2Connection) -> None:
         """Take the results of a connection that may have room again."""
         core = link.core
         if core.done:
@@ -141,7 +141,7 @@ class Host:
         if self.waiting:
             self._pump_soon()
 
-    def lost(self, link: Link) -> None:
+    def lost(self, link: H2Connection) -> None:
         """Take the results of a connection that is no more."""
         self._pings.pop(link, None)
         if link in self.links:
@@ -152,18 +152,18 @@ class Host:
         if self.waiting and not self._closed:
             self.pump()
 
-    def _settle(self, core: Core) -> None:
+    def _settle(self, core: H2Protocol) -> None:
         done, core.done = core.done, []
         for stream, result in done:
             self._tell(stream, result)
 
-    def _tell(self, stream: Stream, result: Result) -> None:
+    def _tell(self, stream: H2Stream, result: Result) -> None:
         try:
             stream.taker.take(stream.index, result)
         except Exception as error:  # noqa: BLE001  # the others must still hear of theirs
             self._loop.call_exception_handler({"message": "a callback of an HTTP request raised", "exception": error})
 
-    def _again(self, core: Core) -> None:
+    def _again(self, core: H2Protocol) -> None:
         """Let what the server has not looked at wait for another turn, in front of what came later."""
         untouched, core.untouched = core.untouched, []
         for stream in reversed(untouched):
@@ -206,7 +206,7 @@ class Host:
 
     async def _connect(self) -> FailureKind | None:
         """Return once the server has said what it allows, or why it did not."""
-        link = Link(Core(self._place.authority, self._bounds), self, self._loop)
+        link = H2Connection(H2Protocol(self._place.authority, self._bounds), self, self._loop)
         host, port = self._place.host, self._place.port
         if self._settings.connect:
             name, _, number = self._settings.connect.rpartition(":")
@@ -242,7 +242,7 @@ class Host:
         if not any(link.core.ready and not link.core.draining for link in self.links):
             self._fail_waiting(HttpFailure(kind, sent=False))
 
-    def _judge(self, link: Link) -> None:
+    def _judge(self, link: H2Connection) -> None:
         """Slow down once for a connection that came to nothing."""
         if not link.core.answered and not link.judged:
             link.judged = True
@@ -279,7 +279,7 @@ class Host:
                 again = min(again, self._next_try)
         return again
 
-    def _sweep_streams(self, link: Link, now: float) -> float:
+    def _sweep_streams(self, link: H2Connection, now: float) -> float:
         core = link.core
         late = [stream for stream in core.live.values() if stream.deadline <= now]
         for stream in late:
@@ -287,7 +287,7 @@ class Host:
             self._tell(stream, HttpFailure(FailureKind.TIMEOUT, sent=True))
         return min((stream.deadline for stream in core.live.values()), default=now + self._patience.idle)
 
-    def _sweep_link(self, link: Link, now: float) -> float:
+    def _sweep_link(self, link: H2Connection, now: float) -> float:
         """Ask a silent connection whether it lives, and retire one that is old or spare."""
         patience, core = self._patience, link.core
         pinged = self._pings.pop(link, None)

@@ -31,13 +31,13 @@ from hushbell.http.h2.frames import (
     unpadded,
 )
 from hushbell.http.h2.hpack import HEADER_LIST, Headers, decode
-from hushbell.http.h2.stream import Bounds, Result, Stream
-from hushbell.http.h2.writer import Outgoing
-from hushbell.ports.http import FailureKind, HttpAnswer, HttpFailure
+from hushbell.http.h2.stream import Bounds, H2Stream, Result
+from hushbell.http.h2.writer import FrameWriter
+from hushbell.ports.http import FailureKind, HttpFailure, HttpResponse
 
 UNANSWERED = HttpFailure(FailureKind.CLOSED, sent=True)
 FINE = 0x88  # the first byte of a block that says status 200
-_NOTHING = HttpAnswer(200, (), b"")
+_NOTHING = HttpResponse(200, (), b"")
 _HEADERS = int(Type.HEADERS)
 _WHOLE = END_HEADERS | END_STREAM
 ALLOWED = 4  # frames beside its answer that a request may bring, such as WINDOW_UPDATE
@@ -45,18 +45,18 @@ LATE = 8  # frames that an answer may have, which comes although we gave its str
 SETTINGS_WEIGHT = 10  # how much worse than a PING: it is answered, and may walk over all streams
 
 
-class Core:
+class H2Protocol:
     """Used in this order: ``take``, then ``open``, ``cancel``, ``ping``, ``receive`` and again ``take`` as it comes."""
 
     def __init__(self, authority: str, bounds: Bounds) -> None:
-        self.live: dict[int, Stream] = {}  # in the order in which they were opened
-        self.done: list[tuple[Stream, Result]] = []  # for the driver to take
-        self.untouched: list[Stream] = []  # the peer says that it has not looked at them; for the driver to take
+        self.live: dict[int, H2Stream] = {}  # in the order in which they were opened
+        self.done: list[tuple[H2Stream, Result]] = []  # for the driver to take
+        self.untouched: list[H2Stream] = []  # the peer says that it has not looked at them; for the driver to take
         self.ready = False  # the peer has said what it allows
         self.draining = False  # no stream may be opened any more
         self.failed: Violation | None = None  # the connection is to be cut
         self.answered = 0  # whole answers
-        self._out = Outgoing(authority)
+        self._out = FrameWriter(authority)
         self._bounds = bounds
         self._rest = b""  # the beginning of a frame
         self._block: bytearray | None = None  # of headers that are not complete
@@ -97,7 +97,7 @@ class Core:
             return 0
         return min(self._bounds.streams, self._out.allowed) - len(self.live)
 
-    def open(self, stream: Stream) -> bool:
+    def open(self, stream: H2Stream) -> bool:
         """Send a request. Only while there is room. Return whether the next one is worth beginning."""
         out = self._out
         out.open(stream)
@@ -108,7 +108,7 @@ class Core:
             return False
         return out.window > 0
 
-    def cancel(self, stream: Stream) -> None:
+    def cancel(self, stream: H2Stream) -> None:
         """Forget a stream and tell the peer."""
         if self.live.pop(stream.sid, None) is not None:
             self._late += LATE
@@ -165,7 +165,7 @@ class Core:
             if kind == _HEADERS and flags == _WHOLE and sid in live and after > start and data[start] == FINE:
                 stream = live[sid]
                 if not stream.status and self._block is None:
-                    answer = _NOTHING if after - start == 1 else HttpAnswer(200, Headers(data[start:after]), b"")
+                    answer = _NOTHING if after - start == 1 else HttpResponse(200, Headers(data[start:after]), b"")
                     self._finish(stream, answer)
                     continue
             self._frame(kind, flags, sid & LARGEST_STREAM, data[start:after])
@@ -193,15 +193,15 @@ class Core:
         if self._nuisance > self._bounds.nuisance:
             raise Violation(Code.ENHANCE_YOUR_CALM, "too many frames for nothing")
 
-    def _finish(self, stream: Stream, result: Result) -> None:
+    def _finish(self, stream: H2Stream, result: Result) -> None:
         del self.live[stream.sid]
         if stream.unsent:  # answered before the whole request was sent
             self._out.reset(stream.sid, Code.CANCEL)
         self.answered += 1
         self.done.append((stream, result))
 
-    def _complete(self, stream: Stream) -> None:
-        self._finish(stream, HttpAnswer(stream.status, stream.headers, b"".join(stream.body)))
+    def _complete(self, stream: H2Stream) -> None:
+        self._finish(stream, HttpResponse(stream.status, stream.headers, b"".join(stream.body)))
 
     def _give_up(self, sid: int, code: Code) -> None:
         """End a stream whose answer cannot be understood."""
@@ -211,7 +211,7 @@ class Core:
             self._late += LATE
             self.done.append((stream, UNANSWERED))
 
-    def _stream(self, sid: int) -> Stream | None:
+    def _stream(self, sid: int) -> H2Stream | None:
         """
         Return the stream of a frame, or None for one that has ended.
 
@@ -290,7 +290,7 @@ class Core:
             raise Malformed(Code.PROTOCOL_ERROR, "a body without headers")
         self._add(stream, piece, len(payload) - len(piece), ended=bool(flags & END_STREAM))
 
-    def _add(self, stream: Stream, piece: bytes, padding: int, *, ended: bool) -> None:
+    def _add(self, stream: H2Stream, piece: bytes, padding: int, *, ended: bool) -> None:
         """Take a piece of a body."""
         most = self._bounds.answer
         if stream.received + len(piece) + padding > most + 1:
@@ -311,7 +311,7 @@ class Core:
         elif not piece:
             self._bother(1)
 
-    def _cut(self, stream: Stream) -> None:
+    def _cut(self, stream: H2Stream) -> None:
         if stream.received > self._bounds.answer:
             stream.body = [b"".join(stream.body)[: self._bounds.answer]]
 

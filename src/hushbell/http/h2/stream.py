@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from hushbell.ports.http import HttpAnswer, HttpFailure, Taker
+from hushbell.ports.http import HttpFailure, HttpResponse, ResponseHandler
 
-Result = HttpAnswer | HttpFailure
+Result = HttpResponse | HttpFailure
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,7 +22,7 @@ class Bounds:
     requests: int = 1_000_000  # on one connection, then it is replaced; far below the 2^30 that stream ids allow
 
 
-class Stream:
+class H2Stream:
     """A request from the moment it is handed over until its result is."""
 
     __slots__ = (
@@ -46,7 +46,7 @@ class Stream:
 
     def __init__(  # noqa: PLR0917  # one for each push: keywords would cost a microsecond
         self,
-        taker: Taker,
+        taker: ResponseHandler,
         index: Any,
         deadline: float,
         method: str,

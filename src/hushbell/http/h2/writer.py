@@ -17,12 +17,12 @@ from hushbell.http.h2.frames import (
     frame,
 )
 from hushbell.http.h2.hpack import Constants
-from hushbell.http.h2.stream import Stream
+from hushbell.http.h2.stream import H2Stream
 
 _HEADERS, _DATA = int(Type.HEADERS), int(Type.DATA)
 
 
-class Outgoing:
+class FrameWriter:
     """Collects bytes to be written, in order."""
 
     def __init__(self, authority: str) -> None:
@@ -33,7 +33,7 @@ class Outgoing:
         self._initial = WINDOW  # bytes the peer takes on a new stream
         self._frame = FRAME  # bytes the peer takes in a frame
         self._out: list[bytes] = []
-        self.blocked: dict[int, Stream] = {}  # streams with a rest of their body to send, oldest first
+        self.blocked: dict[int, H2Stream] = {}  # streams with a rest of their body to send, oldest first
 
     def take(self) -> bytes:
         """Return what is to be written now."""
@@ -45,7 +45,7 @@ class Outgoing:
         """Send a whole frame."""
         self._out.append(raw)
 
-    def open(self, stream: Stream) -> None:
+    def open(self, stream: H2Stream) -> None:
         """Send a request, as much of it as the peer takes."""
         sid = stream.sid = self.next_sid
         self.next_sid = sid + 2
@@ -77,7 +77,7 @@ class Outgoing:
             block, kind, flags = block[FRAME:], Type.CONTINUATION, 0
         self._out.append(frame(kind, flags | END_HEADERS, sid, block))
 
-    def _send_body(self, stream: Stream) -> None:
+    def _send_body(self, stream: H2Stream) -> None:
         while (size := min(len(stream.unsent), stream.window, self.window, self._frame)) > 0:
             self.window -= size
             stream.window -= size
@@ -105,7 +105,7 @@ class Outgoing:
             raise Violation(Code.FLOW_CONTROL_ERROR, "the connection's window overflows")
         self.unblock()
 
-    def widen_stream(self, stream: Stream, increment: int) -> None:
+    def widen_stream(self, stream: H2Stream, increment: int) -> None:
         """
         Take the peer's WINDOW_UPDATE for a stream.
 
@@ -120,7 +120,7 @@ class Outgoing:
         if stream.sid in self.blocked:
             self._send_body(stream)
 
-    def configure(self, name: int, value: int, live: dict[int, Stream]) -> None:
+    def configure(self, name: int, value: int, live: dict[int, H2Stream]) -> None:
         """
         Take one setting of the peer's.
 
@@ -140,7 +140,7 @@ class Outgoing:
         elif name == Setting.ENABLE_PUSH and value != 0:
             raise Violation(Code.PROTOCOL_ERROR, "a server that wants pushes")
 
-    def _set_initial(self, value: int, live: dict[int, Stream]) -> None:
+    def _set_initial(self, value: int, live: dict[int, H2Stream]) -> None:
         if value > LARGEST_WINDOW:
             raise Violation(Code.FLOW_CONTROL_ERROR, "a window out of bounds")
         change, self._initial = value - self._initial, value

@@ -10,7 +10,7 @@ from hushbell.config.gateway import ApnsSettings, Texts
 from hushbell.core.push import Push
 from hushbell.ports.clock import Clock
 from hushbell.ports.gateway import Done, Outcome, Scope, Verdict
-from hushbell.ports.http import Http, HttpAnswer, HttpFailure, HttpRequest
+from hushbell.ports.http import HttpClient, HttpFailure, HttpRequest, HttpResponse
 from hushbell.providers.apns.outcome import outcome
 from hushbell.providers.apns.token import TokenSigner
 from hushbell.providers.responses import failure
@@ -24,10 +24,10 @@ TOKEN = re.compile(r"(?:[0-9a-fA-F]{2}){1,100}", re.ASCII)  # 32 bytes today; Ap
 TOPIC = re.compile(r"[A-Za-z0-9._-]{1,255}", re.ASCII)
 _PADDING = len(',"padding":""')
 
-BAD_TOKEN = Outcome(Verdict.DROP_TOKEN, "BadDeviceToken")
-BAD_TOPIC = Outcome(Verdict.CALLER_ERROR, "BadTopic")
-NO_TOPIC = Outcome(Verdict.CONFIG_ERROR, "MissingTopic", scope=Scope.APP)
-TOO_LARGE = Outcome(Verdict.CALLER_ERROR, "PayloadTooLarge")
+BAD_TOKEN = Outcome(Verdict.DEAD_TOKEN, "BadDeviceToken")
+BAD_TOPIC = Outcome(Verdict.INVALID, "BadTopic")
+NO_TOPIC = Outcome(Verdict.MISCONFIGURED, "MissingTopic", scope=Scope.APP)
+TOO_LARGE = Outcome(Verdict.INVALID, "PayloadTooLarge")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +93,7 @@ class Apns:
     """A gateway for device tokens of Apple's. One signer serves all connections."""
 
     def __init__(
-        self, settings: ApnsSettings, http: Http, signer: TokenSigner, clock: Clock, texts: Texts | None = None
+        self, settings: ApnsSettings, http: HttpClient, signer: TokenSigner, clock: Clock, texts: Texts | None = None
     ) -> None:
         self._app = App(
             host=SANDBOX if settings.sandbox else PRODUCTION,
@@ -142,7 +142,7 @@ class Apns:
         ]
 
     def _answered(
-        self, push: Push, token: str, told: Callable[[Outcome], None], answer: HttpAnswer | HttpFailure
+        self, push: Push, token: str, told: Callable[[Outcome], None], answer: HttpResponse | HttpFailure
     ) -> None:
         result = self._outcome(push, answer)
         if result.reason == "ExpiredProviderToken":
@@ -154,7 +154,7 @@ class Apns:
         told(result)
 
     @staticmethod
-    def _outcome(push: Push, answer: HttpAnswer | HttpFailure) -> Outcome:
+    def _outcome(push: Push, answer: HttpResponse | HttpFailure) -> Outcome:
         if isinstance(answer, HttpFailure):
             return failure(answer)
         return outcome(answer, own_topic=not push.apn_topic)

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 from hushbell.ports.gateway import ACCEPTED, Outcome, Scope, Verdict
-from hushbell.ports.http import HttpAnswer
+from hushbell.ports.http import HttpResponse
 from hushbell.providers.responses import retry_after
 from hushbell.types import Millis
 
@@ -14,8 +14,8 @@ TOKEN_LIFE = 1200.0  # seconds that Apple wants a provider token to be used at l
 TOPIC_REASONS = frozenset({"BadTopic", "MissingTopic", "TopicDisallowed"})
 
 _TABLE: dict[Verdict, dict[Scope, tuple[str, ...]]] = {
-    Verdict.DROP_TOKEN: {Scope.TOKEN: ("BadDeviceToken", "DeviceTokenNotForTopic", "Unregistered", "ExpiredToken")},
-    Verdict.CALLER_ERROR: {
+    Verdict.DEAD_TOKEN: {Scope.TOKEN: ("BadDeviceToken", "DeviceTokenNotForTopic", "Unregistered", "ExpiredToken")},
+    Verdict.INVALID: {
         Scope.TOKEN: (
             *sorted(TOPIC_REASONS),
             "InvalidPushType",
@@ -29,7 +29,7 @@ _TABLE: dict[Verdict, dict[Scope, tuple[str, ...]]] = {
             "PayloadTooLarge",
         )
     },
-    Verdict.CONFIG_ERROR: {
+    Verdict.MISCONFIGURED: {
         Scope.APP: (
             "BadCertificate",
             "BadCertificateEnvironment",
@@ -58,7 +58,7 @@ REASONS = {
 }
 
 
-def outcome(answer: HttpAnswer, *, own_topic: bool = False) -> Outcome:
+def outcome(answer: HttpResponse, *, own_topic: bool = False) -> Outcome:
     """
     Reduce an answer to what the server must do. Any body is allowed, even a proxy's.
 
@@ -77,7 +77,7 @@ def outcome(answer: HttpAnswer, *, own_topic: bool = False) -> Outcome:
 
 def _belongs(reason: str, status: int) -> bool:
     """Say whether status and reason agree as far as it matters: a token dies of nothing but a 400 or a 410."""
-    return REASONS[reason].verdict is not Verdict.DROP_TOKEN or status in (400, 410)
+    return REASONS[reason].verdict is not Verdict.DEAD_TOKEN or status in (400, 410)
 
 
 def by_reason(
@@ -86,9 +86,9 @@ def by_reason(
     """Return the outcome of one of Apple's documented reasons."""
     known = REASONS[reason]
     if own_topic and reason in TOPIC_REASONS:
-        return Outcome(Verdict.CONFIG_ERROR, reason, scope=Scope.APP)
-    if known.verdict is Verdict.DROP_TOKEN:
-        return Outcome(Verdict.DROP_TOKEN, reason, since=since)
+        return Outcome(Verdict.MISCONFIGURED, reason, scope=Scope.APP)
+    if known.verdict is Verdict.DEAD_TOKEN:
+        return Outcome(Verdict.DEAD_TOKEN, reason, since=since)
     if known.verdict is Verdict.RETRY and after is not None:
         return Outcome(Verdict.RETRY, reason, after=max(after, known.after or 0), scope=known.scope)
     return known
@@ -98,17 +98,17 @@ def _by_status(status: int, reason: str, since: Millis | None, after: float | No
     """Return the outcome of an answer whose reason, if any, was not known when this was written."""
     word = reason or f"HTTP {status}"
     if status == 410 and reason:  # without a reason it is somebody else's 410, and kills no token
-        return Outcome(Verdict.DROP_TOKEN, word, since=since)
+        return Outcome(Verdict.DEAD_TOKEN, word, since=since)
     if status == 413 or (status == 400 and reason):
-        return Outcome(Verdict.CALLER_ERROR, word)
+        return Outcome(Verdict.INVALID, word)
     if status == 429 and reason:
         return Outcome(Verdict.RETRY, word, after=after)
     if status in (400, 408, 410, 429) or status >= 500:
         return Outcome(Verdict.RETRY, word, after=after, scope=Scope.PROVIDER)
     if status in (401, 403):
-        return Outcome(Verdict.CONFIG_ERROR, word, scope=Scope.APP)
+        return Outcome(Verdict.MISCONFIGURED, word, scope=Scope.APP)
     if 300 <= status < 500:
-        return Outcome(Verdict.CONFIG_ERROR, word, scope=Scope.PROVIDER)
+        return Outcome(Verdict.MISCONFIGURED, word, scope=Scope.PROVIDER)
     return Outcome(Verdict.UNKNOWN, word, scope=Scope.PROVIDER)
 
 

@@ -11,18 +11,18 @@ from hushbell.core.delivery import push_ids
 from hushbell.core.delivery.notification import Message, Notification
 from hushbell.errors import CallerError, ConfigError
 from hushbell.ports.gateway import ACCEPTED, Outcome, Verdict
-from hushbell.ports.http import HeaderFields, Http, HttpAnswer, HttpFailure, Member, Series
-from hushbell.ports.making import Tools
+from hushbell.ports.http import HeaderFields, HttpClient, HttpFailure, HttpResponse, Member, Series
+from hushbell.ports.making import ProviderContext
 from hushbell.ports.provider import Attempt, Done
 from hushbell.providers import checks, files
 from hushbell.providers.apns.adapter import BAD_TOKEN, PAYLOAD, PRODUCTION, SANDBOX, TOPIC
 from hushbell.providers.apns.certificate import Certificate, SecretFile, load
 from hushbell.providers.apns.outcome import outcome
 from hushbell.providers.apns.token import TokenSigner
-from hushbell.providers.credentials import Reloaded
+from hushbell.providers.credentials import ReloadableCredential
 from hushbell.providers.padding import padded
 from hushbell.providers.responses import failure
-from hushbell.providers.templates import Ways, post_all, post_series
+from hushbell.providers.templates import TemplateCache, post_all, post_series
 from hushbell.types import Millis
 
 HOSTS = {"production": PRODUCTION, "development": SANDBOX}
@@ -41,7 +41,7 @@ HEADERS = frozenset(
     {"apns-topic", "apns-push-type", "apns-priority", "apns-expiration", "apns-collapse-id", "apns-id", "content-type"}
 )
 JSON = ("content-type", "application/json; charset=utf-8")  # as other gateways send it; Apple does not look
-ONLY_TOKENS = Outcome(Verdict.CALLER_ERROR, "only tokens")
+ONLY_TOKENS = Outcome(Verdict.INVALID, "only tokens")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ class ApnsProvider:
 
     name = "apns"
 
-    def __init__(self, settings: ApnsApp, tools: Tools) -> None:
+    def __init__(self, settings: ApnsApp, tools: ProviderContext) -> None:
         """
         Read the credential; no connection is made.
 
@@ -72,10 +72,10 @@ class ApnsProvider:
         """
         self.settings = settings
         self.clock = tools.clock
-        self._ways = Ways[_Way]()
+        self._ways = TemplateCache[_Way]()
         self.elsewhere: OrderedDict[str, str] = OrderedDict()  # token → the environment that knows it
         self._tools = tools
-        self._credential = Reloaded(self._load)
+        self._credential = ReloadableCredential(self._load)
         self._file: SecretFile | None = None
         self._retiring: set[asyncio.Task[None]] = set()
         self.http = self._open()
@@ -173,7 +173,7 @@ class ApnsProvider:
             self._file.close()
             self._file = None
 
-    async def _retire(self, http: Http, file: SecretFile | None) -> None:
+    async def _retire(self, http: HttpClient, file: SecretFile | None) -> None:
         """Close a client that gets no more requests, once those under way have ended."""
         try:
             await self._tools.clock.sleep(3 * self.settings.timeout)
@@ -218,7 +218,7 @@ class ApnsProvider:
             raise ConfigError(f"{error}: {settings.key_file}") from None
         return _Credential(signer, key, None)
 
-    def _open(self) -> Http:
+    def _open(self) -> HttpClient:
         certificate, path = self._credential.now.certificate, ""
         self._file = None
         if certificate is not None:
@@ -272,7 +272,7 @@ class _Way:
         start, suffix = push_ids.prefix(ident), push_ids.suffix
         return [(self, (note, place, done), tokens[place], start + suffix(ident, place), body) for place in places]
 
-    def take(self, push: tuple[Notification, int, Done], result: HttpAnswer | HttpFailure) -> None:
+    def take(self, push: tuple[Notification, int, Done], result: HttpResponse | HttpFailure) -> None:
         """Take what came back."""
         note, place, done = push
         if isinstance(result, HttpFailure):
@@ -309,7 +309,7 @@ class _Way:
             return told
         if token in self._provider.elsewhere:
             del self._provider.elsewhere[token]
-        if told.verdict is Verdict.DROP_TOKEN:
+        if told.verdict is Verdict.DEAD_TOKEN:
             return told
         if told.verdict in (Verdict.RETRY, Verdict.UNKNOWN):
             # The other environment's trouble is this token's only, not the app's.

@@ -4,22 +4,22 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from hushbell.ports.gateway import ACCEPTED, Outcome, Scope, Verdict
-from hushbell.ports.http import HttpAnswer
+from hushbell.ports.http import HttpResponse
 from hushbell.providers.responses import json_object, retry_after, word
 
 QUOTA_WAIT = 60.0  # seconds that Google wants us to wait at least after QUOTA_EXCEEDED
-BAD_TOKEN = Outcome(Verdict.DROP_TOKEN, "INVALID_ARGUMENT")
-REFUSED_TOKEN = Outcome(Verdict.CONFIG_ERROR, "UNAUTHENTICATED", scope=Scope.APP)
+BAD_TOKEN = Outcome(Verdict.DEAD_TOKEN, "INVALID_ARGUMENT")
+REFUSED_TOKEN = Outcome(Verdict.MISCONFIGURED, "UNAUTHENTICATED", scope=Scope.APP)
 """The access token was not taken: worth one more try with a new one."""
 
 _TABLE = {
-    "UNREGISTERED": Outcome(Verdict.DROP_TOKEN, "UNREGISTERED"),
-    "SENDER_ID_MISMATCH": Outcome(Verdict.DROP_TOKEN, "SENDER_ID_MISMATCH"),
-    "INVALID_ARGUMENT": Outcome(Verdict.CALLER_ERROR, "INVALID_ARGUMENT"),
+    "UNREGISTERED": Outcome(Verdict.DEAD_TOKEN, "UNREGISTERED"),
+    "SENDER_ID_MISMATCH": Outcome(Verdict.DEAD_TOKEN, "SENDER_ID_MISMATCH"),
+    "INVALID_ARGUMENT": Outcome(Verdict.INVALID, "INVALID_ARGUMENT"),
     "QUOTA_EXCEEDED": Outcome(Verdict.RETRY, "QUOTA_EXCEEDED", scope=Scope.APP),
     "UNAVAILABLE": Outcome(Verdict.RETRY, "UNAVAILABLE", scope=Scope.PROVIDER),
     "INTERNAL": Outcome(Verdict.RETRY, "INTERNAL", scope=Scope.PROVIDER),
-    "THIRD_PARTY_AUTH_ERROR": Outcome(Verdict.CONFIG_ERROR, "THIRD_PARTY_AUTH_ERROR", scope=Scope.APP),
+    "THIRD_PARTY_AUTH_ERROR": Outcome(Verdict.MISCONFIGURED, "THIRD_PARTY_AUTH_ERROR", scope=Scope.APP),
 }
 _STATUS = {
     "UNREGISTERED": 404,
@@ -33,7 +33,7 @@ _STATUS = {
 """The status that each code comes with: a code in another answer is somebody else's, and kills no token."""
 
 
-def outcome(answer: HttpAnswer) -> Outcome:
+def outcome(answer: HttpResponse) -> Outcome:
     """Reduce an answer to what must happen. Any body is allowed, even a proxy's."""
     if answer.status == 200:
         return ACCEPTED
@@ -59,17 +59,17 @@ def _by_status(status: int, reason: str, after: float | None) -> Outcome:
     if status == 401:
         return REFUSED_TOKEN
     if status == 400 and reason:
-        return Outcome(Verdict.CALLER_ERROR, told)
+        return Outcome(Verdict.INVALID, told)
     if status == 413:
-        return Outcome(Verdict.CALLER_ERROR, told)
+        return Outcome(Verdict.INVALID, told)
     if status == 429:
         return Outcome(Verdict.RETRY, told, after=max(after or 0.0, QUOTA_WAIT), scope=Scope.APP)
     if status in (400, 408) or status >= 500:
         return Outcome(Verdict.RETRY, told, after=after, scope=Scope.PROVIDER)
     if status == 403:
-        return Outcome(Verdict.CONFIG_ERROR, told, scope=Scope.APP)
+        return Outcome(Verdict.MISCONFIGURED, told, scope=Scope.APP)
     if 300 <= status < 500:
-        return Outcome(Verdict.CONFIG_ERROR, told, scope=Scope.PROVIDER)
+        return Outcome(Verdict.MISCONFIGURED, told, scope=Scope.PROVIDER)
     return Outcome(Verdict.UNKNOWN, told, scope=Scope.PROVIDER)
 
 

@@ -12,17 +12,17 @@ from hushbell.config.providers import FcmApp
 from hushbell.core.delivery.notification import Message, Notification
 from hushbell.errors import CallerError, ConfigError
 from hushbell.ports.gateway import ACCEPTED, Outcome, Verdict
-from hushbell.ports.http import HeaderFields, HttpAnswer, HttpFailure, HttpRequest, Member, Series
-from hushbell.ports.making import Tools
+from hushbell.ports.http import HeaderFields, HttpFailure, HttpRequest, HttpResponse, Member, Series
+from hushbell.ports.making import ProviderContext
 from hushbell.ports.provider import Attempt, Done
 from hushbell.providers import checks, files
-from hushbell.providers.credentials import Reloaded
+from hushbell.providers.credentials import ReloadableCredential
 from hushbell.providers.fcm.outcome import REFUSED_TOKEN, outcome
 from hushbell.providers.jwt import rs256, rsa_key
 from hushbell.providers.oauth import AccessTokens
 from hushbell.providers.padding import padded_data
 from hushbell.providers.responses import failure, json_object
-from hushbell.providers.templates import Ways, post_all
+from hushbell.providers.templates import TemplateCache, post_all
 from hushbell.types import Millis
 
 HOST = "fcm.googleapis.com"
@@ -35,8 +35,8 @@ JSON = ("content-type", "application/json")
 FORMAT = ("x-goog-api-format-version", "2")  # errors with their details, as the clients of Google ask for
 HEADERS = frozenset({"content-type", "x-goog-api-format-version", "x-firebase-client", "user-agent"})
 
-TOO_LONG = Outcome(Verdict.DROP_TOKEN, "INVALID_ARGUMENT")
-NO_TARGET = Outcome(Verdict.CALLER_ERROR, "unknown kind of target")
+TOO_LONG = Outcome(Verdict.DEAD_TOKEN, "INVALID_ARGUMENT")
+NO_TARGET = Outcome(Verdict.INVALID, "unknown kind of target")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ class FcmProvider:
     name = "fcm"
     expires_at: Millis | None = None  # a service account's key has no end
 
-    def __init__(self, settings: FcmApp, tools: Tools) -> None:
+    def __init__(self, settings: FcmApp, tools: ProviderContext) -> None:
         """
         Read the service account; no connection is made.
 
@@ -90,8 +90,8 @@ class FcmProvider:
         self._http = tools.open_http(settings.http, hosts=(HOST,))
         # Its address stands in the service account, so it may be anything that speaks HTTP.
         self._token_http = tools.open_http(settings.http)
-        self._credential = Reloaded(self._load)
-        self._ways = Ways[_Way]()
+        self._credential = ReloadableCredential(self._load)
+        self._ways = TemplateCache[_Way]()
 
     @property
     def asked(self) -> int:
@@ -195,7 +195,7 @@ class _Way:
             (self, (note, place, done), "", "", b"%b%b}}" % (start, orjson.dumps(tokens[place]))) for place in places
         ]
 
-    def take(self, push: tuple[Notification, int, Done], result: HttpAnswer | HttpFailure) -> None:
+    def take(self, push: tuple[Notification, int, Done], result: HttpResponse | HttpFailure) -> None:
         """Take what came back."""
         note, place, done = push
         if isinstance(result, HttpFailure):

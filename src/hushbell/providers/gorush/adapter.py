@@ -9,7 +9,7 @@ from typing import Any
 from hushbell.config.gateway import GorushSettings, Shape, Texts
 from hushbell.core.push import Push
 from hushbell.ports.gateway import ACCEPTED, Outcome, Scope, Verdict
-from hushbell.ports.http import Http, HttpAnswer, HttpFailure, HttpRequest
+from hushbell.ports.http import HttpClient, HttpFailure, HttpRequest, HttpResponse
 from hushbell.providers.apns import outcome as apns_outcome
 from hushbell.providers.gorush.payload import ITEMS, body, own_item, spec_items, status_item
 from hushbell.providers.responses import failure, retry_after
@@ -34,7 +34,7 @@ class GorushGateway:
     A POST that is refused as a whole (400, 413) is repeated item by item, so that one bad item loses no other.
     """
 
-    def __init__(self, settings: GorushSettings, http: Http, texts: Texts | None = None) -> None:
+    def __init__(self, settings: GorushSettings, http: HttpClient, texts: Texts | None = None) -> None:
         self._url = settings.url.rstrip("/") + "/api/push"
         self._settings = settings
         self._texts = texts or Texts()
@@ -94,7 +94,7 @@ class GorushGateway:
         outcomes: list[Outcome] = [ACCEPTED] * len(pushes)
         again: list[_Item] = []
         for chunk, answer in zip(chunks, answers, strict=True):
-            if len(chunk) > 1 and isinstance(answer, HttpAnswer) and answer.status in (400, 413):
+            if len(chunk) > 1 and isinstance(answer, HttpResponse) and answer.status in (400, 413):
                 again.extend(chunk)
             else:
                 self._settle(outcomes, pushes, chunk, answer)
@@ -121,18 +121,18 @@ class GorushGateway:
         outcomes: list[Outcome],
         pushes: Sequence[Push],
         chunk: Sequence[_Item],
-        answer: HttpAnswer | HttpFailure,
+        answer: HttpResponse | HttpFailure,
     ) -> None:
         """Write down what the answer means for each push of the chunk."""
         whole = failure(answer) if isinstance(answer, HttpFailure) else outcome(answer)
-        own = self._settings.shape is Shape.OWN and isinstance(answer, HttpAnswer) and whole is ACCEPTED
-        logged = logged_outcomes(answer.body) if own and isinstance(answer, HttpAnswer) else {}
+        own = self._settings.shape is Shape.OWN and isinstance(answer, HttpResponse) and whole is ACCEPTED
+        logged = logged_outcomes(answer.body) if own and isinstance(answer, HttpResponse) else {}
         for item in chunk:
             for position in item.positions:
                 outcomes[position] = logged.get(pushes[position].notification_id, whole)
 
 
-def outcome(answer: HttpAnswer) -> Outcome:
+def outcome(answer: HttpResponse) -> Outcome:
     """Reduce an answer to a whole POST to what the server must do. Any body is allowed, even a proxy's."""
     status = answer.status
     reason = f"HTTP {status}"
@@ -141,8 +141,8 @@ def outcome(answer: HttpAnswer) -> Outcome:
     if status == 429 or status >= 500 or status == 408:
         return Outcome(Verdict.RETRY, reason, after=retry_after(answer), scope=Scope.PROVIDER)
     if status in (400, 413):
-        return Outcome(Verdict.CALLER_ERROR, reason)
-    return Outcome(Verdict.CONFIG_ERROR, reason, scope=Scope.PROVIDER)
+        return Outcome(Verdict.INVALID, reason)
+    return Outcome(Verdict.MISCONFIGURED, reason, scope=Scope.PROVIDER)
 
 
 def logged_outcomes(answer: bytes) -> dict[str, Outcome]:
@@ -164,7 +164,7 @@ def _logged(log: Mapping[str, Any]) -> Outcome:
     """Apple's word comes as it is, Google's as a sentence, sometimes with a token in it."""
     error = str(log.get("error", ""))
     if any(sentence in error for sentence in FCM_GONE):
-        return Outcome(Verdict.DROP_TOKEN, "UNREGISTERED", since=_millis(log.get("timestamp")))
+        return Outcome(Verdict.DEAD_TOKEN, "UNREGISTERED", since=_millis(log.get("timestamp")))
     if error in apns_outcome.REASONS:
         return apns_outcome.by_reason(error, since=_millis(log.get("timestamp")))
     return Outcome(Verdict.RETRY, "failed-push")

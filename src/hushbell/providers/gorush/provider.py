@@ -13,12 +13,12 @@ from hushbell.core.delivery import push_ids
 from hushbell.core.delivery.notification import Message, Notification
 from hushbell.errors import CallerError, ConfigError
 from hushbell.ports.gateway import ACCEPTED, Outcome, Verdict
-from hushbell.ports.http import HttpAnswer, HttpFailure, HttpRequest
-from hushbell.ports.making import Tools
+from hushbell.ports.http import HttpFailure, HttpRequest, HttpResponse
+from hushbell.ports.making import ProviderContext
 from hushbell.ports.provider import Done
 from hushbell.providers import checks, files
-from hushbell.providers.batches import Chunk, chunks
-from hushbell.providers.credentials import Reloaded
+from hushbell.providers.batches import TargetBatch, chunks
+from hushbell.providers.credentials import ReloadableCredential
 from hushbell.providers.gorush.adapter import logged_outcomes, outcome
 from hushbell.providers.responses import LONGEST_WAIT, failure, json_object, word
 from hushbell.types import Millis
@@ -26,7 +26,7 @@ from hushbell.types import Millis
 BODY = 64 * 1024  # bytes of one notification
 JSON = ("content-type", "application/json")
 
-UNKNOWN_KIND = Outcome(Verdict.CALLER_ERROR, "unknown kind of target")
+UNKNOWN_KIND = Outcome(Verdict.INVALID, "unknown kind of target")
 
 
 class GorushProvider:
@@ -40,7 +40,7 @@ class GorushProvider:
     name: ClassVar[str] = "gorush"
     expires_at: Millis | None = None  # a bearer token has no end that it tells
 
-    def __init__(self, settings: GorushApp | HushbellApp, tools: Tools) -> None:
+    def __init__(self, settings: GorushApp | HushbellApp, tools: ProviderContext) -> None:
         """
         Read the key, if there is one; no connection is made.
 
@@ -52,7 +52,7 @@ class GorushProvider:
         self._settings = settings
         self._url = settings.url.rstrip("/") + "/api/push"
         self._http = tools.open_http(settings.http)
-        self._key = Reloaded(self._load)
+        self._key = ReloadableCredential(self._load)
 
     def check(self, message: Message) -> None:
         """Raise CallerError for what is no notification."""
@@ -81,7 +81,7 @@ class GorushProvider:
         """Let go of connections. Attempts under way end with UNKNOWN."""
         await self._http.close()
 
-    def _post(self, chunk: Chunk) -> None:
+    def _post(self, chunk: TargetBatch) -> None:
         note = chunk.note
         names = {place: push_ids.push_id(note.ident, place) for place in chunk.places}
         items = [self._item(note, place, name) for place, name in names.items()]
@@ -103,14 +103,14 @@ class GorushProvider:
         del names
         return (("authorization", "Bearer " + self._key.now),) if self._key.now else ()
 
-    def _answered(self, chunk: Chunk, names: dict[int, str], result: HttpAnswer | HttpFailure) -> None:
+    def _answered(self, chunk: TargetBatch, names: dict[int, str], result: HttpResponse | HttpFailure) -> None:
         if isinstance(result, HttpFailure):
             chunk.tell(failure(result))
             return
         if result.status in (400, 413) and len(chunk.places) > 1:
             # Refused as a whole: one bad notification must not take the others with it.
             for place in chunk.places:
-                self._post(Chunk(chunk.note, [place], chunk.done))
+                self._post(TargetBatch(chunk.note, [place], chunk.done))
             return
         whole = outcome(result)
         logged = self._logged(result.body) if whole is ACCEPTED else {}
@@ -149,13 +149,13 @@ def own_outcome(log: dict[str, Any]) -> Outcome | None:
         return None
     if log.get("token_dead") is True:
         since = log.get("timestamp")
-        return Outcome(Verdict.DROP_TOKEN, code, since=Millis(since) if type(since) is int and since >= 0 else None)
+        return Outcome(Verdict.DEAD_TOKEN, code, since=Millis(since) if type(since) is int and since >= 0 else None)
     if log.get("retryable") is True:
         after = log.get("retry_after")
         is_wait = isinstance(after, int | float) and 0 <= after <= LONGEST_WAIT
         return Outcome(Verdict.RETRY, code, after=float(after or 0) if is_wait else None)
     if log.get("retryable") is False:
-        return Outcome(Verdict.CALLER_ERROR, code)
+        return Outcome(Verdict.INVALID, code)
     return None
 
 

@@ -3,12 +3,12 @@
 from collections.abc import Collection
 
 from hushbell.ports.gateway import ACCEPTED, Outcome, Scope, Verdict
-from hushbell.ports.http import HttpAnswer
+from hushbell.ports.http import HttpResponse
 from hushbell.providers.responses import json_object, retry_after, word
 
 PARTIAL = "80100000"
-DEAD = Outcome(Verdict.DROP_TOKEN, "illegal_token")
-REFUSED_TOKEN = Outcome(Verdict.CONFIG_ERROR, "access token refused", scope=Scope.APP)
+DEAD = Outcome(Verdict.DEAD_TOKEN, "illegal_token")
+REFUSED_TOKEN = Outcome(Verdict.MISCONFIGURED, "access token refused", scope=Scope.APP)
 """The access token was not taken: worth one more try with a new one."""
 
 _TABLE: dict[str, Outcome] = {
@@ -17,14 +17,14 @@ _TABLE: dict[str, Outcome] = {
     "80200001": REFUSED_TOKEN,  # authentication
     "80200003": REFUSED_TOKEN,  # access token expired
     "80200005": REFUSED_TOKEN,  # JSON web token expired
-    "80300007": Outcome(Verdict.DROP_TOKEN, "80300007"),  # all tokens are invalid
+    "80300007": Outcome(Verdict.DEAD_TOKEN, "80300007"),  # all tokens are invalid
     "80100017": Outcome(Verdict.RETRY, "80100017", after=60.0, scope=Scope.APP),  # too many topics at once
     "80600003": Outcome(Verdict.RETRY, "80600003", scope=Scope.APP),  # their OAuth service failed
     "81000001": Outcome(Verdict.RETRY, "81000001", scope=Scope.PROVIDER),  # internal error
-    "80300002": Outcome(Verdict.CONFIG_ERROR, "80300002", scope=Scope.APP),  # the app may not push
-    "80300013": Outcome(Verdict.CONFIG_ERROR, "80300013", scope=Scope.APP),  # address for receipts
+    "80300002": Outcome(Verdict.MISCONFIGURED, "80300002", scope=Scope.APP),  # the app may not push
+    "80300013": Outcome(Verdict.MISCONFIGURED, "80300013", scope=Scope.APP),  # address for receipts
     **{
-        code: Outcome(Verdict.CALLER_ERROR, code)
+        code: Outcome(Verdict.INVALID, code)
         for code in (
             "80100001",  # parameters
             "80100003",  # structure
@@ -40,7 +40,7 @@ _TABLE: dict[str, Outcome] = {
 }
 
 
-def outcome(answer: HttpAnswer) -> tuple[Outcome, Collection[str]]:
+def outcome(answer: HttpResponse) -> tuple[Outcome, Collection[str]]:
     """Return what an answer means for the tokens of its request, and which of them it says are dead."""
     said = json_object(answer.body)
     code = word(said.get("code"))
@@ -58,7 +58,7 @@ def _is_text(value: object) -> bool:
     return isinstance(value, str)
 
 
-def _by_status(answer: HttpAnswer, code: str) -> Outcome:
+def _by_status(answer: HttpResponse, code: str) -> Outcome:
     status, after = answer.status, retry_after(answer)
     told = code or f"HTTP {status}"
     if status == 401:
@@ -66,15 +66,15 @@ def _by_status(answer: HttpAnswer, code: str) -> Outcome:
     if status in (408, 429) or status >= 500:
         return Outcome(Verdict.RETRY, told, after=after, scope=Scope.PROVIDER)
     if status in (200, 400) and code.startswith(("801", "803")):
-        return Outcome(Verdict.CALLER_ERROR, told)
+        return Outcome(Verdict.INVALID, told)
     if status in (200, 400) and code:
         return Outcome(Verdict.RETRY, told, after=after, scope=Scope.APP)
     if status == 413:
-        return Outcome(Verdict.CALLER_ERROR, told)
+        return Outcome(Verdict.INVALID, told)
     if status == 400:
         return Outcome(Verdict.RETRY, told, after=after, scope=Scope.PROVIDER)
     if status == 403:
-        return Outcome(Verdict.CONFIG_ERROR, told, scope=Scope.APP)
+        return Outcome(Verdict.MISCONFIGURED, told, scope=Scope.APP)
     if 300 <= status < 500:
-        return Outcome(Verdict.CONFIG_ERROR, told, scope=Scope.PROVIDER)
+        return Outcome(Verdict.MISCONFIGURED, told, scope=Scope.PROVIDER)
     return Outcome(Verdict.UNKNOWN, told, scope=Scope.PROVIDER)

@@ -11,12 +11,12 @@ from hushbell.config.providers import HuaweiApp
 from hushbell.core.delivery.notification import Message, Notification
 from hushbell.errors import CallerError, ConfigError
 from hushbell.ports.gateway import Outcome, Verdict
-from hushbell.ports.http import HttpAnswer, HttpFailure, HttpRequest
-from hushbell.ports.making import Tools
+from hushbell.ports.http import HttpFailure, HttpRequest, HttpResponse
+from hushbell.ports.making import ProviderContext
 from hushbell.ports.provider import Done
 from hushbell.providers import checks, files
-from hushbell.providers.batches import Chunk, chunks
-from hushbell.providers.credentials import Reloaded
+from hushbell.providers.batches import TargetBatch, chunks
+from hushbell.providers.credentials import ReloadableCredential
 from hushbell.providers.huawei.outcome import DEAD, REFUSED_TOKEN, outcome
 from hushbell.providers.oauth import AccessTokens
 from hushbell.providers.padding import padded
@@ -29,7 +29,7 @@ PAYLOAD = 4096  # bytes without the tokens
 HEADERS = frozenset({"content-type"})
 JSON = ("content-type", "application/json;charset=utf-8")
 
-NO_TARGET = Outcome(Verdict.CALLER_ERROR, "unknown kind of target")
+NO_TARGET = Outcome(Verdict.INVALID, "unknown kind of target")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class HuaweiProvider:
     name = "huawei"
     expires_at: Millis | None = None  # a secret has no end
 
-    def __init__(self, settings: HuaweiApp, tools: Tools) -> None:
+    def __init__(self, settings: HuaweiApp, tools: ProviderContext) -> None:
         """
         Read the secret; no connection is made.
 
@@ -57,7 +57,7 @@ class HuaweiProvider:
         self._tools = tools
         self._http = tools.open_http(settings.http)
         self._url = f"https://{HOST}/v1/{quote(settings.app_id)}/messages:send"
-        self._credential = Reloaded(self._load)
+        self._credential = ReloadableCredential(self._load)
 
     @property
     def asked(self) -> int:
@@ -105,7 +105,7 @@ class HuaweiProvider:
         comma = b"," if body[1:-1].strip() else b""
         return b'{"validate_only":false,"message":' + body[:-1] + comma + b'"' + note.kind.encode() + b'":'
 
-    def _send(self, chunk: Chunk, body: bytes, *, again: bool) -> None:
+    def _send(self, chunk: TargetBatch, body: bytes, *, again: bool) -> None:
         tokens = self._credential.now.tokens
 
         def ready(bearer: str, failed: Outcome | None) -> None:
@@ -117,7 +117,7 @@ class HuaweiProvider:
             request = HttpRequest(self._url, headers, body + orjson.dumps(targets) + b"}}", self._settings.timeout)
             self._http.post(request, partial(answered, bearer))
 
-        def answered(bearer: str, result: HttpAnswer | HttpFailure) -> None:
+        def answered(bearer: str, result: HttpResponse | HttpFailure) -> None:
             if isinstance(result, HttpFailure):
                 chunk.tell(failure(result))
                 return

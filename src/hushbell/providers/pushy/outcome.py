@@ -3,16 +3,16 @@
 from collections.abc import Collection
 
 from hushbell.ports.gateway import ACCEPTED, Outcome, Scope, Verdict
-from hushbell.ports.http import HttpAnswer
+from hushbell.ports.http import HttpResponse
 from hushbell.providers.responses import json_object, retry_after, word
 
-DEAD = Outcome(Verdict.DROP_TOKEN, "NO_RECIPIENTS")
+DEAD = Outcome(Verdict.DEAD_TOKEN, "NO_RECIPIENTS")
 
 _KEY = ("INVALID_API_KEY", "UNAUTHORIZED", "ACCOUNT_SUSPENDED", "SUBSCRIPTION_EXPIRED", "APP_NOT_FOUND")
 _BUSY = ("RATE_LIMIT_EXCEEDED", "INTERNAL_ERROR")
 
 
-def outcome(answer: HttpAnswer) -> tuple[Outcome, Collection[str]]:
+def outcome(answer: HttpResponse) -> tuple[Outcome, Collection[str]]:
     """Return what an answer means for the tokens of its request, and which of them it says are dead."""
     said = json_object(answer.body)
     code, status = word(said.get("code")), answer.status
@@ -30,15 +30,15 @@ def _refusal(status: int, code: str, after: float | None) -> Outcome:
     if status in (400, 404) and code == "NO_RECIPIENTS":
         return DEAD
     if status < 500 and code in _KEY:
-        return Outcome(Verdict.CONFIG_ERROR, told, scope=Scope.APP)
+        return Outcome(Verdict.MISCONFIGURED, told, scope=Scope.APP)
     if status in (408, 429) or status >= 500 or (status == 400 and code in _BUSY):
         return Outcome(Verdict.RETRY, told, after=after, scope=Scope.APP if status == 429 else Scope.PROVIDER)
     if (status == 400 and code) or status == 413:
-        return Outcome(Verdict.CALLER_ERROR, told)
+        return Outcome(Verdict.INVALID, told)
     if status == 400:
         return Outcome(Verdict.RETRY, told, after=after, scope=Scope.PROVIDER)
     if status in (401, 402, 403):
-        return Outcome(Verdict.CONFIG_ERROR, told, scope=Scope.APP)
+        return Outcome(Verdict.MISCONFIGURED, told, scope=Scope.APP)
     if 300 <= status < 500:
-        return Outcome(Verdict.CONFIG_ERROR, told, scope=Scope.PROVIDER)
+        return Outcome(Verdict.MISCONFIGURED, told, scope=Scope.PROVIDER)
     return Outcome(Verdict.UNKNOWN, told, scope=Scope.PROVIDER)

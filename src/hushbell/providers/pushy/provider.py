@@ -11,12 +11,12 @@ from hushbell.config.providers import PushyApp
 from hushbell.core.delivery.notification import Message, Notification
 from hushbell.errors import CallerError
 from hushbell.ports.gateway import Outcome, Verdict
-from hushbell.ports.http import HttpAnswer, HttpFailure, HttpRequest
-from hushbell.ports.making import Tools
+from hushbell.ports.http import HttpFailure, HttpRequest, HttpResponse
+from hushbell.ports.making import ProviderContext
 from hushbell.ports.provider import Done
 from hushbell.providers import checks, files
-from hushbell.providers.batches import Chunk, chunks
-from hushbell.providers.credentials import Reloaded
+from hushbell.providers.batches import TargetBatch, chunks
+from hushbell.providers.credentials import ReloadableCredential
 from hushbell.providers.padding import padded_data
 from hushbell.providers.pushy.outcome import DEAD, outcome
 from hushbell.providers.responses import failure
@@ -28,7 +28,7 @@ BODY = 16 * 1024  # bytes of everything
 LONGEST_LIFE = 365 * 86_400  # seconds
 JSON = (("content-type", "application/json"),)
 
-NO_TARGET = Outcome(Verdict.CALLER_ERROR, "only tokens and topics")
+NO_TARGET = Outcome(Verdict.INVALID, "only tokens and topics")
 
 
 class PushyProvider:
@@ -37,7 +37,7 @@ class PushyProvider:
     name = "pushy"
     expires_at: Millis | None = None  # a key has no end
 
-    def __init__(self, settings: PushyApp, tools: Tools) -> None:
+    def __init__(self, settings: PushyApp, tools: ProviderContext) -> None:
         """
         Read the key; no connection is made.
 
@@ -47,7 +47,7 @@ class PushyProvider:
         self._settings = settings
         self._clock = tools.clock
         self._http = tools.open_http(settings.http)
-        self._key = Reloaded(lambda: files.read_line(settings.key_file, "pushy.key_file"))
+        self._key = ReloadableCredential(lambda: files.read_line(settings.key_file, "pushy.key_file"))
 
     def check(self, message: Message) -> None:
         """Raise CallerError for what Pushy could never take."""
@@ -93,7 +93,7 @@ class PushyProvider:
         return message
 
 
-def _answered(chunk: Chunk, result: HttpAnswer | HttpFailure) -> None:
+def _answered(chunk: TargetBatch, result: HttpResponse | HttpFailure) -> None:
     if isinstance(result, HttpFailure):
         chunk.tell(failure(result))
         return

@@ -3,7 +3,7 @@
 import re
 
 from hushbell.ports.gateway import ACCEPTED, Outcome, Scope, Verdict
-from hushbell.ports.http import HttpAnswer
+from hushbell.ports.http import HttpResponse
 from hushbell.providers.responses import retry_after
 
 # No XML parser for what comes from outside: one word is all that is wanted.
@@ -11,9 +11,9 @@ _CODE = re.compile(rb"<Code>([A-Za-z.]{1,64})</Code>")
 _NO_ENDPOINT = b"No endpoint found for the target arn"
 
 _TABLE: dict[Verdict, dict[Scope, tuple[str, ...]]] = {
-    Verdict.DROP_TOKEN: {Scope.TOKEN: ("EndpointDisabled", "NotFound")},
-    Verdict.CALLER_ERROR: {Scope.TOKEN: ("InvalidParameter", "InvalidParameterValue", "ValidationError")},
-    Verdict.CONFIG_ERROR: {
+    Verdict.DEAD_TOKEN: {Scope.TOKEN: ("EndpointDisabled", "NotFound")},
+    Verdict.INVALID: {Scope.TOKEN: ("InvalidParameter", "InvalidParameterValue", "ValidationError")},
+    Verdict.MISCONFIGURED: {
         Scope.APP: (
             "PlatformApplicationDisabled",
             "AuthorizationError",
@@ -47,7 +47,7 @@ CODES = {
 }
 
 
-def outcome(answer: HttpAnswer) -> Outcome:
+def outcome(answer: HttpResponse) -> Outcome:
     """Reduce an answer to what must happen. Any body is allowed, even a proxy's."""
     status = answer.status
     if status == 200:
@@ -55,10 +55,10 @@ def outcome(answer: HttpAnswer) -> Outcome:
     match = _CODE.search(answer.body)
     code = match[1].decode() if match else ""
     known = CODES.get(code)
-    if known is None or (known.verdict is Verdict.DROP_TOKEN and status not in (400, 404)):
+    if known is None or (known.verdict is Verdict.DEAD_TOKEN and status not in (400, 404)):
         return _by_status(status, code, retry_after(answer))
     if code == "InvalidParameter" and _NO_ENDPOINT in answer.body:
-        return Outcome(Verdict.DROP_TOKEN, code)
+        return Outcome(Verdict.DEAD_TOKEN, code)
     if known.verdict is Verdict.RETRY:
         return Outcome(known.verdict, code, after=retry_after(answer), scope=known.scope)
     return known
@@ -67,11 +67,11 @@ def outcome(answer: HttpAnswer) -> Outcome:
 def _by_status(status: int, code: str, after: float | None) -> Outcome:
     told = code or f"HTTP {status}"
     if (status == 400 and code) or status == 413:
-        return Outcome(Verdict.CALLER_ERROR, told)
+        return Outcome(Verdict.INVALID, told)
     if status in (400, 408, 429) or status >= 500:
         return Outcome(Verdict.RETRY, told, after=after, scope=Scope.PROVIDER)
     if status in (401, 403):
-        return Outcome(Verdict.CONFIG_ERROR, told, scope=Scope.APP)
+        return Outcome(Verdict.MISCONFIGURED, told, scope=Scope.APP)
     if 300 <= status < 500:
-        return Outcome(Verdict.CONFIG_ERROR, told, scope=Scope.PROVIDER)
+        return Outcome(Verdict.MISCONFIGURED, told, scope=Scope.PROVIDER)
     return Outcome(Verdict.UNKNOWN, told, scope=Scope.PROVIDER)

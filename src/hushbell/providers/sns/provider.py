@@ -13,11 +13,11 @@ from hushbell.config.providers import SnsApp
 from hushbell.core.delivery.notification import Message, Notification
 from hushbell.errors import CallerError, ConfigError
 from hushbell.ports.gateway import Outcome, Verdict
-from hushbell.ports.http import HttpAnswer, HttpFailure, HttpRequest
-from hushbell.ports.making import Tools
+from hushbell.ports.http import HttpFailure, HttpRequest, HttpResponse
+from hushbell.ports.making import ProviderContext
 from hushbell.ports.provider import Done
 from hushbell.providers import checks, files
-from hushbell.providers.credentials import Reloaded
+from hushbell.providers.credentials import ReloadableCredential
 from hushbell.providers.padding import padded, padded_data
 from hushbell.providers.responses import failure
 from hushbell.providers.sns.outcome import outcome
@@ -27,9 +27,9 @@ from hushbell.types import Millis
 BODY = 256 * 1024  # bytes that SNS takes
 FORM = ("content-type", "application/x-www-form-urlencoded; charset=utf-8")
 
-BAD_ARN = Outcome(Verdict.DROP_TOKEN, "not an ARN of SNS")
-OTHER_REGION = Outcome(Verdict.CALLER_ERROR, "another region than the app's")
-NO_TARGET = Outcome(Verdict.CALLER_ERROR, "only tokens and topics")
+BAD_ARN = Outcome(Verdict.DEAD_TOKEN, "not an ARN of SNS")
+OTHER_REGION = Outcome(Verdict.INVALID, "another region than the app's")
+NO_TARGET = Outcome(Verdict.INVALID, "only tokens and topics")
 
 _ARN = re.compile(
     r"arn:(aws|aws-cn|aws-us-gov):sns:([a-z]{2,4}(?:-[a-z]{2,12}){1,3}-\d{1,2}):\d{12}:([A-Za-z0-9_./-]{1,512})",
@@ -45,7 +45,7 @@ class SnsProvider:
     name = "sns"
     expires_at: Millis | None = None  # an access key has no end that it tells
 
-    def __init__(self, settings: SnsApp, tools: Tools) -> None:
+    def __init__(self, settings: SnsApp, tools: ProviderContext) -> None:
         """
         Read the access key; no connection is made.
 
@@ -57,7 +57,7 @@ class SnsProvider:
         self._settings = settings
         self._clock = tools.clock
         self._http = tools.open_http(settings.http)
-        self._key = Reloaded(self._load)
+        self._key = ReloadableCredential(self._load)
 
     def check(self, message: Message) -> None:
         """Raise CallerError for what Amazon could never take."""
@@ -105,7 +105,7 @@ class SnsProvider:
             self._key.now, host=host, region=arn[2], service="sns", headers=(FORM,), body=body, now=self._clock.now()
         )
 
-        def answered(result: HttpAnswer | HttpFailure) -> None:
+        def answered(result: HttpResponse | HttpFailure) -> None:
             done(failure(result) if isinstance(result, HttpFailure) else outcome(result))
 
         self._http.post(HttpRequest(f"https://{host}/", headers, body, self._settings.timeout), answered)

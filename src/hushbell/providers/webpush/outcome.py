@@ -1,13 +1,13 @@
 """What each answer of a push service means (RFC 8030; reference/gateway.md 5.3). Pure functions."""
 
 from hushbell.ports.gateway import ACCEPTED, Outcome, Verdict
-from hushbell.ports.http import HttpAnswer
+from hushbell.ports.http import HttpResponse
 from hushbell.providers.responses import retry_after
 
 REFUSED_WAIT = 300.0  # seconds after 401 and 403
 
 
-def outcome(answer: HttpAnswer) -> Outcome:
+def outcome(answer: HttpResponse) -> Outcome:
     """
     Reduce an answer to what must happen to this push.
 
@@ -19,11 +19,11 @@ def outcome(answer: HttpAnswer) -> Outcome:
         return ACCEPTED
     told = f"HTTP {status}"
     if status in (404, 410):
-        return Outcome(Verdict.DROP_TOKEN, told)
+        return Outcome(Verdict.DEAD_TOKEN, told)
     if status in (401, 403):
         return Outcome(Verdict.RETRY, told, after=max(retry_after(answer) or 0.0, REFUSED_WAIT))
     if status in (408, 425, 429) or status >= 500:
         return Outcome(Verdict.RETRY, told, after=retry_after(answer))
     if 300 <= status < 500:
-        return Outcome(Verdict.CALLER_ERROR, told)
+        return Outcome(Verdict.INVALID, told)
     return Outcome(Verdict.UNKNOWN, told)

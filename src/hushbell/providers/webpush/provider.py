@@ -11,13 +11,13 @@ from hushbell.core.delivery import push_ids
 from hushbell.core.delivery.notification import Message, Notification
 from hushbell.crypto.web_push import LONGEST, encrypt, new_key
 from hushbell.errors import CallerError, ConfigError
-from hushbell.http.ssrf import Guard, Place, Refused
+from hushbell.http.ssrf import AddressRefused, ResolvedUrl, SsrfGuard
 from hushbell.ports.gateway import Outcome, Verdict
-from hushbell.ports.http import FailureKind, HttpAnswer, HttpFailure, HttpRequest
-from hushbell.ports.making import Tools
+from hushbell.ports.http import FailureKind, HttpFailure, HttpRequest, HttpResponse
+from hushbell.ports.making import ProviderContext
 from hushbell.ports.provider import Done
 from hushbell.providers import checks, files
-from hushbell.providers.credentials import Reloaded
+from hushbell.providers.credentials import ReloadableCredential
 from hushbell.providers.texts import size_above
 from hushbell.providers.webpush.outcome import outcome
 from hushbell.providers.webpush.subscription import Subscription, parse
@@ -29,11 +29,11 @@ URGENCIES = frozenset({"very-low", "low", "normal", "high"})
 TTL = 2**31 - 1  # seconds, the most that push services read
 ADDRESSES = 3  # of a host that are tried
 
-NO_SUBSCRIPTION = Outcome(Verdict.DROP_TOKEN, "not a subscription")
-FORBIDDEN = Outcome(Verdict.CALLER_ERROR, "forbidden address")
+NO_SUBSCRIPTION = Outcome(Verdict.DEAD_TOKEN, "not a subscription")
+FORBIDDEN = Outcome(Verdict.INVALID, "forbidden address")
 UNRESOLVED = Outcome(Verdict.RETRY, "unresolved address")
-ONLY_TOKENS = Outcome(Verdict.CALLER_ERROR, "only tokens")
-TOO_LARGE = Outcome(Verdict.CALLER_ERROR, "too large")
+ONLY_TOKENS = Outcome(Verdict.INVALID, "only tokens")
+TOO_LARGE = Outcome(Verdict.INVALID, "too large")
 CLOSED = Outcome(Verdict.UNKNOWN, "closed")
 
 _TOPIC = re.compile(r"[A-Za-z0-9_-]{1,32}", re.ASCII)
@@ -50,7 +50,7 @@ class WebPushProvider:
     name = "webpush"
     expires_at: Millis | None = None  # a VAPID key has no end
 
-    def __init__(self, settings: WebPushApp | UnifiedPushApp, tools: Tools) -> None:
+    def __init__(self, settings: WebPushApp | UnifiedPushApp, tools: ProviderContext) -> None:
         """
         Read the key; no connection is made.
 
@@ -59,8 +59,8 @@ class WebPushProvider:
         """
         self._settings = settings
         self._tools = tools
-        self._vapid = Reloaded(self._load)
-        self._guard = Guard(tools.allow, tools.resolve)
+        self._vapid = ReloadableCredential(self._load)
+        self._guard = SsrfGuard(tools.allow, tools.resolve)
         self._http = tools.open_http(settings.http)
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -117,23 +117,23 @@ class WebPushProvider:
         try:
             endpoint = self._guard.parse(subscription.endpoint)
             addresses = await self._addresses(endpoint)
-        except Refused as refused:
+        except AddressRefused as refused:
             return FORBIDDEN if refused.is_final else UNRESOLVED
         headers = (*self._headers(note, place, endpoint), ("content-encoding", "aes128gcm"))
         return await self._post(endpoint, headers, self._sealed(note.message.body, subscription), addresses)
 
-    async def _addresses(self, endpoint: Place) -> Sequence[str]:
+    async def _addresses(self, endpoint: ResolvedUrl) -> Sequence[str]:
         """Return where to connect to. Where the operator has said it, no user decides."""
         return ("",) if self._settings.http.connect else await self._guard.admit(endpoint)
 
     async def _post(
-        self, endpoint: Place, headers: tuple[tuple[str, str], ...], body: bytes, addresses: Sequence[str]
+        self, endpoint: ResolvedUrl, headers: tuple[tuple[str, str], ...], body: bytes, addresses: Sequence[str]
     ) -> Outcome:
         failed = HttpFailure(FailureKind.REFUSED, sent=False)
         for address in addresses[:ADDRESSES]:
             request = HttpRequest(endpoint.url, headers, body, self._settings.timeout, address=address)
             [result] = await self._http.send([request])
-            if isinstance(result, HttpAnswer):
+            if isinstance(result, HttpResponse):
                 return outcome(result)
             failed = result
             if failed.sent or failed.kind is not FailureKind.REFUSED:
@@ -141,7 +141,7 @@ class WebPushProvider:
         verdict = Verdict.UNKNOWN if failed.sent else Verdict.RETRY
         return Outcome(verdict, f"host {failed.kind.value}")
 
-    def _headers(self, note: Notification, place: int, endpoint: Place) -> tuple[tuple[str, str], ...]:
+    def _headers(self, note: Notification, place: int, endpoint: ResolvedUrl) -> tuple[tuple[str, str], ...]:
         now = self._tools.clock.now()
         given = dict(note.message.headers)
         if "ttl" not in given:

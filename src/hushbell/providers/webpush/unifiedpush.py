@@ -2,7 +2,7 @@
 
 from hushbell.core.delivery.notification import Message, Notification
 from hushbell.errors import CallerError
-from hushbell.http.ssrf import Refused
+from hushbell.http.ssrf import AddressRefused
 from hushbell.ports.gateway import Outcome
 from hushbell.providers.webpush.provider import FORBIDDEN, NO_SUBSCRIPTION, UNRESOLVED, WebPushProvider
 
@@ -29,6 +29,6 @@ class UnifiedPushProvider(WebPushProvider):
         try:
             endpoint = self._guard.parse(token)
             addresses = await self._addresses(endpoint)
-        except Refused as refused:
+        except AddressRefused as refused:
             return FORBIDDEN if refused.is_final else UNRESOLVED
         return await self._post(endpoint, self._headers(note, place, endpoint), note.message.body, addresses)

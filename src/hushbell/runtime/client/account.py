@@ -9,8 +9,8 @@ from hushbell.core.client import machine
 from hushbell.core.client.events import (
     AddServer,
     Arrived,
+    ClientDecision,
     Configure,
-    Decision,
     Finished,
     Follow,
     Input,
@@ -28,15 +28,15 @@ from hushbell.core.client.events import (
     Unfollow,
     Unreachable,
 )
-from hushbell.core.client.facts import Change, Ephemeral, Facts, Knowledge, Save, Sending
+from hushbell.core.client.facts import Change, ClientFacts, Ephemeral, Knowledge, Save, Sending
 from hushbell.core.client.lifecycles import Enrolled
 from hushbell.core.client.registration import Device, Options
-from hushbell.core.envelope import Opened
+from hushbell.core.envelope import OpenedEnvelope
 from hushbell.errors import StoreError
 from hushbell.ports.client_store import ClientStore
 from hushbell.ports.clock import Clock
-from hushbell.runtime.client.exchange import Count, Exchange
-from hushbell.runtime.client.reader import Reader
+from hushbell.runtime.client.exchange import Count, EnvelopeExchange
+from hushbell.runtime.client.reader import EventStream
 from hushbell.types import (
     DeviceToken,
     InstallationId,
@@ -65,7 +65,7 @@ class Account:
         *,
         identity: KeyPair,
         installation_id: InstallationId,
-        exchange: Exchange,
+        exchange: EnvelopeExchange,
         store: ClientStore,
         clock: Clock,
         random: Random,
@@ -80,11 +80,11 @@ class Account:
         self._random = random
         self._count = count
         self._advertises = advertises
-        self._facts = Facts()
+        self._facts = ClientFacts()
         self._inputs: deque[tuple[Input, asyncio.Future[None] | None]] = deque()
         self._wake = asyncio.Event()
         self._closing = False
-        self._readers: list[Reader[News]] = []
+        self._readers: list[EventStream[News]] = []
         self._task: asyncio.Task[None] | None = None
         self._following: set[PublicKey] = set()
 
@@ -245,7 +245,7 @@ class Account:
         """How far the registration is with each server."""
         return {server: enrolment.stage for server, enrolment in self._facts.enrolments.items()}
 
-    def heard(self, opened: Opened, to: PublicKey) -> None:
+    def heard(self, opened: OpenedEnvelope, to: PublicKey) -> None:
         """Take what the exchange opened for this account."""
         if len(self._inputs) >= MOST_WAITING:
             self._count("client_inputs_dropped", 1)
@@ -288,7 +288,7 @@ class Account:
             if not self._inputs and not self._closing:
                 await self._rest(decision)
 
-    async def _decide(self, inputs: Sequence[Input]) -> Decision:
+    async def _decide(self, inputs: Sequence[Input]) -> ClientDecision:
         decision = machine.decide(
             self._facts,
             inputs,
@@ -339,7 +339,7 @@ class Account:
             self._exchange.unfollow(target, self)
             self._following.discard(target)
 
-    async def _rest(self, decision: Decision) -> None:
+    async def _rest(self, decision: ClientDecision) -> None:
         if decision.due is None:
             await self._wake.wait()
             return
@@ -352,5 +352,5 @@ class Account:
             sleeping.cancel()
             waking.cancel()
 
-    def _reading(self) -> Reader[News]:
-        return Reader(self._readers, self._count)
+    def _reading(self) -> EventStream[News]:
+        return EventStream(self._readers, self._count)

@@ -16,7 +16,7 @@ from hushbell.ports.client_store import ClientStore
 from hushbell.ports.clock import Clock
 from hushbell.ports.transport import Transport
 from hushbell.runtime.client.account import Account
-from hushbell.runtime.client.exchange import Count, Exchange, TopicKeys
+from hushbell.runtime.client.exchange import Count, EnvelopeExchange, TopicKeys
 from hushbell.runtime.clock import SystemClock, system_random
 from hushbell.stores.memory.client import MemoryClientStore
 from hushbell.types import (
@@ -71,7 +71,7 @@ class Client:
         self._clock = clock or SystemClock()
         self._random = random
         self._count = count
-        self._exchange = Exchange(
+        self._exchange = EnvelopeExchange(
             transport,
             clock=self._clock,
             random=random,

@@ -9,7 +9,7 @@ from typing import Protocol
 from hushbell.core import envelope
 from hushbell.core.client import advert
 from hushbell.core.client.events import Advertise, Effect, Post, Send
-from hushbell.core.envelope import Opened
+from hushbell.core.envelope import OpenedEnvelope
 from hushbell.crypto import topics
 from hushbell.errors import TransportError, WireError
 from hushbell.ports.clock import Clock
@@ -41,7 +41,7 @@ Count = Callable[[str, int], None]
 class Listener(Protocol):
     """Whom envelopes are for."""
 
-    def heard(self, opened: Opened, to: PublicKey) -> None:
+    def heard(self, opened: OpenedEnvelope, to: PublicKey) -> None:
         """Take what was opened with the key that answers ``to``."""
         ...
 
@@ -65,7 +65,7 @@ class TopicKeys:
         return await asyncio.shield(known)
 
 
-class Exchange:
+class EnvelopeExchange:
     """
     Everybody's letter box and post office.
 

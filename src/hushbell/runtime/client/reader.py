@@ -10,7 +10,7 @@ MOST_NEWS = 1_024  # that wait for a reader; the oldest are dropped and counted
 News = TypeVar("News")
 
 
-class Reader(Generic[News]):
+class EventStream(Generic[News]):
     """
     What is told from ``with`` on, as an async iterator; too slow a reader misses the oldest.
 
@@ -19,7 +19,7 @@ class Reader(Generic[News]):
         count: gets "client_news_dropped".
     """
 
-    def __init__(self, readers: list["Reader[News]"], count: Callable[[str, int], None]) -> None:
+    def __init__(self, readers: list["EventStream[News]"], count: Callable[[str, int], None]) -> None:
         self._readers = readers
         self._count = count
         self._news: deque[News] = deque()

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from hushbell.core.delivery.job import Ended, Job, Progress
+from hushbell.core.delivery.job import Job, JobProgress, JobResult
 from hushbell.core.delivery.notification import Notification
 from hushbell.core.delivery.outcome import Outcome
 from hushbell.core.delivery.state import FIRST_FINAL, State
@@ -13,19 +13,19 @@ from hushbell.types import Millis
 _ONE_ACCEPTED = bytes((State.ACCEPTED,))
 _ONE_ATTEMPT = b"\x01"
 
-Told = Callable[["Receipt", StoreError | None], None]
+Told = Callable[["Submission", StoreError | None], None]
 """Called once: everything of the request is on the disk (and attempted, if that was asked for), or nothing is."""
 
 
-class Concluding(Protocol):
+class AttemptListener(Protocol):
     """Whoever began an attempt."""
 
-    def concluded(self, note: "Note", place: int, outcome: Outcome) -> None:
+    def concluded(self, note: "ActiveNotification", place: int, outcome: Outcome) -> None:
         """Take what came of it."""
         ...
 
 
-class Failure:
+class FailedPush:
     """One push that was not accepted on its first attempt."""
 
     __slots__ = ("is_final", "notification", "outcome", "place")
@@ -37,7 +37,7 @@ class Failure:
         self.is_final = is_final
 
 
-class Receipt:
+class Submission:
     """One accepted request: its jobs, and what its caller still waits for."""
 
     __slots__ = ("_told", "error", "failures", "jobs", "to_hear", "to_store")
@@ -48,7 +48,7 @@ class Receipt:
         self.jobs: Sequence[Job] = ()
         self.to_store = 0
         self.to_hear = 0 if hears else -1  # pushes whose first attempt is waited for; -1: the disk is enough
-        self.failures: list[Failure] = []
+        self.failures: list[FailedPush] = []
         self.error: StoreError | None = None
 
     def stored(self, error: StoreError | None) -> None:
@@ -58,7 +58,7 @@ class Receipt:
         if not self.to_store and (self.error is not None or self.to_hear <= 0):
             self.tell()
 
-    def heard(self, failure: Failure | None = None) -> None:
+    def heard(self, failure: FailedPush | None = None) -> None:
         """One push had its first attempt."""
         if self.to_hear > 0:
             if failure is not None:
@@ -78,12 +78,14 @@ class Receipt:
             told(self, self.error)
 
 
-class Work:
+class ActiveJob:
     """A job that is worked on."""
 
     __slots__ = ("attempts", "is_dirty", "job", "left", "pushes", "reasons", "receipt", "size", "states", "under_way")
 
-    def __init__(self, job: Job, size: int, receipt: Receipt | None = None, progress: Progress | None = None) -> None:
+    def __init__(
+        self, job: Job, size: int, receipt: Submission | None = None, progress: JobProgress | None = None
+    ) -> None:
         self.job = job
         self.size = size  # bytes, about
         self.receipt = receipt
@@ -99,7 +101,7 @@ class Work:
             self.attempts[:] = progress.attempts
             self.left = sum(code < FIRST_FINAL for code in self.states)
 
-    def ended(self, now: Millis) -> Ended:
+    def ended(self, now: Millis) -> JobResult:
         """Return how it ended."""
         job = self.job
         if self.pushes == 1:
@@ -110,15 +112,15 @@ class Work:
             states, attempts = bytes(self.states), bytes(self.attempts)
             pushes = tuple([len(note.tokens) for note in job.notifications])
         reasons = tuple(sorted(self.reasons.items())) if self.reasons else ()
-        return Ended(job.number, job.app, job.accepted_at, now, pushes, states, attempts, reasons)
+        return JobResult(job.number, job.app, job.accepted_at, now, pushes, states, attempts, reasons)
 
-    def progress(self) -> Progress:
+    def progress(self) -> JobProgress:
         """Return how far it is, as it would go on after a crash."""
         # What is under way may have been sent: after a crash it is attempted again.
-        states = bytes(self.states).replace(bytes((State.RETRIEVED,)), bytes((State.WAITING,)))
-        return Progress(self.job.number, states, bytes(self.attempts))
+        states = bytes(self.states).replace(bytes((State.SENDING,)), bytes((State.RETRYING,)))
+        return JobProgress(self.job.number, states, bytes(self.attempts))
 
-    def notes(self, lane: Concluding) -> "Sequence[Note]":
+    def notes(self, lane: AttemptListener) -> "Sequence[ActiveNotification]":
         """Return what is left to attempt of each notification."""
         notes = []
         base = 0
@@ -128,18 +130,18 @@ class Work:
             if self.left != self.pushes:
                 places = [place for place in range(count) if self.states[base + place] < FIRST_FINAL]
             if places:
-                notes.append(Note(self, notification, base, lane, places))
+                notes.append(ActiveNotification(self, notification, base, lane, places))
             base += count
         return notes
 
 
-class Note:
+class ActiveNotification:
     """One notification of a job: what a provider attempts."""
 
     __slots__ = ("base", "holds_token", "lane", "notification", "places", "work")
 
     def __init__(
-        self, work: Work, notification: Notification, base: int, lane: Concluding, places: Sequence[int]
+        self, work: ActiveJob, notification: Notification, base: int, lane: AttemptListener, places: Sequence[int]
     ) -> None:
         self.work = work
         self.notification = notification

@@ -13,17 +13,17 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from hushbell.core.delivery.asked import Asked, notifications
-from hushbell.core.delivery.job import Dead, Ended, Hook, Job, Progress, Repeatable
+from hushbell.core.delivery.job import DeadToken, IdempotentResponse, Job, JobProgress, JobResult, Webhook
 from hushbell.core.delivery.notification import Message, Notification
 from hushbell.core.outbox import Backoff
 from hushbell.errors import CallerError, Overloaded, StoreError
 from hushbell.ports.clock import Clock
-from hushbell.ports.outbox import Queue
+from hushbell.ports.outbox import Outbox
 from hushbell.ports.provider import Provider
-from hushbell.runtime.delivery.active_job import Note, Receipt, Told, Work
-from hushbell.runtime.delivery.group_commit import Commits
+from hushbell.runtime.delivery.active_job import ActiveJob, ActiveNotification, Submission, Told
+from hushbell.runtime.delivery.group_commit import GroupCommit
 from hushbell.runtime.delivery.listeners import Listeners
-from hushbell.runtime.delivery.provider_queue import Lane
+from hushbell.runtime.delivery.provider_queue import ProviderQueue
 from hushbell.types import Millis, Random
 
 SHARE = 32  # attempts a lane begins in one turn
@@ -49,16 +49,16 @@ class App:
     retries: int | None = None  # attempts after the first; None leaves it to the time to live
 
 
-class Engine:
+class DeliveryEngine:
     """Everything is handed in; ``run`` returns after ``stop``, when nothing is under way any more."""
 
     def __init__(
-        self, *, queue: Queue, apps: Sequence[App], clock: Clock, random: Random, backoff: Backoff | None = None
+        self, *, queue: Outbox, apps: Sequence[App], clock: Clock, random: Random, backoff: Backoff | None = None
     ) -> None:
         self.apps = {app.name: app for app in apps}
         self.open: dict[str, int] = {app.name: 0 for app in apps}  # pushes without a final state, by app
-        self.lanes: dict[tuple[str, str], Lane] = {}
-        self.commits = Commits(queue, self._stored)
+        self.lanes: dict[tuple[str, str], ProviderQueue] = {}
+        self.commits = GroupCommit(queue, self._stored)
         self.listeners: Listeners | None = None
         self._queue = queue
         self._clock = clock
@@ -66,11 +66,11 @@ class Engine:
         self._backoff = backoff or Backoff()
         self._uncommitted = 0
         self._notifications_ended = 0
-        self._works: dict[int, Work] = {}  # what is in memory, by the job's number
+        self._works: dict[int, ActiveJob] = {}  # what is in memory, by the job's number
         self._longest = 1  # notifications in one of them, at most
-        self._turns: deque[Lane] = deque()
+        self._turns: deque[ProviderQueue] = deque()
         self._turning = False
-        self._alarms: list[tuple[int, int, Lane, Note | None, int]] = []
+        self._alarms: list[tuple[int, int, ProviderQueue, ActiveNotification | None, int]] = []
         self._alarm_count = 0
         self._alarm = asyncio.Event()
         self._stopping = False
@@ -98,14 +98,14 @@ class Engine:
         told: Told,
         *,
         hears: bool = False,
-        repeatable: Callable[[Sequence[Job]], Repeatable] | None = None,
-    ) -> Receipt:
+        repeatable: Callable[[Sequence[Job]], IdempotentResponse] | None = None,
+    ) -> Submission:
         """See :meth:`hushbell.ports.delivery.Intake.accept`."""
         rules = self.apps[app]
         pushes = self._count(rules, asked)
         if self._stopping or self.open[app] + pushes > rules.queue or self._uncommitted > UNCOMMITTED:
             raise Overloaded("the queue is full", FULL_AFTER)
-        receipt = Receipt(told, hears=hears)
+        receipt = Submission(told, hears=hears)
         now = self._clock.now()
         works = [self._work(rules, part, receipt, now) for part in _by_provider(asked)]
         receipt.jobs = [work.job for work in works]
@@ -128,7 +128,7 @@ class Engine:
             raise CallerError("provider", f"{message.provider} is not configured for this app")
         provider.check(message)
 
-    def find(self, ident: bytes) -> tuple[int, Ended | tuple[Job, Progress | None]] | None:
+    def find(self, ident: bytes) -> tuple[int, JobResult | tuple[Job, JobProgress | None]] | None:
         """See :meth:`hushbell.ports.delivery.Intake.find`."""
         number = self._queue.number_of(ident)
         if number is None:
@@ -140,21 +140,21 @@ class Engine:
         found = self._queue.find(number)
         if found is None:
             return None
-        return number - (found.number if isinstance(found, Ended) else found[0].number), found
+        return number - (found.number if isinstance(found, JobResult) else found[0].number), found
 
-    def repeated(self, digest: bytes) -> Repeatable | None:
+    def repeated(self, digest: bytes) -> IdempotentResponse | None:
         """See :meth:`hushbell.ports.delivery.Intake.repeated`."""
         return self._queue.repeatable(digest)
 
-    def dead(self, app: str, after: int, limit: int) -> Sequence[Dead]:
+    def dead(self, app: str, after: int, limit: int) -> Sequence[DeadToken]:
         """See :meth:`hushbell.ports.delivery.Intake.dead`."""
         return self._queue.dead(app, after, limit)
 
-    def hooks(self, app: str) -> Sequence[Hook]:
+    def hooks(self, app: str) -> Sequence[Webhook]:
         """See :meth:`hushbell.ports.delivery.Intake.hooks`."""
         return [hook for hook in self._queue.hooks() if hook.app == app]
 
-    def save_hook(self, hook: Hook) -> None:
+    def save_hook(self, hook: Webhook) -> None:
         """See :meth:`hushbell.ports.delivery.Intake.save_hook`."""
         self._queue.save_hook(hook)
         self._hooks_changed()
@@ -181,7 +181,7 @@ class Engine:
         return {name: frozenset(app.providers) for name, app in self.apps.items()}
 
     @property
-    def all_lanes(self) -> Sequence[Lane]:
+    def all_lanes(self) -> Sequence[ProviderQueue]:
         """See :meth:`hushbell.ports.delivery.Intake.all_lanes`."""
         return tuple(self.lanes.values())
 
@@ -241,7 +241,7 @@ class Engine:
         """Return a number in [0, 1)."""
         return self._random(1)[0] / 256
 
-    def wake(self, lane: Lane) -> None:
+    def wake(self, lane: ProviderQueue) -> None:
         """Give the lane its turns again."""
         if lane.has_turn or not (lane.may_begin or lane.wants_jobs):
             return
@@ -251,14 +251,14 @@ class Engine:
             self._turning = True
             asyncio.get_running_loop().call_soon(self._turn)
 
-    def at(self, when: Millis, lane: Lane, note: Note | None, place: int) -> None:
-        """Call :meth:`Lane.again` then."""
+    def at(self, when: Millis, lane: ProviderQueue, note: ActiveNotification | None, place: int) -> None:
+        """Call :meth:`ProviderQueue.again` then."""
         self._alarm_count += 1
         heapq.heappush(self._alarms, (when, self._alarm_count, lane, note, place))
         if self._alarms[0][1] == self._alarm_count:
             self._alarm.set()
 
-    def ended(self, work: Work, lane: Lane) -> None:
+    def ended(self, work: ActiveJob, lane: ProviderQueue) -> None:
         """Every push of a job reached its final state."""
         del self._works[work.job.number]
         self.open[lane.app] -= work.pushes
@@ -268,22 +268,22 @@ class Engine:
         if lane.is_behind:
             self.wake(lane)
 
-    def changed(self, work: Work) -> None:
+    def changed(self, work: ActiveJob) -> None:
         """Something of a job must go to the disk some time."""
         self.commits.changed(work)
 
-    def died(self, dead: Dead) -> None:
+    def died(self, dead: DeadToken) -> None:
         """A provider says that a token is dead."""
         self.commits.died(dead)
 
     # Inside.
 
-    def _lane(self, app: str, provider: str) -> Lane:
+    def _lane(self, app: str, provider: str) -> ProviderQueue:
         lane = self.lanes.get((app, provider))
         if lane is None:
             rules = self.apps.get(app)
             adapter = rules.providers.get(provider) if rules else None
-            lane = self.lanes[app, provider] = Lane(self, app, provider, adapter, self._backoff)
+            lane = self.lanes[app, provider] = ProviderQueue(self, app, provider, adapter, self._backoff)
             if self.listeners is not None:
                 self.listeners.attach(lane)
         return lane
@@ -298,14 +298,14 @@ class Engine:
                 raise CallerError(f"[{place}].provider", f"{one.message.provider} is not configured for this app")
         return pushes
 
-    def _work(self, rules: App, asked: Sequence[Asked], receipt: Receipt, now: Millis) -> Work:
+    def _work(self, rules: App, asked: Sequence[Asked], receipt: Submission, now: Millis) -> ActiveJob:
         first = self._queue.numbers(len(asked))
         idents = self._queue.idents(first, len(asked))
         notes = notifications(asked, rules.name, idents, now, ttl=rules.ttl, retries=rules.retries)
         job = Job(first, rules.name, now, notes)
-        return Work(job, _size(notes), receipt)
+        return ActiveJob(job, _size(notes), receipt)
 
-    def _stored(self, works: list[Work], error: StoreError | None) -> None:
+    def _stored(self, works: list[ActiveJob], error: StoreError | None) -> None:
         """Answer the callers of jobs that are on the disk, then begin to deliver them."""
         for work in works:
             self._uncommitted -= work.size
@@ -316,7 +316,7 @@ class Engine:
                 continue
             self._take(work)
 
-    def _take(self, work: Work) -> None:
+    def _take(self, work: ActiveJob) -> None:
         lane = self.lanes[work.job.app, work.job.provider]
         if lane.is_behind or not lane.has_room or self._stopping:
             lane.spill(work)
@@ -344,7 +344,7 @@ class Engine:
             self._turning = True
             asyncio.get_running_loop().call_soon(self._turn)
 
-    def _refill(self, lane: Lane) -> None:
+    def _refill(self, lane: ProviderQueue) -> None:
         """Read some of what is on the disk alone, not more than a turn of the event loop has time for."""
         pushes = 0
         for _ in range(REFILL):
@@ -360,7 +360,7 @@ class Engine:
                 lane.pause_for_the_disk()
                 return
             for job, progress in found:
-                work = Work(job, _size(job.notifications), None, progress)
+                work = ActiveJob(job, _size(job.notifications), None, progress)
                 self._works[job.number] = work
                 self._longest = max(self._longest, len(job.notifications))
                 lane.hold(work)

@@ -9,10 +9,10 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from hushbell.core.delivery.job import Batch, Dead, Ended, Event, Repeatable
+from hushbell.core.delivery.job import Changes, DeadToken, IdempotentResponse, JobResult, WebhookEvent
 from hushbell.errors import StoreError, StoreUnavailable
-from hushbell.ports.outbox import Queue
-from hushbell.runtime.delivery.active_job import Work
+from hushbell.ports.outbox import Outbox
+from hushbell.runtime.delivery.active_job import ActiveJob
 
 GATHER = 0.0025  # seconds that a job waits for company at most
 GATHER_ABOVE = 300.0  # jobs a second; below it a job goes to the disk at once
@@ -25,18 +25,18 @@ RATE_MEMORY = 0.9  # of the rate of jobs, how much is remembered from one commit
 log = logging.getLogger(__name__)
 
 
-class Commits:
+class GroupCommit:
     """Gathers batches; one is under way at a time."""
 
-    def __init__(self, queue: Queue, stored: Callable[[list[Work], StoreError | None], None]) -> None:
+    def __init__(self, queue: Outbox, stored: Callable[[list[ActiveJob], StoreError | None], None]) -> None:
         """``stored`` is told what a commit made of its jobs."""
         self._queue = queue
         self._stored = stored
-        self._batch = Batch()
-        self._works: list[Work] = []
-        self._dirty: list[Work] = []
+        self._batch = Changes()
+        self._works: list[ActiveJob] = []
+        self._dirty: list[ActiveJob] = []
         self._thens: list[Callable[[], None]] = []
-        self._under_way: tuple[Batch, list[Work], list[Callable[[], None]]] | None = None
+        self._under_way: tuple[Changes, list[ActiveJob], list[Callable[[], None]]] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
         self._rate = 0.0  # jobs a second
@@ -53,7 +53,7 @@ class Commits:
         """Whether nothing waits for the disk."""
         return self._under_way is None and self._batch.is_empty and not self._dirty
 
-    def add(self, work: Work) -> None:
+    def add(self, work: ActiveJob) -> None:
         """Write a new job."""
         works = self._works
         self._batch.jobs.append(work.job)
@@ -64,25 +64,25 @@ class Commits:
         if self._under_way is None and (len(works) == 1 or len(works) == self._enough):
             self._plan()
 
-    def ended(self, ended: Ended) -> None:
+    def ended(self, ended: JobResult) -> None:
         """Write how a job ended."""
         self._batch.ended.append(ended)
         if self._timer is None and self._under_way is None:
             self._later(LINGER)
 
-    def changed(self, work: Work) -> None:
+    def changed(self, work: ActiveJob) -> None:
         """Write how far a job is, if it goes on."""
         if not work.is_dirty:
             work.is_dirty = True
             self._dirty.append(work)
             self._later(PROGRESS)
 
-    def died(self, dead: Dead) -> None:
+    def died(self, dead: DeadToken) -> None:
         """Write a dead token down, with the outcome that said so."""
         self._batch.dead.append(dead)
         self._later(LINGER)
 
-    def tell(self, event: Event) -> None:
+    def tell(self, event: WebhookEvent) -> None:
         """Write an event for a hook."""
         self._batch.events.append(event)
         self._later(LINGER)
@@ -92,12 +92,12 @@ class Commits:
         self._batch.told.append(number)
         self._later(PROGRESS)
 
-    def defer(self, event: Event) -> None:
+    def defer(self, event: WebhookEvent) -> None:
         """Write down when a hook is told again."""
         self._batch.deferred.append(event)
         self._later(PROGRESS)
 
-    def answer(self, answer: Repeatable) -> None:
+    def answer(self, answer: IdempotentResponse) -> None:
         """Write the answer to a request with the jobs of the request, which are added next."""
         self._batch.answers.append(answer)
 
@@ -132,7 +132,7 @@ class Commits:
         self._enough = max(COMPANY, len(self._works))
         batch, works = self._batch, self._works
         self._under_way = (batch, works, self._thens)
-        self._batch, self._works, self._thens = Batch(), [], []
+        self._batch, self._works, self._thens = Changes(), [], []
         self.commits += 1
         try:
             self._queue.commit(batch, self._done)
@@ -168,7 +168,7 @@ class Commits:
         if self.is_idle:
             self._idle.set()
 
-    def _keep(self, failed: Batch) -> None:
+    def _keep(self, failed: Changes) -> None:
         """Write again what nobody else would: everything but the jobs and their answers, which their callers repeat."""
         batch = self._batch
         batch.ended[:0] = failed.ended

@@ -7,7 +7,7 @@ from functools import partial
 from hushbell.core.delivery.outcome import Outcome, Verdict
 from hushbell.ports.provider import Attempt, ManyAtOnce, Provider
 
-UNCONFIGURED = Outcome(Verdict.CONFIG_ERROR, "ProviderNotConfigured")
+UNCONFIGURED = Outcome(Verdict.MISCONFIGURED, "ProviderNotConfigured")
 RAISED = Outcome(Verdict.UNKNOWN, "ProviderRaised")  # before or after it sent something
 
 log = logging.getLogger(__name__)

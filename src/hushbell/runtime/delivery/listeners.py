@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from hushbell.runtime.delivery.provider_queue import Lane
+from hushbell.runtime.delivery.provider_queue import ProviderQueue
 
 
 class Listeners(Protocol):
@@ -12,6 +12,6 @@ class Listeners(Protocol):
         """Look again who wants to hear what."""
         ...
 
-    def attach(self, lane: Lane) -> None:
+    def attach(self, lane: ProviderQueue) -> None:
         """Set what a lane calls for each final state, or nothing."""
         ...

@@ -10,14 +10,14 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
-from hushbell.core.delivery.job import Dead
-from hushbell.core.delivery.number_queue import Numbers
+from hushbell.core.delivery.job import DeadToken
+from hushbell.core.delivery.number_queue import NumberQueue
 from hushbell.core.delivery.outcome import Outcome, Scope, Verdict
 from hushbell.core.delivery.state import FINAL, State
 from hushbell.core.delivery.window import Window
 from hushbell.core.outbox import Backoff, Breaker, pauses
 from hushbell.ports.provider import Attempt, Provider
-from hushbell.runtime.delivery.active_job import Failure, Note, Work
+from hushbell.runtime.delivery.active_job import ActiveJob, ActiveNotification, FailedPush
 from hushbell.runtime.delivery.handing import handing
 from hushbell.types import Millis
 
@@ -29,14 +29,14 @@ SWEEP = 60_000  # milliseconds between looks for what expired while a lane is pa
 REASON = 120  # characters of a provider's word that are kept
 
 # Asking an enumeration for its member costs a tenth of a microsecond, and a push asks ten times.
-_STORED, _RETRIEVED, _ACCEPTED, _TAKEN = State.STORED, State.RETRIEVED, State.ACCEPTED, Verdict.ACCEPTED
+_STORED, _RETRIEVED, _ACCEPTED, _TAKEN = State.STORED, State.SENDING, State.ACCEPTED, Verdict.ACCEPTED
 
 _EXPIRED = Outcome(Verdict.RETRY, "Expired")
 
 log = logging.getLogger(__name__)
 
 
-class Owner(Protocol):
+class Scheduler(Protocol):
     """What a lane needs of the engine."""
 
     def now(self) -> Millis:
@@ -47,41 +47,41 @@ class Owner(Protocol):
         """Return a number in [0, 1)."""
         ...
 
-    def wake(self, lane: "Lane") -> None:
+    def wake(self, lane: "ProviderQueue") -> None:
         """Give the lane its turns again."""
         ...
 
-    def at(self, when: Millis, lane: "Lane", note: Note | None, place: int) -> None:
-        """Call :meth:`Lane.again` then."""
+    def at(self, when: Millis, lane: "ProviderQueue", note: ActiveNotification | None, place: int) -> None:
+        """Call :meth:`ProviderQueue.again` then."""
         ...
 
-    def ended(self, work: Work, lane: "Lane") -> None:
+    def ended(self, work: ActiveJob, lane: "ProviderQueue") -> None:
         """Every push of a job reached its final state."""
         ...
 
-    def changed(self, work: Work) -> None:
+    def changed(self, work: ActiveJob) -> None:
         """Something of a job must go to the disk some time."""
         ...
 
-    def died(self, dead: Dead) -> None:
+    def died(self, dead: DeadToken) -> None:
         """A provider says that a token is dead."""
         ...
 
 
-Final = Callable[[Note, int, State, str], None]
+Final = Callable[[ActiveNotification, int, State, str], None]
 """Told of each push that reached its final state: place, state and the provider's word."""
 
 
-class Lane:
+class ProviderQueue:
     """The pushes of one app to one provider."""
 
-    def __init__(self, owner: Owner, app: str, name: str, provider: Provider | None, backoff: Backoff) -> None:
+    def __init__(self, owner: Scheduler, app: str, name: str, provider: Provider | None, backoff: Backoff) -> None:
         self.app = app
         self.name = name
         self.provider = provider
         self._hand_over = handing(provider)
         self.final: Final | None = None
-        self.spilled = Numbers()  # jobs that are on the disk alone, oldest first
+        self.spilled = NumberQueue()  # jobs that are on the disk alone, oldest first
         self.held = 0  # pushes in memory that have no final state
         self.held_bytes = 0
         self.in_flight = 0
@@ -95,8 +95,8 @@ class Lane:
         self._owner = owner
         self._backoff = backoff
         self._window = Window()
-        self._ready: deque[Note] = deque()
-        self._busy: dict[str, deque[tuple[Note, int]] | None] = {}  # token → what waits for its turn
+        self._ready: deque[ActiveNotification] = deque()
+        self._busy: dict[str, deque[tuple[ActiveNotification, int]] | None] = {}  # token → what waits for its turn
         self._breaker = Breaker()
         self._accepted_since = 0  # accepted pushes that the breaker does not know yet
 
@@ -130,7 +130,7 @@ class Lane:
         """Whether its provider asked for, or earned, a rest."""
         return self.paused_until > 0
 
-    def spill(self, work: Work) -> None:
+    def spill(self, work: ActiveJob) -> None:
         """Keep the number of a job that is on the disk, and nothing else; within a token, order comes before speed."""
         self.spilled.append(work.job.number)
         if work.receipt is not None:
@@ -140,7 +140,7 @@ class Lane:
         """Rest after the disk could not be read."""
         self._pause(Outcome(Verdict.RETRY, "StoreUnavailable"), self._owner.now())
 
-    def hold(self, work: Work) -> None:
+    def hold(self, work: ActiveJob) -> None:
         """Queue what is left of a job."""
         self.held += work.left
         self.held_bytes += work.size
@@ -178,7 +178,7 @@ class Lane:
             self._hand_over(attempts)
         return begun
 
-    def concluded(self, note: Note, place: int, outcome: Outcome) -> None:
+    def concluded(self, note: ActiveNotification, place: int, outcome: Outcome) -> None:
         """Take what came of one attempt."""
         work = note.work
         at = note.base + place
@@ -201,7 +201,7 @@ class Lane:
         if self._ready and not self.has_turn:
             self._owner.wake(self)
 
-    def again(self, note: Note | None, place: int) -> None:
+    def again(self, note: ActiveNotification | None, place: int) -> None:
         """Go on after a wait: with one push, or, without one, after a pause."""
         if note is None:
             self._resume()
@@ -214,7 +214,7 @@ class Lane:
         self._breaker = self._breaker.having_accepted(self._accepted_since, now)
         self._accepted_since = 0
 
-    def _claim(self, note: Note, places: Sequence[int]) -> Sequence[int]:
+    def _claim(self, note: ActiveNotification, places: Sequence[int]) -> Sequence[int]:
         """Return the places whose tokens are free now; the others wait behind the pushes that hold them."""
         busy, tokens = self._busy, note.notification.tokens
         free: list[int] = []
@@ -230,7 +230,7 @@ class Lane:
             behind.append((note, place))
         return free
 
-    def _begun(self, note: Note, places: Sequence[int]) -> None:
+    def _begun(self, note: ActiveNotification, places: Sequence[int]) -> None:
         """Count attempts that are about to be made."""
         work, base, count = note.work, note.base, len(places)
         states, attempts = work.states, work.attempts
@@ -243,11 +243,11 @@ class Lane:
         work.under_way += count
         self.tally[_STORED] += count
 
-    def _failed(self, note: Note, place: int, outcome: Outcome) -> None:
+    def _failed(self, note: ActiveNotification, place: int, outcome: Outcome) -> None:
         now = self._owner.now()
         self.fold(now)
         self._breaker, judged = self._breaker.judge(outcome, now)
-        if judged.verdict is Verdict.CONFIG_ERROR:
+        if judged.verdict is Verdict.MISCONFIGURED:
             log.error("pushes of an app are held: %s refuses its configuration (%s)", self.name, judged.reason)
         if pauses(judged):
             if self._is_trouble(judged):
@@ -257,19 +257,19 @@ class Lane:
         work, at = note.work, note.base + place
         state = FINAL.get(judged.verdict) or self._over(note, at, judged, now)
         if work.receipt is not None and work.attempts[at] == 1:
-            work.receipt.heard(Failure(note.notification, place, judged, is_final=state is not None))
+            work.receipt.heard(FailedPush(note.notification, place, judged, is_final=state is not None))
         if state is None:
             self._wait(note, place, judged, now)
             return
-        if state is State.DEAD:
+        if state is State.DEAD_TOKEN:
             notification = note.notification
             self._owner.died(
-                Dead(self.app, self.name, notification.tokens[place], _word(judged.reason), judged.since, now)
+                DeadToken(self.app, self.name, notification.tokens[place], _word(judged.reason), judged.since, now)
             )
         self._finish(note, place, state, _word(judged.reason))
 
     @staticmethod
-    def _over(note: Note, at: int, outcome: Outcome, now: Millis) -> State | None:
+    def _over(note: ActiveNotification, at: int, outcome: Outcome, now: Millis) -> State | None:
         """Return the final state of a push that is not to be attempted again, or None."""
         if now >= note.notification.expires_at:
             return State.EXPIRED
@@ -277,16 +277,16 @@ class Lane:
         if retries is None or note.work.attempts[at] <= retries:
             return None
         # A wrong configuration is not the push's failure, unless one attempt is all that was asked for.
-        if outcome.verdict is Verdict.CONFIG_ERROR and retries:
+        if outcome.verdict is Verdict.MISCONFIGURED and retries:
             return None
-        return State.REFUSED
+        return State.FAILED
 
-    def _wait(self, note: Note, place: int, outcome: Outcome, now: Millis) -> None:
+    def _wait(self, note: ActiveNotification, place: int, outcome: Outcome, now: Millis) -> None:
         """Attempt it again later; its token stays taken, so that what follows waits too."""
         work, at = note.work, note.base + place
-        work.states[at] = State.WAITING
+        work.states[at] = State.RETRYING
         work.reasons[at] = _word(outcome.reason)
-        self.tally[State.WAITING] += 1
+        self.tally[State.RETRYING] += 1
         self._owner.changed(work)
         if self.paused_until:
             # It waits for the provider, not for itself, and leaves first when the pause ends.
@@ -296,19 +296,19 @@ class Lane:
         due = min(now + int(wait * 1000), note.notification.expires_at)
         self._owner.at(Millis(due), self, note, place)
 
-    def _requeue(self, note: Note, place: int) -> None:
+    def _requeue(self, note: ActiveNotification, place: int) -> None:
         """Let a push leave next. Its token stays taken, so that nothing overtakes it."""
-        alone = Note(note.work, note.notification, note.base, self, [place])
+        alone = ActiveNotification(note.work, note.notification, note.base, self, [place])
         alone.holds_token = True
         self._ready.appendleft(alone)
 
-    def _expire(self, note: Note, place: int) -> None:
+    def _expire(self, note: ActiveNotification, place: int) -> None:
         work = note.work
         if work.receipt is not None and not work.attempts[note.base + place]:
-            work.receipt.heard(Failure(note.notification, place, _EXPIRED, is_final=True))
+            work.receipt.heard(FailedPush(note.notification, place, _EXPIRED, is_final=True))
         self._finish(note, place, State.EXPIRED, work.reasons.get(note.base + place, ""))
 
-    def _finish(self, note: Note, place: int, state: State, reason: str) -> None:
+    def _finish(self, note: ActiveNotification, place: int, state: State, reason: str) -> None:
         """Write down the final state of a push and let the next one to its token go."""
         work, at = note.work, note.base + place
         work.states[at] = state
@@ -332,7 +332,7 @@ class Lane:
         elif not work.is_dirty:
             self._owner.changed(work)
 
-    def _end(self, work: Work) -> None:
+    def _end(self, work: ActiveJob) -> None:
         self.held_bytes -= work.size
         self._owner.ended(work, self)
 
@@ -354,7 +354,7 @@ class Lane:
         alone = outcome.verdict is Verdict.RETRY and outcome.scope is Scope.PROVIDER and outcome.after is None
         return not alone or self.strikes > 0 or self._refusals >= LUCK
 
-    def _tell_of_pause(self, notes: Iterable[Note]) -> None:
+    def _tell_of_pause(self, notes: Iterable[ActiveNotification]) -> None:
         """Tell callers who wait for first attempts that there will be none for a while, and why."""
         if self.paused_until - self._owner.now() < PATIENCE:
             return
@@ -364,7 +364,7 @@ class Lane:
                 continue
             for place in note.places:
                 if not note.work.attempts[note.base + place]:
-                    receipt.heard(Failure(note.notification, place, self._paused_for, is_final=False))
+                    receipt.heard(FailedPush(note.notification, place, self._paused_for, is_final=False))
 
     def _resume(self) -> None:
         now = self._owner.now()

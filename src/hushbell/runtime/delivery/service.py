@@ -8,11 +8,11 @@ from pathlib import Path
 from hushbell.config.limits import DAY
 from hushbell.errors import HushbellError, StoreError
 from hushbell.ports.clock import Clock
-from hushbell.ports.http import Http
-from hushbell.ports.outbox import Queue
+from hushbell.ports.http import HttpClient
+from hushbell.ports.outbox import Outbox
 from hushbell.ports.provider import Provider
-from hushbell.runtime.delivery.engine import Engine
-from hushbell.runtime.delivery.webhooks import Hooks
+from hushbell.runtime.delivery.engine import DeliveryEngine
+from hushbell.runtime.delivery.webhooks import Webhooks
 from hushbell.types import Millis
 
 HOUR = 3600.0
@@ -34,10 +34,10 @@ class GatewayService:
     def __init__(
         self,
         *,
-        engine: Engine,
-        queue: Queue,
-        hooks: Hooks,
-        hook_http: Http,
+        engine: DeliveryEngine,
+        queue: Outbox,
+        hooks: Webhooks,
+        hook_http: HttpClient,
         fronts: Sequence[Close],
         clock: Clock,
         keep_days: int,

@@ -16,20 +16,20 @@ from typing import Any
 
 import orjson
 
-from hushbell.core.delivery.job import Event, Hook
+from hushbell.core.delivery.job import Webhook, WebhookEvent
 from hushbell.core.delivery.push_ids import push_id
 from hushbell.core.delivery.state import State
 from hushbell.core.gorush import responses
 from hushbell.core.gorush.platform import Platform
 from hushbell.core.outbox import Backoff
 from hushbell.errors import StoreError
-from hushbell.http.ssrf import Guard, Refused
+from hushbell.http.ssrf import AddressRefused, SsrfGuard
 from hushbell.ports.clock import Clock
-from hushbell.ports.http import Http, HttpAnswer, HttpRequest
-from hushbell.ports.outbox import Queue
-from hushbell.runtime.delivery.active_job import Note
-from hushbell.runtime.delivery.group_commit import Commits
-from hushbell.runtime.delivery.provider_queue import Lane
+from hushbell.ports.http import HttpClient, HttpRequest, HttpResponse
+from hushbell.ports.outbox import Outbox
+from hushbell.runtime.delivery.active_job import ActiveNotification
+from hushbell.runtime.delivery.group_commit import GroupCommit
+from hushbell.runtime.delivery.provider_queue import ProviderQueue
 from hushbell.types import Millis, Random
 
 TIMEOUT = 10.0  # seconds a hook may take to answer
@@ -54,19 +54,19 @@ class Masking:
     words: bool = False
 
 
-class Hooks:
+class Webhooks:
     """Makes events of final states, and tells them."""
 
     def __init__(
         self,
         *,
-        queue: Queue,
-        commits: Commits,
-        http: Http,
-        guard: Guard,
+        queue: Outbox,
+        commits: GroupCommit,
+        http: HttpClient,
+        guard: SsrfGuard,
         clock: Clock,
         random: Random,
-        feedback: Sequence[Hook] = (),
+        feedback: Sequence[Webhook] = (),
         masking: Masking | None = None,
     ) -> None:
         self._queue = queue
@@ -78,8 +78,8 @@ class Hooks:
         self._feedback = {hook.name: hook for hook in feedback}
         self._masking = masking or Masking()
         self._backoff = Backoff()
-        self._by_app: dict[str, tuple[Hook, ...]] = {}
-        self._by_name: dict[str, Hook] = {}
+        self._by_app: dict[str, tuple[Webhook, ...]] = {}
+        self._by_name: dict[str, Webhook] = {}
         self._busy: dict[str, int] = {}  # hook → events under way
         self._held: set[int] = set()  # events under way, or told and not yet forgotten
         self._dues: list[Millis] = []  # when events are told again
@@ -98,17 +98,17 @@ class Hooks:
         for hook in hooks:
             self._by_app[hook.app] = (*self._by_app.get(hook.app, ()), hook)
 
-    def attach(self, lane: Lane) -> None:
+    def attach(self, lane: ProviderQueue) -> None:
         """Have a lane tell its final states if anybody wants to hear of them."""
         lane.final = partial(self.final, lane) if lane.app in self._by_app else None
 
-    def final(self, lane: Lane, note: Note, place: int, state: State, reason: str) -> None:
+    def final(self, lane: ProviderQueue, note: ActiveNotification, place: int, state: State, reason: str) -> None:
         """Make the events of one push that reached its final state."""
         for hook in self._by_app.get(lane.app, ()):
             if state.label in hook.events:
                 now = self._clock.now()
                 body = self._body(hook, lane.name, note, place, state=state, reason=reason, now=now)
-                self._commits.tell(Event(hook.name, orjson.dumps(body), now, due_at=now))
+                self._commits.tell(WebhookEvent(hook.name, orjson.dumps(body), now, due_at=now))
                 if not self._is_expecting:
                     self._is_expecting = True
                     self._commits.after(self._expected)
@@ -155,7 +155,7 @@ class Hooks:
             if len(page) < PAGE:
                 break
 
-    def _consider(self, event: Event, now: Millis) -> None:
+    def _consider(self, event: WebhookEvent, now: Millis) -> None:
         hook = self._by_name.get(event.hook)
         if hook is None or now - event.at > LIFE:
             self._forget(event)
@@ -166,7 +166,7 @@ class Hooks:
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
-    async def _tell(self, hook: Hook, event: Event) -> None:
+    async def _tell(self, hook: Webhook, event: WebhookEvent) -> None:
         try:
             if await self._post(hook, event):
                 self.told += 1
@@ -178,14 +178,14 @@ class Hooks:
             self._busy[hook.name] -= 1
             self._wake.set()
 
-    async def _post(self, hook: Hook, event: Event) -> bool:
+    async def _post(self, hook: Webhook, event: WebhookEvent) -> bool:
         """Return whether the hook took it, or never will."""
         address = ""
         try:
             place = self._guard.parse(hook.url)
             if hook.name not in self._feedback:  # what the operator wrote down may lead anywhere
                 address = (await self._guard.admit(place))[0]
-        except Refused as refused:
+        except AddressRefused as refused:
             if hook.name not in self._feedback:
                 log.warning("a webhook of an app leads nowhere we go: %s", refused)
                 return refused.is_final
@@ -197,9 +197,9 @@ class Hooks:
             headers.append(("hushbell-event", str(event.number)))
         request = HttpRequest(hook.url, tuple(headers), event.body, TIMEOUT, address=address)
         (answer,) = await self._http.send([request])
-        return isinstance(answer, HttpAnswer) and 200 <= answer.status < 300
+        return isinstance(answer, HttpResponse) and 200 <= answer.status < 300
 
-    def _later(self, event: Event) -> None:
+    def _later(self, event: WebhookEvent) -> None:
         attempts = event.attempts + 1
         wait = self._backoff.delay(attempts, self._random(1)[0] / 256)
         due = Millis(self._clock.now() + int(wait * 1000))
@@ -207,17 +207,25 @@ class Hooks:
         self._commits.defer(replace(event, attempts=attempts, due_at=due))
         self._release(event)
 
-    def _forget(self, event: Event) -> None:
+    def _forget(self, event: WebhookEvent) -> None:
         self._commits.told(event.number)
         self._release(event)
 
-    def _release(self, event: Event) -> None:
+    def _release(self, event: WebhookEvent) -> None:
         """Let go of an event when the disk knows what came of it."""
         self._held.add(event.number)
         self._commits.after(lambda: self._held.discard(event.number))
 
     def _body(
-        self, hook: Hook, provider: str, note: Note, place: int, *, state: State, reason: str, now: Millis
+        self,
+        hook: Webhook,
+        provider: str,
+        note: ActiveNotification,
+        place: int,
+        *,
+        state: State,
+        reason: str,
+        now: Millis,
     ) -> dict[str, Any]:
         notification = note.notification
         token = notification.tokens[place]
@@ -268,10 +276,10 @@ def words(provider: str, body: bytes) -> str:
     return text if isinstance(text, str) else ""
 
 
-def feedback(app: str, url: str, headers: Sequence[str]) -> Hook:
+def feedback(app: str, url: str, headers: Sequence[str]) -> Webhook:
     """Return the hook that gorush's ``feedback_hook_url`` is; headers as ``name:value``."""
-    failed = (State.DEAD.label, State.REFUSED.label, State.EXPIRED.label)
+    failed = (State.DEAD_TOKEN.label, State.FAILED.label, State.EXPIRED.label)
     pairs = tuple(
         (name.strip().lower(), value.strip()) for name, _, value in (line.partition(":") for line in headers) if value
     )
-    return Hook(FEEDBACK + app, app, url, b"", failed, "gorush", pairs)
+    return Webhook(FEEDBACK + app, app, url, b"", failed, "gorush", pairs)

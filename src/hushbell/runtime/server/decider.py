@@ -11,7 +11,7 @@ from hushbell.core.server.events import Event
 from hushbell.core.server.facts import Decision, Enqueue, Facts, Write
 from hushbell.errors import StoreUnavailable, VersionConflict
 from hushbell.ports.clock import Clock
-from hushbell.ports.server_store import Store
+from hushbell.ports.server_store import ServerStore
 from hushbell.types import DeviceKey
 
 RACES = 10  # every lost race is another writer's win; losing ten in a row is a bug, not traffic
@@ -21,7 +21,9 @@ Count = Callable[[str, int], None]
 class Decider:
     """Turns events into decisions that are on disk when they are returned."""
 
-    def __init__(self, store: Store, clock: Clock, limits: Limits, token_types: Collection[int], count: Count) -> None:
+    def __init__(
+        self, store: ServerStore, clock: Clock, limits: Limits, token_types: Collection[int], count: Count
+    ) -> None:
         self._store = store
         self._clock = clock
         self._limits = limits

@@ -17,7 +17,7 @@ from hushbell.core.server.facts import Defer, Settle, Write
 from hushbell.errors import StoreError
 from hushbell.ports.clock import Clock
 from hushbell.ports.gateway import EagerGateway, Gateway
-from hushbell.ports.server_store import Store
+from hushbell.ports.server_store import ServerStore
 from hushbell.runtime.server.decider import Count
 from hushbell.types import MessageId, Millis, NotificationId, Random
 
@@ -37,7 +37,7 @@ class Outbox:
     def __init__(
         self,
         *,
-        store: Store,
+        store: ServerStore,
         gateway: Gateway,
         clock: Clock,
         random: Random,
@@ -215,7 +215,7 @@ class Outbox:
             self._count_accepted(now)
             self._breakers[kind], judged = self._breakers.get(kind, Breaker()).judge(outcome, now)
         self._tally["push_" + judged.verdict.value] += 1
-        if judged.verdict is Verdict.CONFIG_ERROR:
+        if judged.verdict is Verdict.MISCONFIGURED:
             log.error("pushes are held: the provider refuses our configuration (%s)", judged.reason)
         if pauses(judged):
             self._pause(kind, judged, now)

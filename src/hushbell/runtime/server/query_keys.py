@@ -10,7 +10,7 @@ from collections import OrderedDict
 
 from hushbell.crypto import topics
 from hushbell.ports.clock import Clock
-from hushbell.ports.server_store import Store
+from hushbell.ports.server_store import ServerStore
 from hushbell.types import KeyHash, Millis, SymmetricKey
 
 CACHED = 10_000  # keys in memory: about 2 MB
@@ -19,7 +19,7 @@ CACHED = 10_000  # keys in memory: about 2 MB
 class QueryKeys:
     """Knows or derives the key of an owner's query topic."""
 
-    def __init__(self, store: Store, clock: Clock, *, per_second: float) -> None:
+    def __init__(self, store: ServerStore, clock: Clock, *, per_second: float) -> None:
         self._store = store
         self._clock = clock
         self._spacing = int(1000 / per_second)

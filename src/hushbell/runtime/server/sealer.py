@@ -20,7 +20,7 @@ SLICE = 16  # envelopes opened between two looks at the sockets: about 4 ms
 
 
 @dataclass(frozen=True, slots=True)
-class Sealed:
+class SealedEnvelope:
     """An envelope that concerns the server, and the query keys it may be sealed with (none: our identity)."""
 
     waku_message: bytes = field(repr=False)
@@ -28,16 +28,16 @@ class Sealed:
 
 
 @dataclass(frozen=True, slots=True)
-class Dropped:
+class DiscardedEnvelope:
     """An envelope that was met with silence; the name is that of the counter that goes up."""
 
     reason: str
 
 
-class Sealing(Protocol):
+class EnvelopeSealer(Protocol):
     """Opens envelopes into events and seals replies into envelopes, in order."""
 
-    async def open(self, sealed: Sequence[Sealed]) -> Sequence[Event | Dropped]:
+    async def open(self, sealed: Sequence[SealedEnvelope]) -> Sequence[Event | DiscardedEnvelope]:
         """Return one answer for each envelope. Never raises for what is inside."""
         ...
 
@@ -50,20 +50,20 @@ class Sealing(Protocol):
         ...
 
 
-def open_one(sealed: Sealed, server: KeyPair, limits: Limits) -> Event | Dropped:
+def open_one(sealed: SealedEnvelope, server: KeyPair, limits: Limits) -> Event | DiscardedEnvelope:
     """Open one envelope. Whatever a stranger wrote into it, the answer is a value."""
     try:
         event = envelope.server_event(_opened(sealed, server, limits), server, limits)
     except TooLarge:
-        return Dropped("envelopes_too_large")
+        return DiscardedEnvelope("envelopes_too_large")
     except Unauthentic:
-        return Dropped("envelopes_unauthentic")
+        return DiscardedEnvelope("envelopes_unauthentic")
     except WireError:
-        return Dropped("envelopes_undecodable")
-    return Dropped("envelopes_of_other_types") if event is None else event
+        return DiscardedEnvelope("envelopes_undecodable")
+    return DiscardedEnvelope("envelopes_of_other_types") if event is None else event
 
 
-def _opened(sealed: Sealed, server: KeyPair, limits: Limits) -> envelope.Opened:
+def _opened(sealed: SealedEnvelope, server: KeyPair, limits: Limits) -> envelope.OpenedEnvelope:
     waku = envelope.open_waku(sealed.waku_message, limits.envelope)
     if not sealed.keys:
         return envelope.open_with_private(waku, server.private)
@@ -83,9 +83,9 @@ class InProcess:
         self._limits = limits
         self._random = random
 
-    async def open(self, sealed: Sequence[Sealed]) -> Sequence[Event | Dropped]:
+    async def open(self, sealed: Sequence[SealedEnvelope]) -> Sequence[Event | DiscardedEnvelope]:
         """Return one answer for each envelope."""
-        opened: list[Event | Dropped] = []
+        opened: list[Event | DiscardedEnvelope] = []
         for number, one in enumerate(sealed, 1):
             opened.append(open_one(one, self._server, self._limits))
             if number % SLICE == 0:

@@ -13,18 +13,18 @@ from typing import Any, Literal
 from hushbell import wire
 from hushbell.config.limits import Limits
 from hushbell.core.server.events import Event
-from hushbell.core.server.facts import Decision, Needed, Reply, SaveRegistration
+from hushbell.core.server.facts import Decision, FactsNeeded, Reply, SaveRegistration
 from hushbell.core.server.failure import failure
 from hushbell.errors import StoreError, TooLarge, TransportError, WireError
 from hushbell.ports.clock import Clock
-from hushbell.ports.server_store import Store
+from hushbell.ports.server_store import ServerStore
 from hushbell.ports.transport import Transport
 from hushbell.runtime.clock import nanos
 from hushbell.runtime.server.decider import Count, Decider, pushes
 from hushbell.runtime.server.outbox import Outbox
 from hushbell.runtime.server.query_keys import QueryKeys
-from hushbell.runtime.server.sealer import Dropped, Sealed, Sealing
-from hushbell.runtime.server.topic_index import Interest
+from hushbell.runtime.server.sealer import DiscardedEnvelope, EnvelopeSealer, SealedEnvelope
+from hushbell.runtime.server.topic_index import TopicIndex
 from hushbell.types import Envelope, KeyHash, PubsubTopic
 from hushbell.wire.messages import WakuMessage
 
@@ -42,12 +42,12 @@ class PushServer:
     def __init__(
         self,
         *,
-        store: Store,
+        store: ServerStore,
         transport: Transport,
         outbox: Outbox,
-        sealing: Sealing,
+        sealing: EnvelopeSealer,
         decider: Decider,
-        interest: Interest,
+        interest: TopicIndex,
         query_keys: QueryKeys,
         clock: Clock,
         limits: Limits,
@@ -106,7 +106,7 @@ class PushServer:
         receiving.cancel()
         return ()
 
-    async def _wanted(self, envelope: Envelope) -> Sealed | None:
+    async def _wanted(self, envelope: Envelope) -> SealedEnvelope | None:
         """Return what is worth opening; a query whose key is not known yet comes back through ``_derive``."""
         if envelope.pubsub_topic not in self._pubsub_topics:
             self._count("envelopes_of_other_shards", 1)
@@ -120,7 +120,7 @@ class PushServer:
             self._count("envelopes_undecodable", 1)
             return None
         if self._interest.is_own(topic):
-            return Sealed(envelope.waku_message)
+            return SealedEnvelope(envelope.waku_message)
         owners = self._interest.owners(topic)
         if not owners:
             self._count("envelopes_of_other_topics", 1)
@@ -132,7 +132,7 @@ class PushServer:
             return None
         keys = tuple(key for key in known if key is not None)
         if len(keys) == len(owners):
-            return Sealed(envelope.waku_message, keys)
+            return SealedEnvelope(envelope.waku_message, keys)
         if self._waiting >= WAITING:
             self._count("queries_beyond_waiting", 1)
             return None
@@ -150,9 +150,9 @@ class PushServer:
             return
         finally:
             self._waiting -= 1
-        await self._start([Sealed(waku_message, keys)])
+        await self._start([SealedEnvelope(waku_message, keys)])
 
-    async def _start(self, sealed: Sequence[Sealed]) -> None:
+    async def _start(self, sealed: Sequence[SealedEnvelope]) -> None:
         """Give a batch its place in the order and let it run beside the others."""
         await self._room.acquire()
         before, self._turn = self._turn, asyncio.get_running_loop().create_future()
@@ -165,7 +165,7 @@ class PushServer:
         return task
 
     async def _serve(
-        self, sealed: Sequence[Sealed], before: asyncio.Future[None] | None, done: asyncio.Future[None]
+        self, sealed: Sequence[SealedEnvelope], before: asyncio.Future[None] | None, done: asyncio.Future[None]
     ) -> None:
         try:
             events = self._events(await self._sealing.open(sealed))
@@ -189,10 +189,10 @@ class PushServer:
         finally:
             self._room.release()
 
-    def _events(self, opened: Sequence[Event | Dropped]) -> Sequence[Event]:
+    def _events(self, opened: Sequence[Event | DiscardedEnvelope]) -> Sequence[Event]:
         events = []
         for one in opened:
-            if isinstance(one, Dropped):
+            if isinstance(one, DiscardedEnvelope):
                 self._count(one.reason, 1)
             else:
                 events.append(one)
@@ -226,7 +226,7 @@ class PushServer:
     async def _is_registered(self, owner: KeyHash) -> bool:
         """Say whether queries for an owner concern us; if it cannot be known, listening in vain does no harm."""
         try:
-            facts = await self._store.load(Needed(installations=frozenset((owner,))), byte_limit=0)
+            facts = await self._store.load(FactsNeeded(installations=frozenset((owner,))), byte_limit=0)
         except StoreError:
             self._count("store_failures", 1)
             return True

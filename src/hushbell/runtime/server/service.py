@@ -9,14 +9,14 @@ from hushbell.core.outbox import Backoff
 from hushbell.errors import StoreError
 from hushbell.ports.clock import Clock
 from hushbell.ports.gateway import Gateway
-from hushbell.ports.server_store import Store
+from hushbell.ports.server_store import ServerStore
 from hushbell.ports.transport import Transport
 from hushbell.runtime.server.decider import Count, Decider
 from hushbell.runtime.server.outbox import Outbox
 from hushbell.runtime.server.query_keys import QueryKeys
-from hushbell.runtime.server.sealer import InProcess, Sealing
+from hushbell.runtime.server.sealer import EnvelopeSealer, InProcess
 from hushbell.runtime.server.server import PushServer
-from hushbell.runtime.server.topic_index import Interest
+from hushbell.runtime.server.topic_index import TopicIndex
 from hushbell.runtime.server.worker_pool import WorkerPool
 from hushbell.types import DEFAULT_PUBSUB_TOPIC, KeyPair, Millis, PubsubTopic, Random, TokenType
 
@@ -26,19 +26,19 @@ GRACE = 6.0  # seconds for attempts under way at a stop, of the 10 promised; wha
 log = logging.getLogger(__name__)
 
 
-class Service:
+class ServerService:
     """Made by ``start``; ``run`` returns after ``stop``."""
 
     def __init__(
         self,
         *,
         server: PushServer,
-        interest: Interest,
+        interest: TopicIndex,
         outbox: Outbox,
-        store: Store,
+        store: ServerStore,
         transport: Transport,
         gateway: Gateway,
-        sealing: Sealing,
+        sealing: EnvelopeSealer,
         clock: Clock,
         limits: Limits,
     ) -> None:
@@ -57,7 +57,7 @@ class Service:
         cls,
         *,
         identity: KeyPair,
-        store: Store,
+        store: ServerStore,
         transport: Transport,
         gateway: Gateway,
         clock: Clock,
@@ -69,7 +69,7 @@ class Service:
         workers: int = 1,
         derivations_per_second: float = 25.0,
         backoff: Backoff | None = None,
-    ) -> "Service":
+    ) -> "ServerService":
         """
         Bind the data to the identity and read what must be known before the first envelope.
 
@@ -78,8 +78,8 @@ class Service:
         """
         limits = limits or Limits()
         await store.pin_identity(identity.private)
-        interest = Interest(identity.public, await store.owners())
-        sealing: Sealing = (
+        interest = TopicIndex(identity.public, await store.owners())
+        sealing: EnvelopeSealer = (
             InProcess(identity, limits, random) if workers <= 1 else await WorkerPool.start(workers, identity, limits)
         )
         outbox = Outbox(store=store, gateway=gateway, clock=clock, random=random, count=count, backoff=backoff)

@@ -15,7 +15,7 @@ _LENGTH = len(topics.content_topic(bytes(4)))
 _EMPTY, _GONE = 0, 1  # what a place holds besides the number of an owner
 
 
-class Interest:
+class TopicIndex:
     """
     The server's own two topics, and one query topic for every owner with a live registration.
 

@@ -15,7 +15,7 @@ from typing import Any
 from hushbell.config.limits import Limits
 from hushbell.core.server.events import Event
 from hushbell.core.server.facts import Reply
-from hushbell.runtime.server.sealer import Dropped, Sealed
+from hushbell.runtime.server.sealer import DiscardedEnvelope, SealedEnvelope
 from hushbell.types import KeyPair, Nanos
 
 LEAST = 8  # envelopes worth a hand-over; a smaller batch is not split
@@ -39,7 +39,7 @@ class WorkerPool:
         """Start the processes; each gets the identity through its pipe, never through an argument."""
         return cls([await _Worker.start(server, limits) for _ in range(number)])
 
-    async def open(self, sealed: Sequence[Sealed]) -> Sequence[Event | Dropped]:
+    async def open(self, sealed: Sequence[SealedEnvelope]) -> Sequence[Event | DiscardedEnvelope]:
         """Return one answer for each envelope."""
         return await self._spread("open", sealed, None)
 

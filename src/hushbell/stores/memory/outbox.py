@@ -4,7 +4,17 @@ import asyncio
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from hushbell.core.delivery.job import Batch, Dead, Ended, Event, Hook, Job, Progress, Repeatable, Waiting
+from hushbell.core.delivery.job import (
+    Changes,
+    DeadToken,
+    IdempotentResponse,
+    Job,
+    JobProgress,
+    JobResult,
+    OpenJob,
+    Webhook,
+    WebhookEvent,
+)
 from hushbell.errors import StoreError, StoreUnavailable
 from hushbell.ports.outbox import Committed
 from hushbell.stores.at_rest import KEY_SIZE
@@ -13,19 +23,19 @@ from hushbell.stores.sqlite.queue_writer import DAY
 from hushbell.types import Millis, Random, SymmetricKey
 
 
-class MemoryQueue:
+class MemoryOutbox:
     """A Queue that a stop empties."""
 
     def __init__(self, *, random: Random) -> None:
         self._idents = Idents(SymmetricKey(random(KEY_SIZE)))
         self._next = 1 << EPOCH_SHIFT
         self._jobs: dict[int, Job] = {}
-        self._progress: dict[int, Progress] = {}
-        self._ended: dict[int, Ended] = {}  # by the number of each notification
-        self._dead: list[Dead] = []
-        self._hooks: dict[str, Hook] = {}
-        self._events: dict[int, Event] = {}
-        self._answers: dict[bytes, Repeatable] = {}
+        self._progress: dict[int, JobProgress] = {}
+        self._ended: dict[int, JobResult] = {}  # by the number of each notification
+        self._dead: list[DeadToken] = []
+        self._hooks: dict[str, Webhook] = {}
+        self._events: dict[int, WebhookEvent] = {}
+        self._answers: dict[bytes, IdempotentResponse] = {}
         self._cursors = 0
         self._event_numbers = 0
         self._closed = False
@@ -44,7 +54,7 @@ class MemoryQueue:
         """See :meth:`hushbell.ports.outbox.Queue.number_of`."""
         return self._idents.number(ident)
 
-    def commit(self, batch: Batch, done: Committed) -> None:
+    def commit(self, batch: Changes, done: Committed) -> None:
         """See :meth:`hushbell.ports.outbox.Queue.commit`."""
         loop = asyncio.get_running_loop()
         if self._closed:
@@ -73,19 +83,19 @@ class MemoryQueue:
             self._answers.setdefault(answer.digest, answer)
         loop.call_soon(done, None)
 
-    def open_jobs(self) -> Iterator[Waiting]:
+    def open_jobs(self) -> Iterator[OpenJob]:
         """See :meth:`hushbell.ports.outbox.Queue.open_jobs`."""
         self._check_open()
         for number, job in sorted(self._jobs.items()):
             size = sum(len(note.message.body) for note in job.notifications)
-            yield Waiting(number, job.app, job.provider, job.pushes, size)
+            yield OpenJob(number, job.app, job.provider, job.pushes, size)
 
-    def jobs(self, numbers: Sequence[int]) -> Sequence[tuple[Job, Progress | None]]:
+    def jobs(self, numbers: Sequence[int]) -> Sequence[tuple[Job, JobProgress | None]]:
         """See :meth:`hushbell.ports.outbox.Queue.jobs`."""
         self._check_open()
         return [(self._jobs[number], self._progress.get(number)) for number in numbers if number in self._jobs]
 
-    def find(self, number: int) -> Ended | tuple[Job, Progress | None] | None:
+    def find(self, number: int) -> JobResult | tuple[Job, JobProgress | None] | None:
         """See :meth:`hushbell.ports.outbox.Queue.find`."""
         self._check_open()
         if number in self._ended:
@@ -95,22 +105,22 @@ class MemoryQueue:
                 return job, self._progress.get(first)
         return None
 
-    def dead(self, app: str, after: int, limit: int) -> Sequence[Dead]:
+    def dead(self, app: str, after: int, limit: int) -> Sequence[DeadToken]:
         """See :meth:`hushbell.ports.outbox.Queue.dead`."""
         self._check_open()
         return [dead for dead in self._dead if dead.app == app and dead.cursor > after][:limit]
 
-    def due_events(self, now: Millis, after: int, limit: int) -> Sequence[Event]:
+    def due_events(self, now: Millis, after: int, limit: int) -> Sequence[WebhookEvent]:
         """See :meth:`hushbell.ports.outbox.Queue.due_events`."""
         self._check_open()
         return [event for event in self._due(now) if event.number > after][:limit]
 
-    def hooks(self) -> Sequence[Hook]:
+    def hooks(self) -> Sequence[Webhook]:
         """See :meth:`hushbell.ports.outbox.Queue.hooks`."""
         self._check_open()
         return [hook for _, hook in sorted(self._hooks.items())]
 
-    def save_hook(self, hook: Hook) -> None:
+    def save_hook(self, hook: Webhook) -> None:
         """See :meth:`hushbell.ports.outbox.Queue.save_hook`."""
         self._check_open()
         self._hooks[hook.name] = hook
@@ -121,7 +131,7 @@ class MemoryQueue:
         self._events = {number: event for number, event in self._events.items() if event.hook != name}
         return self._hooks.pop(name, None) is not None
 
-    def repeatable(self, digest: bytes) -> Repeatable | None:
+    def repeatable(self, digest: bytes) -> IdempotentResponse | None:
         """See :meth:`hushbell.ports.outbox.Queue.repeatable`."""
         self._check_open()
         return self._answers.get(digest)
@@ -147,7 +157,7 @@ class MemoryQueue:
         """See :meth:`hushbell.ports.outbox.Queue.close`."""
         self._closed = True
 
-    def _due(self, now: Millis) -> Iterator[Event]:
+    def _due(self, now: Millis) -> Iterator[WebhookEvent]:
         return (event for _, event in sorted(self._events.items()) if event.due_at <= now)
 
     def _check_open(self) -> None:

@@ -9,11 +9,11 @@ from hushbell.core.server.facts import (
     Defer,
     Enqueue,
     Facts,
-    MarkDead,
-    Needed,
-    RememberAnswer,
-    RememberRing,
+    FactsNeeded,
+    MarkDeadToken,
+    MarkNotified,
     SaveRegistration,
+    SaveResponse,
     Settle,
     StoredRegistration,
     Write,
@@ -27,8 +27,8 @@ from hushbell.types import (
     MessageId,
     Millis,
     NotificationId,
+    NotificationKey,
     PrivateKey,
-    RingId,
     SymmetricKey,
 )
 
@@ -44,13 +44,13 @@ class _Final:
     day: int
 
 
-class MemoryStore:
+class MemoryServerStore:
     """A Store without files. Its size is bounded only by what the rules accept."""
 
     def __init__(self) -> None:
         self._registrations: dict[KeyHash, dict[InstallationId, StoredRegistration]] = {}
         self._answers: dict[MessageId, tuple[int, bytes]] = {}
-        self._rings: dict[RingId, int] = {}
+        self._rings: dict[NotificationKey, int] = {}
         self._pending: dict[NotificationId, tuple[int, Pending]] = {}  # arrival of the request, in its order
         self._final: dict[NotificationId, _Final] = {}
         self._arrivals = 0
@@ -58,7 +58,7 @@ class MemoryStore:
         self._identity: PrivateKey | None = None
         self._closed = False
 
-    async def load(self, needed: Needed, *, byte_limit: int) -> Facts:
+    async def load(self, needed: FactsNeeded, *, byte_limit: int) -> Facts:
         """See :meth:`hushbell.ports.server_store.Store.load`."""
         self._check_open()
         facts = Facts()
@@ -81,7 +81,7 @@ class MemoryStore:
         facts.rung.update(ring for ring in needed.rings if ring in self._rings)
         return facts
 
-    def _named(self, needed: Needed) -> list[DeviceKey]:
+    def _named(self, needed: FactsNeeded) -> list[DeviceKey]:
         """Return the devices to load: those named, then the other live ones of queried owners."""
         named = list(needed.devices)
         for owner in needed.queried:
@@ -119,9 +119,9 @@ class MemoryStore:
         match write:
             case SaveRegistration(device, stored):
                 self._registrations.setdefault(device.owner, {})[device.installation_id] = stored
-            case RememberAnswer(wrapper_id, response, at):
+            case SaveResponse(wrapper_id, response, at):
                 self._answers.setdefault(wrapper_id, (at // DAY, response))
-            case RememberRing(ring_id, at):
+            case MarkNotified(ring_id, at):
                 self._rings.setdefault(ring_id, at // DAY)
             case Enqueue(push):
                 self._enqueue(push)
@@ -133,7 +133,7 @@ class MemoryStore:
                 settled = self._pending.pop(notification_id, None)
                 if settled is not None:
                     self._final[notification_id] = _Final(settled[0], state, at // DAY)
-            case MarkDead(device, since):
+            case MarkDeadToken(device, since):
                 self._mark_dead(device, since)
             case _:
                 assert_never(write)

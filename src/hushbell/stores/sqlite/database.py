@@ -24,7 +24,7 @@ _CHECK = b"the key file belongs to this database"
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
+class OpenDatabase:
     """A database that was found in order. Whoever holds it closes both connections."""
 
     writing: sqlite3.Connection
@@ -32,7 +32,7 @@ class Opened:
     at_rest: AtRest
 
 
-def open_database(path: Path, key_path: Path, *, random: Random, schema: Schema = MAIN) -> Opened:
+def open_database(path: Path, key_path: Path, *, random: Random, schema: Schema = MAIN) -> OpenDatabase:
     """
     Open the database, or make it and its key file (32 bytes, mode 0600).
 
@@ -56,7 +56,7 @@ def open_database(path: Path, key_path: Path, *, random: Random, schema: Schema 
         with mapped():
             reading.execute("PRAGMA query_only = ON")
         opened.pop_all()
-    return Opened(writing, reading, at_rest)
+    return OpenDatabase(writing, reading, at_rest)
 
 
 def _key(path: Path, key_path: Path, *, is_new: bool, random: Random) -> SymmetricKey:

@@ -5,7 +5,17 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Self
 
-from hushbell.core.delivery.job import Batch, Dead, Ended, Event, Hook, Job, Progress, Repeatable, Waiting
+from hushbell.core.delivery.job import (
+    Changes,
+    DeadToken,
+    IdempotentResponse,
+    Job,
+    JobProgress,
+    JobResult,
+    OpenJob,
+    Webhook,
+    WebhookEvent,
+)
 from hushbell.errors import StoreUnavailable
 from hushbell.ports.outbox import Committed
 from hushbell.stores.at_rest import AtRest, load_key
@@ -40,7 +50,7 @@ _DROP_EVENTS = "DELETE FROM events WHERE hook = ?"
 _DROP_HOOK = "DELETE FROM hooks WHERE name = ?"
 
 
-class SqliteQueue:
+class SqliteOutbox:
     """
     A Queue in one file. One process, one event loop.
 
@@ -88,11 +98,11 @@ class SqliteQueue:
         """See :meth:`hushbell.ports.outbox.Queue.number_of`."""
         return self._idents.number(ident)
 
-    def commit(self, batch: Batch, done: Committed) -> None:
+    def commit(self, batch: Changes, done: Committed) -> None:
         """See :meth:`hushbell.ports.outbox.Queue.commit`."""
         self._writer.put(self._writes.steps(batch), done)
 
-    def open_jobs(self) -> Iterator[Waiting]:
+    def open_jobs(self) -> Iterator[OpenJob]:
         """See :meth:`hushbell.ports.outbox.Queue.open_jobs`."""
         self._check_open()
         with mapped():
@@ -100,7 +110,7 @@ class SqliteQueue:
                 if not self._writes.has_ended(waiting.number):
                     yield waiting
 
-    def jobs(self, numbers: Sequence[int]) -> Sequence[tuple[Job, Progress | None]]:
+    def jobs(self, numbers: Sequence[int]) -> Sequence[tuple[Job, JobProgress | None]]:
         """See :meth:`hushbell.ports.outbox.Queue.jobs`."""
         self._check_open()
         with mapped():
@@ -109,35 +119,35 @@ class SqliteQueue:
         self._writes.expect_progress(progress.number for _, progress in jobs if progress is not None)
         return jobs
 
-    def find(self, number: int) -> Ended | tuple[Job, Progress | None] | None:
+    def find(self, number: int) -> JobResult | tuple[Job, JobProgress | None] | None:
         """See :meth:`hushbell.ports.outbox.Queue.find`."""
         self._check_open()
         with mapped():
             ended = self._reads.ended(number)
             found = ended or self._reads.job_with(number)
-        if found is None or isinstance(found, Ended):
+        if found is None or isinstance(found, JobResult):
             return found
         return None if self._writes.has_ended(found[0].number) else found
 
-    def dead(self, app: str, after: int, limit: int) -> Sequence[Dead]:
+    def dead(self, app: str, after: int, limit: int) -> Sequence[DeadToken]:
         """See :meth:`hushbell.ports.outbox.Queue.dead`."""
         self._check_open()
         with mapped():
             return self._reads.dead(app, after, limit)
 
-    def due_events(self, now: Millis, after: int, limit: int) -> Sequence[Event]:
+    def due_events(self, now: Millis, after: int, limit: int) -> Sequence[WebhookEvent]:
         """See :meth:`hushbell.ports.outbox.Queue.due_events`."""
         self._check_open()
         with mapped():
             return self._reads.due_events(now, after, limit)
 
-    def hooks(self) -> Sequence[Hook]:
+    def hooks(self) -> Sequence[Webhook]:
         """See :meth:`hushbell.ports.outbox.Queue.hooks`."""
         self._check_open()
         with mapped():
             return self._reads.hooks()
 
-    def save_hook(self, hook: Hook) -> None:
+    def save_hook(self, hook: Webhook) -> None:
         """See :meth:`hushbell.ports.outbox.Queue.save_hook`."""
         sealed = self._at_rest.seal("hooks", hook.name.encode(), pack_hook(hook))
         self._writer.write([Step(_SAVE_HOOK, [(hook.name, sealed)])])
@@ -148,7 +158,7 @@ class SqliteQueue:
         self._writer.write([Step(_DROP_EVENTS, [(name,)]), Step(_DROP_HOOK, [(name,)])])
         return existed
 
-    def repeatable(self, digest: bytes) -> Repeatable | None:
+    def repeatable(self, digest: bytes) -> IdempotentResponse | None:
         """See :meth:`hushbell.ports.outbox.Queue.repeatable`."""
         self._check_open()
         with mapped():

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from hushbell.core.delivery.job import Dead, Ended, Event, Hook, Job, Progress
+from hushbell.core.delivery.job import DeadToken, Job, JobProgress, JobResult, Webhook, WebhookEvent
 from hushbell.core.delivery.notification import Message, Notification
 from hushbell.errors import StoreCorrupt
 from hushbell.types import Millis
@@ -70,21 +70,21 @@ def notifications_in(packed: bytes) -> int:
         raise StoreCorrupt("a job does not parse") from error
 
 
-def pack_progress(progress: Progress) -> bytes:
+def pack_progress(progress: JobProgress) -> bytes:
     """Return the states and attempts of a job that goes on."""
     return _encode((FORM, progress.states, progress.attempts))
 
 
-def unpack_progress(number: int, packed: bytes) -> Progress:
+def unpack_progress(number: int, packed: bytes) -> JobProgress:
     """Return them; raises StoreCorrupt."""
     try:
         _, states, attempts = _checked(packed)
-        return Progress(number, bytes(states), bytes(attempts))
+        return JobProgress(number, bytes(states), bytes(attempts))
     except (ValueError, TypeError, msgspec.MsgspecError) as error:
         raise StoreCorrupt("the progress of a job does not parse") from error
 
 
-def pack_run(run: Sequence[Ended]) -> bytes:
+def pack_run(run: Sequence[JobResult]) -> bytes:
     """Return jobs that ended together and whose numbers follow each other without a gap."""
     return _encode(
         (
@@ -105,50 +105,50 @@ def pack_run(run: Sequence[Ended]) -> bytes:
     )
 
 
-def unpack_run(number: int, packed: bytes) -> Sequence[Ended]:
+def unpack_run(number: int, packed: bytes) -> Sequence[JobResult]:
     """Return them; ``number`` is the first one's. Raises StoreCorrupt."""
     found = []
     try:
         for app, accepted_at, ended_at, pushes, states, attempts, reasons in _checked(packed)[1]:
             words = tuple((place, reason) for place, reason in reasons)
             times = (Millis(accepted_at), Millis(ended_at))
-            found.append(Ended(number, app, *times, tuple(pushes), bytes(states), bytes(attempts), words))
+            found.append(JobResult(number, app, *times, tuple(pushes), bytes(states), bytes(attempts), words))
             number += len(pushes)
     except (ValueError, TypeError, LookupError, msgspec.MsgspecError) as error:
         raise StoreCorrupt("the end of a job does not parse") from error
     return found
 
 
-def pack_dead(dead: Dead) -> bytes:
+def pack_dead(dead: DeadToken) -> bytes:
     """Return everything of a dead token but its app, its cursor and the time."""
     return _encode((FORM, dead.provider, dead.token, dead.reason, dead.since))
 
 
-def unpack_dead(app: str, cursor: int, at: int, packed: bytes) -> Dead:
+def unpack_dead(app: str, cursor: int, at: int, packed: bytes) -> DeadToken:
     """Return it; raises StoreCorrupt."""
     try:
         _, provider, token, reason, since = _checked(packed)
-        return Dead(app, provider, token, reason, None if since is None else Millis(since), Millis(at), cursor)
+        return DeadToken(app, provider, token, reason, None if since is None else Millis(since), Millis(at), cursor)
     except (ValueError, TypeError, msgspec.MsgspecError) as error:
         raise StoreCorrupt("a dead token does not parse") from error
 
 
-def pack_hook(hook: Hook) -> bytes:
+def pack_hook(hook: Webhook) -> bytes:
     """Return everything of a hook but its name."""
     return _encode((FORM, hook.app, hook.url, hook.secret, hook.events, hook.shape, hook.headers))
 
 
-def unpack_hook(name: str, packed: bytes) -> Hook:
+def unpack_hook(name: str, packed: bytes) -> Webhook:
     """Return it; raises StoreCorrupt."""
     try:
         _, app, url, secret, events, shape, headers = _checked(packed)
         pairs = tuple((key, value) for key, value in headers)
-        return Hook(name, app, url, bytes(secret), tuple(events), shape, pairs)
+        return Webhook(name, app, url, bytes(secret), tuple(events), shape, pairs)
     except (ValueError, TypeError, msgspec.MsgspecError) as error:
         raise StoreCorrupt("a hook does not parse") from error
 
 
-def pack_event(event: Event) -> bytes:
+def pack_event(event: WebhookEvent) -> bytes:
     """Return what an event says."""
     return _encode((FORM, event.body))
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from hushbell.core.delivery.job import Batch, Ended
+from hushbell.core.delivery.job import Changes, JobResult
 from hushbell.stores.at_rest import AtRest
 from hushbell.stores.sqlite.outbox_rows import pack_dead, pack_event, pack_job, pack_progress, pack_run
 from hushbell.stores.sqlite.queue_writer import DAY, Step
@@ -42,7 +42,7 @@ class QueueWrites:
         """Whether a job that is on the disk is to be erased."""
         return number in self._ended or number in self._erased
 
-    def steps(self, batch: Batch) -> Sequence[Step]:
+    def steps(self, batch: Changes) -> Sequence[Step]:
         """Return the statements of a batch, with everything secret sealed."""
         steps: list[Step] = []
         seal = self._seal
@@ -71,7 +71,7 @@ class QueueWrites:
         self._erase(steps)
         return steps
 
-    def _end(self, steps: list[Step], ended: Sequence[Ended]) -> None:
+    def _end(self, steps: list[Step], ended: Sequence[JobResult]) -> None:
         runs = _runs(ended)
         rows: list[tuple[Any, ...]] = []
         for run in runs:
@@ -95,7 +95,7 @@ class QueueWrites:
             self._ended_runs = []
             self._ended, self._erased = set(), self._ended
 
-    def _rarely(self, steps: list[Step], batch: Batch) -> None:
+    def _rarely(self, steps: list[Step], batch: Changes) -> None:
         seal = self._seal
         if batch.dead:
             dead = [(one.app, one.at, seal("dead", one.app.encode(), pack_dead(one))) for one in batch.dead]
@@ -115,9 +115,9 @@ class QueueWrites:
             steps.append(Step(_ANSWER, answers))
 
 
-def _runs(ended: Sequence[Ended]) -> list[list[Ended]]:
+def _runs(ended: Sequence[JobResult]) -> list[list[JobResult]]:
     """Return the jobs in order, those together whose numbers follow each other without a gap."""
-    runs: list[list[Ended]] = []
+    runs: list[list[JobResult]] = []
     follows = -1
     for one in sorted(ended, key=lambda one: one.number):
         if one.number == follows and len(runs[-1]) < RUN:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Self
 
 from hushbell.core.push import Pending
-from hushbell.core.server.facts import Facts, Needed, Write
+from hushbell.core.server.facts import Facts, FactsNeeded, Write
 from hushbell.errors import StoreMismatch, StoreUnavailable
 from hushbell.stores.at_rest import AtRest
 from hushbell.stores.sqlite.database import open_database
@@ -19,7 +19,7 @@ from hushbell.types import KeyHash, Millis, NotificationId, PrivateKey, Random, 
 FORGET_STEP = 1_000  # rows dropped in one transaction, so that forgetting never holds up an answer for long
 
 
-class SqliteStore:
+class SqliteServerStore:
     """
     A Store in one file. One process, one event loop.
 
@@ -48,7 +48,7 @@ class SqliteStore:
         opened = open_database(path, key_path, random=random)
         return cls(Writer(opened.writing), opened.reading, opened.at_rest)
 
-    async def load(self, needed: Needed, *, byte_limit: int) -> Facts:
+    async def load(self, needed: FactsNeeded, *, byte_limit: int) -> Facts:
         """See :meth:`hushbell.ports.server_store.Store.load`; bytes are counted unsealed."""
         self._check_open()
         with mapped():

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator, Sequence
 from typing import TypeVar
 
 from hushbell.core.push import Pending
-from hushbell.core.server.facts import Facts, Needed, StoredRegistration
+from hushbell.core.server.facts import Facts, FactsNeeded, StoredRegistration
 from hushbell.errors import StoreCorrupt, WireError
 from hushbell.stores.at_rest import OVERHEAD, AtRest
 from hushbell.stores.order import whole_requests
@@ -18,7 +18,7 @@ from hushbell.types import (
     MessageId,
     Millis,
     NotificationId,
-    RingId,
+    NotificationKey,
 )
 from hushbell.wire import decode
 from hushbell.wire.messages import Registration
@@ -50,7 +50,7 @@ class Reads:
         self._connection = connection
         self._at_rest = at_rest
 
-    def load(self, needed: Needed, byte_limit: int) -> Facts:
+    def load(self, needed: FactsNeeded, byte_limit: int) -> Facts:
         """Return the facts as they stood at one moment."""
         facts = Facts()
         self._connection.execute("BEGIN")
@@ -62,7 +62,7 @@ class Reads:
             self._connection.execute("COMMIT")
         return facts
 
-    def _load_registrations(self, facts: Facts, needed: Needed, byte_limit: int) -> None:
+    def _load_registrations(self, facts: Facts, needed: FactsNeeded, byte_limit: int) -> None:
         left = byte_limit
         for row in self._registrations(needed):
             owner, installation_id, version, registered_at, dead_since, length, sealed = row
@@ -84,7 +84,7 @@ class Reads:
             registration = _registration(plaintext)
             facts.devices[device] = StoredRegistration(version, Millis(registered_at), plaintext, registration, dead)
 
-    def _registrations(self, needed: Needed) -> Iterator[Row]:
+    def _registrations(self, needed: FactsNeeded) -> Iterator[Row]:
         """Yield the rows of the devices that are named, then those of the owners that are asked for."""
         for devices in _chunks(needed.devices):
             pairs = [value for device in devices for value in (device.owner, device.installation_id)]
@@ -111,7 +111,7 @@ class Reads:
             for owner, installation_id, is_live in rows:
                 facts.installations.setdefault(owner, {})[installation_id] = bool(is_live)
 
-    def _load_dedup(self, facts: Facts, requests: Collection[MessageId], rings: Collection[RingId]) -> None:
+    def _load_dedup(self, facts: Facts, requests: Collection[MessageId], rings: Collection[NotificationKey]) -> None:
         for wrapper_ids in _chunks(requests):
             rows = self._connection.execute(
                 f"SELECT wrapper_id, sealed FROM answers WHERE wrapper_id IN ({_marks(wrapper_ids)})",  # noqa: S608

@@ -13,10 +13,10 @@ from hushbell.core.push import Push
 from hushbell.core.server.facts import (
     Defer,
     Enqueue,
-    MarkDead,
-    RememberAnswer,
-    RememberRing,
+    MarkDeadToken,
+    MarkNotified,
     SaveRegistration,
+    SaveResponse,
     Settle,
     Write,
 )
@@ -96,8 +96,8 @@ class _Steps:
     def __init__(self, at_rest: AtRest) -> None:
         self.steps: list[Statement] = []
         self._at_rest = at_rest
-        self._answers: list[RememberAnswer] = []
-        self._rings: list[RememberRing] = []
+        self._answers: list[SaveResponse] = []
+        self._rings: list[MarkNotified] = []
         self._pushes: list[Push] = []
         self._settled: list[Settle] = []
 
@@ -107,9 +107,9 @@ class _Steps:
             case Enqueue(push):
                 self._end_settled()
                 self._pushes.append(push)
-            case RememberRing():
+            case MarkNotified():
                 self._rings.append(write)
-            case RememberAnswer():
+            case SaveResponse():
                 self._answers.append(write)
             case Settle():
                 self._end_pushes()
@@ -119,7 +119,7 @@ class _Steps:
             case Defer(notification_id, attempts, due_at):
                 self.end_run()
                 self.steps.append(Statement(_DEFER, (attempts, due_at, notification_id)))
-            case MarkDead(device, since):
+            case MarkDeadToken(device, since):
                 self.steps.append(Statement(_MARK_DEAD, (since, device.owner, device.installation_id, since)))
             case _:
                 assert_never(write)

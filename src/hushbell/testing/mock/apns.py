@@ -6,7 +6,7 @@ from hushbell.config.providers import ApnsApp
 from hushbell.testing.apns_rules import Answer, Judge
 from hushbell.testing.certificates import Authority, new_key
 from hushbell.testing.mock.http import Reply, Request
-from hushbell.testing.mock.rules import FINE, Said, Seen
+from hushbell.testing.mock.rules import FINE, RecordedPush, ScriptedReply
 
 KEY_ID = "TESTKEY123"
 TEAM_ID = "TESTTEAM12"
@@ -39,7 +39,7 @@ class MockApns:
         """Say whether a request is for Apple."""
         return request.path.startswith("/3/device/") or "push.apple.com" in request.headers.get("host", "")
 
-    def look(self, request: Request, now: int) -> tuple[Seen, Said | None]:
+    def look(self, request: Request, now: int) -> tuple[RecordedPush, ScriptedReply | None]:
         """Return what the request is about, and the answer if Apple would not take it."""
         headers = request.headers
         token = headers.get("authorization", "")[7:]
@@ -51,7 +51,7 @@ class MockApns:
         else:
             answer = self.judge.refusal(request.path, headers, request.body, now, certified=request.certified)
         issued = self.judge.bearers.get(token, 0)
-        seen = Seen(
+        seen = RecordedPush(
             "apns",
             request.path[10:],
             headers.get("apns-topic", ""),
@@ -63,9 +63,9 @@ class MockApns:
             issued if isinstance(issued, int) else 0,
             len(request.body),
         )
-        return seen, None if answer is None else Said(status=answer.status, reason=answer.reason)
+        return seen, None if answer is None else ScriptedReply(status=answer.status, reason=answer.reason)
 
-    def reply(self, request: Request, seen: Seen, said: Said) -> Reply:
+    def reply(self, request: Request, seen: RecordedPush, said: ScriptedReply) -> Reply:
         """Say it as Apple does."""
         del request
         headers = (("apns-id", seen.ident),) if self._echo and seen.ident else ()

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from hushbell.config.providers import FcmApp
 from hushbell.testing.mock.http import Reply, Request
-from hushbell.testing.mock.rules import FINE, Said, Seen
+from hushbell.testing.mock.rules import FINE, RecordedPush, ScriptedReply
 
 PROJECT = "demo-project"
 EMAIL = "push@demo-project.iam.gserviceaccount.com"
@@ -72,18 +72,18 @@ class MockFcm:
         """Say whether a request is for Google."""
         return request.path == "/token" or request.path.startswith("/v1/projects/")
 
-    def look(self, request: Request, now: int) -> tuple[Seen, Said | None]:
+    def look(self, request: Request, now: int) -> tuple[RecordedPush, ScriptedReply | None]:
         """Return what the request is about, and the answer if Google would not take it."""
         if request.path == "/token":
-            return Seen("oauth", app="fcm"), self._bad_grant(request, now)
+            return RecordedPush("oauth", app="fcm"), self._bad_grant(request, now)
         match = _PATH.fullmatch(request.path)
         if match is None or request.method != "POST":
-            return Seen("fcm"), Said(status=404, reason="-")
+            return RecordedPush("fcm"), ScriptedReply(status=404, reason="-")
         message = _object(_object(request.body).get("message"))
         target = [name for name in ("token", "topic", "condition") if isinstance(message.get(name), str)]
         token = message[target[0]] if target else ""
         android, apns = _object(message.get("android")), _object(message.get("apns"))
-        seen = Seen(
+        seen = RecordedPush(
             "fcm",
             token,
             match[1],
@@ -95,7 +95,7 @@ class MockFcm:
         )
         return seen, self._refusal(request, match[1], message, target, now)
 
-    def reply(self, request: Request, seen: Seen, said: Said) -> Reply:
+    def reply(self, request: Request, seen: RecordedPush, said: ScriptedReply) -> Reply:
         """Say it as Google does."""
         if said.body is not None:
             return Reply(said.status, _JSON, said.body.encode())
@@ -115,25 +115,25 @@ class MockFcm:
 
     def _refusal(
         self, request: Request, project: str, message: dict[str, Any], target: list[str], now: int
-    ) -> Said | None:
+    ) -> ScriptedReply | None:
         scheme, _, bearer = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer" or self.tokens.get(bearer, 0) <= now:
-            return Said(status=401, reason="-")
+            return ScriptedReply(status=401, reason="-")
         if project != PROJECT:
-            return Said(status=403, reason="-")
+            return ScriptedReply(status=403, reason="-")
         if len(target) != 1 or message.keys() - _FIELDS:
-            return Said(status=400, reason="INVALID_ARGUMENT")
+            return ScriptedReply(status=400, reason="INVALID_ARGUMENT")
         data = message.get("data", {})
         if not isinstance(data, dict) or not all(isinstance(value, str) for value in data.values()):
-            return Said(status=400, reason="INVALID_ARGUMENT")
+            return ScriptedReply(status=400, reason="INVALID_ARGUMENT")
         most = 2048 if target == ["topic"] else 4096
         counted = {name: message[name] for name in ("data", "notification") if name in message}
-        return Said(status=400, reason="INVALID_ARGUMENT") if len(orjson.dumps(counted)) > most else None
+        return ScriptedReply(status=400, reason="INVALID_ARGUMENT") if len(orjson.dumps(counted)) > most else None
 
-    def _bad_grant(self, request: Request, now: int) -> Said | None:
+    def _bad_grant(self, request: Request, now: int) -> ScriptedReply | None:
         form = dict(parse_qsl(request.body.decode("latin-1")))
         if form.get("grant_type") != "urn:ietf:params:oauth:grant-type:jwt-bearer":
-            return Said(status=400, reason="unsupported_grant_type")
+            return ScriptedReply(status=400, reason="unsupported_grant_type")
         try:
             head, claims, signature = form["assertion"].split(".")
             _account_key().public_key().verify(
@@ -151,11 +151,11 @@ class MockFcm:
         except (ValueError, LookupError, TypeError, AttributeError, InvalidSignature):
             fits = False
         if not fits:
-            return Said(status=400, reason="invalid_grant")
+            return ScriptedReply(status=400, reason="invalid_grant")
         self._now = now
         return None
 
-    def _grant(self, said: Said) -> Reply:
+    def _grant(self, said: ScriptedReply) -> Reply:
         if said.status != 200:
             return Reply(said.status, _JSON, json.dumps({"error": said.reason or "server_error"}).encode())
         token = "ya29." + secrets.token_urlsafe(96)
@@ -170,7 +170,7 @@ def _account_key() -> rsa.RSAPrivateKey:
     return rsa.generate_private_key(public_exponent=65537, key_size=2048)
 
 
-def _error(said: Said) -> bytes:
+def _error(said: ScriptedReply) -> bytes:
     """Return Google's JSON. The reason "-" leaves Firebase's own code out, "token" blames the token."""
     code = _CODES.get(said.status, "-") if said.reason in ("", "token") else said.reason
     text = "The registration token is not a valid FCM registration token" if said.reason == "token" else "refused"

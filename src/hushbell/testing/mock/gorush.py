@@ -9,7 +9,7 @@ import orjson
 
 from hushbell.config.providers import GorushApp, HushbellApp
 from hushbell.testing.mock.http import Reply, Request
-from hushbell.testing.mock.rules import FINE, Said, Seen, meant
+from hushbell.testing.mock.rules import FINE, RecordedPush, ScriptedReply, meant
 
 MOST = 100  # notifications of one request
 URL = "https://localhost"
@@ -35,7 +35,7 @@ class MockGorush:
         """Say whether a request is for a gateway."""
         return request.path == "/api/push"
 
-    def look(self, request: Request, now: int) -> tuple[Seen, Said | None]:
+    def look(self, request: Request, now: int) -> tuple[RecordedPush, ScriptedReply | None]:
         """Return what the request is about, and the answer if no gateway would take it."""
         del now
         bearer = request.headers.get("authorization")
@@ -44,17 +44,17 @@ class MockGorush:
         tokens = tuple(token for note in notes for token in note.get("tokens", ())) or tuple(
             str(note.get("topic", note.get("condition", ""))) for note in notes
         )
-        seen = Seen(name, " ".join(tokens), bytes=len(request.body), tokens=tokens)
+        seen = RecordedPush(name, " ".join(tokens), bytes=len(request.body), tokens=tokens)
         if bearer is not None and bearer != f"Bearer {self._key}":
-            return seen, Said(status=401, reason="unauthorized")
+            return seen, ScriptedReply(status=401, reason="unauthorized")
         if not notes:
-            return seen, Said(status=400, reason="Missing notifications field.")
+            return seen, ScriptedReply(status=400, reason="Missing notifications field.")
         if len(notes) > MOST:
-            return seen, Said(status=400, reason=f"Number of notifications({len(notes)}) over limit({MOST})")
+            return seen, ScriptedReply(status=400, reason=f"Number of notifications({len(notes)}) over limit({MOST})")
         self.idempotency.append(request.headers.get("idempotency-key", ""))
         return seen, None
 
-    def reply(self, request: Request, seen: Seen, said: Said) -> Reply:
+    def reply(self, request: Request, seen: RecordedPush, said: ScriptedReply) -> Reply:
         """Say it as gorush does: a push that failed is a line in the logs of a 200."""
         if said.body is not None:
             return Reply(said.status, _JSON, said.body.encode())
@@ -78,7 +78,7 @@ class MockGorush:
         return HushbellApp(**{"url": URL, "key_file": str(self.key_file)} | changes)  # type: ignore[arg-type]
 
     @staticmethod
-    def _line(seen: Seen, note: dict[str, Any], said: Said) -> dict[str, Any]:
+    def _line(seen: RecordedPush, note: dict[str, Any], said: ScriptedReply) -> dict[str, Any]:
         token = "".join(note.get("tokens", ()))
         line = {"type": "failed-push", "platform": "ios", "notif_id": note.get("notif_id"), "token": token}
         line |= {"message": "", "error": said.reason}

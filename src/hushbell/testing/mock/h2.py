@@ -4,7 +4,7 @@ import asyncio
 import struct
 
 from hushbell.testing.mock.hpack import BLOCK, Decoder, Malformed, encode
-from hushbell.testing.mock.http import BODY, Act, Handle, Reply, Request
+from hushbell.testing.mock.http import BODY, Fault, Handle, Reply, Request
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 WINDOW = 1 << 30  # bytes; requests are small, so the connection's window is opened once, and again when half used
@@ -84,10 +84,10 @@ class Http2:
         """Answer a stream as told. What the client gave up meanwhile is not answered."""
         if stream not in self._under_way:
             return
-        if reply.act in (Act.RESET, Act.REFUSE):
-            code = _INTERNAL_ERROR if reply.act is Act.RESET else _REFUSED_STREAM
+        if reply.act in (Fault.RESET, Fault.REFUSE):
+            code = _INTERNAL_ERROR if reply.act is Fault.RESET else _REFUSED_STREAM
             self._out.append(frame(_RESET, 0, stream, struct.pack(">I", code)))
-        elif reply.act is Act.BLACKHOLE:
+        elif reply.act is Fault.BLACKHOLE:
             return
         else:
             block, body = encode(reply.status, reply.headers), reply.body
@@ -102,7 +102,7 @@ class Http2:
                 self._late[stream] = body
                 self._send_late()
         self._under_way.discard(stream)
-        if reply.act is Act.GOAWAY:
+        if reply.act is Fault.GOAWAY:
             self.go_away()
         elif self._leaving:
             self._end_if_idle()
@@ -251,7 +251,7 @@ class Http2:
         reply = self._handle(Request(method, path, headers, bytes(body), self._number, stream, self._certified))
         if reply.delay:
             asyncio.get_running_loop().call_later(reply.delay, self._answer_late, stream, reply)
-        elif reply.act is Act.CLOSE:
+        elif reply.act is Fault.CLOSE:
             self._transport.abort()
         else:
             self.answer(stream, reply)
@@ -259,7 +259,7 @@ class Http2:
     def _answer_late(self, stream: int, reply: Reply) -> None:
         if self._transport.is_closing():
             return
-        if reply.act is Act.CLOSE:
+        if reply.act is Fault.CLOSE:
             self._transport.abort()
             return
         self.answer(stream, reply)

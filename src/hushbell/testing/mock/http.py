@@ -7,7 +7,7 @@ from typing import NamedTuple, Protocol
 BODY = 1 << 20  # bytes kept of a request's body, so that a wrong sender cannot fill the memory
 
 
-class Act(StrEnum):
+class Fault(StrEnum):
     """What is done to a request beside, or in place of, answering it."""
 
     ANSWER = "answer"
@@ -40,7 +40,7 @@ class Reply(NamedTuple):
     status: int = 200
     headers: tuple[tuple[str, str], ...] = ()
     body: bytes = b""
-    act: Act = Act.ANSWER
+    act: Fault = Fault.ANSWER
     delay: float = 0.0  # seconds
 
 

@@ -3,7 +3,7 @@
 import asyncio
 from collections import deque
 
-from hushbell.testing.mock.http import BODY, Act, Handle, Reply, Request
+from hushbell.testing.mock.http import BODY, Fault, Handle, Reply, Request
 
 HEAD = 64 * 1024  # bytes
 
@@ -77,14 +77,14 @@ class Http1:
         self._go_on()
 
     def _answer(self, reply: Reply) -> None:
-        if self._transport.is_closing() or reply.act is Act.BLACKHOLE:
+        if self._transport.is_closing() or reply.act is Fault.BLACKHOLE:
             return
-        if reply.act in (Act.CLOSE, Act.RESET, Act.REFUSE):
+        if reply.act in (Fault.CLOSE, Fault.RESET, Fault.REFUSE):
             self._transport.abort()
             return
         lines = [f"HTTP/1.1 {reply.status} Status", f"content-length: {len(reply.body)}"]
         lines += [f"{name}: {value}" for name, value in reply.headers]
         self._transport.write("\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + reply.body)
         self._busy = False
-        if reply.act is Act.GOAWAY or self._leaving:
+        if reply.act is Fault.GOAWAY or self._leaving:
             self._transport.close()

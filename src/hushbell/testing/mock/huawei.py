@@ -11,7 +11,7 @@ import orjson
 
 from hushbell.config.providers import HuaweiApp
 from hushbell.testing.mock.http import Reply, Request
-from hushbell.testing.mock.rules import FINE, Said, Seen, meant
+from hushbell.testing.mock.rules import FINE, RecordedPush, ScriptedReply, meant
 
 APP_ID = "100000001"
 LIFE = 3600  # seconds of an access token
@@ -42,18 +42,20 @@ class MockHuawei:
         """Say whether a request is for Huawei."""
         return request.path.startswith("/oauth2/v") or bool(_PATH.fullmatch(request.path))
 
-    def look(self, request: Request, now: int) -> tuple[Seen, Said | None]:
+    def look(self, request: Request, now: int) -> tuple[RecordedPush, ScriptedReply | None]:
         """Return what the request is about, and the answer if Huawei would not take it."""
         if request.path.startswith("/oauth2/"):
             self._now = now
             form = dict(parse_qsl(request.body.decode("latin-1")))
             wanted = {"grant_type": "client_credentials", "client_id": APP_ID, "client_secret": self._secret}
-            return Seen("oauth", app="huawei"), None if form == wanted else Said(status=400, reason="1101")
+            return RecordedPush("oauth", app="huawei"), None if form == wanted else ScriptedReply(
+                status=400, reason="1101"
+            )
         message = _object(_object(request.body).get("message"))
         listed = message.get("token")
         tokens = tuple(listed) if isinstance(listed, list) else ()
         target = " ".join(map(str, tokens)) or str(message.get("topic", message.get("condition", "")))
-        seen = Seen(
+        seen = RecordedPush(
             "huawei",
             target,
             request.path.split("/")[2],
@@ -62,9 +64,9 @@ class MockHuawei:
             tokens=tokens or (target,),
         )
         refused = self._refusal(request, message, seen, now)
-        return seen, Said(reason=refused) if refused else None
+        return seen, ScriptedReply(reason=refused) if refused else None
 
-    def reply(self, request: Request, seen: Seen, said: Said) -> Reply:
+    def reply(self, request: Request, seen: RecordedPush, said: ScriptedReply) -> Reply:
         """Say it as Huawei does: errors come with status 200, too."""
         del request
         if said.body is not None:
@@ -86,7 +88,7 @@ class MockHuawei:
         given: dict[str, object] = {"app_id": APP_ID, "secret_file": str(self.secret_file)}
         return HuaweiApp(**given | changes)  # type: ignore[arg-type]
 
-    def _refusal(self, request: Request, message: dict[str, Any], seen: Seen, now: int) -> str:
+    def _refusal(self, request: Request, message: dict[str, Any], seen: RecordedPush, now: int) -> str:
         scheme, _, bearer = request.headers.get("authorization", "").partition(" ")
         if scheme != "Bearer" or bearer not in self.tokens:
             return "80200001"
@@ -104,7 +106,7 @@ class MockHuawei:
         rest = {name: value for name, value in message.items() if name != targets[0]}
         return "80300008" if len(orjson.dumps(rest)) > PAYLOAD else ""
 
-    def _grant(self, said: Said) -> Reply:
+    def _grant(self, said: ScriptedReply) -> Reply:
         if said.status != 200:
             body = {"error": said.reason or "1203", "sub_error": 0, "error_description": "refused"}
             return Reply(said.status, _JSON, json.dumps(body).encode())

@@ -10,7 +10,7 @@ import orjson
 
 from hushbell.config.providers import PushyApp
 from hushbell.testing.mock.http import Reply, Request
-from hushbell.testing.mock.rules import Said, Seen, meant
+from hushbell.testing.mock.rules import RecordedPush, ScriptedReply, meant
 
 TOKENS = 100_000  # of one request
 DATA = 4096  # bytes
@@ -37,7 +37,7 @@ class MockPushy:
         """Say whether a request is for Pushy."""
         return request.path.startswith("/push?")
 
-    def look(self, request: Request, now: int) -> tuple[Seen, Said | None]:
+    def look(self, request: Request, now: int) -> tuple[RecordedPush, ScriptedReply | None]:
         """Return what the request is about, and the answer if Pushy would not take it."""
         del now
         try:
@@ -47,7 +47,7 @@ class MockPushy:
         body = body if isinstance(body, dict) else {}
         to = body.get("to")
         tokens = tuple(to) if isinstance(to, list) else (to,) if isinstance(to, str) else ()
-        seen = Seen(
+        seen = RecordedPush(
             "pushy",
             " ".join(map(str, tokens)),
             collapse=str(body.get("collapse_key", "")),
@@ -56,9 +56,9 @@ class MockPushy:
             tokens=tokens,
         )
         refused = self._refusal(request, body, tokens)
-        return seen, Said(status=refused[0], reason=refused[1]) if refused else None
+        return seen, ScriptedReply(status=refused[0], reason=refused[1]) if refused else None
 
-    def reply(self, request: Request, seen: Seen, said: Said) -> Reply:
+    def reply(self, request: Request, seen: RecordedPush, said: ScriptedReply) -> Reply:
         """Say it as Pushy does."""
         del request
         if said.body is not None:

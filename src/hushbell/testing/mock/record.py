@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 
 from hushbell.testing.mock.http import Request
-from hushbell.testing.mock.rules import Seen
+from hushbell.testing.mock.rules import RecordedPush
 
 FIELDS = (
     *("t", "provider", "conn", "stream", "host", "token", "apns_id", "collapse", "topic", "push_type", "priority"),
@@ -30,7 +30,7 @@ class Record:
         self.reordered = 0
         self.most_streams = 0
 
-    def note(self, at: int, request: Request, seen: Seen, status: int) -> None:
+    def note(self, at: int, request: Request, seen: RecordedPush, status: int) -> None:
         """Remember a request and what was answered; status 0 means nothing was."""
         counts = self.counts.get(seen.provider)
         if counts is None:
@@ -66,7 +66,7 @@ class Record:
         self.__init__(self._keep)  # type: ignore[misc]
         self.most_streams = most
 
-    def _order(self, request: Request, seen: Seen) -> None:
+    def _order(self, request: Request, seen: RecordedPush) -> None:
         if seen.ident and len(self._idents) < IDENTS:
             before = len(self._idents)
             self._idents.add(seen.ident)

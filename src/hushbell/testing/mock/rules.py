@@ -4,15 +4,15 @@ import random
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from hushbell.testing.mock.http import Act
+from hushbell.testing.mock.http import Fault
 
 _MATCH = {"provider", "token_prefix", "app", "nth", "host"}
 _REPLY = {"status", "reason", "retry_after", "timestamp", "delay_ms", "dist", "act", "body"} | {
-    act.value for act in Act if act is not Act.ANSWER
+    act.value for act in Fault if act is not Fault.ANSWER
 }
 
 
-class Seen(NamedTuple):
+class RecordedPush(NamedTuple):
     """What a check found out about a request. Empty where the provider has no such thing."""
 
     provider: str
@@ -33,7 +33,7 @@ class Seen(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Said:
+class ScriptedReply:
     """What a provider is made to say."""
 
     status: int = 200
@@ -41,15 +41,15 @@ class Said:
     retry_after: int | None = None  # seconds
     timestamp: int | None = None  # ms, of a 410 of Apple's
     delay: float = 0.0  # seconds
-    act: Act = Act.ANSWER
+    act: Fault = Fault.ANSWER
     body: str | None = None  # in place of the provider's own form
     prefix: str = ""  # of the tokens that are meant, where one request carries many
 
 
-FINE = Said()
+FINE = ScriptedReply()
 
 
-def meant(seen: "Seen", said: Said) -> tuple[list[str], list[str]]:
+def meant(seen: "RecordedPush", said: ScriptedReply) -> tuple[list[str], list[str]]:
     """Return the tokens of a request that an answer is about, and the others."""
     about = [token for token in seen.tokens if token.startswith(said.prefix)]
     return about, [token for token in seen.tokens if not token.startswith(said.prefix)]
@@ -60,12 +60,12 @@ class Rule:
     """One rule: the first that matches a request decides."""
 
     match: dict[str, Any]
-    said: Said
+    said: ScriptedReply
     dist: dict[str, Any]
     times: int  # how often it still applies; -1 always
     seen: int = 0  # requests that matched all but ``nth``
 
-    def applies(self, seen: Seen, host: str) -> bool:
+    def applies(self, seen: RecordedPush, host: str) -> bool:
         """Say whether the rule is for this request, and count it."""
         match = self.match
         if self.times == 0 or match.get("provider", seen.provider) != seen.provider:
@@ -121,9 +121,9 @@ def _rule(given: Any) -> Rule:
         raise ValueError(f"reply has {', '.join(sorted(_REPLY))}")
     if type(times) is not int or match.get("nth", 1) < 1:
         raise ValueError("times and nth are whole numbers")
-    named = [act for act in Act if reply.get(act.value) is True]
-    act = Act(reply.get("act", named[0] if named else Act.ANSWER))
-    said = Said(
+    named = [act for act in Fault if reply.get(act.value) is True]
+    act = Fault(reply.get("act", named[0] if named else Fault.ANSWER))
+    said = ScriptedReply(
         status=int(reply.get("status", 200)),
         reason=str(reply.get("reason", "")),
         retry_after=reply.get("retry_after"),

@@ -25,12 +25,12 @@ from hushbell.testing.mock.apns import KEY_ID, TEAM_ID, MockApns
 from hushbell.testing.mock.fcm import PROJECT, MockFcm
 from hushbell.testing.mock.gorush import MockGorush
 from hushbell.testing.mock.h2 import Http2
-from hushbell.testing.mock.http import Act, Reply, Request
+from hushbell.testing.mock.http import Fault, Reply, Request
 from hushbell.testing.mock.http1 import Http1
 from hushbell.testing.mock.huawei import APP_ID, MockHuawei
 from hushbell.testing.mock.pushy import MockPushy
 from hushbell.testing.mock.record import FIELDS, Record
-from hushbell.testing.mock.rules import FINE, Rule, Said, Seen, parse
+from hushbell.testing.mock.rules import FINE, RecordedPush, Rule, ScriptedReply, parse
 from hushbell.testing.mock.sns import MockSns
 from hushbell.testing.mock.webpush import SUBJECT, MockWebPush
 
@@ -48,11 +48,11 @@ class Provider(Protocol):
         """Say whether a request is for it."""
         ...
 
-    def look(self, request: Request, now: int) -> tuple[Seen, Said | None]:
+    def look(self, request: Request, now: int) -> tuple[RecordedPush, ScriptedReply | None]:
         """Return what the request is about, and the answer if the provider would not take it."""
         ...
 
-    def reply(self, request: Request, seen: Seen, said: Said) -> Reply:
+    def reply(self, request: Request, seen: RecordedPush, said: ScriptedReply) -> Reply:
         """Say it as the provider does."""
         ...
 
@@ -103,7 +103,7 @@ class MockProviders:
             *(self.apns, self.fcm, self.webpush, self.huawei),
             *(self.pushy, self.sns, self.gorush),
         )
-        self.decide: Callable[[Request, Seen], Said | None] | None = None
+        self.decide: Callable[[Request, RecordedPush], ScriptedReply | None] | None = None
         """Asked first about every request that a provider would take, before anything is answered. None: the rules."""
         self._rules: list[Rule] = []
         self._record = Record(keep)
@@ -264,15 +264,15 @@ class MockProviders:
         if said is None:
             said, delay = self._said(request, seen)
         reply = provider.reply(request, seen, said)
-        silent = said.act not in (Act.ANSWER, Act.GOAWAY)
+        silent = said.act not in (Fault.ANSWER, Fault.GOAWAY)
         self._record.note(now, request, seen, 0 if silent else said.status)
         if said.retry_after is not None:
             reply = Reply(reply.status, (*reply.headers, ("retry-after", str(said.retry_after))), reply.body)
-        if delay or said.act is not Act.ANSWER:
+        if delay or said.act is not Fault.ANSWER:
             return Reply(reply.status, reply.headers, reply.body, said.act, delay)
         return reply
 
-    def _said(self, request: Request, seen: Seen) -> tuple[Said, float]:
+    def _said(self, request: Request, seen: RecordedPush) -> tuple[ScriptedReply, float]:
         """Return what a request is told that its provider would take, and after how many seconds."""
         decided = self.decide(request, seen) if self.decide is not None else None
         if decided is not None:

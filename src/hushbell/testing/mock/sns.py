@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl
 
 from hushbell.config.providers import SnsApp
 from hushbell.testing.mock.http import Reply, Request
-from hushbell.testing.mock.rules import Said, Seen
+from hushbell.testing.mock.rules import RecordedPush, ScriptedReply
 
 SKEW = 900  # seconds that clocks may differ
 
@@ -43,17 +43,17 @@ class MockSns:
         """Say whether a request is for Amazon."""
         return request.path == "/"
 
-    def look(self, request: Request, now: int) -> tuple[Seen, Said | None]:
+    def look(self, request: Request, now: int) -> tuple[RecordedPush, ScriptedReply | None]:
         """Return what the request is about, and the answer if Amazon would not take it."""
         form = dict(parse_qsl(request.body.decode("latin-1"), keep_blank_values=True))
         target = form.get("TargetArn", form.get("TopicArn", ""))
         topic = form.get("TopicArn", "")
-        seen = Seen("sns", target, request.headers.get("host", ""), topic=topic, bytes=len(request.body))
+        seen = RecordedPush("sns", target, request.headers.get("host", ""), topic=topic, bytes=len(request.body))
         code = self._unsigned(request, now) or self._refusal(request, form, target)
         status = 403 if code and code not in ("InvalidParameter", "InvalidAction") else 400
-        return seen, Said(status=status, reason=code) if code else None
+        return seen, ScriptedReply(status=status, reason=code) if code else None
 
-    def reply(self, request: Request, seen: Seen, said: Said) -> Reply:
+    def reply(self, request: Request, seen: RecordedPush, said: ScriptedReply) -> Reply:
         """Say it as Amazon does."""
         del request, seen
         if said.body is not None:

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hushbell.config.providers import UnifiedPushApp, WebPushApp
 from hushbell.testing.certificates import new_key
 from hushbell.testing.mock.http import Reply, Request
-from hushbell.testing.mock.rules import FINE, Said, Seen
+from hushbell.testing.mock.rules import FINE, RecordedPush, ScriptedReply
 
 HOST = "push.example.net"
 BODY = 4096  # bytes
@@ -91,12 +91,12 @@ class MockWebPush:
         """Say whether a request is for a push service."""
         return request.path.startswith(("/wpush/", "/up/"))
 
-    def look(self, request: Request, now: int) -> tuple[Seen, Said | None]:
+    def look(self, request: Request, now: int) -> tuple[RecordedPush, ScriptedReply | None]:
         """Return what the request is about, and the answer if no push service would take it."""
         headers = request.headers
         path, _, _ = request.path.partition("?")
         kind = "unifiedpush" if path.startswith("/up/") else "webpush"
-        seen = Seen(
+        seen = RecordedPush(
             kind,
             path,
             headers.get("host", ""),
@@ -106,9 +106,9 @@ class MockWebPush:
             bytes=len(request.body),
         )
         status = self._refusal(request, path, now)
-        return seen, Said(status=status) if status else None
+        return seen, ScriptedReply(status=status) if status else None
 
-    def reply(self, request: Request, seen: Seen, said: Said) -> Reply:
+    def reply(self, request: Request, seen: RecordedPush, said: ScriptedReply) -> Reply:
         """Say it as push services do."""
         if said is FINE or said.status == 200:
             location = f"https://{request.headers.get('host', '')}/m/{secrets.token_urlsafe(8)}"

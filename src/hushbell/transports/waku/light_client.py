@@ -12,8 +12,8 @@ from typing import Self
 from hushbell.errors import TransportError
 from hushbell.ports.clock import Clock
 from hushbell.types import ContentTopic, Envelope, PubsubTopic, Random
-from hushbell.waku.discovery.peer_manager import Connecting
-from hushbell.waku.inbox.message_queue import Receiving
+from hushbell.waku.discovery.peer_manager import PeerManager
+from hushbell.waku.inbox.message_queue import MessageQueue
 from hushbell.waku.libp2p.host import Host
 from hushbell.waku.libp2p.keys import new_identity
 from hushbell.waku.libp2p.multiaddr import Multiaddr
@@ -54,8 +54,8 @@ class LightTransport:
         *,
         host: Host,
         metadata: MetadataService,
-        connecting: Connecting,
-        receiving: Receiving,
+        connecting: PeerManager,
+        receiving: MessageQueue,
         shard: PubsubTopic,
         clock: Clock,
         random: Random,
@@ -104,8 +104,10 @@ class LightTransport:
         """Return the transport; nothing is connected before ``start``."""
         host = Host(new_identity(random), clock=clock, random=random, count=count)
         metadata = MetadataService(host=host, clock=clock, cluster=cluster, shards=lambda: (number,), count=count)
-        connecting = Connecting(dialer=host, peers=peers, finders=(), wanted=0, clock=clock, random=random, count=count)
-        receiving = await Receiving.open(
+        connecting = PeerManager(
+            dialer=host, peers=peers, finders=(), wanted=0, clock=clock, random=random, count=count
+        )
+        receiving = await MessageQueue.open(
             clock=clock, count=count, file=None, seen=10_000, seen_for=3600, waiting=8192, message_limit=message_limit
         )
         return cls(

@@ -5,12 +5,12 @@ from pathlib import Path
 
 from hushbell.config.node import NodeSettings
 from hushbell.ports.clock import Clock
-from hushbell.ports.http import Http
+from hushbell.ports.http import HttpClient
 from hushbell.transports.waku.relay import WakuTransport
 from hushbell.transports.waku.rest import RestNode, RestTransport
 from hushbell.types import ContentTopic, PubsubTopic, Random
-from hushbell.waku.inbox.message_queue import Count, Receiving
-from hushbell.waku.inbox.missing_messages import CatchingUp
+from hushbell.waku.inbox.message_queue import Count, MessageQueue
+from hushbell.waku.inbox.missing_messages import MissingMessages
 from hushbell.waku.inbox.seen_window import SeenFile
 from hushbell.waku.node import Node
 
@@ -34,7 +34,7 @@ async def open_waku(
     Without a folder what was seen is forgotten at the end. Raises StoreUnavailable.
     """
     receiving = await _receiving(settings, folder, clock, count)
-    catching_up = CatchingUp(
+    catching_up = MissingMessages(
         receiving=receiving,
         stores=node.stores,
         topics=topics,
@@ -52,7 +52,7 @@ async def open_waku(
 
 
 async def open_rest(
-    http: Http,
+    http: HttpClient,
     settings: NodeSettings,
     *,
     topics: Topics,
@@ -64,7 +64,7 @@ async def open_rest(
     """Return the transport on an operator's node; nothing is connected yet. Raises StoreUnavailable."""
     node = RestNode(http, settings.rest, settings.rest_dialect)
     receiving = await _receiving(settings, folder, clock, count)
-    catching_up = CatchingUp(
+    catching_up = MissingMessages(
         receiving=receiving,
         stores=lambda: [node],
         topics=topics,
@@ -85,8 +85,8 @@ async def open_rest(
     )
 
 
-async def _receiving(settings: NodeSettings, folder: Path | None, clock: Clock, count: Count) -> Receiving:
-    return await Receiving.open(
+async def _receiving(settings: NodeSettings, folder: Path | None, clock: Clock, count: Count) -> MessageQueue:
+    return await MessageQueue.open(
         clock=clock,
         count=count,
         file=None if folder is None else SeenFile(folder / "seen.db"),

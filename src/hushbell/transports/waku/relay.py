@@ -7,14 +7,14 @@ from typing import Protocol
 from hushbell.errors import TransportError, WireError
 from hushbell.ports.clock import Clock
 from hushbell.types import Envelope, PubsubTopic
-from hushbell.waku.inbox.message_queue import Count, Receiving
-from hushbell.waku.inbox.missing_messages import CatchingUp
+from hushbell.waku.inbox.message_queue import Count, MessageQueue
+from hushbell.waku.inbox.missing_messages import MissingMessages
 
 AT_ONCE = 32  # messages published without a pause: so many fit into a queue of go-waku's
 
 
 class Network(Protocol):
-    """What carries messages. It calls ``Receiving.arrived`` with each that comes."""
+    """What carries messages. It calls ``MessageQueue.arrived`` with each that comes."""
 
     async def start(self) -> None:
         """Connect. Raises TransportError, ConfigError."""
@@ -59,8 +59,8 @@ class WakuTransport:
         self,
         *,
         network: Network,
-        receiving: Receiving,
-        catching_up: CatchingUp,
+        receiving: MessageQueue,
+        catching_up: MissingMessages,
         clock: Clock,
         count: Count,
         pace: float,

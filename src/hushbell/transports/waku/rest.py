@@ -17,11 +17,11 @@ import orjson
 from hushbell import wire
 from hushbell.errors import TransportError, Undecodable, WireError
 from hushbell.ports.clock import Clock
-from hushbell.ports.http import Http, HttpAnswer, HttpFailure, HttpRequest
+from hushbell.ports.http import HttpClient, HttpFailure, HttpRequest, HttpResponse
 from hushbell.transports.waku import rest_dialects as rest
 from hushbell.types import ContentTopic, Envelope, Millis, PubsubTopic, Random
-from hushbell.waku.inbox.message_queue import Count, Receiving
-from hushbell.waku.inbox.missing_messages import PAGE, CatchingUp, Page
+from hushbell.waku.inbox.message_queue import Count, MessageQueue
+from hushbell.waku.inbox.missing_messages import PAGE, MissingMessages, Page
 from hushbell.waku.message import message_hash
 from hushbell.wire.messages import WakuMessage
 
@@ -56,7 +56,7 @@ class RestNode:
         dialect: what it speaks.
     """
 
-    def __init__(self, http: Http, url: str, dialect: Literal["nwaku", "go-waku"]) -> None:
+    def __init__(self, http: HttpClient, url: str, dialect: Literal["nwaku", "go-waku"]) -> None:
         self.name = "rest"
         self.dialect = rest.DIALECTS[dialect]
         self.own = False
@@ -64,7 +64,7 @@ class RestNode:
         self._http = http
         self._url = url.rstrip("/")
 
-    async def ask(self, path: str, body: bytes | None = None) -> HttpAnswer:
+    async def ask(self, path: str, body: bytes | None = None) -> HttpResponse:
         """
         Return the node's answer to a GET, or to a POST of JSON.
 
@@ -137,8 +137,8 @@ class RestTransport:
         self,
         *,
         node: RestNode,
-        receiving: Receiving,
-        catching_up: CatchingUp,
+        receiving: MessageQueue,
+        catching_up: MissingMessages,
         clock: Clock,
         random: Random,
         count: Count,

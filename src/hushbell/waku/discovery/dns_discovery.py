@@ -19,7 +19,7 @@ from hushbell.crypto.hashes import keccak256
 from hushbell.errors import TransportError, Unauthentic, Undecodable, WireError
 from hushbell.types import PublicKey, Random
 from hushbell.waku.discovery import enr
-from hushbell.waku.discovery.enr import Record
+from hushbell.waku.discovery.enr import NodeRecord
 from hushbell.waku.random_choice import shuffled
 
 LOOK_UPS = 500  # of one question, links to other lists included
@@ -49,7 +49,7 @@ class ListName:
         return cls(secp256k1.parse_public_key(_unbase32(key)), domain.rstrip(".").lower())
 
 
-class DnsLists:
+class DnsDiscovery:
     """
     Reads lists.
 
@@ -62,7 +62,7 @@ class DnsLists:
         self._lookup = lookup
         self._random = random
 
-    async def read(self, name: ListName) -> Sequence[Record]:
+    async def read(self, name: ListName) -> Sequence[NodeRecord]:
         """
         Return up to :data:`ENOUGH` nodes of a list and of those it links to. What is spoiled is left out.
 
@@ -70,7 +70,7 @@ class DnsLists:
             TransportError: the list itself cannot be looked up.
             Unauthentic, Undecodable: its root is not signed by its key.
         """
-        found: dict[bytes, Record] = {}
+        found: dict[bytes, NodeRecord] = {}
         left = LOOK_UPS
         lists, seen = [name], {name}
         while lists and left > 0 and len(found) < ENOUGH:
@@ -104,7 +104,7 @@ class DnsLists:
             raise Undecodable("a list's root is not of version 1")
         return fields["e"], fields["l"]
 
-    async def _walk(self, domain: str, root: str, left: int, found: dict[bytes, Record]) -> int:
+    async def _walk(self, domain: str, root: str, left: int, found: dict[bytes, NodeRecord]) -> int:
         """Follow branches, in any order, until enough nodes are found; return how many look-ups are left."""
         waiting = [root]
         while waiting and left > 0 and len(found) < ENOUGH:

@@ -23,7 +23,7 @@ _SECP256K1 = b"\x08\x02\x12\x21"  # libp2p's protobuf of such a key, before its 
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class NodeRecord:
     """A node as it describes itself."""
 
     peer: PeerId
@@ -36,7 +36,7 @@ class Record:
         return self.cluster is None or (self.cluster == cluster and bool(self.shards & shards))
 
 
-def read_text(text: str) -> Record:
+def read_text(text: str) -> NodeRecord:
     """
     Return the record of ``enr:`` and url-safe base64.
 
@@ -52,7 +52,7 @@ def read_text(text: str) -> Record:
         raise Undecodable("a node record is not base64") from None
 
 
-def read(data: bytes) -> Record:
+def read(data: bytes) -> NodeRecord:
     """
     Return what a record says, after its signature was checked.
 
@@ -78,7 +78,7 @@ def read(data: bytes) -> Record:
     return _record(pairs, key)
 
 
-def _record(pairs: dict[bytes, bytes], key: PublicKey) -> Record:
+def _record(pairs: dict[bytes, bytes], key: PublicKey) -> NodeRecord:
     peer = peer_id_of(_SECP256K1 + secp256k1.compress(key))
     addresses: list[Multiaddr] = []
     for address in _addresses(pairs):
@@ -86,7 +86,7 @@ def _record(pairs: dict[bytes, bytes], key: PublicKey) -> Record:
         if claimed in (None, peer) and len(addresses) < ADDRESSES:
             addresses.append(address.with_peer(peer))
     cluster, shards = _shards(pairs)
-    return Record(peer, tuple(addresses), cluster, shards)
+    return NodeRecord(peer, tuple(addresses), cluster, shards)
 
 
 def _check(signature: bytes, content: bytes, key: PublicKey) -> None:

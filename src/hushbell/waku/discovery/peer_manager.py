@@ -46,7 +46,7 @@ class Dialer(Protocol):
         ...
 
 
-class Connecting:
+class PeerManager:
     """
     Keeps connections.
 

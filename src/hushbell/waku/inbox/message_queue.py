@@ -15,7 +15,7 @@ from hushbell import wire
 from hushbell.errors import StoreError, WireError
 from hushbell.ports.clock import Clock
 from hushbell.types import Envelope, Millis, PubsubTopic
-from hushbell.waku.inbox.seen_window import SETTLED, Seen, SeenFile
+from hushbell.waku.inbox.seen_window import SETTLED, SeenFile, SeenWindow
 from hushbell.waku.message import content_topic, fingerprint
 from hushbell.wire.messages import WakuMessage
 
@@ -36,7 +36,7 @@ def _nothing() -> None:
     return None
 
 
-class Receiving:
+class MessageQueue:
     """
     One reader's messages.
 
@@ -50,7 +50,7 @@ class Receiving:
         *,
         clock: Clock,
         count: Count,
-        seen: Seen,
+        seen: SeenWindow,
         file: SeenFile | None,
         waiting: int,
         message_limit: int,
@@ -103,10 +103,10 @@ class Receiving:
             StoreError: the file cannot be read or written.
         """
         now, age = clock.now(), round(seen_for * 1000)
-        window, covered = Seen(limit=seen, age=age), now
+        window, covered = SeenWindow(limit=seen, age=age), now
         if file is not None:
             known, mark = await asyncio.to_thread(file.load, Millis(now - age), seen)
-            window = Seen(limit=seen, age=age, known=known)
+            window = SeenWindow(limit=seen, age=age, known=known)
             # A mark ahead of the clock would hide what was missed.
             covered = min(mark, now) if mark is not None else now
             if mark is None:

@@ -14,7 +14,7 @@ from typing import Protocol
 from hushbell.errors import HushbellError
 from hushbell.ports.clock import Clock
 from hushbell.types import ContentTopic, Millis, PubsubTopic, Random
-from hushbell.waku.inbox.message_queue import Count, Receiving
+from hushbell.waku.inbox.message_queue import Count, MessageQueue
 
 MARGIN = 60_000  # ms; senders' clocks differ, and stores name messages by their senders' time
 RECENT = 60_000  # ms; an older query is not worth an answer
@@ -81,7 +81,7 @@ class History(Protocol):
         ...
 
 
-class CatchingUp:
+class MissingMessages:
     """
     The task that asks.
 
@@ -96,7 +96,7 @@ class CatchingUp:
     def __init__(
         self,
         *,
-        receiving: Receiving,
+        receiving: MessageQueue,
         stores: Callable[[], Sequence[History]],
         topics: Mapping[PubsubTopic, Sequence[ContentTopic]],
         clock: Clock,

@@ -38,7 +38,7 @@ class Settled:
     covered: Millis | None
 
 
-class Seen:
+class SeenWindow:
     """
     The window in memory.
 

@@ -12,18 +12,18 @@ from typing import Protocol
 from hushbell.errors import HushbellError, TransportError, WireError
 from hushbell.types import Millis
 from hushbell.waku.libp2p.identify import Identify
-from hushbell.waku.libp2p.keepalive import ASK, Liveness, elapsed
+from hushbell.waku.libp2p.keepalive import ASK, KeepAlive, elapsed
 from hushbell.waku.libp2p.limits import Limits
 from hushbell.waku.libp2p.multistream import Choosing, Proposing
 from hushbell.waku.libp2p.muxed_stream import MuxedStream
 from hushbell.waku.libp2p.muxer import DATA, ENDED, OPENED, Muxer
-from hushbell.waku.libp2p.raw_connection import Pipe
-from hushbell.waku.libp2p.resource_manager import Count, Ledger
+from hushbell.waku.libp2p.raw_connection import RawConnection
+from hushbell.waku.libp2p.resource_manager import Count, ResourceManager
 from hushbell.waku.libp2p.upgrade import Upgraded
-from hushbell.waku.libp2p.writer import Outgoing
+from hushbell.waku.libp2p.writer import StreamWriter
 
 
-class Owner(Protocol):
+class Network(Protocol):
     """What a connection needs of its host."""
 
     def speaks(self, protocol: str) -> bool:
@@ -52,14 +52,14 @@ class Connection:
 
     def __init__(
         self,
-        owner: Owner,
-        pipe: Pipe,
+        owner: Network,
+        pipe: RawConnection,
         upgraded: Upgraded,
         muxer: Muxer,
         *,
         outbound: bool,
         limits: Limits,
-        ledger: Ledger,
+        ledger: ResourceManager,
         count: Count,
     ) -> None:
         self.peer = upgraded.peer
@@ -81,7 +81,7 @@ class Connection:
         self._count = count
         self._muxer = muxer
         self._open = upgraded.opener.open
-        self._outgoing = Outgoing(pipe, muxer, upgraded.sealer, limits, ledger)
+        self._outgoing = StreamWriter(pipe, muxer, upgraded.sealer, limits, ledger)
         self._streams: dict[int, MuxedStream] = {}
         self._inbound: set[int] = set()
         self._unagreed = 0
@@ -89,7 +89,7 @@ class Connection:
         self._paused = False
         self._deadlines: dict[MuxedStream, Millis] = {}
         self._stopped = owner.now()
-        self._liveness = Liveness(limits, self._stopped)
+        self._liveness = KeepAlive(limits, self._stopped)
         ledger.holders.add(self)
 
     # What the pipe calls.

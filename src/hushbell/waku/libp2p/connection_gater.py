@@ -16,7 +16,7 @@ class Guest(Protocol):
         ...
 
 
-class Admission:
+class ConnectionGater:
     """Counts inbound connections by address, and those of them that are still strangers."""
 
     def __init__(self, limits: Limits) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from hushbell.errors import TransportError, WireError
 from hushbell.types import Millis
 from hushbell.waku.libp2p.connection_gater import source_of
-from hushbell.waku.libp2p.raw_connection import Pipe
+from hushbell.waku.libp2p.raw_connection import RawConnection
 from hushbell.waku.libp2p.resource_manager import Count
 from hushbell.waku.libp2p.stream import PeerId
 from hushbell.waku.libp2p.upgrade import Upgrade, Upgraded
@@ -17,7 +17,7 @@ class Arrival:
 
     def __init__(
         self,
-        pipe: Pipe,
+        pipe: RawConnection,
         upgrade: Upgrade,
         *,
         outbound: bool,

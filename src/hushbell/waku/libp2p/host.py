@@ -14,7 +14,7 @@ from hushbell.ports.clock import Clock
 from hushbell.types import Millis, Random
 from hushbell.waku.libp2p import identify, mplex, ping, yamux
 from hushbell.waku.libp2p.connection import Connection
-from hushbell.waku.libp2p.connection_gater import Admission, source_of
+from hushbell.waku.libp2p.connection_gater import ConnectionGater, source_of
 from hushbell.waku.libp2p.handshake import Arrival
 from hushbell.waku.libp2p.identifying import Identifying
 from hushbell.waku.libp2p.keepalive import elapsed
@@ -23,8 +23,8 @@ from hushbell.waku.libp2p.limits import Limits
 from hushbell.waku.libp2p.multiaddr import Multiaddr
 from hushbell.waku.libp2p.muxed_stream import MuxedStream
 from hushbell.waku.libp2p.muxer import Muxer
-from hushbell.waku.libp2p.raw_connection import Pipe
-from hushbell.waku.libp2p.resource_manager import Count, Ledger
+from hushbell.waku.libp2p.raw_connection import RawConnection
+from hushbell.waku.libp2p.resource_manager import Count, ResourceManager
 from hushbell.waku.libp2p.security import credentials
 from hushbell.waku.libp2p.sockets import Sockets
 from hushbell.waku.libp2p.stream import PeerId, Stream
@@ -84,8 +84,8 @@ class Host:
         self._tasks: set[asyncio.Task[None]] = set()
         self._sweeping: asyncio.Task[None] | None = None
         self._closed = False
-        self._admission = Admission(self.limits)
-        self._ledger = Ledger(self.limits, count)
+        self._admission = ConnectionGater(self.limits)
+        self._ledger = ResourceManager(self.limits, count)
         self._sockets = Sockets(self.limits, server_tls, client_tls, count)
         self._identifying = Identifying(self, identity.public_key, agent, self.limits, count)
         self._handlers[identify.PROTOCOL] = self._identifying.answer
@@ -260,7 +260,7 @@ class Host:
         if self._sweeping is None:
             self._sweeping = asyncio.get_running_loop().create_task(self._sweep())
 
-    def _let_in(self, pipe: Pipe) -> None:
+    def _let_in(self, pipe: RawConnection) -> None:
         """Take an inbound socket, or close it before it costs anything."""
         refused = "closing" if self._closed else self._admission.refusal(source_of(pipe.remote))
         if refused:
@@ -272,7 +272,7 @@ class Host:
         if isinstance(evicted, Arrival):
             evicted.give_up("handshakes")
 
-    def _arrive(self, pipe: Pipe, expected: PeerId | None, *, outbound: bool) -> Arrival:
+    def _arrive(self, pipe: RawConnection, expected: PeerId | None, *, outbound: bool) -> Arrival:
         upgrade = Upgrade(self._own, initiator=outbound, muxers=self._muxers, random=self._random, expected=expected)
         arrival = Arrival(
             pipe,

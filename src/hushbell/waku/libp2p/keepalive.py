@@ -6,7 +6,7 @@ from hushbell.waku.libp2p.limits import Limits
 ASK = "ask"
 
 
-class Liveness:
+class KeepAlive:
     """What one connection did lately. ``heard`` is set by whoever reads its socket, ``moved`` by whoever writes."""
 
     __slots__ = ("_asked", "_heard_at", "_limits", "_moved_at", "heard", "moved")

@@ -19,7 +19,7 @@ class Sink(Protocol):
         ...
 
 
-class Pipe(Protocol):
+class RawConnection(Protocol):
     """One open connection of bytes."""
 
     remote: str

@@ -26,7 +26,7 @@ class Holder(Protocol):
         ...
 
 
-class Ledger:
+class ResourceManager:
     """Totals over all connections, checked where they grow."""
 
     def __init__(self, limits: Limits, count: Count) -> None:

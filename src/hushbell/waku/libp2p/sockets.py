@@ -11,12 +11,12 @@ from hushbell.errors import TransportError
 from hushbell.waku.libp2p import websocket
 from hushbell.waku.libp2p.limits import Limits
 from hushbell.waku.libp2p.multiaddr import Multiaddr
-from hushbell.waku.libp2p.raw_connection import Pipe
+from hushbell.waku.libp2p.raw_connection import RawConnection
 from hushbell.waku.libp2p.resource_manager import Count
-from hushbell.waku.libp2p.tcp import READ_MOST, TcpPipe
-from hushbell.waku.libp2p.websocket import WebSocketPipe
+from hushbell.waku.libp2p.tcp import READ_MOST, TcpConnection
+from hushbell.waku.libp2p.websocket import WebSocketConnection
 
-Opened = Callable[[Pipe], None]
+Opened = Callable[[RawConnection], None]
 _FAMILIES = {"ip4": socket.AF_INET, "dns4": socket.AF_INET, "ip6": socket.AF_INET6, "dns6": socket.AF_INET6}
 _BACKLOG = 256
 
@@ -87,7 +87,7 @@ class Sockets:
 
     def _protocol(
         self, address: Multiaddr, opened: Opened, core: Callable[[], Protocol], tls: ssl.SSLContext | None = None
-    ) -> TcpPipe | WebSocketPipe:
+    ) -> TcpConnection | WebSocketConnection:
         if address.is_websocket:
-            return WebSocketPipe(opened, core(), self._limits.socket_buffer, self._count, tls)
-        return TcpPipe(opened, self._buffer, self._limits.socket_buffer)
+            return WebSocketConnection(opened, core(), self._limits.socket_buffer, self._count, tls)
+        return TcpConnection(opened, self._buffer, self._limits.socket_buffer)

@@ -17,12 +17,12 @@ READ_MOST = 256 * KIB
 _KEEPALIVE = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 15, "TCP_KEEPCNT": 4}
 
 
-class TcpPipe(asyncio.BufferedProtocol):
+class TcpConnection(asyncio.BufferedProtocol):
     """One socket. ``opened`` is called when it is connected, to give it a sink."""
 
     __slots__ = ("_buffer", "_opened", "_socket_buffer", "_transport", "full", "port", "remote", "sink")
 
-    def __init__(self, opened: Callable[["TcpPipe"], None], buffer: memoryview, socket_buffer: int) -> None:
+    def __init__(self, opened: Callable[["TcpConnection"], None], buffer: memoryview, socket_buffer: int) -> None:
         self._opened = opened
         self._buffer = buffer
         self._socket_buffer = socket_buffer

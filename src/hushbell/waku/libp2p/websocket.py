@@ -46,12 +46,12 @@ def server() -> Protocol:
     return ServerProtocol(max_size=MESSAGE_MOST)
 
 
-class WebSocketPipe(asyncio.Protocol):
+class WebSocketConnection(asyncio.Protocol):
     """One WebSocket. ``opened`` is called when the socket is connected, before HTTP is spoken."""
 
     def __init__(
         self,
-        opened: Callable[["WebSocketPipe"], None],
+        opened: Callable[["WebSocketConnection"], None],
         core: Protocol,
         socket_buffer: int,
         count: Count,

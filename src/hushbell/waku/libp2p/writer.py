@@ -9,16 +9,18 @@ import asyncio
 from hushbell.waku.libp2p.limits import KIB, Limits
 from hushbell.waku.libp2p.muxer import Muxer
 from hushbell.waku.libp2p.noise import Sealer
-from hushbell.waku.libp2p.raw_connection import Pipe
-from hushbell.waku.libp2p.resource_manager import Ledger
+from hushbell.waku.libp2p.raw_connection import RawConnection
+from hushbell.waku.libp2p.resource_manager import ResourceManager
 
 _EAGER = 128 * KIB  # waiting bytes that are worth a flush before the turn's end
 
 
-class Outgoing:
+class StreamWriter:
     """What a connection still has to send."""
 
-    def __init__(self, pipe: Pipe, muxer: Muxer, sealer: Sealer, limits: Limits, ledger: Ledger) -> None:
+    def __init__(
+        self, pipe: RawConnection, muxer: Muxer, sealer: Sealer, limits: Limits, ledger: ResourceManager
+    ) -> None:
         self._pipe = pipe
         self._muxer = muxer
         self._seal = sealer.seal

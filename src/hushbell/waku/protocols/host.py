@@ -9,7 +9,7 @@ Count = Callable[[str, int], None]
 """Counts something under a name that this program chose."""
 
 
-class Opened(Stream, Protocol):
+class OutboundStream(Stream, Protocol):
     """A stream that we opened. What is written goes out before the peer has agreed to its protocol."""
 
     async def agreed(self) -> None:
@@ -29,7 +29,7 @@ class Host(Protocol):
         """Give each stream that a peer opens for ``protocol`` to ``handler``, in a task of its own."""
         ...
 
-    async def open(self, peer: PeerId, protocols: Sequence[str]) -> Opened:
+    async def open(self, peer: PeerId, protocols: Sequence[str]) -> OutboundStream:
         """
         Open a stream for the first of the protocols that the peer speaks.
 

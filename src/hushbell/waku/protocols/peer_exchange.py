@@ -2,7 +2,7 @@
 
 from hushbell.errors import TransportError, WireError
 from hushbell.waku.discovery import enr
-from hushbell.waku.discovery.enr import Record
+from hushbell.waku.discovery.enr import NodeRecord
 from hushbell.waku.libp2p.stream import PeerId
 from hushbell.waku.protocols.host import Count, Host
 from hushbell.waku.protocols.request_response import EXCHANGE, ask
@@ -49,7 +49,7 @@ class PeerExchangeClient:
             raise TransportError(f"the peer refuses to tell others ({response.status_code})")
         return response.records[:number]
 
-    async def records(self, peer: PeerId, number: int) -> tuple[Record, ...]:
+    async def records(self, peer: PeerId, number: int) -> tuple[NodeRecord, ...]:
         """
         Return the records among them that are signed by whom they name; others are counted.
 

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from hushbell.errors import TooLarge, Undecodable, WireError
 from hushbell.waku.libp2p.stream import PeerId, Stream
-from hushbell.waku.relay.rpc import Rpc, Shapes, decode
+from hushbell.waku.relay.rpc import Rpc, TopicFrames, decode
 from hushbell.waku.relay.settings import Bounds
 
 _EMPTY = b""
@@ -18,7 +18,7 @@ _EMPTY = b""
 class Sink(Protocol):
     """Who takes what was read."""
 
-    shapes: Shapes  # of the messages in the topics that we joined
+    shapes: TopicFrames  # of the messages in the topics that we joined
 
     def message(self, peer: PeerId, topic: str, data: bytes, frame: bytes) -> None:
         """Take a message; ``frame`` is the RPC with its length, as it can be sent on."""
@@ -42,7 +42,7 @@ class Partial:
         self.size = 0
 
 
-class Inbound:
+class RpcReader:
     """
     The reader of one stream.
 

@@ -11,8 +11,8 @@ from typing import Any, Protocol
 from hushbell.errors import TransportError
 from hushbell.ports.clock import Clock
 from hushbell.waku.libp2p.stream import PeerId, Stream
-from hushbell.waku.relay.inbound import Inbound, Partial, Sink
-from hushbell.waku.relay.rpc_queue import Outbox, Total
+from hushbell.waku.relay.inbound import Partial, RpcReader, Sink
+from hushbell.waku.relay.rpc_queue import RpcQueue, Total
 from hushbell.waku.relay.settings import PROTOCOL, Bounds
 
 PACE = 1.0  # seconds that a publisher waits for slow peers at most
@@ -46,7 +46,7 @@ class Origin:
     outbound: bool  # we dialled
 
 
-class Owner(Sink, Protocol):
+class PeerListener(Sink, Protocol):
     """Who decides about peers and takes what they send."""
 
     def arrived(self, peer: PeerId, origin: Origin) -> None:
@@ -64,25 +64,25 @@ class Owner(Sink, Protocol):
 
 @dataclass(slots=True)
 class _Link:
-    outbox: Outbox
-    inbound: Inbound | None = None
+    outbox: RpcQueue
+    inbound: RpcReader | None = None
     stream: Stream | None = field(default=None, repr=False)  # the inbound one
 
 
-class Links:
+class PeerStreams:
     """Everybody who speaks the relay's protocol, from the first sign of it until the connection ends or is cut."""
 
     def __init__(
         self,
         host: Host,
         bounds: Bounds,
-        owner: Owner,
+        owner: PeerListener,
         *,
         clock: Clock,
         count: Callable[[str, int], None],
         origin: Callable[[PeerId], Origin],
     ) -> None:
-        self.outboxes: dict[PeerId, Outbox] = {}
+        self.outboxes: dict[PeerId, RpcQueue] = {}
         self._links: dict[PeerId, _Link] = {}
         self._present: set[PeerId] = set()  # whose connection's end will be told
         self._lost: Counter[PeerId] = Counter()  # streams, of those who are present
@@ -134,7 +134,7 @@ class Links:
         self._remove(peer)
 
     def _arrive(self, peer: PeerId) -> _Link:
-        link = _Link(Outbox(self._bounds, self._total, self._count, self._drain))
+        link = _Link(RpcQueue(self._bounds, self._total, self._count, self._drain))
         self._links[peer] = link
         self.outboxes[peer] = link.outbox
         self._owner.arrived(peer, self._origin(peer))
@@ -197,10 +197,10 @@ class Links:
             if peer in self._present and peer not in self._links:
                 self._arrive(peer)
 
-    def _drain(self, outbox: Outbox) -> None:
+    def _drain(self, outbox: RpcQueue) -> None:
         self._spawn(self._draining(outbox))
 
-    async def _draining(self, outbox: Outbox) -> None:
+    async def _draining(self, outbox: RpcQueue) -> None:
         with suppress(TransportError):
             await outbox.drain()
         self._room.set()
@@ -216,7 +216,7 @@ class Links:
             link.inbound.close()
             link.stream.reset()
         closed = asyncio.Event()
-        reader = Inbound(
+        reader = RpcReader(
             stream,
             self._owner,
             bounds=self._bounds,

@@ -15,15 +15,15 @@ from hushbell.waku.libp2p.stream import PeerId
 from hushbell.waku.relay.cache import MessageCache, SeenIds
 from hushbell.waku.relay.gossip import Gossip
 from hushbell.waku.relay.mesh import Mesh
-from hushbell.waku.relay.peer_streams import Host, Links, Origin
+from hushbell.waku.relay.peer_streams import Host, Origin, PeerStreams
 from hushbell.waku.relay.peers import Peers
-from hushbell.waku.relay.rpc import Control, Message, Rpc, Shapes, control_frames, message_frame, topic_tail
+from hushbell.waku.relay.rpc import Control, RelayMessage, Rpc, TopicFrames, control_frames, message_frame, topic_tail
 from hushbell.waku.relay.score import Deliveries, Scores
 from hushbell.waku.relay.settings import RelaySettings
-from hushbell.waku.relay.validation import Validation, Verdict
+from hushbell.waku.relay.validation import Validation, ValidationResult
 
 _MALFORMED = 10.0  # penalty points; the fourth time a peer is below the graylist's threshold
-_REFUSALS = {verdict: f"relay_refused_{verdict.name.lower()}" for verdict in Verdict}
+_REFUSALS = {verdict: f"relay_refused_{verdict.name.lower()}" for verdict in ValidationResult}
 
 
 def _nobody(_topic: str, _data: bytes) -> None:
@@ -58,7 +58,7 @@ class Relay:
         origin: Callable[[PeerId], Origin] = lambda _: Origin("", outbound=False),
     ) -> None:
         self.on_message: Callable[[str, bytes], None] = _nobody
-        self.shapes = Shapes()
+        self.shapes = TopicFrames()
         self._settings = settings
         self._clock = clock
         self._count = count
@@ -81,7 +81,7 @@ class Relay:
         )
         self._accepted = self._duplicates = 0  # counted on at heartbeats
         self._heart: asyncio.Task[None] | None = None
-        self._links = Links(host, settings.bounds, self, clock=clock, count=count, origin=origin)
+        self._links = PeerStreams(host, settings.bounds, self, clock=clock, count=count, origin=origin)
         # What each message needs, found at once.
         self._outboxes = self._links.outboxes
         self._known = self._seen.ids
@@ -132,7 +132,9 @@ class Relay:
         now = self._clock.now()
         verdict = self._judge(data, now)
         if verdict:
-            raise (TooLarge if verdict is Verdict.LARGE else Undecodable)(f"others would refuse it: {verdict.name}")
+            raise (TooLarge if verdict is ValidationResult.LARGE else Undecodable)(
+                f"others would refuse it: {verdict.name}"
+            )
         receivers = self._mesh.receivers(topic, now)
         key = sha256(data).digest()
         if key in self._known:
@@ -192,7 +194,7 @@ class Relay:
         now = self._clock.now()
         verdict = self._judge(data, now)
         if self._validator is not None and not verdict and not self._validator(topic, data):
-            verdict = Verdict.REFUSED
+            verdict = ValidationResult.REFUSED
         if self._promises:
             self._promises.pop(key, None)
         if verdict:
@@ -223,13 +225,13 @@ class Relay:
         self._cut_if_graylisted(peer)
         self._speak()
 
-    def _parsed(self, peer: PeerId, message: Message) -> None:
+    def _parsed(self, peer: PeerId, message: RelayMessage) -> None:
         topic = message.topic
         if topic is None or topic not in self._members:
             self._count("relay_refused_topic", 1)
         elif message.signed:
             self._count("relay_refused_signed", 1)
-            self._refused(peer, topic, Verdict.INVALID)
+            self._refused(peer, topic, ValidationResult.INVALID)
         else:
             self.message(peer, topic, message.data, message_frame(message.data, topic_tail(topic)))
 
@@ -251,9 +253,9 @@ class Relay:
         self._scores.penalise(peer, _MALFORMED, self._clock.now())
         self._cut_if_graylisted(peer)
 
-    def _refused(self, peer: PeerId, topic: str, verdict: Verdict) -> None:
+    def _refused(self, peer: PeerId, topic: str, verdict: ValidationResult) -> None:
         self._count(_REFUSALS[verdict], 1)
-        if verdict is Verdict.INVALID:
+        if verdict is ValidationResult.INVALID:
             self._scores.invalid(peer, topic, self._clock.now())
             self._cut_if_graylisted(peer)
 

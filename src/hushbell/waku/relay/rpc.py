@@ -19,7 +19,7 @@ _WANTED = bytes((0x0A, ID_SIZE))  # field 1 of IWANT
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
+class RelayMessage:
     """One published message; ``signed`` if it has a field that RFC 11 forbids, no topic unless there is just one."""
 
     data: bytes = field(repr=False)
@@ -43,7 +43,7 @@ class Control:
 class Rpc:
     """One RPC."""
 
-    messages: list[Message] = field(default_factory=list)
+    messages: list[RelayMessage] = field(default_factory=list)
     control: Control = field(default_factory=Control)
 
 
@@ -145,7 +145,7 @@ def decode(data: bytes, start: int, end: int, bounds: Bounds) -> Rpc:
     return rpc
 
 
-def _message(scan: Fields, start: int, end: int) -> Message:
+def _message(scan: Fields, start: int, end: int) -> RelayMessage:
     content = b""
     topics: list[tuple[int, int]] = []
     signed = False
@@ -156,7 +156,7 @@ def _message(scan: Fields, start: int, end: int) -> Message:
             content = scan.data[begin:stop]
         elif kind == _BYTES and number == 4:
             topics.append((begin, stop))
-    return Message(content, scan.text(*topics[0]) if len(topics) == 1 else None, signed)
+    return RelayMessage(content, scan.text(*topics[0]) if len(topics) == 1 else None, signed)
 
 
 def _subscription(scan: Fields, start: int, end: int, control: Control, bounds: Bounds) -> None:
@@ -221,7 +221,7 @@ def topic_tail(topic: str) -> bytes:
     return _field(4, topic.encode())
 
 
-class Shapes:
+class TopicFrames:
     """
     How an RPC with one message in a topic of ours begins and ends, as everybody writes it.
 

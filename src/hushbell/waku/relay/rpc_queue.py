@@ -25,7 +25,7 @@ class Total:
         self.size = 0
 
 
-class Outbox:
+class RpcQueue:
     """
     The queue to one peer.
 
@@ -37,7 +37,7 @@ class Outbox:
     """
 
     def __init__(
-        self, bounds: Bounds, total: Total, count: Callable[[str, int], None], wait: Callable[["Outbox"], None]
+        self, bounds: Bounds, total: Total, count: Callable[[str, int], None], wait: Callable[["RpcQueue"], None]
     ) -> None:
         self._stream: Stream | None = None
         self._urgent: deque[bytes] = deque()

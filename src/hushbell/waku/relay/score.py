@@ -28,7 +28,7 @@ class Counts:
 
 
 @dataclass(slots=True)
-class Record:
+class PeerRecord:
     """What is known of one peer."""
 
     address: str = ""
@@ -44,7 +44,7 @@ class Scores:
     def __init__(self, scoring: Scoring, count: Callable[[str, int], None]) -> None:
         self._scoring = scoring
         self._count = count
-        self._records: dict[PeerId, Record] = {}
+        self._records: dict[PeerId, PeerRecord] = {}
         self._left: dict[PeerId, None] = {}  # in the order in which they left
         self._at_address: dict[str, int] = {}
         self._decayed = Millis(0)
@@ -54,10 +54,10 @@ class Scores:
     def __len__(self) -> int:
         return len(self._records)
 
-    def connected(self, peer: PeerId, address: str) -> Record:
+    def connected(self, peer: PeerId, address: str) -> PeerRecord:
         """Begin or resume a peer's record; of an IPv6 address its /64 counts, which one machine may own."""
         address = source_of(address)
-        record = self._records.setdefault(peer, Record())
+        record = self._records.setdefault(peer, PeerRecord())
         if record.left is not None:
             record.left = None
             self._left.pop(peer, None)
@@ -93,7 +93,7 @@ class Scores:
         """Return what the peer did in a topic of ours, to be counted on."""
         record = self._records.get(peer)
         if record is None:
-            record = self._records[peer] = Record()
+            record = self._records[peer] = PeerRecord()
         counts = record.topics.get(topic)
         if counts is None:
             counts = record.topics[topic] = Counts()
@@ -197,7 +197,7 @@ class Scores:
             return 0.0
         return surplus * surplus * rules.colocation
 
-    def _decay(self, record: Record) -> None:
+    def _decay(self, record: PeerRecord) -> None:
         rules, zero = self._scoring.topic, self._scoring.decay_to_zero
         for counts in record.topics.values():
             counts.first = _shrunk(counts.first, rules.first_decay, zero)

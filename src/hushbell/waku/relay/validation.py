@@ -16,7 +16,7 @@ from hushbell.wire.pb.waku_pb2 import WakuMessage
 _AROUND = 512  # bytes that a message has around it in an RPC, at most: its topic and four lengths
 
 
-class Verdict(IntEnum):
+class ValidationResult(IntEnum):
     """What becomes of a message."""
 
     ACCEPT = 0
@@ -28,7 +28,7 @@ class Verdict(IntEnum):
     INVALID = 6  # rejected: no WakuMessage, or meta is too long
 
 
-_ACCEPT = Verdict.ACCEPT  # looked up once: the members of an enum are found slowly
+_ACCEPT = ValidationResult.ACCEPT  # looked up once: the members of an enum are found slowly
 
 
 class Validation:
@@ -42,19 +42,19 @@ class Validation:
         self._meta = settings.meta
         self._future = settings.future
 
-    def judge(self, data: bytes, now: Millis) -> Verdict:
+    def judge(self, data: bytes, now: Millis) -> ValidationResult:
         """Judge a serialised WakuMessage."""
         if len(data) > self._limit:
-            return Verdict.LARGE
+            return ValidationResult.LARGE
         try:
             message = self._parse(data)
         except DecodeError:
-            return Verdict.INVALID
+            return ValidationResult.INVALID
         if len(message.meta) > self._meta:
-            return Verdict.INVALID
+            return ValidationResult.INVALID
         topic = message.content_topic
         if not topic or not message.payload:
-            return Verdict.EMPTY
+            return ValidationResult.EMPTY
         if len(topic) > self._short and len(topic.encode()) > self._topic:
-            return Verdict.LONG_TOPIC
-        return Verdict.FUTURE if message.timestamp > (now + self._future) * 1_000_000 else _ACCEPT
+            return ValidationResult.LONG_TOPIC
+        return ValidationResult.FUTURE if message.timestamp > (now + self._future) * 1_000_000 else _ACCEPT
