@@ -20,11 +20,12 @@ demo: setup ## simulated phones ring each other; ONCE=1 stops after one complete
 test: setup ## the tests; ARGS='-k outbox' goes to pytest
 	@$(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
 
-check: setup ## format, lint, types, import floors
+check: setup ## format, lint, types, import floors, commit subjects
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	tools/subjects
 
 format: setup ## put the code into shape
 	@$(BIN)/ruff format
