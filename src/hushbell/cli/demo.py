@@ -4,14 +4,16 @@ import asyncio
 import logging
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import click
 
 from hushbell.cli.event_loop import run_loop
-from hushbell.demo.story import Story
+from hushbell.cli.lifecycle import stop_on_signals
+from hushbell.demo.story import Story, run_repeatedly
 
-PAUSE = 3.0  # seconds between two rings
+PAUSE = 3.0  # seconds between two runs
 
 
 @click.command("demo", epilog="Example: hushbell demo --once")
@@ -23,18 +25,22 @@ def command(*, once: bool) -> int:
     Everything runs in this process and on loopback; Apple is a stand-in that speaks HTTP/2 over TLS.
     """
     logging.getLogger("hushbell").setLevel(logging.CRITICAL)
-    with tempfile.TemporaryDirectory(prefix="hushbell-demo-") as folder:
-        story = Story(Path(folder), _Timeline())
-        run_loop(story.once() if once else _until_interrupted(story))
-    click.echo("\nOne complete run: every step went as it must.")
+    run_loop(_run_once() if once else _run_until_stopped())
     return 0
 
 
-async def _until_interrupted(story: Story) -> None:
-    try:
-        await story.for_ever(PAUSE)
-    except asyncio.CancelledError:
-        click.echo("\nstopped")
+async def _run_once() -> None:
+    with tempfile.TemporaryDirectory(prefix="hushbell-demo-") as folder:
+        await Story(Path(folder), _Timeline()).run()
+    click.echo("\nOne complete run: every step went as it must.")
+
+
+async def _run_until_stopped() -> None:
+    runs = asyncio.create_task(run_repeatedly(_Timeline(), PAUSE))
+    stop_on_signals(runs.cancel)
+    with suppress(asyncio.CancelledError):
+        await runs
+    click.echo("\nstopped")
 
 
 class _Timeline:

@@ -16,7 +16,7 @@ from hushbell.errors import ConfigError, TransportError
 log = logging.getLogger(__name__)
 
 
-def stop_on_signals(stop: Callable[[], None]) -> None:
+def stop_on_signals(stop: Callable[[], object]) -> None:
     """Have SIGTERM and SIGINT call ``stop``; a second signal leaves at once."""
     loop = asyncio.get_running_loop()
     seen: list[int] = []

@@ -1,12 +1,15 @@
 """
-One complete run of the main job, told step by step.
+The main job as a sequence of steps, each of which checks its result.
 
-Alice's phone registers, Bob finds out how to ring her, rings, loses the answer and asks again, rings while Apple is
-away and the server stops in between; Mallory is refused. Each step checks what it shows.
+Alice's phone registers. Bob queries how to ring it, sends a request, and repeats the same message. Mallory sends a
+wrong access token and is refused. Bob sends a request while Apple is unreachable, the server stops, and delivers the
+push after its restart.
 """
 
 import asyncio
+import itertools
 import json
+import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -42,8 +45,31 @@ class Unexpected(HushbellError):
     """A step of the demo did not go as it must."""
 
 
+async def run_repeatedly(tell: Tell, pause: float) -> None:
+    """
+    Run one story after another until cancelled, ``pause`` seconds apart.
+
+    Each run has new people, a new server and a folder of its own, so that the hundredth run starts from the same state
+    as the first and nothing accumulates.
+
+    Raises:
+        Unexpected: a step failed.
+    """
+    for number in itertools.count(1):
+        with tempfile.TemporaryDirectory(prefix="hushbell-demo-") as folder:
+            await Story(Path(folder), tell).run()
+        tell("demo", f"run {number} is complete; ctrl-C stops")
+        await asyncio.sleep(pause)
+
+
 class Story:
-    """The people and machines of one run. ``tell`` gets every step as it happens."""
+    """
+    The people and machines of one run.
+
+    Args:
+        folder: holds the server's database; empty at the start.
+        tell: is called with each step as it happens.
+    """
 
     def __init__(self, folder: Path, tell: Tell) -> None:
         self._folder = folder
@@ -57,12 +83,12 @@ class Story:
         self._token = DeviceToken(system_random(32).hex())
         self._messages = 0
 
-    async def once(self) -> None:
+    async def run(self) -> None:
         """
-        Run everything once.
+        Run all steps once.
 
         Raises:
-            Unexpected: a step went wrong; the text says which and how.
+            Unexpected: a step failed; the text names the step and its result.
         """
         async with MockApns(topics=[TOPIC]) as apns, self._alice, self._bob, self._mallory:
             async with self._serving(apns):
@@ -72,17 +98,6 @@ class Story:
                 await self._refuse_mallory(infos)
                 await self._mention(infos)
             await self._ring_through_a_restart(apns, infos)
-
-    async def for_ever(self, pause: float) -> None:
-        """Run everything once, then let Bob ring Alice again and again until cancelled."""
-        await self.once()
-        async with MockApns(topics=[TOPIC]) as apns:
-            self._alice, self._bob = self._phone(self._alice.identity), self._phone(self._bob.identity)
-            async with self._alice, self._bob, self._serving(apns):
-                infos = await self._register_and_find()
-                while True:
-                    await self._ring(apns, infos)
-                    await asyncio.sleep(pause)
 
     def _phone(self, identity: KeyPair) -> Phone:
         return Phone(self._bus.connect(), identity=identity, patience=PATIENCE)
