@@ -67,6 +67,9 @@ Millis = NewType("Millis", int)
 Nanos = NewType("Nanos", int)
 """Unix time in nanoseconds."""
 
+SECONDS_PER_DAY = 86_400
+MILLIS_PER_DAY = 86_400_000
+
 Random = Callable[[int], bytes]
 """Returns that many unpredictable bytes. The only way randomness reaches the pure floors."""
 

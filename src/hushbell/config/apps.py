@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-from hushbell.config.limits import DAY
 from hushbell.config.providers import (
     ApnsApp,
     FcmApp,
@@ -15,6 +14,7 @@ from hushbell.config.providers import (
     UnifiedPushApp,
     WebPushApp,
 )
+from hushbell.types import SECONDS_PER_DAY
 
 PROVIDERS = ("apns", "fcm", "huawei", "webpush", "unifiedpush", "pushy", "sns", "gorush", "hushbell")
 """The sections of an app that name a provider."""
@@ -29,7 +29,7 @@ class AppSettings:
 
     name: str
     queue: int = 1_000_000  # pushes that may be open; over it callers are told to come back
-    ttl: int = DAY  # seconds that a push lives at most
+    ttl: int = SECONDS_PER_DAY  # seconds that a push lives at most
     attempts: int = 0  # at one push; 0 leaves it to the time to live
     feedback_url: str = ""  # told of each push that failed, in gorush's words
     feedback_headers: tuple[str, ...] = ()  # each "name:value"

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-DAY = 86_400  # seconds
+from hushbell.types import SECONDS_PER_DAY
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,5 +21,5 @@ class Limits:
     rings_per_minute: int = 60  # of one device; over it reported as success, coalesced
     ring_burst: int = 120
     ring_buckets: int = 100_000  # devices whose rate is remembered
-    push_ttl: int = DAY  # a push that could not be delivered for so long expires
+    push_ttl: int = SECONDS_PER_DAY  # a push that could not be delivered for so long expires
     dedup_days: int = 30  # how long answers and rings are remembered

@@ -3,10 +3,9 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from hushbell.types import PubsubTopic
+from hushbell.types import SECONDS_PER_DAY, PubsubTopic
 
 HOUR = 3600  # seconds
-DAY = 86_400  # seconds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,14 +26,14 @@ class NodeSettings:
     filter: bool = True  # push messages to light clients that ask for them
     lightpush: bool = True  # publish for light clients
     store: bool = True  # keep messages and answer who missed some
-    store_age: int = 2 * DAY  # older messages are forgotten
+    store_age: int = 2 * SECONDS_PER_DAY  # older messages are forgotten
     store_size: int = 1024 * 1024 * 1024  # of the messages kept; beyond it the oldest go first
     inbox: int = 8192  # messages for the server that wait; beyond it they are fetched from a store later
     seen: int = 200_000  # messages remembered, so that none is handed on twice
     seen_for: int = 2 * HOUR  # how long
     pace: int = 2000  # messages a second that the server publishes at most; go-waku's nodes lose faster bursts
     reconcile: int = 300  # stores are asked so often for what no peer delivered
-    catch_up: int = 3 * DAY  # how far back after a long silence; stores rarely keep more
+    catch_up: int = 3 * SECONDS_PER_DAY  # how far back after a long silence; stores rarely keep more
     rest: str = ""  # URL of an operator's nwaku or go-waku, in place of a node of our own
     rest_dialect: Literal["nwaku", "go-waku"] = "nwaku"  # what that node speaks
 

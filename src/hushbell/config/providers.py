@@ -4,8 +4,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from hushbell.config.gateway import HttpSettings
-
-DAY = 86_400  # seconds
+from hushbell.types import SECONDS_PER_DAY
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +52,7 @@ class WebPushApp:
 
     key_file: str  # VAPID: a P-256 private key in PEM, or its 32 bytes in base64url
     subject: str  # mailto: or https:, where the push services' operators reach ours
-    ttl: int = DAY  # seconds that a push service keeps a message, unless the message says so itself
+    ttl: int = SECONDS_PER_DAY  # seconds that a push service keeps a message, unless the message says so itself
     timeout: float = 20.0  # seconds for one push
     sizes: tuple[int, ...] = ()  # bytes of padded plaintext; () means no padding
     http: HttpSettings = field(default_factory=HttpSettings)
@@ -66,7 +65,7 @@ class UnifiedPushApp:
     key_file: str = ""  # as for Web Push; "" sends without VAPID
     subject: str = ""  # as for Web Push, with a key file
     legacy: bool = True  # a token that is a plain address gets the bytes as they are
-    ttl: int = DAY
+    ttl: int = SECONDS_PER_DAY
     timeout: float = 20.0
     sizes: tuple[int, ...] = ()
     http: HttpSettings = field(default_factory=HttpSettings)

@@ -6,8 +6,9 @@ import orjson
 
 from hushbell.ports.gateway import Outcome, Scope, Verdict
 from hushbell.ports.http import HttpFailure, HttpResponse
+from hushbell.types import SECONDS_PER_DAY
 
-LONGEST_WAIT = 86_400.0  # seconds; whoever asks for more asks for the push to expire
+LONGEST_WAIT = float(SECONDS_PER_DAY)  # seconds; whoever asks for more asks for the push to expire
 
 
 def failure(failed: HttpFailure, scope: Scope = Scope.PROVIDER) -> Outcome:

@@ -9,15 +9,15 @@ from typing import Any
 import orjson
 
 from hushbell.api.http.problems import Problem
-from hushbell.config.limits import DAY
 from hushbell.core.delivery.notification import Message
 from hushbell.core.delivery.state import FIRST_FINAL, LABELS
 from hushbell.core.gorush import android, huawei, ios
+from hushbell.types import SECONDS_PER_DAY
 
 TOKENS = 10_000  # in one notification
 TOKEN = 4096  # characters
 HEADERS = 32
-TTL = 28 * DAY  # seconds, the longest of any provider
+TTL = 28 * SECONDS_PER_DAY  # seconds, the longest of any provider
 RETRIES = 250
 NAME = 128  # characters of a caller's own name for a notification
 URL = 2048

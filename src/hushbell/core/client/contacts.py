@@ -11,9 +11,9 @@ from hushbell.core.client.query import Info
 from hushbell.core.envelope import OpenedEnvelope
 from hushbell.crypto import hashes, topics
 from hushbell.errors import WireError
-from hushbell.types import InstallationId, Millis, PublicKey
+from hushbell.types import MILLIS_PER_DAY, InstallationId, Millis, PublicKey
 
-STALE = 86_400_000  # milliseconds after the last answer; a query that nobody answered is no answer
+STALE = MILLIS_PER_DAY  # milliseconds after the last answer; a query that nobody answered is no answer
 ANSWER_WAIT = 3_000  # milliseconds until a query is asked again; doubled each time
 TRIALS = 4
 PAUSE = 60_000  # milliseconds after asking in vain in which one query is enough

@@ -17,14 +17,14 @@ from hushbell.core.client.query import Info
 from hushbell.core.envelope import OpenedEnvelope
 from hushbell.crypto import hashes, topics
 from hushbell.errors import WireError
-from hushbell.types import InstallationId, KeyHash, MessageId, Millis, PublicKey
+from hushbell.types import MILLIS_PER_DAY, InstallationId, KeyHash, MessageId, Millis, PublicKey
 from hushbell.wire import ReportError
 
 SILENCE = int(request.ANSWER_WAIT * 1000)  # milliseconds until another server is asked
 MOST_RESENDS = 4  # queries made because what we knew did not ring, for one device and one message
 MOST_ITEMS = 512  # of one request: an answer of status-go's still fits, and so does every preview
 MOST_BYTES = 512 * 1024  # of one request's previews
-REMEMBERED = 86_400_000  # milliseconds that a message which is over is known, so that it rings nobody again
+REMEMBERED = MILLIS_PER_DAY  # milliseconds that a message which is over is known, so that it rings nobody again
 MOST_RINGS = 100_000  # messages remembered, times the people they rang
 MOST_KEYS = 4_096  # ephemeral keys that are listened to
 _RESULTS = {Rung.ACCEPTED: Result.ACCEPTED, Rung.FAILED: Result.FAILED, Rung.EXPIRED: Result.EXPIRED}

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field, replace
 
 from hushbell.crypto import key_diversification, secp256k1
 from hushbell.errors import Undecodable
-from hushbell.types import KeyPair, Millis, PublicKey, Random
+from hushbell.types import MILLIS_PER_DAY, KeyPair, Millis, PublicKey, Random
 
-EPOCH = 86_400_000  # milliseconds: a day
+EPOCH = MILLIS_PER_DAY
 OVERLAP = 7_200_000  # milliseconds around a change of epoch in which both keys ring: clocks differ, messages travel
 FARTHEST = 4_000  # epochs that an invitation can be carried forward; eleven years
 _VERSION = 1

@@ -8,7 +8,7 @@ import orjson
 from hushbell.core.delivery.notification import Message
 from hushbell.core.gorush.platform import Fields
 
-DAY = "86400s"
+DEFAULT_TTL = "86400s"
 _DEFAULT_CLICK = {"type": 1, "action": "Action"}
 _DEFAULT = {
     "default_sound": True,
@@ -32,7 +32,7 @@ Block = dict[str, Any]
 def message(fields: Fields) -> Message | str:
     """Return the message, or why there can be none."""
     android: Block = {"urgency": "HIGH" if fields.get("priority") == "high" else "NORMAL"}
-    android["ttl"] = fields.get("huawei_ttl", DAY)
+    android["ttl"] = fields.get("huawei_ttl", DEFAULT_TTL)
     names = {
         "collapse_key": "huawei_collapse_key",
         "category": "category",

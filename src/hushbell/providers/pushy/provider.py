@@ -20,12 +20,12 @@ from hushbell.providers.credentials import ReloadableCredential
 from hushbell.providers.padding import padded_data
 from hushbell.providers.pushy.outcome import DEAD, outcome
 from hushbell.providers.responses import failure
-from hushbell.types import Millis
+from hushbell.types import SECONDS_PER_DAY, Millis
 
 URL = "https://api.pushy.me/push?api_key="
 PAYLOAD = 4096  # bytes of data
 BODY = 16 * 1024  # bytes of everything
-LONGEST_LIFE = 365 * 86_400  # seconds
+LONGEST_LIFE = 365 * SECONDS_PER_DAY  # seconds
 JSON = (("content-type", "application/json"),)
 
 NO_TARGET = Outcome(Verdict.INVALID, "only tokens and topics")

@@ -24,7 +24,7 @@ from hushbell.runtime.delivery.active_job import ActiveJob, ActiveNotification, 
 from hushbell.runtime.delivery.group_commit import GroupCommit
 from hushbell.runtime.delivery.listeners import Listeners
 from hushbell.runtime.delivery.provider_queue import ProviderQueue
-from hushbell.types import Millis, Random
+from hushbell.types import SECONDS_PER_DAY, Millis, Random
 
 SHARE = 32  # attempts a lane begins in one turn
 TURN = 128  # attempts begun before the event loop sees to everything else
@@ -45,7 +45,7 @@ class App:
     name: str
     providers: Mapping[str, Provider]
     queue: int = 1_000_000  # pushes that may be open: its share of the disk and of our memory
-    ttl: int = 86_400  # seconds a push lives at most
+    ttl: int = SECONDS_PER_DAY  # seconds a push lives at most
     retries: int | None = None  # attempts after the first; None leaves it to the time to live
 
 

@@ -5,7 +5,6 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 
-from hushbell.config.limits import DAY
 from hushbell.errors import HushbellError, StoreError
 from hushbell.ports.clock import Clock
 from hushbell.ports.http import HttpClient
@@ -13,7 +12,7 @@ from hushbell.ports.outbox import Outbox
 from hushbell.ports.provider import Provider
 from hushbell.runtime.delivery.engine import DeliveryEngine
 from hushbell.runtime.delivery.webhooks import Webhooks
-from hushbell.types import Millis
+from hushbell.types import MILLIS_PER_DAY, Millis
 
 HOUR = 3600.0
 LOOK = 10.0  # seconds between looks at the files of credentials
@@ -104,7 +103,7 @@ class GatewayService:
     async def _forget(self) -> None:
         """Drop ends and dead tokens that are older than anybody asks for."""
         while True:
-            before = Millis(self._clock.now() - self._keep_days * DAY * 1000)
+            before = Millis(self._clock.now() - self._keep_days * MILLIS_PER_DAY)
             try:
                 while self._queue.forget(before, FORGET):
                     await self._clock.sleep(0.05)

@@ -30,12 +30,12 @@ from hushbell.ports.outbox import Outbox
 from hushbell.runtime.delivery.active_job import ActiveNotification
 from hushbell.runtime.delivery.group_commit import GroupCommit
 from hushbell.runtime.delivery.provider_queue import ProviderQueue
-from hushbell.types import Millis, Random
+from hushbell.types import MILLIS_PER_DAY, Millis, Random
 
 TIMEOUT = 10.0  # seconds a hook may take to answer
 AT_ONCE = 8  # events told to one hook side by side
 PAGE = 256  # events read from the disk at once
-LIFE = 86_400_000  # milliseconds after which an event that nobody took is dropped
+LIFE = MILLIS_PER_DAY  # milliseconds after which an event that nobody took is dropped
 IDLE = 30.0  # seconds between looks at the disk
 
 FEEDBACK = "feedback:"

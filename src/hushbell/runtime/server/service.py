@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Collection, Sequence
 
-from hushbell.config.limits import DAY, Limits
+from hushbell.config.limits import Limits
 from hushbell.core.outbox import Backoff
 from hushbell.errors import StoreError
 from hushbell.ports.clock import Clock
@@ -18,7 +18,7 @@ from hushbell.runtime.server.sealer import EnvelopeSealer, InProcess
 from hushbell.runtime.server.server import PushServer
 from hushbell.runtime.server.topic_index import TopicIndex
 from hushbell.runtime.server.worker_pool import WorkerPool
-from hushbell.types import DEFAULT_PUBSUB_TOPIC, KeyPair, Millis, PubsubTopic, Random, TokenType
+from hushbell.types import DEFAULT_PUBSUB_TOPIC, MILLIS_PER_DAY, KeyPair, Millis, PubsubTopic, Random, TokenType
 
 HOUR = 3600.0
 GRACE = 6.0  # seconds for attempts under way at a stop, of the 10 promised; what is left goes out after the next start
@@ -143,7 +143,7 @@ class ServerService:
     async def _forget(self) -> None:
         """Drop answers and rings that are older than anybody repeats."""
         while True:
-            before = Millis(self._clock.now() - self._limits.dedup_days * DAY * 1000)
+            before = Millis(self._clock.now() - self._limits.dedup_days * MILLIS_PER_DAY)
             try:
                 await self._store.forget(before)
             except StoreError as error:

@@ -19,8 +19,7 @@ from hushbell.errors import StoreError, StoreUnavailable
 from hushbell.ports.outbox import Committed
 from hushbell.stores.at_rest import KEY_SIZE
 from hushbell.stores.sqlite.idents import EPOCH_SHIFT, Idents
-from hushbell.stores.sqlite.queue_writer import DAY
-from hushbell.types import Millis, Random, SymmetricKey
+from hushbell.types import MILLIS_PER_DAY, Millis, Random, SymmetricKey
 
 
 class MemoryOutbox:
@@ -139,7 +138,7 @@ class MemoryOutbox:
     def forget(self, before: Millis, limit: int) -> int:
         """See :meth:`hushbell.ports.outbox.Queue.forget`."""
         self._check_open()
-        first = before // DAY * DAY
+        first = before // MILLIS_PER_DAY * MILLIS_PER_DAY
         ended = [number for number, one in self._ended.items() if one.ended_at < first][:limit]
         answers = [digest for digest, one in self._answers.items() if one.at < first][:limit]
         events = [number for number, one in self._events.items() if one.at < first][:limit]

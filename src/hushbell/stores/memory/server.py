@@ -21,6 +21,7 @@ from hushbell.core.server.facts import (
 from hushbell.errors import StoreMismatch, StoreUnavailable, VersionConflict
 from hushbell.stores.order import in_order, whole_requests
 from hushbell.types import (
+    MILLIS_PER_DAY,
     DeviceKey,
     InstallationId,
     KeyHash,
@@ -31,8 +32,6 @@ from hushbell.types import (
     PrivateKey,
     SymmetricKey,
 )
-
-DAY = 86_400_000  # milliseconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,9 +119,9 @@ class MemoryServerStore:
             case SaveRegistration(device, stored):
                 self._registrations.setdefault(device.owner, {})[device.installation_id] = stored
             case SaveResponse(wrapper_id, response, at):
-                self._answers.setdefault(wrapper_id, (at // DAY, response))
+                self._answers.setdefault(wrapper_id, (at // MILLIS_PER_DAY, response))
             case MarkNotified(ring_id, at):
-                self._rings.setdefault(ring_id, at // DAY)
+                self._rings.setdefault(ring_id, at // MILLIS_PER_DAY)
             case Enqueue(push):
                 self._enqueue(push)
             case Defer(notification_id, attempts, due_at):
@@ -132,7 +131,7 @@ class MemoryServerStore:
             case Settle(notification_id, state, _, at):
                 settled = self._pending.pop(notification_id, None)
                 if settled is not None:
-                    self._final[notification_id] = _Final(settled[0], state, at // DAY)
+                    self._final[notification_id] = _Final(settled[0], state, at // MILLIS_PER_DAY)
             case MarkDeadToken(device, since):
                 self._mark_dead(device, since)
             case _:
@@ -212,7 +211,7 @@ class MemoryServerStore:
     async def forget(self, before: Millis) -> int:
         """See :meth:`hushbell.ports.server_store.Store.forget`."""
         self._check_open()
-        first = before // DAY  # the first day that is kept
+        first = before // MILLIS_PER_DAY  # the first day that is kept
         answers = [name for name, (day, _) in self._answers.items() if day < first]
         rings = [ring for ring, day in self._rings.items() if day < first]
         final = [name for name, kept in self._final.items() if kept.day < first]

@@ -26,8 +26,8 @@ from hushbell.stores.sqlite.outbox_reads import QueueReads
 from hushbell.stores.sqlite.outbox_rows import pack_hook
 from hushbell.stores.sqlite.outbox_schema import QUEUE
 from hushbell.stores.sqlite.outbox_writes import QueueWrites
-from hushbell.stores.sqlite.queue_writer import DAY, QueueWriter, Step
-from hushbell.types import Millis, Random, SymmetricKey
+from hushbell.stores.sqlite.queue_writer import QueueWriter, Step
+from hushbell.types import MILLIS_PER_DAY, Millis, Random, SymmetricKey
 
 _EPOCH = "INSERT INTO counts VALUES ('epoch', 1) ON CONFLICT DO UPDATE SET value = value + 1 RETURNING value"
 # Jobs are erased a little later than they end; a crash between the two must not begin them again.
@@ -166,12 +166,12 @@ class SqliteOutbox:
 
     def forget(self, before: Millis, limit: int) -> int:
         """See :meth:`hushbell.ports.outbox.Queue.forget`; whole days are dropped."""
-        first = before // DAY  # the first day that is kept
+        first = before // MILLIS_PER_DAY  # the first day that is kept
         steps = [Step(_FORGET_ENDED, [(limit, first)])]
         for table, column, kept, key in (
             ("answers", "day", first, "digest"),
-            ("dead", "at", first * DAY, "cursor"),
-            ("events", "at", first * DAY, "number"),
+            ("dead", "at", first * MILLIS_PER_DAY, "cursor"),
+            ("events", "at", first * MILLIS_PER_DAY, "number"),
         ):
             some = f"SELECT {key} FROM {table} WHERE {column} < ? LIMIT ?"  # noqa: S608
             steps.append(Step(f"DELETE FROM {table} WHERE {key} IN ({some})", [(kept, limit)]))  # noqa: S608

@@ -6,7 +6,8 @@ from typing import Any
 from hushbell.core.delivery.job import Changes, JobResult
 from hushbell.stores.at_rest import AtRest
 from hushbell.stores.sqlite.outbox_rows import pack_dead, pack_event, pack_job, pack_progress, pack_run
-from hushbell.stores.sqlite.queue_writer import DAY, Step
+from hushbell.stores.sqlite.queue_writer import Step
+from hushbell.types import MILLIS_PER_DAY
 
 ERASE_EVERY = 256  # jobs that ended; erasing many at once costs a fraction, and no token outlives its job for long
 RUN = 1024  # jobs in one row of ends; a look-up unpacks one row
@@ -77,7 +78,7 @@ class QueueWrites:
         for run in runs:
             first, final = run[0], run[-1]
             last = final.number + len(final.pushes) - 1
-            rows.append((first.number, last, final.ended_at // DAY, pack_run(run)))
+            rows.append((first.number, last, final.ended_at // MILLIS_PER_DAY, pack_run(run)))
             self._ended_runs.append((first.number, last))
         steps.append(Step(_ENDED, rows))
         if self._with_progress:
@@ -111,7 +112,7 @@ class QueueWrites:
         if batch.deferred:
             steps.append(Step(_DEFER, [(one.attempts, one.due_at, one.number) for one in batch.deferred]))
         if batch.answers:
-            answers = [(one.digest, one.at // DAY, one.at, one.request, one.answer) for one in batch.answers]
+            answers = [(one.digest, one.at // MILLIS_PER_DAY, one.at, one.request, one.answer) for one in batch.answers]
             steps.append(Step(_ANSWER, answers))
 
 

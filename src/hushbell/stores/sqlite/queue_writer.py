@@ -18,9 +18,6 @@ from hushbell.errors import StoreError, StoreUnavailable
 from hushbell.ports.outbox import Committed
 from hushbell.stores.sqlite.errors import meaning
 
-DAY = 86_400_000  # milliseconds
-
-
 TOGETHER = 64  # rows in one statement
 
 

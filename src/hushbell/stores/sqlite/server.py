@@ -12,9 +12,9 @@ from hushbell.stores.at_rest import AtRest
 from hushbell.stores.sqlite.database import open_database
 from hushbell.stores.sqlite.errors import mapped
 from hushbell.stores.sqlite.server_reads import Reads
-from hushbell.stores.sqlite.server_writes import DAY, Statement, statements
+from hushbell.stores.sqlite.server_writes import Statement, statements
 from hushbell.stores.sqlite.writer import Writer
-from hushbell.types import KeyHash, Millis, NotificationId, PrivateKey, Random, SymmetricKey
+from hushbell.types import MILLIS_PER_DAY, KeyHash, Millis, NotificationId, PrivateKey, Random, SymmetricKey
 
 FORGET_STEP = 1_000  # rows dropped in one transaction, so that forgetting never holds up an answer for long
 
@@ -113,7 +113,7 @@ class SqliteServerStore:
 
     async def forget(self, before: Millis) -> int:
         """See :meth:`hushbell.ports.server_store.Store.forget`; goes in small steps that other writes may overtake."""
-        first = before // DAY  # the first day that is kept
+        first = before // MILLIS_PER_DAY  # the first day that is kept
         forgotten = 0
         for table, key in (("answers", "wrapper_id"), ("rings", "ring_id"), ("settled", "notification_id")):
             some = f"SELECT {key} FROM {table} WHERE day < ? LIMIT {FORGET_STEP}"  # noqa: S608

@@ -23,9 +23,8 @@ from hushbell.core.server.facts import (
 from hushbell.stores.at_rest import AtRest
 from hushbell.stores.order import in_order
 from hushbell.stores.records import encode_push
-from hushbell.types import DeviceKey
+from hushbell.types import MILLIS_PER_DAY, DeviceKey
 
-DAY = 86_400_000  # milliseconds
 REQUEST_SHIFT = 20  # bits of ``outbox.place`` below the request: 1,048,576 pushes, far above the largest request
 
 Value = bytes | str | int | None
@@ -129,13 +128,13 @@ class _Steps:
         self._end_pushes()
         self._end_settled()
         for rings in chunks(self._rings):
-            ring_values = [value for ring in rings for value in (ring.ring_id, ring.at // DAY)]
+            ring_values = [value for ring in rings for value in (ring.ring_id, ring.at // MILLIS_PER_DAY)]
             self._add(_RINGS, "(?,?)", len(rings), ring_values)
         for answers in chunks(self._answers):
             seal = self._at_rest.seal
             answer_values: list[Value] = []
             for wrapper_id, response, at in ((one.wrapper_id, one.response, one.at) for one in answers):
-                answer_values += (wrapper_id, at // DAY, seal("answers", wrapper_id, response))
+                answer_values += (wrapper_id, at // MILLIS_PER_DAY, seal("answers", wrapper_id, response))
             self._add(_ANSWERS, "(?,?,?)", len(answers), answer_values)
         self._rings.clear()
         self._answers.clear()
@@ -161,7 +160,7 @@ class _Steps:
         for some in chunks(self._settled):
             values: list[Value] = []
             for settle in some:
-                values += (settle.notification_id, settle.state, settle.attempts, settle.at // DAY)
+                values += (settle.notification_id, settle.state, settle.attempts, settle.at // MILLIS_PER_DAY)
             self._add(_SETTLE, "(?,?,?,?)", len(some), values)
             self._add(_ERASE, "?", len(some), values[::4])
         self._settled.clear()
