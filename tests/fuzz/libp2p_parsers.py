@@ -16,19 +16,19 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from hushbell.errors import HushbellError, TransportError, WireError
 from hushbell.types import Millis, PrivateKey
 from hushbell.waku.libp2p import identify, keys
-from hushbell.waku.libp2p.connection import Connection
-from hushbell.waku.libp2p.limits import KIB, Limits
+from hushbell.waku.libp2p.connection import PeerConnection
+from hushbell.waku.libp2p.limits import KIB, HostLimits
 from hushbell.waku.libp2p.mplex import Mplex
 from hushbell.waku.libp2p.multiaddr import Multiaddr
-from hushbell.waku.libp2p.multistream import Choosing, Proposing
+from hushbell.waku.libp2p.multistream import ProtocolProposer, ProtocolResponder
 from hushbell.waku.libp2p.muxed_stream import MuxedStream
 from hushbell.waku.libp2p.muxer import DATA, Muxer
-from hushbell.waku.libp2p.noise import Handshake, Opener, Sealer
-from hushbell.waku.libp2p.raw_connection import Sink
+from hushbell.waku.libp2p.noise import NoiseHandshake, Opener, Sealer
+from hushbell.waku.libp2p.raw_connection import RawConnectionHandler
 from hushbell.waku.libp2p.resource_manager import ResourceManager
-from hushbell.waku.libp2p.security import Securing, credentials
+from hushbell.waku.libp2p.security import SecurityHandshake, credentials
 from hushbell.waku.libp2p.stream import Stream
-from hushbell.waku.libp2p.upgrade import Upgrade, Upgraded
+from hushbell.waku.libp2p.upgrade import Upgrade, UpgradeResult
 from hushbell.waku.libp2p.yamux import Yamux
 
 ALICE = keys.secp256k1_identity(PrivateKey(b"\1" * 32))
@@ -36,7 +36,9 @@ BOB = keys.ed25519_identity(b"\2" * 32)
 STATIC = X25519PrivateKey.from_private_bytes(b"\5" * 32)
 OWN, BOBS = credentials(ALICE, lambda size: b"\7" * size), credentials(BOB, lambda size: b"\5" * size)
 MUXERS = ("/yamux/1.0.0", "/mplex/6.7.0")
-LIMITS = Limits(streams_per_connection=8, streams_unagreed=4, unread_per_connection=4 * KIB, unsent_per_stream=8 * KIB)
+LIMITS = HostLimits(
+    streams_per_connection=8, streams_unagreed=4, unread_per_connection=4 * KIB, unsent_per_stream=8 * KIB
+)
 
 
 def random_of(seed: int) -> Callable[[int], bytes]:
@@ -54,20 +56,20 @@ def pieces(data: bytes) -> Iterator[bytes]:
 def noise(data: bytes) -> None:
     """Handshakes: garbage in place of each message, and garbage as the payload of real ones."""
     for initiator in (True, False):
-        side = Securing(OWN, initiator=initiator, muxers=MUXERS, random=random_of(1), expected=None)
+        side = SecurityHandshake(OWN, initiator=initiator, muxers=MUXERS, random=random_of(1), expected=None)
         side.start()
         with suppress(WireError):
             for piece in pieces(data):
                 side.receive(piece)
         assert not side.done
-    listener = Securing(OWN, initiator=False, muxers=MUXERS, random=random_of(2), expected=None)
-    dialler = Handshake(initiator=True, static=STATIC, ephemeral=b"\6" * 32)
+    listener = SecurityHandshake(OWN, initiator=False, muxers=MUXERS, random=random_of(2), expected=None)
+    dialler = NoiseHandshake(initiator=True, static=STATIC, ephemeral=b"\6" * 32)
     answer = listener.receive(_framed(dialler.write(data[:3000])))
     dialler.read(answer[2:])
     with suppress(WireError):
         listener.receive(_framed(dialler.write(data[:3000])))
-    other = Securing(OWN, initiator=False, muxers=MUXERS, random=random_of(2), expected=None)
-    again = Handshake(initiator=True, static=STATIC, ephemeral=b"\6" * 32)
+    other = SecurityHandshake(OWN, initiator=False, muxers=MUXERS, random=random_of(2), expected=None)
+    again = NoiseHandshake(initiator=True, static=STATIC, ephemeral=b"\6" * 32)
     again.read(other.receive(_framed(again.write(b"")))[2:])
     with suppress(WireError):
         other.receive(_framed(again.write(BOBS.payload + data[:3000])))
@@ -93,8 +95,8 @@ def upgrade(data: bytes) -> None:
                 side.receive(piece)
         assert side.upgraded is None
     listener = Upgrade(OWN, initiator=False, muxers=MUXERS, random=random_of(1), expected=None)
-    dialler = Securing(BOBS, initiator=True, muxers=("/other",), random=random_of(3), expected=None)
-    greeting = Proposing(["/noise"])
+    dialler = SecurityHandshake(BOBS, initiator=True, muxers=("/other",), random=random_of(3), expected=None)
+    greeting = ProtocolProposer(["/noise"])
     answer = listener.receive(greeting.start())
     greeting.receive(answer)
     answer = dialler.receive(listener.receive(dialler.start()))
@@ -108,7 +110,7 @@ def upgrade(data: bytes) -> None:
 def negotiation(data: bytes) -> None:
     """multistream, both roles, with and without the header before the garbage."""
     for start in (b"", b"\x13/multistream/1.0.0\n"):
-        for side in (Proposing(["/a", "/b"]), Choosing(lambda text: text == "/a", lambda: ("/a",))):
+        for side in (ProtocolProposer(["/a", "/b"]), ProtocolResponder(lambda text: text == "/a", lambda: ("/a",))):
             with suppress(WireError, TransportError):
                 side.receive(start)
                 for piece in pieces(data):
@@ -175,7 +177,7 @@ def names(data: bytes) -> None:
 
 class _Pipe:
     remote, port = "127.0.0.1", 1
-    sink: Sink | None = None
+    sink: RawConnectionHandler | None = None
 
     def __init__(self) -> None:
         self.full = False
@@ -210,10 +212,10 @@ class _Owner:
     def protocols(self) -> Sequence[str]:
         return ("/a",)
 
-    def accept(self, connection: Connection, stream: MuxedStream) -> None:
+    def accept(self, connection: PeerConnection, stream: MuxedStream) -> None:
         self.accepted.append(stream)
 
-    def left(self, connection: Connection) -> None:
+    def left(self, connection: PeerConnection) -> None:
         pass
 
     def now(self) -> Millis:
@@ -244,8 +246,10 @@ async def _connection(data: bytes) -> None:
     ledger = ResourceManager(LIMITS, lambda name, number: None)
     owner, pipe, plain = _Owner(), _Pipe(), cast("Any", _Plain)
     muxer: Muxer = Mplex(streams=8) if data[:1] > b"\x7f" else Yamux(initiator=False, streams=8, wide_window=KIB)
-    upgraded = Upgraded(ALICE.peer_id, "", plain, plain, ())
-    one = Connection(owner, pipe, upgraded, muxer, outbound=False, limits=LIMITS, ledger=ledger, count=lambda *_: None)
+    upgraded = UpgradeResult(ALICE.peer_id, "", plain, plain, ())
+    one = PeerConnection(
+        owner, pipe, upgraded, muxer, outbound=False, limits=LIMITS, ledger=ledger, count=lambda *_: None
+    )
     one.protocols, pipe.sink = ("/b",), one
     streams: list[Stream] = [await one.open(("/b",))]
     tasks: list[asyncio.Task[bytes]] = []
@@ -271,7 +275,7 @@ async def _connection(data: bytes) -> None:
     assert held == (0, 0, 0, 0), held
 
 
-def _act(act: int, piece: bytes, one: Connection, stream: MuxedStream, tasks: list[asyncio.Task[bytes]]) -> None:
+def _act(act: int, piece: bytes, one: PeerConnection, stream: MuxedStream, tasks: list[asyncio.Task[bytes]]) -> None:
     if act == 1:
         stream.write(piece * 20)
     elif act == 2:

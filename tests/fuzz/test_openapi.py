@@ -86,7 +86,7 @@ def served() -> Iterator[Served]:
 @SCHEMA.parametrize()
 @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
 def test_whatever_is_asked_is_answered_as_the_document_says(case: Any, served: Served) -> None:
-    response = case.call(base_url=f"http://127.0.0.1:{served.port}", headers={"Connection": "close"}, timeout=10)
+    response = case.call(base_url=f"http://127.0.0.1:{served.port}", headers={"PeerConnection": "close"}, timeout=10)
 
     if str(response.status_code) in case.operation.definition.raw["responses"]:
         case.validate_response(response, checks=CHECKS)

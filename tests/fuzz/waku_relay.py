@@ -12,20 +12,29 @@ from random import Random as Seeded
 from hushbell.errors import TransportError, WireError
 from hushbell.types import Millis
 from hushbell.waku.libp2p.stream import PeerId, Stream
-from hushbell.waku.relay.inbound import Partial, RpcReader
 from hushbell.waku.relay.relay import Relay
-from hushbell.waku.relay.rpc import Control, Rpc, TopicFrames, control_frames, decode, message_frame, topic_tail, varint
-from hushbell.waku.relay.settings import PROTOCOL, Bounds, RelaySettings
-from hushbell.waku.relay.validation import Validation
+from hushbell.waku.relay.rpc import (
+    Control,
+    RelayRpc,
+    TopicFrames,
+    control_frames,
+    decode,
+    message_frame,
+    topic_tail,
+    varint,
+)
+from hushbell.waku.relay.rpc_reader import Partial, RpcReader
+from hushbell.waku.relay.settings import PROTOCOL, RelayLimits, RelaySettings
+from hushbell.waku.relay.validation import MessageValidator
 
 TOPIC = "/waku/2/rs/16/32"
 NOW = Millis(1_700_000_000_000)
-BOUNDS = Bounds(
+BOUNDS = RelayLimits(
     rpc=8192, partial=16_384, share=1024, messages_per_rpc=16, subscriptions_per_rpc=8, subscriptions=8, ids=16,
     fields_per_rpc=512, tick_messages=4, tick_bytes=4096, in_stream=2048, forwarded=4096, urgent=4096, overflow=8192,
 )  # fmt: skip
 SETTINGS = RelaySettings(message=4096, seen=16, cached=4096, bounds=BOUNDS)
-JUDGE = Validation(SETTINGS).judge
+JUDGE = MessageValidator(SETTINGS).judge
 
 
 class Pipe:
@@ -48,6 +57,9 @@ class Pipe:
     @property
     def buffered(self) -> int:
         return self._buffered
+
+    async def agreed(self) -> None:
+        return
 
     async def drain(self) -> None:
         if self.gone:
@@ -89,7 +101,7 @@ class Host:
     def watch(self, connected: Callable[[PeerId, Sequence[str]], None], disconnected: Callable[[PeerId], None]) -> None:
         self.connected, self.disconnected = connected, disconnected
 
-    async def open(self, peer: PeerId, protocols: Sequence[str]) -> Stream:
+    async def open(self, peer: PeerId, protocols: Sequence[str]) -> Pipe:
         return Pipe(peer, self.window)
 
     def disconnect(self, peer: PeerId) -> None:
@@ -111,7 +123,7 @@ class Stepped:
         await asyncio.sleep(0)
 
 
-class Sink:
+class RpcHandler:
     """Takes what a reader found, as frames."""
 
     def __init__(self, *, fast: bool) -> None:
@@ -124,7 +136,7 @@ class Sink:
         self.found.append((topic, data))
         JUDGE(data, NOW)
 
-    def rpc(self, peer: PeerId, rpc: Rpc) -> None:
+    def rpc(self, peer: PeerId, rpc: RelayRpc) -> None:
         for message in rpc.messages:
             self.found.append((message.topic, message.data))
         if rpc.control != Control():
@@ -136,7 +148,7 @@ class Sink:
 
 def _read(data: bytes, *, fast: bool, cut: int) -> list[object]:
     due: list[Callable[[], None]] = []
-    stream, sink, partial = Pipe(PeerId(b"peer"), 0), Sink(fast=fast), Partial()
+    stream, sink, partial = Pipe(PeerId(b"peer"), 0), RpcHandler(fast=fast), Partial()
     reader = RpcReader(stream, sink, bounds=BOUNDS, partial=partial, later=due.append, on_close=lambda: None)
     reader.start()
     for start in range(0, len(data), cut):
@@ -161,7 +173,7 @@ def rpc(data: bytes) -> None:
         control.ihave = [(topic, ids) for topic, ids in control.ihave if len(ids) <= BOUNDS.ids]
         for frame in control_frames(control, 4):
             start = next(place for place in range(1, 6) if frame[place - 1] < 0x80)
-            decode(frame, start, len(frame), Bounds())
+            decode(frame, start, len(frame), RelayLimits())
 
 
 class History:

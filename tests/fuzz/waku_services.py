@@ -18,7 +18,7 @@ from hushbell.waku.protocols import store
 from hushbell.waku.protocols.filter_table import FilterLimits, FilterTable
 from hushbell.waku.protocols.lightpush import refusal
 from hushbell.waku.protocols.store_client import checked
-from hushbell.waku.protocols.store_db import Database, Stored
+from hushbell.waku.protocols.store_db import ArchiveDatabase, ArchivedMessage
 from hushbell.waku.wire import codecs
 from hushbell.waku.wire.services import FilterRequest, Status, StoreRequest, StoreResponse
 from hushbell.wire import decode, encode
@@ -29,13 +29,13 @@ SHARD, TOPIC = "/waku/2/rs/16/32", "/waku/1/0x69bc8983/rfc26"
 LIMITS = FilterLimits(peers=3, criteria=8, topics=4, ttl=1_000, away=100, topic=32)
 
 
-def _archive() -> Database:
-    database = Database.open(Path(tempfile.mkdtemp()) / "archive.db")
+def _archive() -> ArchiveDatabase:
+    database = ArchiveDatabase.open(Path(tempfile.mkdtemp()) / "archive.db")
     messages = []
     for number in range(40):
         message = WakuMessage(payload=bytes([number]), content_topic=TOPIC[: 4 + number % 3], timestamp=number // 3)
         hash_ = message_hash(SHARD, message)
-        messages.append(Stored(hash_, number // 3, SHARD, message.content_topic, encode(message)))
+        messages.append(ArchivedMessage(hash_, number // 3, SHARD, message.content_topic, encode(message)))
     database.insert(messages)
     return database
 

@@ -12,8 +12,9 @@ from hushbell import wire
 from hushbell.errors import TransportError
 from hushbell.testing.clock import FakeClock
 from hushbell.types import DEFAULT_PUBSUB_TOPIC, ContentTopic, Millis, PubsubTopic
+from hushbell.waku.history import HistoryMessage, HistoryPage
 from hushbell.waku.inbox.message_queue import MessageQueue
-from hushbell.waku.inbox.missing_messages import Found, MissingMessages, Page
+from hushbell.waku.inbox.missing_messages import MissingMessages
 from hushbell.waku.inbox.seen_window import SeenFile
 from hushbell.wire.messages import WakuMessage
 
@@ -61,8 +62,8 @@ class Shelf:
     """A store that keeps messages in memory and notes what it was asked."""
 
     name: str = "shelf"
-    whole_shards: bool = True
-    own: bool = False
+    has_whole_shards: bool = True
+    is_own: bool = False
     kept: list[tuple[Millis, bytes]] = field(default_factory=list)
     asked: list[tuple[Sequence[str], Millis]] = field(default_factory=list)
     failing: int = 0
@@ -80,7 +81,7 @@ class Shelf:
         content_topics: Sequence[ContentTopic],
         since: Millis,
         cursor: bytes | None,
-    ) -> Page:
+    ) -> HistoryPage:
         if self.failing:
             self.failing -= 1
             raise self.failure
@@ -94,8 +95,10 @@ class Shelf:
         start = int(cursor or b"0")
         end = start + self.page_size
         more = end < len(matching) or self.endless
-        messages = [Found(self.shard, data) for data in matching[start % max(1, len(matching)) :][: self.page_size]]
-        return Page(messages, b"%d" % end if more else None)
+        messages = [
+            HistoryMessage(self.shard, data) for data in matching[start % max(1, len(matching)) :][: self.page_size]
+        ]
+        return HistoryPage(messages, b"%d" % end if more else None)
 
 
 @pytest.fixture

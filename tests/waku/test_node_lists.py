@@ -13,7 +13,7 @@ from hushbell.crypto.hashes import keccak256
 from hushbell.errors import TransportError, Unauthentic, WireError
 from hushbell.types import KeyPair
 from hushbell.waku.discovery import enr
-from hushbell.waku.discovery.dns_discovery import ENOUGH, LOOK_UPS, DnsDiscovery, ListName
+from hushbell.waku.discovery.dns_discovery import ENOUGH, LOOK_UPS, DnsDiscovery, TreeUrl
 from hushbell.waku.libp2p.keys import secp256k1_identity
 from hushbell.waku.libp2p.multiaddr import Multiaddr
 
@@ -165,19 +165,19 @@ def test_whatever_comes_a_record_or_an_error_of_ours_comes_out(data: bytes) -> N
 
 
 async def test_the_tree_of_the_specification_is_read(lists: Lists) -> None:
-    found = await lists(TREE).read(ListName.parse(f"enrtree://{KEY}@n"))
+    found = await lists(TREE).read(TreeUrl.parse(f"enrtree://{KEY}@n"))
 
     assert len(found) == 3
 
 
 async def test_a_list_of_another_key_is_refused(lists: Lists) -> None:
     with pytest.raises(Unauthentic):
-        await lists(TREE).read(ListName.parse(named(key(1), "n")))
+        await lists(TREE).read(TreeUrl.parse(named(key(1), "n")))
 
 
 async def test_a_list_that_is_not_there_is_a_transport_error(lists: Lists) -> None:
     with pytest.raises(TransportError):
-        await lists({}).read(ListName.parse(f"enrtree://{KEY}@n"))
+        await lists({}).read(TreeUrl.parse(f"enrtree://{KEY}@n"))
 
 
 async def test_what_is_not_what_its_name_says_is_left_out(lists: Lists) -> None:
@@ -185,14 +185,14 @@ async def test_what_is_not_what_its_name_says_is_left_out(lists: Lists) -> None:
     spoiled = next(name for name, content in names.items() if content.startswith("enr:"))
     names[spoiled] = text(record(key(666)))
 
-    assert len(await lists(names).read(ListName.parse(named(key(1), "n")))) == 2
+    assert len(await lists(names).read(TreeUrl.parse(named(key(1), "n")))) == 2
 
 
 async def test_lists_that_a_list_names_are_followed_and_circles_end(lists: Lists, asked: list[str]) -> None:
     names = plant(key(1), "a", [text(record(key(5)))], [named(key(2), "b")])
     names |= plant(key(2), "b", [text(record(key(6)))], [named(key(1), "a"), named(key(3), "gone")])
 
-    found = await lists(names).read(ListName.parse(named(key(1), "a")))
+    found = await lists(names).read(TreeUrl.parse(named(key(1), "a")))
 
     assert len(found) == 2
     assert asked.count("a") == 1
@@ -203,7 +203,7 @@ async def test_a_tree_without_end_is_left(lists: Lists, asked: list[str]) -> Non
     reader = lists(names)
     reader._hashed = _grow(asked)  # type: ignore[method-assign]
 
-    assert await reader.read(ListName.parse(named(key(1), "n"))) == []
+    assert await reader.read(TreeUrl.parse(named(key(1), "n"))) == []
     assert len(asked) <= LOOK_UPS + 2
 
 
@@ -220,7 +220,7 @@ async def test_enough_is_enough(lists: Lists) -> None:
     names = plant(key(1), "a", leaves, [named(key(2), "b")])
     names |= plant(key(2), "b", [text(record(key(number))) for number in range(61, 121)])
 
-    assert len(await lists(names).read(ListName.parse(named(key(1), "a")))) == ENOUGH
+    assert len(await lists(names).read(TreeUrl.parse(named(key(1), "a")))) == ENOUGH
 
 
 @pytest.mark.parametrize(
@@ -228,4 +228,4 @@ async def test_enough_is_enough(lists: Lists) -> None:
 )
 def test_a_name_of_a_list_that_is_none_is_refused(wrong: str) -> None:
     with pytest.raises(WireError):
-        ListName.parse(wrong)
+        TreeUrl.parse(wrong)

@@ -6,7 +6,7 @@ import pytest
 
 from hushbell.errors import StoreCorrupt, StoreUnavailable
 from hushbell.types import Millis
-from hushbell.waku.inbox.seen_window import SETTLED, SeenFile, SeenWindow, Settled
+from hushbell.waku.inbox.seen_window import SETTLED, SeenFile, SeenWindow, WindowChanges
 
 NOW = Millis(1_700_000_000_000)
 LATER = Millis(NOW + SETTLED)
@@ -51,9 +51,9 @@ def test_only_what_was_handed_on_long_ago_settles_and_once() -> None:
     seen.handed(b"done", NOW)
     seen.handed(b"in hand", LATER)
 
-    assert seen.settled(NOW) == Settled([(b"done", NOW)], None)
-    assert seen.settled(NOW) == Settled([], None)
-    assert seen.settled(LATER) == Settled([(b"in hand", NOW)], None)
+    assert seen.settled(NOW) == WindowChanges([(b"done", NOW)], None)
+    assert seen.settled(NOW) == WindowChanges([], None)
+    assert seen.settled(LATER) == WindowChanges([(b"in hand", NOW)], None)
 
 
 def test_the_mark_moves_only_with_what_came_before_it() -> None:
@@ -78,7 +78,7 @@ def test_old_entries_go() -> None:
 
 
 def test_the_file_returns_the_newest_and_the_mark(tmp_path: Path) -> None:
-    SeenFile(tmp_path / "seen.db").save(Settled([(b"%d" % n, Millis(NOW + n)) for n in range(5)], NOW), Millis(0))
+    SeenFile(tmp_path / "seen.db").save(WindowChanges([(b"%d" % n, Millis(NOW + n)) for n in range(5)], NOW), Millis(0))
 
     entries, covered = SeenFile(tmp_path / "seen.db").load(NOW, 2)
 
@@ -93,7 +93,7 @@ def test_a_new_file_is_empty_and_has_no_mark(tmp_path: Path) -> None:
 def test_the_file_drops_what_is_too_old(tmp_path: Path) -> None:
     file = SeenFile(tmp_path / "seen.db")
 
-    file.save(Settled([(b"a", NOW), (b"b", LATER)], None), LATER)
+    file.save(WindowChanges([(b"a", NOW), (b"b", LATER)], None), LATER)
 
     assert file.load(Millis(0), 10) == ([(b"b", LATER)], None)
 
@@ -111,6 +111,6 @@ def test_a_folder_that_is_not_there_may_come_back(tmp_path: Path) -> None:
 
 
 def test_the_file_is_for_nobody_else(tmp_path: Path) -> None:
-    SeenFile(tmp_path / "seen.db").save(Settled([(b"a", NOW)], None), Millis(0))
+    SeenFile(tmp_path / "seen.db").save(WindowChanges([(b"a", NOW)], None), Millis(0))
 
     assert {path.stat().st_mode & 0o077 for path in tmp_path.iterdir()} == {0}

@@ -1,12 +1,11 @@
 """What an operator should know of a node: per shard whether messages come, and what was dropped."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from hushbell.ports.metrics import Count
 from hushbell.types import Millis, PubsubTopic
-
-Count = Callable[[str, int], None]
 
 LOSSES = frozenset(
     {

@@ -17,13 +17,14 @@ from typing import Self
 from hushbell.config.node import NodeSettings
 from hushbell.errors import ConfigError, HushbellError, WireError
 from hushbell.ports.clock import Clock
+from hushbell.ports.metrics import Count
 from hushbell.types import PrivateKey, PubsubTopic, Random
 from hushbell.waku.discovery import enr
-from hushbell.waku.discovery.dns_discovery import DnsDiscovery, ListName, Lookup, lookup
+from hushbell.waku.discovery.dns_discovery import DnsDiscovery, Lookup, TreeUrl, lookup
 from hushbell.waku.discovery.peer_manager import Finder, PeerManager
-from hushbell.waku.health import Count, LastMessages, Losses, NodeHealth, ShardHealth
+from hushbell.waku.health import LastMessages, Losses, NodeHealth, ShardHealth
+from hushbell.waku.history import History
 from hushbell.waku.inbox.archive_history import ArchiveHistory
-from hushbell.waku.inbox.missing_messages import History
 from hushbell.waku.libp2p.host import Host
 from hushbell.waku.libp2p.keys import secp256k1_identity
 from hushbell.waku.libp2p.multiaddr import Multiaddr
@@ -39,7 +40,7 @@ from hushbell.waku.protocols.store import StoreService
 from hushbell.waku.protocols.store_client import StoreClient
 from hushbell.waku.protocols.store_history import StoreHistory
 from hushbell.waku.random_choice import shuffled
-from hushbell.waku.relay.peer_streams import Origin
+from hushbell.waku.relay.peer_streams import ConnectionInfo
 from hushbell.waku.relay.relay import Relay
 from hushbell.waku.relay.settings import RelaySettings
 
@@ -284,9 +285,13 @@ class Node:
         peers += self._serve(pubsub_topic, data)
         return peers + (bool(self._readers) or self._archive is not None)
 
-    def _origin(self, peer: PeerId) -> Origin:
+    def _origin(self, peer: PeerId) -> ConnectionInfo:
         connection = self._host.connection(peer)
-        return Origin("", outbound=False) if connection is None else Origin(connection.pipe.remote, connection.outbound)
+        return (
+            ConnectionInfo("", outbound=False)
+            if connection is None
+            else ConnectionInfo(connection.pipe.remote, connection.outbound)
+        )
 
     def _connected(self, peer: PeerId, protocols: Sequence[str]) -> None:
         new = store.PROTOCOL in protocols and peer not in self._stores
@@ -308,7 +313,7 @@ class Node:
         return finders
 
     async def _listed(self, lists: DnsDiscovery, text: str) -> Sequence[Multiaddr]:
-        return self._fitting(await lists.read(ListName.parse(text)))
+        return self._fitting(await lists.read(TreeUrl.parse(text)))
 
     async def _exchanged(self) -> Sequence[Multiaddr]:
         records: list[enr.NodeRecord] = []

@@ -16,7 +16,7 @@ from hushbell.types import Millis
 from hushbell.waku.libp2p import keys
 from hushbell.waku.libp2p.host import Host
 from hushbell.waku.libp2p.multiaddr import Multiaddr
-from hushbell.waku.libp2p.multistream import Proposing
+from hushbell.waku.libp2p.multistream import ProtocolProposer
 from hushbell.waku.libp2p.security import credentials
 from hushbell.waku.libp2p.stream import PeerId
 from hushbell.waku.libp2p.upgrade import Upgrade
@@ -151,7 +151,7 @@ class Mallory:
 
     def opening(self, stream: int, protocol: str, more: bytes = b"") -> bytes:
         """The frame that opens a stream and names its protocol, with the first bytes of it."""
-        body = Proposing([protocol]).start() + more
+        body = ProtocolProposer([protocol]).start() + more
         return self.frame(0, 1, stream, len(body), body)
 
     async def is_cut(self) -> bool:

@@ -5,33 +5,33 @@ from dataclasses import dataclass
 import pytest
 
 from hushbell.waku.libp2p.connection_gater import ConnectionGater, source_of
-from hushbell.waku.libp2p.limits import Limits
+from hushbell.waku.libp2p.limits import HostLimits
 
 
 @dataclass(frozen=True)
-class Guest:
+class PendingConnection:
     source: str
     number: int = 0
 
 
 def test_the_oldest_stranger_of_the_most_crowded_address_makes_room() -> None:
-    admission = ConnectionGater(Limits(handshakes=4))
-    crowd = [Guest("66", number) for number in range(3)]
-    for guest in (Guest("1"), *crowd):
+    admission = ConnectionGater(HostLimits(handshakes=4))
+    crowd = [PendingConnection("66", number) for number in range(3)]
+    for guest in (PendingConnection("1"), *crowd):
         assert admission.admit(guest) is None
 
-    assert admission.admit(Guest("2")) == crowd[0]
+    assert admission.admit(PendingConnection("2")) == crowd[0]
     admission.known(crowd[0])
-    assert admission.admit(Guest("66", 9)) == crowd[1]
+    assert admission.admit(PendingConnection("66", 9)) == crowd[1]
 
 
 def test_the_known_make_room_for_nobody_and_count_until_they_leave() -> None:
-    admission = ConnectionGater(Limits(handshakes=1, connections=2, connections_per_address=1))
-    first = Guest("1")
+    admission = ConnectionGater(HostLimits(handshakes=1, connections=2, connections_per_address=1))
+    first = PendingConnection("1")
     admission.admit(first)
     admission.known(first)
 
-    assert admission.admit(Guest("2")) is None
+    assert admission.admit(PendingConnection("2")) is None
     assert admission.refusal("3") == "connections"
     admission.leave("2")
     assert admission.refusal("1") == "connections_per_address"

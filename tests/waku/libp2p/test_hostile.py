@@ -13,7 +13,7 @@ import pytest
 
 from hushbell.errors import TransportError
 from hushbell.waku.libp2p import identify, ping
-from hushbell.waku.libp2p.limits import KIB, MIB, Limits
+from hushbell.waku.libp2p.limits import KIB, MIB, HostLimits
 from hushbell.waku.libp2p.stream import Stream
 from hushbell.waku.libp2p.varint import framed
 
@@ -59,7 +59,7 @@ async def assert_others_are_served(node: Any, victim: Any) -> None:
 @pytest.fixture
 async def victim(node: Any) -> Any:
     """A node with small bounds."""
-    limits = Limits(unsent_per_stream=1 * MIB, unread_per_connection=256 * KIB, unfinished_per_connection=512 * KIB)
+    limits = HostLimits(unsent_per_stream=1 * MIB, unread_per_connection=256 * KIB, unfinished_per_connection=512 * KIB)
     one = await node(limits=limits)
     one.host.handle("/echo", echo)
     one.host.handle("/never", never_read)
@@ -159,7 +159,7 @@ async def test_streams_that_name_no_protocol_are_bounded_and_time_out(victim: An
 
 
 async def test_streams_in_one_handler_are_bounded(node: Any, mallory: Any, until: Until) -> None:
-    victim = await node(limits=Limits(handlers_per_peer=10))
+    victim = await node(limits=HostLimits(handlers_per_peer=10))
     victim.host.handle("/never", never_read)
     attacker = await mallory(victim)
 
@@ -170,7 +170,7 @@ async def test_streams_in_one_handler_are_bounded(node: Any, mallory: Any, until
 
 
 async def test_whoever_holds_the_most_streams_gives_way(node: Any, mallory: Any, until: Until) -> None:
-    victim = await node(limits=Limits(streams_in_all=50))
+    victim = await node(limits=HostLimits(streams_in_all=50))
     victim.host.handle("/never", never_read)
     victim.host.handle("/echo", echo)
     alice = await node(listen=None)
@@ -226,7 +226,7 @@ async def test_unfinished_frames_are_bounded(node: Any, victim: Any, mallory: An
 
 
 async def test_whoever_holds_the_most_bytes_gives_way(node: Any, mallory: Any) -> None:
-    victim = await node(limits=Limits(unread_in_all=512 * KIB))
+    victim = await node(limits=HostLimits(unread_in_all=512 * KIB))
     victim.host.handle("/never", never_read)
     victim.host.handle("/echo", echo)
     alice = await node(listen=None)
@@ -268,7 +268,7 @@ async def test_a_flood_of_the_ping_protocol_resets_its_stream(victim: Any, mallo
 
 
 async def test_a_long_identify_is_not_read(node: Any, until: Until) -> None:
-    alice, bob = await node(listen=None), await node(limits=Limits(identify_most=1000))
+    alice, bob = await node(listen=None), await node(limits=HostLimits(identify_most=1000))
     for number in range(100):
         alice.host.handle(f"/protocol/of/some/length/{number}", echo)
 
@@ -290,7 +290,7 @@ async def test_a_push_of_another_peers_key_is_refused(victim: Any, mallory: Any,
 
 
 async def test_half_open_handshakes_make_room_for_others(node: Any, until: Until) -> None:
-    victim = await node(limits=Limits(handshakes=20))
+    victim = await node(limits=HostLimits(handshakes=20))
     victim.host.handle("/echo", echo)
     silent = [
         await asyncio.open_connection("127.0.0.1", victim.address.port, local_addr=("127.0.0.66", 0)) for _ in range(60)
@@ -308,7 +308,7 @@ async def test_half_open_handshakes_make_room_for_others(node: Any, until: Until
 
 
 async def test_a_flood_of_connections_is_refused_before_it_costs_anything(node: Any, until: Until) -> None:
-    victim = await node(limits=Limits(connections=200, connections_per_address=30))
+    victim = await node(limits=HostLimits(connections=200, connections_per_address=30))
     victim.host.handle("/echo", echo)
     with memory_below(4 * MIB):
         flood = [
@@ -326,7 +326,7 @@ async def test_a_flood_of_connections_is_refused_before_it_costs_anything(node: 
 
 
 async def test_over_the_total_even_new_addresses_are_refused_but_own_dials_are_not(node: Any, until: Until) -> None:
-    victim = await node(limits=Limits(connections=5))
+    victim = await node(limits=HostLimits(connections=5))
     bob = await node()
     sockets = [
         await asyncio.open_connection("127.0.0.1", victim.address.port, local_addr=(f"127.0.0.{10 + number}", 0))

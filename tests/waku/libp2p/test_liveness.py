@@ -2,9 +2,9 @@
 
 from hushbell.types import Millis
 from hushbell.waku.libp2p.keepalive import ASK, KeepAlive
-from hushbell.waku.libp2p.limits import Limits
+from hushbell.waku.libp2p.limits import HostLimits
 
-LIMITS = Limits(idle_seconds=30, dead_seconds=75, unsent_seconds=60)
+LIMITS = HostLimits(idle_seconds=30, dead_seconds=75, unsent_seconds=60)
 
 
 def verdicts(liveness: KeepAlive, seconds: range, *, full: bool = False, paused: bool = False) -> dict[int, str]:

@@ -7,17 +7,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hushbell.errors import TooLarge, TransportError, Undecodable, WireError
-from hushbell.waku.libp2p.multistream import Choosing, Proposing, line
+from hushbell.waku.libp2p.multistream import ProtocolProposer, ProtocolResponder, line
 
 HEADER = b"\x13/multistream/1.0.0\n"
 
 
-def choosing(*protocols: str) -> Choosing:
-    return Choosing(lambda protocol: protocol in protocols, lambda: protocols)
+def choosing(*protocols: str) -> ProtocolResponder:
+    return ProtocolResponder(lambda protocol: protocol in protocols, lambda: protocols)
 
 
 def test_the_bytes_are_those_of_the_specification() -> None:
-    assert Proposing(["/noise"]).start() == HEADER + b"\x07/noise\n"
+    assert ProtocolProposer(["/noise"]).start() == HEADER + b"\x07/noise\n"
     assert choosing("/noise").receive(HEADER + b"\x07/noise\n") == HEADER + b"\x07/noise\n"
     assert choosing().receive(HEADER + b"\x07/noise\n") == HEADER + b"\x03na\n"
 
@@ -38,7 +38,7 @@ def test_the_protocols_are_listed_on_demand() -> None:
 def test_any_chunks_agree_on_the_first_that_both_speak(
     proposed: list[str], spoken: set[str], cuts: list[int], after: bytes
 ) -> None:
-    dialler, listener = Proposing(proposed), choosing(*spoken)
+    dialler, listener = ProtocolProposer(proposed), choosing(*spoken)
     expected = next((protocol for protocol in proposed if protocol in spoken), None)
 
     to_listener = dialler.start()
@@ -53,7 +53,7 @@ def test_any_chunks_agree_on_the_first_that_both_speak(
     assert (dialler.rest, listener.rest) == (b"", b"")
 
 
-def chunked(side: Proposing | Choosing, data: bytes, cuts: Sequence[int]) -> bytes:
+def chunked(side: ProtocolProposer | ProtocolResponder, data: bytes, cuts: Sequence[int]) -> bytes:
     answer, place, number = b"", 0, 0
     while place < len(data):
         size = cuts[number % len(cuts)]
@@ -88,7 +88,7 @@ def test_no_negotiation_is_refused(said: bytes, error: type[Exception]) -> None:
 
 
 def test_a_peer_that_agrees_to_something_else_is_refused() -> None:
-    dialler = Proposing(["/a"])
+    dialler = ProtocolProposer(["/a"])
 
     with pytest.raises(Undecodable):
         dialler.receive(HEADER + line("/b"))
@@ -96,7 +96,7 @@ def test_a_peer_that_agrees_to_something_else_is_refused() -> None:
 
 @given(st.binary(max_size=300))
 def test_whatever_comes_it_ends_or_waits(data: bytes) -> None:
-    for side in (Proposing(["/a", "/b"]), choosing("/a")):
+    for side in (ProtocolProposer(["/a", "/b"]), choosing("/a")):
         try:
             side.receive(HEADER + data)
         except (WireError, TransportError):

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from hushbell.errors import TooLarge, Unauthentic, Undecodable, WireError
 from hushbell.waku.libp2p import keys, protobuf
-from hushbell.waku.libp2p.noise import PLAIN_MOST, Handshake, Opener, Sealer
-from hushbell.waku.libp2p.security import Securing, credentials
+from hushbell.waku.libp2p.noise import PLAIN_MOST, NoiseHandshake, Opener, Sealer
+from hushbell.waku.libp2p.security import SecurityHandshake, credentials
 from hushbell.waku.libp2p.upgrade import Upgrade
 
 VECTORS = json.loads((Path(__file__).parents[2] / "vectors/noise.json").read_text())["vectors"]
@@ -22,13 +22,13 @@ BOB = keys.ed25519_identity(b"\2" * 32)
 YAMUX = "/yamux/1.0.0"
 
 
-def securing(identity: keys.Identity, *, initiator: bool, seed: int = 7, **settings: Any) -> Securing:
+def securing(identity: keys.Identity, *, initiator: bool, seed: int = 7, **settings: Any) -> SecurityHandshake:
     settings = {"muxers": (YAMUX,), "expected": None, **settings}
     own = credentials(identity, random.Random(seed).randbytes)
-    return Securing(own, initiator=initiator, random=random.Random(seed + initiator).randbytes, **settings)
+    return SecurityHandshake(own, initiator=initiator, random=random.Random(seed + initiator).randbytes, **settings)
 
 
-def run(dialler: Securing, listener: Securing) -> None:
+def run(dialler: SecurityHandshake, listener: SecurityHandshake) -> None:
     message = dialler.start()
     while message:
         message = listener.receive(message)
@@ -38,7 +38,7 @@ def run(dialler: Securing, listener: Securing) -> None:
 @pytest.mark.parametrize("vector", VECTORS, ids=lambda vector: vector["source"])
 def test_published_handshakes_come_out_byte_for_byte(vector: dict[str, Any]) -> None:
     initiator, responder = (
-        Handshake(
+        NoiseHandshake(
             initiator=side == "init",
             static=X25519PrivateKey.from_private_bytes(bytes.fromhex(vector[side + "_static"])),
             ephemeral=bytes.fromhex(vector[side + "_ephemeral"]),

@@ -3,21 +3,21 @@
 import asyncio
 from collections import Counter
 
-from hushbell.waku.libp2p.limits import KIB, Limits
+from hushbell.waku.libp2p.limits import KIB, HostLimits
 from hushbell.waku.libp2p.noise import Opener, Sealer
-from hushbell.waku.libp2p.raw_connection import Sink
+from hushbell.waku.libp2p.raw_connection import RawConnectionHandler
 from hushbell.waku.libp2p.resource_manager import ResourceManager
 from hushbell.waku.libp2p.writer import StreamWriter
 from hushbell.waku.libp2p.yamux import Yamux
 
-LIMITS = Limits(unsent_per_stream=200 * KIB, unsent_per_connection=300 * KIB)
+LIMITS = HostLimits(unsent_per_stream=200 * KIB, unsent_per_connection=300 * KIB)
 
 
 class Socket:
     """A pipe that keeps what is written."""
 
     remote, port = "127.0.0.1", 1
-    sink: Sink | None = None
+    sink: RawConnectionHandler | None = None
 
     def __init__(self) -> None:
         self.full = False

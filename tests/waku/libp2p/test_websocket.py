@@ -11,7 +11,7 @@ import pytest
 
 from hushbell.errors import TransportError
 from hushbell.testing.certificates import server_context
-from hushbell.waku.libp2p.limits import Limits
+from hushbell.waku.libp2p.limits import HostLimits
 from hushbell.waku.libp2p.multiaddr import Multiaddr
 from hushbell.waku.libp2p.stream import Stream
 
@@ -109,7 +109,7 @@ async def test_text_is_no_libp2p(node: Any, until: Until) -> None:
 async def test_half_open_tls_is_bounded_like_any_handshake(
     node: Any, until: Until, tls: dict[str, ssl.SSLContext]
 ) -> None:
-    bob = await node(listen=Multiaddr.parse("/ip4/127.0.0.1/tcp/0/wss"), limits=Limits(handshakes=5), **tls)
+    bob = await node(listen=Multiaddr.parse("/ip4/127.0.0.1/tcp/0/wss"), limits=HostLimits(handshakes=5), **tls)
     silent = [await asyncio.open_connection("127.0.0.1", bob.address.port) for _ in range(12)]
 
     await until(lambda: bob.counts["libp2p_cut_handshakes"] == 7)

@@ -10,11 +10,11 @@ import pytest
 from hushbell.errors import StoreUnavailable
 from hushbell.waku.protocols import archive as module
 from hushbell.waku.protocols.archive import OFF, Archive
-from hushbell.waku.protocols.store_db import LAST, Wanted
+from hushbell.waku.protocols.store_db import LAST, ArchiveQuery
 
 
 async def kept(archive: Archive) -> list[bytes]:
-    page = await archive.page(Wanted(), cursor=None, limit=1_000, size=LAST)
+    page = await archive.page(ArchiveQuery(), cursor=None, limit=1_000, size=LAST)
     assert page is not None
     return [one.message for one in page.messages]
 
@@ -65,10 +65,10 @@ async def test_what_grew_too_old_is_not_shown_and_goes(net: Any, archive: Archiv
 
 
 async def test_an_unknown_cursor_is_told_from_an_empty_page(net: Any, archive: Archive) -> None:
-    empty = await archive.page(Wanted(), cursor=None, limit=10, size=LAST)
+    empty = await archive.page(ArchiveQuery(), cursor=None, limit=10, size=LAST)
 
     assert empty is not None
-    assert await archive.page(Wanted(), cursor=bytes(32), limit=10, size=LAST) is None
+    assert await archive.page(ArchiveQuery(), cursor=bytes(32), limit=10, size=LAST) is None
 
 
 async def test_what_was_put_in_survives_closing(net: Any, tmp_path: Path) -> None:

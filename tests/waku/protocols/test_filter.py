@@ -12,7 +12,7 @@ from hushbell.waku.protocols.filter_client import FilterClient
 from hushbell.waku.protocols.filter_push import PROTOCOL as PUSH
 from hushbell.waku.protocols.filter_push import PushLimits
 from hushbell.waku.protocols.filter_table import FilterLimits
-from hushbell.waku.protocols.rate_limit import Rate
+from hushbell.waku.protocols.rate_limit import RateLimit
 from hushbell.waku.wire import codecs
 from hushbell.waku.wire.services import FilterKind, FilterPush, FilterRequest, FilterResponse
 
@@ -257,7 +257,7 @@ async def test_a_service_that_is_gone_is_told_and_nothing_is_expected_from_it(ne
 async def test_requests_are_limited_and_one_too_many_is_told(net: Any) -> None:
     server = net.host("server")
     phone = net.host("phone", server)
-    serve(net, server, rate=Rate(per_minute=2, burst=2))
+    serve(net, server, rate=RateLimit(per_minute=2, burst=2))
 
     answers = [await subscribe_raw(net, phone, server) for _ in range(3)]
     net.clock.advance(30)

@@ -7,8 +7,8 @@ import pytest
 from hushbell import wire
 from hushbell.errors import TransportError, Unauthentic
 from hushbell.waku.protocols.lightpush import PROTOCOL_V2, PROTOCOL_V3, LightpushService
-from hushbell.waku.protocols.lightpush_client import LightpushClient, Refused
-from hushbell.waku.protocols.rate_limit import Rate
+from hushbell.waku.protocols.lightpush_client import LightpushClient, LightpushRefused
+from hushbell.waku.protocols.rate_limit import RateLimit
 from hushbell.waku.wire import codecs
 from hushbell.waku.wire.services import LightpushRequest, LightpushResponse, PushRpc
 
@@ -43,7 +43,7 @@ def pair(net: Any, relay: Relay) -> tuple[LightpushClient, Any]:
         topics=lambda: {net.shard},
         count=net.count,
         message_limit=LIMIT,
-        rate=Rate(per_minute=60, burst=4),
+        rate=RateLimit(per_minute=60, burst=4),
         seconds=1,
     )
     return LightpushClient(host=phone, random=net.random, count=net.count, seconds=1), server.peer_id
@@ -83,9 +83,9 @@ async def test_a_message_that_is_not_published_has_the_status_of_its_fault(
     relay.answer = change.get("answer", 3)
     topic, message = change.get("topic", net.shard), change.get("message", net.message())
 
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(LightpushRefused) as refused:
         await client.publish(server, topic, message)
-    with pytest.raises(Refused):
+    with pytest.raises(LightpushRefused):
         await client.publish_v2(server, topic, message)
 
     assert refused.value.status == status
@@ -98,7 +98,7 @@ async def test_who_pushes_too_much_is_told_so_and_may_again_later(net: Any, rela
     for _ in range(4):
         await client.publish(server, net.shard, net.message())
 
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(LightpushRefused) as refused:
         await client.publish(server, net.shard, net.message())
     net.clock.advance(1)
     await client.publish(server, net.shard, net.message())

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from hushbell.errors import TransportError
-from hushbell.waku.inbox.missing_messages import History
+from hushbell.waku.history import History
 from hushbell.waku.protocols.archive import Archive
-from hushbell.waku.protocols.rate_limit import Rate
+from hushbell.waku.protocols.rate_limit import RateLimit
 from hushbell.waku.protocols.store import HASHES, PROTOCOL, StoreService
 from hushbell.waku.protocols.store_client import QueryRefused, StoreClient
 from hushbell.waku.protocols.store_history import StoreHistory
@@ -175,7 +175,7 @@ async def test_a_page_is_cut_by_its_bytes_and_nothing_is_lost(
 
 async def test_a_peer_that_asks_too_often_is_told_so(net: Any, archive: Archive) -> None:
     host = net.host("server")
-    StoreService(host=host, clock=net.clock, archive=archive, count=net.count, rate=Rate(per_minute=60, burst=2))
+    StoreService(host=host, clock=net.clock, archive=archive, count=net.count, rate=RateLimit(per_minute=60, burst=2))
     client = StoreClient(
         host=net.host("phone", host), random=net.random, count=net.count, message_limit=LIMIT, seconds=5
     )

@@ -10,33 +10,38 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hushbell.errors import ConfigError, StoreCorrupt, StoreMismatch
-from hushbell.waku.protocols.store_db import LAST, Database, Stored, Wanted
+from hushbell.waku.protocols.store_db import LAST, ArchiveDatabase, ArchivedMessage, ArchiveQuery
 
 SHARD, OTHER = "/waku/2/rs/16/32", "/waku/2/rs/16/64"
 TOPICS = ("/a", "/b", "/c")
 
 
-def stored(timestamp: int, name: int = 0, *, topic: str = "/a", shard: str = SHARD, size: int = 10) -> Stored:
-    return Stored(name.to_bytes(32, "big"), timestamp, shard, topic, bytes(size))
+def stored(timestamp: int, name: int = 0, *, topic: str = "/a", shard: str = SHARD, size: int = 10) -> ArchivedMessage:
+    return ArchivedMessage(name.to_bytes(32, "big"), timestamp, shard, topic, bytes(size))
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    opened = Database.open(tmp_path / "a" / "archive.db")
+def database(tmp_path: Path) -> Iterator[ArchiveDatabase]:
+    opened = ArchiveDatabase.open(tmp_path / "a" / "archive.db")
     yield opened
     opened.close()
 
 
 def read_all(
-    database: Database, wanted: Wanted, limit: int, *, size: int = LAST, between: list[Stored] | None = None
-) -> list[Stored]:
+    database: ArchiveDatabase,
+    wanted: ArchiveQuery,
+    limit: int,
+    *,
+    size: int = LAST,
+    between: list[ArchivedMessage] | None = None,
+) -> list[ArchivedMessage]:
     """Page as a client does; ``between`` is put in one by one, a message after each page."""
-    found: list[Stored] = []
+    found: list[ArchivedMessage] = []
     new = iter(between or ())
     after = None
     for _ in range(200):
         page = database.page(
-            Wanted(
+            ArchiveQuery(
                 pubsub_topic=wanted.pubsub_topic,
                 content_topics=wanted.content_topics,
                 hashes=wanted.hashes,
@@ -66,10 +71,10 @@ _files = count()
 
 
 @st.composite
-def queries(draw: st.DrawFn) -> Wanted:
+def queries(draw: st.DrawFn) -> ArchiveQuery:
     topics = tuple(draw(st.lists(st.sampled_from(TOPICS), unique=True)))
     until = draw(st.integers(0, 13))
-    return Wanted(
+    return ArchiveQuery(
         pubsub_topic=SHARD if topics else None,
         content_topics=topics,
         since=draw(st.integers(0, 13)),
@@ -88,11 +93,11 @@ def queries(draw: st.DrawFn) -> Wanted:
 def test_paging_visits_every_message_once_and_in_order(
     tmp_path: Path,
     messages: list[tuple[int, str, str, int]],
-    wanted: Wanted,
+    wanted: ArchiveQuery,
     limits: tuple[int, int],
     newer: int,
 ) -> None:
-    database = Database.open(tmp_path / f"{next(_files)}.db")
+    database = ArchiveDatabase.open(tmp_path / f"{next(_files)}.db")
     kept = [
         stored(time, name * 7919 % 65_536, topic=topic, shard=shard, size=length)
         for name, (time, topic, shard, length) in enumerate(messages)
@@ -117,9 +122,9 @@ def test_paging_visits_every_message_once_and_in_order(
 @given(names=st.sets(st.integers(0, 30)), asked=st.lists(st.integers(0, 40), min_size=1), limit=st.integers(1, 5))
 @settings(max_examples=40)
 def test_asking_by_hash_finds_what_is_there(tmp_path: Path, names: set[int], asked: list[int], limit: int) -> None:
-    database = Database.open(tmp_path / f"{next(_files)}.db")
+    database = ArchiveDatabase.open(tmp_path / f"{next(_files)}.db")
     database.insert([stored(name % 4, name) for name in names])
-    wanted = Wanted(hashes=tuple(name.to_bytes(32, "big") for name in asked))
+    wanted = ArchiveQuery(hashes=tuple(name.to_bytes(32, "big") for name in asked))
 
     found = read_all(database, wanted, limit)
 
@@ -129,10 +134,10 @@ def test_asking_by_hash_finds_what_is_there(tmp_path: Path, names: set[int], ask
     database.close()
 
 
-def test_a_page_ends_with_the_message_that_crosses_its_size(database: Database) -> None:
+def test_a_page_ends_with_the_message_that_crosses_its_size(database: ArchiveDatabase) -> None:
     database.insert([stored(number, number, size=100) for number in range(5)])
 
-    pages = [database.page(Wanted(), limit=100, size=size) for size in (1, 100, 101, 250, 500, 501)]
+    pages = [database.page(ArchiveQuery(), limit=100, size=size) for size in (1, 100, 101, 250, 500, 501)]
 
     assert [(len(page.messages), page.has_more) for page in pages] == [
         (1, True),
@@ -144,32 +149,32 @@ def test_a_page_ends_with_the_message_that_crosses_its_size(database: Database) 
     ]
 
 
-def test_a_message_is_kept_once(database: Database) -> None:
+def test_a_message_is_kept_once(database: ArchiveDatabase) -> None:
     first = database.insert([stored(1, 1), stored(1, 1), stored(2, 2)])
     again = database.insert([stored(1, 1), stored(3, 3)])
 
     assert (first, again) == (2, 1)
-    assert len(database.page(Wanted(), limit=10, size=LAST).messages) == 3
+    assert len(database.page(ArchiveQuery(), limit=10, size=LAST).messages) == 3
 
 
-def test_what_is_too_old_goes_a_bounded_number_at_a_time(database: Database) -> None:
+def test_what_is_too_old_goes_a_bounded_number_at_a_time(database: ArchiveDatabase) -> None:
     database.insert([stored(time, time) for time in range(1_700)])
 
     dropped = [database.trim(oldest=1_600, size=LAST, steps=2) for _ in range(3)]
 
     assert dropped == [1_000, 600, 0]
-    assert database.page(Wanted(), limit=1, size=LAST).messages[0].timestamp == 1_600
+    assert database.page(ArchiveQuery(), limit=1, size=LAST).messages[0].timestamp == 1_600
 
 
 def test_the_file_stays_within_its_size_and_the_newest_messages_stay(tmp_path: Path) -> None:
     path, size = tmp_path / "archive.db", 4 * 1024 * 1024
-    database = Database.open(path)
+    database = ArchiveDatabase.open(path)
     for start in range(0, 12_000, 500):
         database.insert([stored(time, time, size=900) for time in range(start, start + 500)])
         database.trim(oldest=0, size=size, steps=4)
         assert database.size <= size
 
-    last = database.page(Wanted(forward=False), limit=100, size=LAST).messages
+    last = database.page(ArchiveQuery(forward=False), limit=100, size=LAST).messages
     assert [one.timestamp for one in last] == list(range(11_900, 12_000))
     database.close()
     assert path.stat().st_size <= size * 1.25
@@ -177,13 +182,13 @@ def test_the_file_stays_within_its_size_and_the_newest_messages_stay(tmp_path: P
 
 
 def test_what_was_kept_is_there_when_the_file_is_opened_again(tmp_path: Path) -> None:
-    first = Database.open(tmp_path / "archive.db")
+    first = ArchiveDatabase.open(tmp_path / "archive.db")
     first.insert([stored(1, 1)])
     first.close()
 
-    again = Database.open(tmp_path / "archive.db")
+    again = ArchiveDatabase.open(tmp_path / "archive.db")
 
-    assert again.page(Wanted(), limit=10, size=LAST).messages == (stored(1, 1),)
+    assert again.page(ArchiveQuery(), limit=10, size=LAST).messages == (stored(1, 1),)
     again.close()
 
 
@@ -194,8 +199,8 @@ def test_a_file_that_is_no_archive_is_refused(tmp_path: Path) -> None:
     other.close()
 
     with pytest.raises(StoreCorrupt):
-        Database.open(tmp_path / "text")
+        ArchiveDatabase.open(tmp_path / "text")
     with pytest.raises(StoreMismatch):
-        Database.open(tmp_path / "other")
+        ArchiveDatabase.open(tmp_path / "other")
     with pytest.raises(ConfigError):
-        Database.open(tmp_path / "text" / "archive.db")
+        ArchiveDatabase.open(tmp_path / "text" / "archive.db")

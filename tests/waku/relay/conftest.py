@@ -13,10 +13,10 @@ from hushbell import wire
 from hushbell.errors import TransportError, WireError
 from hushbell.types import Millis
 from hushbell.waku.libp2p.stream import PeerId, Stream
-from hushbell.waku.relay.peer_streams import Origin
+from hushbell.waku.relay.peer_streams import ConnectionInfo
 from hushbell.waku.relay.relay import Relay
-from hushbell.waku.relay.rpc import Control, Rpc, control_frames, decode, message_frame, read_varint, topic_tail
-from hushbell.waku.relay.settings import PROTOCOL, Bounds, RelaySettings
+from hushbell.waku.relay.rpc import Control, RelayRpc, control_frames, decode, message_frame, read_varint, topic_tail
+from hushbell.waku.relay.settings import PROTOCOL, RelayLimits, RelaySettings
 from hushbell.wire.messages import WakuMessage
 
 TOPIC = "/waku/2/rs/16/32"
@@ -92,6 +92,9 @@ class End:
     def buffered(self) -> int:
         return len(self._waits)
 
+    async def agreed(self) -> None:
+        return
+
     async def drain(self) -> None:
         while self.buffered > 65_536 and not self.gone:
             self._room.clear()
@@ -143,7 +146,7 @@ class FakeHost:
     def watch(self, connected: Callable[[PeerId, Sequence[str]], None], disconnected: Callable[[PeerId], None]) -> None:
         self.watchers.append((connected, disconnected))
 
-    async def open(self, peer: PeerId, protocols: Sequence[str]) -> Stream:
+    async def open(self, peer: PeerId, protocols: Sequence[str]) -> End:
         other = self.network.hosts.get(peer)
         if other is None or peer not in self.peers or protocols[0] not in other.handlers:
             raise TransportError("not connected")
@@ -161,8 +164,8 @@ class FakeHost:
             self.cut.append(peer)
             self.network.disconnect(self.peer_id, peer)
 
-    def origin(self, peer: PeerId) -> Origin:
-        return Origin(f"10.0.0.{peer.decode()}", outbound=peer in self.dialled)
+    def origin(self, peer: PeerId) -> ConnectionInfo:
+        return ConnectionInfo(f"10.0.0.{peer.decode()}", outbound=peer in self.dialled)
 
 
 class Network:
@@ -217,7 +220,7 @@ class Mallory:
 
     def __init__(self, name: str, network: Network) -> None:
         self.host = network.host(name)
-        self.heard: list[Rpc] = []
+        self.heard: list[RelayRpc] = []
         self.reads = True
         self.inbound: End | None = None
         self.out: End | None = None
@@ -243,7 +246,7 @@ class Mallory:
                 return
             if start + size > len(self._buffer):
                 return
-            self.heard.append(decode(self._buffer, start, start + size, Bounds()))
+            self.heard.append(decode(self._buffer, start, start + size, RelayLimits()))
             self._buffer = self._buffer[start + size :]
 
     async def meet(self, node: Node, *, dials: bool = True) -> None:

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hushbell.errors import TransportError
-from hushbell.waku.relay.peer_streams import Origin
+from hushbell.waku.relay.peer_streams import ConnectionInfo
 from hushbell.waku.relay.rpc import varint
-from hushbell.waku.relay.settings import PROTOCOL, Bounds, RelaySettings
+from hushbell.waku.relay.settings import PROTOCOL, RelayLimits, RelaySettings
 
 
 async def attacked(world: Any, settings: RelaySettings | None = None, **more: Any) -> tuple[Any, Any, Any]:
@@ -206,7 +206,7 @@ async def test_streams_without_end_leave_one_reader(world: Any) -> None:
 
 
 async def test_a_peer_that_does_not_read_holds_a_bounded_amount_and_is_cut(world: Any) -> None:
-    bounds = replace(Bounds(), in_stream=10_000, forwarded=50_000, stalled=5)
+    bounds = replace(RelayLimits(), in_stream=10_000, forwarded=50_000, stalled=5)
     node = world.node("1", RelaySettings(bounds=bounds))
     node.relay.subscribe(world.topic)
     node.host.window = 10_000
@@ -234,7 +234,7 @@ async def test_a_peer_that_does_not_read_holds_a_bounded_amount_and_is_cut(world
 
 
 async def test_a_flood_does_not_delay_the_others(world: Any) -> None:
-    node, mallory, alice = await attacked(world, RelaySettings(bounds=replace(Bounds(), tick_messages=50)))
+    node, mallory, alice = await attacked(world, RelaySettings(bounds=replace(RelayLimits(), tick_messages=50)))
     honest = world.message(1_000_000)
     order: list[bytes] = []
     node.relay.on_message = lambda _, data: order.append(data)
@@ -250,7 +250,7 @@ async def test_a_flood_does_not_delay_the_others(world: Any) -> None:
 
 
 async def test_unfinished_rpcs_of_many_peers_are_bounded(world: Any) -> None:
-    bounds = replace(Bounds(), partial=1_000_000, share=10_000)
+    bounds = replace(RelayLimits(), partial=1_000_000, share=10_000)
     node = world.node("1", RelaySettings(bounds=bounds))
     node.relay.subscribe(world.topic)
     crowd = [world.mallory(str(number)) for number in range(100, 130)]
@@ -273,7 +273,7 @@ async def test_unfinished_rpcs_of_many_peers_are_bounded(world: Any) -> None:
 
 async def test_many_peers_of_one_address_do_not_get_into_the_mesh(world: Any) -> None:
     node = world.node("1")
-    node.relay._links._origin = lambda _: Origin("192.0.2.66", outbound=False)
+    node.relay._links._origin = lambda _: ConnectionInfo("192.0.2.66", outbound=False)
     node.relay.subscribe(world.topic)
     for number in range(100, 108):
         peer = world.mallory(str(number))

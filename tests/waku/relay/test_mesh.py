@@ -17,7 +17,7 @@ from hushbell.waku.relay.mesh import Mesh
 from hushbell.waku.relay.peers import Peers, chosen
 from hushbell.waku.relay.rpc import Control
 from hushbell.waku.relay.score import Scores
-from hushbell.waku.relay.settings import Bounds, RelaySettings
+from hushbell.waku.relay.settings import RelayLimits, RelaySettings
 
 TOPIC = "/waku/2/rs/16/32"
 START = Millis(1_700_000_000_000)
@@ -345,7 +345,7 @@ def test_subscriptions_of_a_peer_are_bounded(joined: Overlay) -> None:
 
 
 def test_back_offs_are_bounded() -> None:
-    overlay = Overlay(replace(SETTINGS, bounds=Bounds(backoffs=10)))
+    overlay = Overlay(replace(SETTINGS, bounds=RelayLimits(backoffs=10)))
     overlay.mesh.join(TOPIC, overlay.now)
 
     for number in range(100):

@@ -15,7 +15,7 @@ from hushbell.waku.libp2p import keys, mplex, yamux
 from hushbell.waku.libp2p.host import Host
 from hushbell.waku.libp2p.multiaddr import Multiaddr
 from hushbell.waku.libp2p.stream import PeerId
-from hushbell.waku.relay.peer_streams import Origin
+from hushbell.waku.relay.peer_streams import ConnectionInfo
 from hushbell.waku.relay.relay import Relay
 from hushbell.waku.relay.settings import RelaySettings
 
@@ -63,10 +63,10 @@ async def node() -> AsyncIterator[MakeNode]:
         clock = Standing()
         host = Host(keys.new_identity(random), clock=clock, random=random, count=count, **settings)
 
-        def origin(peer: PeerId) -> Origin:
+        def origin(peer: PeerId) -> ConnectionInfo:
             connection = host.connection(peer)
             assert connection is not None
-            return Origin(connection.pipe.remote, connection.outbound)
+            return ConnectionInfo(connection.pipe.remote, connection.outbound)
 
         relay = Relay(host, RelaySettings(), clock=clock, random=random, count=count, origin=origin)
         one = Node(host, relay, counts)

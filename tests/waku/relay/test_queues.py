@@ -8,9 +8,9 @@ import pytest
 from hushbell.errors import TransportError
 from hushbell.waku.libp2p.stream import PeerId
 from hushbell.waku.relay.rpc_queue import RpcQueue, Total
-from hushbell.waku.relay.settings import Bounds
+from hushbell.waku.relay.settings import RelayLimits
 
-BOUNDS = Bounds(
+BOUNDS = RelayLimits(
     in_stream=100, forwarded=300, urgent=200, overflow=250, waiting=450, stalled=3, dropping=2, waiting_share=100
 )
 

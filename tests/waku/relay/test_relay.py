@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from hushbell.errors import TooLarge, TransportError, Undecodable
-from hushbell.waku.relay.settings import Bounds, RelaySettings
+from hushbell.waku.relay.settings import RelayLimits, RelaySettings
 
 
 async def meshed(world: Any, names: str, settings: RelaySettings | None = None) -> list[Any]:
@@ -167,7 +167,7 @@ async def test_what_others_would_refuse_is_not_published(world: Any, changes: di
 
 
 async def test_topics_are_bounded(world: Any) -> None:
-    node = world.node("1", RelaySettings(bounds=Bounds(topics=2)))
+    node = world.node("1", RelaySettings(bounds=RelayLimits(topics=2)))
     node.relay.subscribe("a")
     node.relay.publish("b", world.message())
 
@@ -291,7 +291,7 @@ async def test_a_kept_promise_costs_nothing(world: Any) -> None:
 
 
 async def test_a_publisher_can_wait_for_slow_peers(world: Any) -> None:
-    settings = RelaySettings(bounds=replace(Bounds(), in_stream=1000))
+    settings = RelaySettings(bounds=replace(RelayLimits(), in_stream=1000))
     node = world.node("1", settings)
     node.host.window = 5000
     peer = world.mallory()

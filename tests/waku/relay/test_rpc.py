@@ -11,20 +11,20 @@ from hushbell.errors import TooLarge, Undecodable, WireError
 from hushbell.waku.relay.rpc import (
     Control,
     RelayMessage,
-    Rpc,
+    RelayRpc,
     TopicFrames,
     control_frames,
     decode,
     message_frame,
     topic_tail,
 )
-from hushbell.waku.relay.settings import Bounds
+from hushbell.waku.relay.settings import RelayLimits
 
-BOUNDS = Bounds()
+BOUNDS = RelayLimits()
 ID = bytes(range(32))
 
 
-def read(text: str, bounds: Bounds = BOUNDS) -> Rpc:
+def read(text: str, bounds: RelayLimits = BOUNDS) -> RelayRpc:
     data = bytes.fromhex(re.sub(r"\s", "", text))
     return decode(data, 0, len(data), bounds)
 
@@ -94,7 +94,7 @@ def test_what_is_no_rpc_is_refused(text: str) -> None:
 def test_what_later_versions_say_is_skipped() -> None:
     rpc = read("1a26 2a24 0a22 0a20" + ID.hex() + "7a00 2001 2d01020304 3101020304 05060708")
 
-    assert rpc == Rpc()
+    assert rpc == RelayRpc()
 
 
 def test_recommended_peers_are_counted_and_not_followed() -> None:
@@ -111,7 +111,7 @@ def test_ids_that_cannot_be_ours_are_left_out() -> None:
 
 
 def test_a_topic_with_too_long_a_name_is_none_of_ours() -> None:
-    rpc = read("0a06 0801 12022f74", Bounds(topic_name=1))
+    rpc = read("0a06 0801 12022f74", RelayLimits(topic_name=1))
 
     assert rpc.control.subscriptions == [(True, "")]
 
@@ -119,20 +119,20 @@ def test_a_topic_with_too_long_a_name_is_none_of_ours() -> None:
 @pytest.mark.parametrize(
     "text,bounds",
     [
-        ("1200" * 3, Bounds(messages_per_rpc=2)),
-        ("0a00" * 3, Bounds(subscriptions_per_rpc=2)),
-        ("1a06 1a00 2200 0a00", Bounds(control_per_rpc=2)),
-        ("2000" * 5, Bounds(fields_per_rpc=4)),
-        ("1206 2000 2000 2000", Bounds(fields_per_rpc=3)),
+        ("1200" * 3, RelayLimits(messages_per_rpc=2)),
+        ("0a00" * 3, RelayLimits(subscriptions_per_rpc=2)),
+        ("1a06 1a00 2200 0a00", RelayLimits(control_per_rpc=2)),
+        ("2000" * 5, RelayLimits(fields_per_rpc=4)),
+        ("1206 2000 2000 2000", RelayLimits(fields_per_rpc=3)),
     ],
 )
-def test_more_than_anybody_needs_is_refused(text: str, bounds: Bounds) -> None:
+def test_more_than_anybody_needs_is_refused(text: str, bounds: RelayLimits) -> None:
     with pytest.raises(TooLarge):
         read(text, bounds)
 
 
 def test_ids_beyond_the_bound_are_left_out() -> None:
-    rpc = read("1a48 1222 0a20" + ID.hex() + "1222 0a20" + ID.hex(), Bounds(ids=1))
+    rpc = read("1a48 1222 0a20" + ID.hex() + "1222 0a20" + ID.hex(), RelayLimits(ids=1))
 
     assert rpc.control.iwant == [ID]
 

@@ -7,7 +7,7 @@ import pytest
 
 from hushbell.types import Millis
 from hushbell.waku.libp2p.stream import PeerId
-from hushbell.waku.relay.score import Deliveries, Scores
+from hushbell.waku.relay.score import DeliveryWindows, Scores
 from hushbell.waku.relay.settings import Scoring, TopicScoring
 
 TOPIC = "/waku/2/rs/16/32"
@@ -206,7 +206,7 @@ def test_deliveries_within_the_window_count_once_for_each_peer() -> None:
     rules = TopicScoring(mesh=-1.0, mesh_threshold=3.0)
     scores = made(Scoring(topic=rules))
     scores.connected(BOB, "192.0.2.2")
-    deliveries = Deliveries(scores, rules)
+    deliveries = DeliveryWindows(scores, rules)
     for peer in (ALICE, BOB):
         scores.grafted(peer, TOPIC, NOW)
 

@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 
 from hushbell.types import Millis
 from hushbell.waku.relay.settings import RelaySettings
-from hushbell.waku.relay.validation import Validation, ValidationResult
+from hushbell.waku.relay.validation import MessageValidator, ValidationResult
 
 NOW = Millis(1_700_000_000_000)
-JUDGE = Validation(RelaySettings()).judge
+JUDGE = MessageValidator(RelaySettings()).judge
 
 
 @pytest.mark.parametrize(

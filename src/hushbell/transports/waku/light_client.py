@@ -6,11 +6,12 @@ that offers the services gets every subscription and every message, so that one 
 """
 
 import asyncio
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from typing import Self
 
 from hushbell.errors import TransportError
 from hushbell.ports.clock import Clock
+from hushbell.ports.metrics import Count
 from hushbell.types import ContentTopic, Envelope, PubsubTopic, Random
 from hushbell.waku.discovery.peer_manager import PeerManager
 from hushbell.waku.inbox.message_queue import MessageQueue
@@ -29,8 +30,6 @@ LINGER = 60.0  # seconds that a topic stays subscribed after nobody wants it; se
 MOST_TOPICS = 1_000  # of one node; nwaku allows no more
 PATIENCE = 10.0  # seconds until the topics wanted so far are subscribed at one node at least
 RETRY = 5.0  # seconds until a node that refused a subscription is asked again
-
-Count = Callable[[str, int], None]
 
 
 class LightTransport:

@@ -6,10 +6,11 @@ from pathlib import Path
 from hushbell.config.node import NodeSettings
 from hushbell.ports.clock import Clock
 from hushbell.ports.http import HttpClient
+from hushbell.ports.metrics import Count
 from hushbell.transports.waku.relay import WakuTransport
 from hushbell.transports.waku.rest import RestNode, RestTransport
 from hushbell.types import ContentTopic, PubsubTopic, Random
-from hushbell.waku.inbox.message_queue import Count, MessageQueue
+from hushbell.waku.inbox.message_queue import MessageQueue
 from hushbell.waku.inbox.missing_messages import MissingMessages
 from hushbell.waku.inbox.seen_window import SeenFile
 from hushbell.waku.node import Node

@@ -6,14 +6,15 @@ from typing import Protocol
 
 from hushbell.errors import TransportError, WireError
 from hushbell.ports.clock import Clock
+from hushbell.ports.metrics import Count
 from hushbell.types import Envelope, PubsubTopic
-from hushbell.waku.inbox.message_queue import Count, MessageQueue
+from hushbell.waku.inbox.message_queue import MessageQueue
 from hushbell.waku.inbox.missing_messages import MissingMessages
 
 AT_ONCE = 32  # messages published without a pause: so many fit into a queue of go-waku's
 
 
-class Network(Protocol):
+class RelayNode(Protocol):
     """What carries messages. It calls ``MessageQueue.arrived`` with each that comes."""
 
     async def start(self) -> None:
@@ -58,7 +59,7 @@ class WakuTransport:
     def __init__(
         self,
         *,
-        network: Network,
+        network: RelayNode,
         receiving: MessageQueue,
         catching_up: MissingMessages,
         clock: Clock,

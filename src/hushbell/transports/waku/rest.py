@@ -18,10 +18,12 @@ from hushbell import wire
 from hushbell.errors import TransportError, Undecodable, WireError
 from hushbell.ports.clock import Clock
 from hushbell.ports.http import HttpClient, HttpFailure, HttpRequest, HttpResponse
+from hushbell.ports.metrics import Count
 from hushbell.transports.waku import rest_dialects as rest
 from hushbell.types import ContentTopic, Envelope, Millis, PubsubTopic, Random
-from hushbell.waku.inbox.message_queue import Count, MessageQueue
-from hushbell.waku.inbox.missing_messages import PAGE, MissingMessages, Page
+from hushbell.waku.history import MAX_PAGE, HistoryPage
+from hushbell.waku.inbox.message_queue import MessageQueue
+from hushbell.waku.inbox.missing_messages import MissingMessages
 from hushbell.waku.message import message_hash
 from hushbell.wire.messages import WakuMessage
 
@@ -59,8 +61,8 @@ class RestNode:
     def __init__(self, http: HttpClient, url: str, dialect: Literal["nwaku", "go-waku"]) -> None:
         self.name = "rest"
         self.dialect = rest.DIALECTS[dialect]
-        self.own = False
-        self.whole_shards = self.dialect.whole_shards
+        self.is_own = False
+        self.has_whole_shards = self.dialect.has_whole_shards
         self._http = http
         self._url = url.rstrip("/")
 
@@ -86,9 +88,9 @@ class RestNode:
         content_topics: Sequence[ContentTopic],
         since: Millis,
         cursor: bytes | None,
-    ) -> Page:
+    ) -> HistoryPage:
         """Return a page of what its store, or a store it asks, keeps. Raises TransportError, Undecodable."""
-        size = PAGE
+        size = MAX_PAGE
         while True:
             path = rest.store_path(self.dialect, pubsub_topic, content_topics, since, cursor, size=size)
             answer = await self.ask(path)

@@ -11,7 +11,7 @@ import orjson
 from hushbell import wire
 from hushbell.errors import Undecodable
 from hushbell.types import ContentTopic, Envelope, Millis, PubsubTopic
-from hushbell.waku.inbox.missing_messages import PAGE, Found, Page
+from hushbell.waku.history import MAX_PAGE, HistoryMessage, HistoryPage
 from hushbell.wire.messages import WakuMessage
 
 MESSAGES = 20_000  # in one answer; more is no cache of a node
@@ -22,7 +22,7 @@ NUMBERS = 2**63
 class Dialect(Protocol):
     """One kind of node."""
 
-    whole_shards: bool  # its stores answer questions that name no topics
+    has_whole_shards: bool  # its stores answer questions that name no topics
     lightpush: str  # path that publishes and tells honestly whether anybody got it
 
     def took(self, status: int, body: bytes) -> bool:
@@ -33,7 +33,7 @@ class Dialect(Protocol):
         """Return a cursor, or a hash, as a query wants it."""
         ...
 
-    def page(self, body: bytes) -> Page:
+    def page(self, body: bytes) -> HistoryPage:
         """Return what a store answered. Raises Undecodable."""
         ...
 
@@ -41,7 +41,7 @@ class Dialect(Protocol):
 class Nwaku:
     """nwaku, also under its newer name: camelCase, hexadecimal hashes, lightpush v3 with the number of peers."""
 
-    whole_shards = True
+    has_whole_shards = True
     lightpush = "/lightpush/v3/message"
 
     def took(self, status: int, body: bytes) -> bool:
@@ -55,17 +55,17 @@ class Nwaku:
         """Return ``0x`` and hexadecimal digits."""
         return "0x" + cursor.hex()
 
-    def page(self, body: bytes) -> Page:
+    def page(self, body: bytes) -> HistoryPage:
         """Return what a store answered. Raises Undecodable."""
         answer = _object(body)
         cursor = answer.get("paginationCursor")
-        return Page(_found(answer), None if not cursor else _unhex(cursor))
+        return HistoryPage(_found(answer), None if not cursor else _unhex(cursor))
 
 
 class GoWaku:
     """go-waku: snake_case in stores, hashes in base64, lightpush v1 only, which answers ``true``."""
 
-    whole_shards = False
+    has_whole_shards = False
     lightpush = "/lightpush/v1/message"
 
     def took(self, status: int, body: bytes) -> bool:
@@ -76,11 +76,11 @@ class GoWaku:
         """Return url-safe base64 with padding."""
         return urlsafe_b64encode(cursor).decode()
 
-    def page(self, body: bytes) -> Page:
+    def page(self, body: bytes) -> HistoryPage:
         """Return what a store answered. Raises Undecodable."""
         answer = _object(body)
         cursor = answer.get("pagination_cursor")
-        return Page(_found(answer), None if not cursor else _unbase64(cursor))
+        return HistoryPage(_found(answer), None if not cursor else _unbase64(cursor))
 
 
 DIALECTS: Mapping[Literal["nwaku", "go-waku"], Dialect] = {"nwaku": Nwaku(), "go-waku": GoWaku()}
@@ -98,7 +98,7 @@ def store_path(
     since: Millis,
     cursor: bytes | None,
     *,
-    size: int = PAGE,
+    size: int = MAX_PAGE,
 ) -> str:
     """Return the path and query of a store's page."""
     query: dict[str, str | int] = {"includeData": "true", "ascending": "true", "pageSize": size}
@@ -183,7 +183,7 @@ def _message(entry: object) -> bytes:
         raise Undecodable("not a message") from None
 
 
-def _found(answer: dict[str, Any]) -> Sequence[Found]:
+def _found(answer: dict[str, Any]) -> Sequence[HistoryMessage]:
     entries = answer.get("messages") or []
     if not isinstance(entries, list) or len(entries) > MESSAGES:
         raise Undecodable("not a list of messages")
@@ -193,7 +193,7 @@ def _found(answer: dict[str, Any]) -> Sequence[Found]:
             raise Undecodable("not an entry of a store")
         topic = entry.get("pubsubTopic", entry.get("pubsub_topic"))
         if isinstance(topic, str) and "message" in entry:
-            found.append(Found(PubsubTopic(topic), _message(entry["message"])))
+            found.append(HistoryMessage(PubsubTopic(topic), _message(entry["message"])))
     return found
 
 

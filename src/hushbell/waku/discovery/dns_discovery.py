@@ -34,14 +34,14 @@ Lookup = Callable[[str], Awaitable[Sequence[str]]]
 
 
 @dataclass(frozen=True, slots=True)
-class ListName:
+class TreeUrl:
     """Where a list is and whose it is: ``enrtree://KEY@DOMAIN``."""
 
     key: PublicKey
     domain: str
 
     @classmethod
-    def parse(cls, text: str) -> "ListName":
+    def parse(cls, text: str) -> "TreeUrl":
         """Read the text form. Raises Undecodable, Unauthentic."""
         key, at, domain = text.removeprefix("enrtree://").partition("@")
         if not text.startswith("enrtree://") or not at or not domain:
@@ -62,7 +62,7 @@ class DnsDiscovery:
         self._lookup = lookup
         self._random = random
 
-    async def read(self, name: ListName) -> Sequence[NodeRecord]:
+    async def read(self, name: TreeUrl) -> Sequence[NodeRecord]:
         """
         Return up to :data:`ENOUGH` nodes of a list and of those it links to. What is spoiled is left out.
 
@@ -89,7 +89,7 @@ class DnsDiscovery:
                     lists.append(one)
         return list(found.values())
 
-    async def _root(self, name: ListName) -> tuple[str, str]:
+    async def _root(self, name: TreeUrl) -> tuple[str, str]:
         """Return the hashes under which the nodes and the links are."""
         text = await self._record(name.domain, "enrtree-root:")
         signed, mark, signature = text.rpartition(" sig=")
@@ -120,8 +120,8 @@ class DnsDiscovery:
                 continue
         return left
 
-    async def _links(self, domain: str, root: str, left: int) -> tuple[int, Sequence[ListName]]:
-        waiting, names = [root], list[ListName]()
+    async def _links(self, domain: str, root: str, left: int) -> tuple[int, Sequence[TreeUrl]]:
+        waiting, names = [root], list[TreeUrl]()
         while waiting and left > 0 and len(names) < LINKS:
             left -= 1
             try:
@@ -129,7 +129,7 @@ class DnsDiscovery:
                 if text.startswith("enrtree-branch:"):
                     waiting += self._children(text)
                 else:
-                    names.append(ListName.parse(text))
+                    names.append(TreeUrl.parse(text))
             except (TransportError, WireError):
                 continue
         return left, names

@@ -11,6 +11,7 @@ from typing import Protocol
 
 from hushbell.errors import HushbellError
 from hushbell.ports.clock import Clock
+from hushbell.ports.metrics import Count
 from hushbell.types import Millis, Random
 from hushbell.waku.libp2p.multiaddr import Multiaddr
 from hushbell.waku.libp2p.stream import PeerId
@@ -24,7 +25,6 @@ SEARCH = 1800.0  # seconds between two readings of the lists
 SEARCH_AGAIN = 60.0  # seconds until the lists are read again when they are used up or could not be read
 CANDIDATES = 1000  # nodes from lists that are remembered
 
-Count = Callable[[str, int], None]
 Finder = Callable[[], Awaitable[Sequence[Multiaddr]]]
 """Returns addresses of further nodes, each with its peer's id. Raises HushbellError."""
 

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 from hushbell.errors import TransportError
 from hushbell.types import ContentTopic, Millis, PubsubTopic
-from hushbell.waku.inbox.missing_messages import PAGE, Found, Page
+from hushbell.waku.history import MAX_PAGE, HistoryMessage, HistoryPage
 from hushbell.waku.protocols.archive import Archive
-from hushbell.waku.protocols.store_db import Wanted
+from hushbell.waku.protocols.store_db import ArchiveQuery
 
 SIZE = 4 * 1024 * 1024  # bytes of messages in one page
 MS = 1_000_000  # ns
@@ -21,8 +21,8 @@ class ArchiveHistory:
     """
 
     name = "own"
-    own = True
-    whole_shards = True
+    is_own = True
+    has_whole_shards = True
 
     def __init__(self, archive: Archive) -> None:
         self._archive = archive
@@ -33,11 +33,11 @@ class ArchiveHistory:
         content_topics: Sequence[ContentTopic],
         since: Millis,
         cursor: bytes | None,
-    ) -> Page:
-        """Return up to ``PAGE`` messages published since then. Raises StoreUnavailable, TransportError."""
-        wanted = Wanted(pubsub_topic=pubsub_topic, content_topics=tuple(content_topics), since=since * MS)
-        page = await self._archive.page(wanted, cursor=cursor, limit=PAGE, size=SIZE)
+    ) -> HistoryPage:
+        """Return up to ``MAX_PAGE`` messages published since then. Raises StoreUnavailable, TransportError."""
+        wanted = ArchiveQuery(pubsub_topic=pubsub_topic, content_topics=tuple(content_topics), since=since * MS)
+        page = await self._archive.page(wanted, cursor=cursor, limit=MAX_PAGE, size=SIZE)
         if page is None:
             raise TransportError("the archive has forgotten where it was")
-        found = [Found(PubsubTopic(one.pubsub_topic), one.message) for one in page.messages]
-        return Page(found, page.messages[-1].hash if page.has_more else None)
+        found = [HistoryMessage(PubsubTopic(one.pubsub_topic), one.message) for one in page.messages]
+        return HistoryPage(found, page.messages[-1].hash if page.has_more else None)

@@ -14,6 +14,7 @@ from typing import Self
 from hushbell import wire
 from hushbell.errors import StoreError, WireError
 from hushbell.ports.clock import Clock
+from hushbell.ports.metrics import Count
 from hushbell.types import Envelope, Millis, PubsubTopic
 from hushbell.waku.inbox.seen_window import SETTLED, SeenFile, SeenWindow
 from hushbell.waku.message import content_topic, fingerprint
@@ -21,8 +22,6 @@ from hushbell.wire.messages import WakuMessage
 
 SIZE = 32 * 1024 * 1024  # bytes of messages that wait, beside their number
 FLUSH = 1.0  # seconds between two writes of the window
-
-Count = Callable[[str, int], None]
 
 log = logging.getLogger(__name__)
 

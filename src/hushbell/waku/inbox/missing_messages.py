@@ -8,17 +8,16 @@ have come; and the last minute of everything, for queries, whose senders ask aga
 import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Protocol
 
 from hushbell.errors import HushbellError
 from hushbell.ports.clock import Clock
+from hushbell.ports.metrics import Count
 from hushbell.types import ContentTopic, Millis, PubsubTopic, Random
-from hushbell.waku.inbox.message_queue import Count, MessageQueue
+from hushbell.waku.history import History, HistoryMessage
+from hushbell.waku.inbox.message_queue import MessageQueue
 
 MARGIN = 60_000  # ms; senders' clocks differ, and stores name messages by their senders' time
 RECENT = 60_000  # ms; an older query is not worth an answer
-PAGE = 100  # messages, the most that a store gives
 PAGES = 10_000  # of one question: a million messages
 RECENT_PAGES = 50  # of everything on the shard
 ASKED = 3  # stores at a time: each may have missed something itself
@@ -29,56 +28,6 @@ EARLY = 600_000  # ms after a start during which a store that was not asked yet 
 KNOWN = 64  # stores whose last question is remembered
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """One message that a store keeps."""
-
-    pubsub_topic: PubsubTopic
-    data: bytes  # serialised WakuMessage
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """What a store answers, oldest first, and where to go on; None at the end."""
-
-    messages: Sequence[Found]
-    cursor: bytes | None
-
-
-class History(Protocol):
-    """One store that can be asked."""
-
-    @property
-    def name(self) -> str:
-        """Tells it from others for as long as the program runs."""
-        ...
-
-    @property
-    def own(self) -> bool:
-        """Whether it is this node's archive: it knows what was dropped here, and nothing of what never came."""
-        ...
-
-    @property
-    def whole_shards(self) -> bool:
-        """Whether it answers questions that name no topics."""
-        ...
-
-    async def page(
-        self,
-        pubsub_topic: PubsubTopic | None,
-        content_topics: Sequence[ContentTopic],
-        since: Millis,
-        cursor: bytes | None,
-    ) -> Page:
-        """
-        Return up to :data:`PAGE` messages published since then; of all topics if none is named.
-
-        Raises:
-            TransportError, WireError: it cannot, or will not, say.
-        """
-        ...
 
 
 class MissingMessages:
@@ -157,9 +106,9 @@ class MissingMessages:
                 log.exception("a store could not be asked")
                 continue
             self._remember(store.name, began)
-            if store.own:
+            if store.is_own:
                 self._own_gap = False
-            answered = answered or not store.own
+            answered = answered or not store.is_own
         self._gap = self._gap or (recent and not answered)
         if answered:
             if began - self._started > EARLY:
@@ -172,14 +121,14 @@ class MissingMessages:
         since = self._since(store.name, began)
         for pubsub_topic, content_topics in self._topics.items():
             await self._ask(store, pubsub_topic, content_topics, since, PAGES)
-        if recent and store.whole_shards:
+        if recent and store.has_whole_shards:
             await self._ask(store, None, (), max(since, Millis(began - RECENT)), RECENT_PAGES)
 
     def _chosen(self) -> Sequence[History]:
         """Return the stores that were not asked for longest, and our own after a gap."""
         stores = sorted(self._stores(), key=lambda store: self._asked.get(store.name, 0))
-        own = [store for store in stores if store.own and self._own_gap]
-        return own + [store for store in stores if not store.own][:ASKED]
+        own = [store for store in stores if store.is_own and self._own_gap]
+        return own + [store for store in stores if not store.is_own][:ASKED]
 
     def _since(self, name: str, now: Millis) -> Millis:
         return Millis(max(self._asked.get(name, self._origin) - MARGIN, now - self._back))
@@ -210,7 +159,7 @@ class MissingMessages:
             cursor = page.cursor
         self._count("waku_store_endless", 1)
 
-    def _fits(self, found: Found, pubsub_topic: PubsubTopic | None) -> bool:
+    def _fits(self, found: HistoryMessage, pubsub_topic: PubsubTopic | None) -> bool:
         """Refuse what was not asked for; the topic inside is looked at like that of any other message."""
         return found.pubsub_topic == pubsub_topic or (pubsub_topic is None and found.pubsub_topic in self._topics)
 

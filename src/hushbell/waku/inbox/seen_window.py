@@ -31,7 +31,7 @@ Entry = tuple[bytes, Millis]
 
 
 @dataclass(frozen=True, slots=True)
-class Settled:
+class WindowChanges:
     """What may go to disk: messages nobody needs again, and the time before which all were handed on, if it moved."""
 
     keys: Sequence[Entry]
@@ -80,7 +80,7 @@ class SeenWindow:
         """Note that everything published before ``until`` was handed on by now."""
         self._handed.append((None, now, until))
 
-    def settled(self, before: Millis) -> Settled:
+    def settled(self, before: Millis) -> WindowChanges:
         """Return, once, what was handed on before then; and let go of entries that are too old."""
         keys: list[Entry] = []
         covered: Millis | None = None
@@ -91,7 +91,7 @@ class SeenWindow:
             else:
                 keys.append((key, value))
         self._expire(Millis(before - self.age))
-        return Settled(keys, covered)
+        return WindowChanges(keys, covered)
 
     def _expire(self, before: Millis) -> None:
         old = []
@@ -136,7 +136,7 @@ class SeenFile:
             raise self._failure(error) from error
         return [(bytes(key), Millis(at)) for key, at in reversed(rows)], Millis(mark[0]) if mark else None
 
-    def save(self, settled: Settled, drop_before: Millis) -> None:
+    def save(self, settled: WindowChanges, drop_before: Millis) -> None:
         """Add the entries, move the mark and drop what is older than ``drop_before``; all of it or nothing."""
         try:
             with closing(self._open()) as database, database:

@@ -10,16 +10,17 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from hushbell.errors import HushbellError, TransportError, WireError
+from hushbell.ports.metrics import Count
 from hushbell.types import Millis
 from hushbell.waku.libp2p.identify import Identify
 from hushbell.waku.libp2p.keepalive import ASK, KeepAlive, elapsed
-from hushbell.waku.libp2p.limits import Limits
-from hushbell.waku.libp2p.multistream import Choosing, Proposing
+from hushbell.waku.libp2p.limits import HostLimits
+from hushbell.waku.libp2p.multistream import ProtocolProposer, ProtocolResponder
 from hushbell.waku.libp2p.muxed_stream import MuxedStream
 from hushbell.waku.libp2p.muxer import DATA, ENDED, OPENED, Muxer
 from hushbell.waku.libp2p.raw_connection import RawConnection
-from hushbell.waku.libp2p.resource_manager import Count, ResourceManager
-from hushbell.waku.libp2p.upgrade import Upgraded
+from hushbell.waku.libp2p.resource_manager import ResourceManager
+from hushbell.waku.libp2p.upgrade import UpgradeResult
 from hushbell.waku.libp2p.writer import StreamWriter
 
 
@@ -34,11 +35,11 @@ class Network(Protocol):
         """Return all of them."""
         ...
 
-    def accept(self, connection: "Connection", stream: MuxedStream) -> None:
+    def accept(self, connection: "PeerConnection", stream: MuxedStream) -> None:
         """Run the handler of an inbound stream whose protocol is agreed."""
         ...
 
-    def left(self, connection: "Connection") -> None:
+    def left(self, connection: "PeerConnection") -> None:
         """Forget a connection that has ended."""
         ...
 
@@ -47,18 +48,18 @@ class Network(Protocol):
         ...
 
 
-class Connection:
+class PeerConnection:
     """One peer's connection. The host makes it, streams write through it."""
 
     def __init__(
         self,
         owner: Network,
         pipe: RawConnection,
-        upgraded: Upgraded,
+        upgraded: UpgradeResult,
         muxer: Muxer,
         *,
         outbound: bool,
-        limits: Limits,
+        limits: HostLimits,
         ledger: ResourceManager,
         count: Count,
     ) -> None:
@@ -160,7 +161,7 @@ class Connection:
         if self.closed or not self._muxer.accepting:
             raise TransportError("the connection takes no more streams")
         known = next((protocol for protocol in protocols if protocol in (self.protocols or ())), None)
-        proposing = Proposing(tuple(protocols) if known is None else (known,))
+        proposing = ProtocolProposer(tuple(protocols) if known is None else (known,))
         stream = MuxedStream(self, self._muxer.open(), proposing, known or "")
         self._streams[stream.name] = stream
         self._deadlines[stream] = self._after(self._limits.handshake_seconds)
@@ -333,7 +334,7 @@ class Connection:
             self._lose(stream)
 
     def _opened(self, name: int) -> None:
-        stream = MuxedStream(self, name, Choosing(self._owner.speaks, self._owner.protocols))
+        stream = MuxedStream(self, name, ProtocolResponder(self._owner.speaks, self._owner.protocols))
         self._streams[name] = stream
         self._inbound.add(name)
         self.inbound += 1

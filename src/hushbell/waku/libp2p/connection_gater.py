@@ -4,10 +4,10 @@ import ipaddress
 from collections import Counter
 from typing import Protocol
 
-from hushbell.waku.libp2p.limits import Limits
+from hushbell.waku.libp2p.limits import HostLimits
 
 
-class Guest(Protocol):
+class PendingConnection(Protocol):
     """An inbound connection that has not authenticated itself yet."""
 
     @property
@@ -19,10 +19,10 @@ class Guest(Protocol):
 class ConnectionGater:
     """Counts inbound connections by address, and those of them that are still strangers."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: HostLimits) -> None:
         self._limits = limits
         self._by_source: Counter[str] = Counter()
-        self._strangers: dict[Guest, None] = {}
+        self._strangers: dict[PendingConnection, None] = {}
         self.total = 0
 
     def refusal(self, source: str) -> str:
@@ -33,7 +33,7 @@ class ConnectionGater:
             return "connections_per_address"
         return ""
 
-    def admit(self, guest: Guest) -> Guest | None:
+    def admit(self, guest: PendingConnection) -> PendingConnection | None:
         """Let one in, and return who must make room for it: the oldest stranger of the most crowded address."""
         self.total += 1
         self._by_source[guest.source] += 1
@@ -44,7 +44,7 @@ class ConnectionGater:
         crowded = crowds.most_common(1)[0][0]
         return next(stranger for stranger in self._strangers if stranger.source == crowded)
 
-    def known(self, guest: Guest) -> None:
+    def known(self, guest: PendingConnection) -> None:
         """Note that a stranger has authenticated itself, or left."""
         self._strangers.pop(guest, None)
 

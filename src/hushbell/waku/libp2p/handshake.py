@@ -4,15 +4,15 @@ import asyncio
 from collections.abc import Callable
 
 from hushbell.errors import TransportError, WireError
+from hushbell.ports.metrics import Count
 from hushbell.types import Millis
 from hushbell.waku.libp2p.connection_gater import source_of
 from hushbell.waku.libp2p.raw_connection import RawConnection
-from hushbell.waku.libp2p.resource_manager import Count
 from hushbell.waku.libp2p.stream import PeerId
-from hushbell.waku.libp2p.upgrade import Upgrade, Upgraded
+from hushbell.waku.libp2p.upgrade import Upgrade, UpgradeResult
 
 
-class Arrival:
+class Handshake:
     """One connection before it is one. Ends by ``arrived`` or ``failed``, either called once."""
 
     def __init__(
@@ -23,8 +23,8 @@ class Arrival:
         outbound: bool,
         began: Millis,
         count: Count,
-        arrived: Callable[["Arrival", Upgraded], None],
-        failed: Callable[["Arrival"], None],
+        arrived: Callable[["Handshake", UpgradeResult], None],
+        failed: Callable[["Handshake"], None],
     ) -> None:
         self.pipe = pipe
         self.outbound = outbound

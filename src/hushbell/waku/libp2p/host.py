@@ -11,24 +11,25 @@ from typing import Any
 
 from hushbell.errors import HushbellError, TransportError
 from hushbell.ports.clock import Clock
+from hushbell.ports.metrics import Count
 from hushbell.types import Millis, Random
 from hushbell.waku.libp2p import identify, mplex, ping, yamux
-from hushbell.waku.libp2p.connection import Connection
+from hushbell.waku.libp2p.connection import PeerConnection
 from hushbell.waku.libp2p.connection_gater import ConnectionGater, source_of
-from hushbell.waku.libp2p.handshake import Arrival
-from hushbell.waku.libp2p.identifying import Identifying
+from hushbell.waku.libp2p.handshake import Handshake
+from hushbell.waku.libp2p.identify_service import IdentifyService
 from hushbell.waku.libp2p.keepalive import elapsed
 from hushbell.waku.libp2p.keys import Identity
-from hushbell.waku.libp2p.limits import Limits
+from hushbell.waku.libp2p.limits import HostLimits
 from hushbell.waku.libp2p.multiaddr import Multiaddr
 from hushbell.waku.libp2p.muxed_stream import MuxedStream
 from hushbell.waku.libp2p.muxer import Muxer
 from hushbell.waku.libp2p.raw_connection import RawConnection
-from hushbell.waku.libp2p.resource_manager import Count, ResourceManager
+from hushbell.waku.libp2p.resource_manager import ResourceManager
 from hushbell.waku.libp2p.security import credentials
 from hushbell.waku.libp2p.sockets import Sockets
 from hushbell.waku.libp2p.stream import PeerId, Stream
-from hushbell.waku.libp2p.upgrade import Upgrade, Upgraded
+from hushbell.waku.libp2p.upgrade import Upgrade, UpgradeResult
 
 MUXERS = (yamux.PROTOCOL, mplex.PROTOCOL)
 Handler = Callable[[Stream], Awaitable[None]]
@@ -47,7 +48,7 @@ class Host:
         clock: Clock,
         random: Random,
         count: Count,
-        limits: Limits | None = None,
+        limits: HostLimits | None = None,
         muxers: Sequence[str] = MUXERS,
         agent: str = "hushbell",
         server_tls: ssl.SSLContext | None = None,
@@ -69,16 +70,16 @@ class Host:
         """
         self.peer_id = identity.peer_id
         self.addresses: list[Multiaddr] = []
-        self.limits = limits or Limits()
+        self.limits = limits or HostLimits()
         self._own = credentials(identity, random)
         self._clock = clock
         self._random = random
         self._count = count
         self._muxers = tuple(muxers)
-        self._handlers: dict[str, Callable[[Connection, MuxedStream], Awaitable[None]]] = {}
-        self._connections: dict[PeerId, list[Connection]] = {}
-        self._sources: dict[Connection, str] = {}
-        self._arrivals: set[Arrival] = set()
+        self._handlers: dict[str, Callable[[PeerConnection, MuxedStream], Awaitable[None]]] = {}
+        self._connections: dict[PeerId, list[PeerConnection]] = {}
+        self._sources: dict[PeerConnection, str] = {}
+        self._arrivals: set[Handshake] = set()
         self._watchers: list[tuple[Connected, Disconnected]] = []
         self._announced: dict[PeerId, tuple[str, ...]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -87,7 +88,7 @@ class Host:
         self._admission = ConnectionGater(self.limits)
         self._ledger = ResourceManager(self.limits, count)
         self._sockets = Sockets(self.limits, server_tls, client_tls, count)
-        self._identifying = Identifying(self, identity.public_key, agent, self.limits, count)
+        self._identifying = IdentifyService(self, identity.public_key, agent, self.limits, count)
         self._handlers[identify.PROTOCOL] = self._identifying.answer
         self._handlers[identify.PUSH] = self._identifying.take
         self._handlers[ping.PROTOCOL] = self._echo
@@ -127,7 +128,7 @@ class Host:
         expected = address.peer
         if expected is not None and expected in self._connections:
             return expected
-        arrivals: list[Arrival] = []
+        arrivals: list[Handshake] = []
         try:
             await self._sockets.connect(
                 address, lambda pipe: arrivals.append(self._arrive(pipe, expected, outbound=True))
@@ -188,7 +189,7 @@ class Host:
         """How many connections, both ways, are not authenticated yet."""
         return len(self._arrivals)
 
-    def connection(self, peer: PeerId) -> Connection | None:
+    def connection(self, peer: PeerId) -> PeerConnection | None:
         """Return the newest connection to a peer."""
         connections = self._connections.get(peer)
         return connections[-1] if connections else None
@@ -207,7 +208,7 @@ class Host:
         """Return everything that inbound streams may be."""
         return tuple(self._handlers)
 
-    def accept(self, connection: Connection, stream: MuxedStream) -> None:
+    def accept(self, connection: PeerConnection, stream: MuxedStream) -> None:
         """Run the handler of an inbound stream."""
         protocol = stream.protocol
         running = connection.handlers.get(protocol, 0)
@@ -218,7 +219,7 @@ class Host:
         connection.handlers[protocol] = running + 1
         self.spawn(self._run(connection, stream))
 
-    def left(self, connection: Connection) -> None:
+    def left(self, connection: PeerConnection) -> None:
         """Forget a connection that has ended."""
         source = self._sources.pop(connection, None)
         if source is not None:
@@ -233,7 +234,7 @@ class Host:
             for _, disconnected in self._watchers:
                 disconnected(connection.peer)
 
-    def announce(self, connection: Connection, protocols: tuple[str, ...]) -> None:
+    def announce(self, connection: PeerConnection, protocols: tuple[str, ...]) -> None:
         """Note what a peer speaks and tell the watchers, if it is news."""
         peer = connection.peer
         for each in self._connections.get(peer, ()):
@@ -251,7 +252,7 @@ class Host:
 
     # Inside.
 
-    def _all(self) -> list[Connection]:
+    def _all(self) -> list[PeerConnection]:
         return [connection for connections in self._connections.values() for connection in connections]
 
     def _start(self) -> None:
@@ -269,12 +270,12 @@ class Host:
             return
         self._count("libp2p_connections_inbound", 1)
         evicted = self._admission.admit(self._arrive(pipe, None, outbound=False))
-        if isinstance(evicted, Arrival):
+        if isinstance(evicted, Handshake):
             evicted.give_up("handshakes")
 
-    def _arrive(self, pipe: RawConnection, expected: PeerId | None, *, outbound: bool) -> Arrival:
+    def _arrive(self, pipe: RawConnection, expected: PeerId | None, *, outbound: bool) -> Handshake:
         upgrade = Upgrade(self._own, initiator=outbound, muxers=self._muxers, random=self._random, expected=expected)
-        arrival = Arrival(
+        arrival = Handshake(
             pipe,
             upgrade,
             outbound=outbound,
@@ -288,15 +289,15 @@ class Host:
         arrival.start()
         return arrival
 
-    def _gave_up(self, arrival: Arrival) -> None:
+    def _gave_up(self, arrival: Handshake) -> None:
         self._arrivals.discard(arrival)
         if not arrival.outbound:
             self._admission.known(arrival)
             self._admission.leave(arrival.source)
 
-    def _arrived(self, arrival: Arrival, upgraded: Upgraded) -> None:
+    def _arrived(self, arrival: Handshake, upgraded: UpgradeResult) -> None:
         self._arrivals.discard(arrival)
-        connection = Connection(
+        connection = PeerConnection(
             self,
             arrival.pipe,
             upgraded,
@@ -327,7 +328,7 @@ class Host:
             return yamux.Yamux(initiator=initiator, streams=streams, wide_window=self.limits.wide_window)
         return mplex.Mplex(streams=streams)
 
-    async def _run(self, connection: Connection, stream: MuxedStream) -> None:
+    async def _run(self, connection: PeerConnection, stream: MuxedStream) -> None:
         protocol = stream.protocol
         try:
             await self._handlers[protocol](connection, stream)
@@ -343,7 +344,7 @@ class Host:
                 del connection.handlers[protocol]
             connection.done(stream)
 
-    async def _echo(self, _: Connection, stream: MuxedStream) -> None:
+    async def _echo(self, _: PeerConnection, stream: MuxedStream) -> None:
         await ping.echo(stream, self._clock, self._count, self.limits.pings_per_second)
 
     async def _sweep(self) -> None:

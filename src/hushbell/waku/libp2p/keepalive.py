@@ -1,7 +1,7 @@
 """Whether a connection still lives, by the bytes that come and go. No I/O; asked about once a second."""
 
 from hushbell.types import Millis
-from hushbell.waku.libp2p.limits import Limits
+from hushbell.waku.libp2p.limits import HostLimits
 
 ASK = "ask"
 
@@ -11,7 +11,7 @@ class KeepAlive:
 
     __slots__ = ("_asked", "_heard_at", "_limits", "_moved_at", "heard", "moved")
 
-    def __init__(self, limits: Limits, now: Millis) -> None:
+    def __init__(self, limits: HostLimits, now: Millis) -> None:
         self._limits = limits
         self._heard_at = self._moved_at = now
         self._asked = False

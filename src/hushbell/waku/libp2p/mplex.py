@@ -10,7 +10,7 @@ Streams of the two sides may have the same number; here a stream's name is ``num
 from hushbell.errors import TooLarge, Undecodable
 from hushbell.waku.libp2p import varint
 from hushbell.waku.libp2p.muxer import OPENED, Event
-from hushbell.waku.libp2p.muxer_streams import Channel, Channels
+from hushbell.waku.libp2p.muxer_streams import MuxerStream, MuxerStreams
 
 PROTOCOL = "/mplex/6.7.0"
 MESSAGE_MOST = 1024 * 1024  # by the specification
@@ -21,7 +21,7 @@ _NEW, _DATA_IN, _DATA_OUT, _CLOSE_IN, _CLOSE_OUT, _RESET_IN, _RESET_OUT = range(
 # A flag's own parity tells who opened the stream: the odd ones come from the side that was opened to.
 
 
-class Mplex(Channels[Channel]):
+class Mplex(MuxerStreams[MuxerStream]):
     """One connection's streams. See :class:`hushbell.waku.libp2p.muxer.Muxer`."""
 
     def __init__(self, *, streams: int) -> None:
@@ -95,7 +95,7 @@ class Mplex(Channels[Channel]):
             self.refused += 1
             self._put(name >> 1 << 3 | _RESET_IN)
             return
-        self._channels[name] = Channel(name)
+        self._channels[name] = MuxerStream(name)
         self._remote_open += 1
         events.append((OPENED, name, b""))
 
@@ -126,7 +126,7 @@ class Mplex(Channels[Channel]):
         number = self._next
         self._next += 1
         name = number << 1 | 1
-        self._channels[name] = Channel(name)
+        self._channels[name] = MuxerStream(name)
         label = str(number).encode()
         self._put(number << 3 | _NEW, label)
         return name

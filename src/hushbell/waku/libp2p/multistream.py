@@ -84,7 +84,7 @@ class _Lines:
             raise Undecodable("a negotiation line is not text") from None
 
 
-class Proposing(_Lines):
+class ProtocolProposer(_Lines):
     """
     The side that opened, which proposes protocols in its order of preference.
 
@@ -122,7 +122,7 @@ class Proposing(_Lines):
         return line(self._left[0])
 
 
-class Choosing(_Lines):
+class ProtocolResponder(_Lines):
     """The side that was opened to, which takes the first proposal it speaks."""
 
     __slots__ = ("_greeted", "_listed", "_speaks")

@@ -8,10 +8,10 @@ from hushbell.errors import TooLarge, TransportError, Undecodable, WireError
 from hushbell.waku.libp2p import multistream, varint
 from hushbell.waku.libp2p.stream import PeerId
 
-Negotiation = multistream.Proposing | multistream.Choosing
+Negotiation = multistream.ProtocolProposer | multistream.ProtocolResponder
 
 
-class Carrier(Protocol):
+class StreamConnection(Protocol):
     """What a stream needs of its connection."""
 
     peer: PeerId
@@ -82,7 +82,7 @@ class MuxedStream:
         "protocol",
     )
 
-    def __init__(self, carrier: Carrier, name: int, negotiation: Negotiation, protocol: str = "") -> None:
+    def __init__(self, carrier: StreamConnection, name: int, negotiation: Negotiation, protocol: str = "") -> None:
         self._carrier = carrier
         self.name = name
         self.peer = carrier.peer

@@ -6,7 +6,7 @@ from typing import Generic, TypeVar
 from hushbell.waku.libp2p.muxer import DATA, ENDED, RESET, Event
 
 
-class Channel:
+class MuxerStream:
     """Both directions of one stream."""
 
     __slots__ = ("closing", "ended", "name", "queue", "queued")
@@ -19,10 +19,10 @@ class Channel:
         self.ended = False  # the peer's end has come
 
 
-C = TypeVar("C", bound=Channel)
+C = TypeVar("C", bound=MuxerStream)
 
 
-class Channels(Generic[C]):
+class MuxerStreams(Generic[C]):
     """One connection's streams. See :class:`hushbell.waku.libp2p.muxer.Muxer`."""
 
     def __init__(self, *, streams: int) -> None:

@@ -29,7 +29,7 @@ _LENGTH = Struct(">H").pack
 _PATTERN = (("e",), ("e", "ee", "s", "es"), ("s", "se"))
 
 
-class Handshake:
+class NoiseHandshake:
     """
     One side of the handshake: three messages, alternately written and read, the initiator's first.
 

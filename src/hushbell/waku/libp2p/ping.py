@@ -8,8 +8,8 @@ import hmac
 
 from hushbell.errors import TransportError, WireError
 from hushbell.ports.clock import Clock
+from hushbell.ports.metrics import Count
 from hushbell.types import Millis, Random
-from hushbell.waku.libp2p.resource_manager import Count
 from hushbell.waku.libp2p.stream import Stream
 
 PROTOCOL = "/ipfs/ping/1.0.0"

@@ -3,7 +3,7 @@
 from typing import Protocol
 
 
-class Sink(Protocol):
+class RawConnectionHandler(Protocol):
     """Who takes what a pipe delivers. Called from the event loop, never at once from a method of the pipe."""
 
     def received(self, data: bytes | memoryview) -> None:
@@ -28,7 +28,7 @@ class RawConnection(Protocol):
     """Its TCP port."""
     full: bool
     """Whether the socket's buffer is over its bound: write no more until ``writable``."""
-    sink: Sink | None
+    sink: RawConnectionHandler | None
 
     def write(self, data: bytes) -> None:
         """Send bytes, or keep them for the socket."""

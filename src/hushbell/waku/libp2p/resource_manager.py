@@ -3,12 +3,11 @@
 from collections.abc import Callable
 from typing import Protocol
 
-from hushbell.waku.libp2p.limits import Limits
+from hushbell.ports.metrics import Count
+from hushbell.waku.libp2p.limits import HostLimits
 
-Count = Callable[[str, int], None]
 
-
-class Holder(Protocol):
+class ConnectionUsage(Protocol):
     """A connection, as far as memory goes."""
 
     held: int
@@ -29,10 +28,10 @@ class Holder(Protocol):
 class ResourceManager:
     """Totals over all connections, checked where they grow."""
 
-    def __init__(self, limits: Limits, count: Count) -> None:
+    def __init__(self, limits: HostLimits, count: Count) -> None:
         self._limits = limits
         self._count = count
-        self.holders: set[Holder] = set()
+        self.holders: set[ConnectionUsage] = set()
         self.held = 0
         self.unsent = 0
         self.streams = 0
@@ -55,7 +54,7 @@ class ResourceManager:
         if self.streams > self._limits.streams_in_all:
             self._relieve(lambda holder: holder.inbound, "streams_in_all")
 
-    def _relieve(self, cost: Callable[[Holder], int], bound: str) -> None:
+    def _relieve(self, cost: Callable[[ConnectionUsage], int], bound: str) -> None:
         # Whoever holds the most gives way, so that filling the house does not shut out the others.
         if self.holders:
             self._count("libp2p_over_" + bound, 1)

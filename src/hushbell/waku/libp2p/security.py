@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from hushbell.errors import TooLarge, Unauthentic, Undecodable
 from hushbell.types import Random
 from hushbell.waku.libp2p import keys, protobuf
-from hushbell.waku.libp2p.noise import Handshake, Opener, Sealer
+from hushbell.waku.libp2p.noise import NoiseHandshake, Opener, Sealer
 from hushbell.waku.libp2p.stream import PeerId
 
 PROTOCOL = "/noise"
@@ -48,7 +48,7 @@ def credentials(identity: keys.Identity, random: Random) -> Credentials:
     return Credentials(identity.peer_id, static, protobuf.put(1, identity.public_key) + protobuf.put(2, signature))
 
 
-class Securing:
+class SecurityHandshake:
     """
     The handshake over a plain connection. Bytes in any chunks; ``done`` after the last message.
 
@@ -77,7 +77,7 @@ class Securing:
         """
         self._own = own
         self._initiator = initiator
-        self._noise = Handshake(initiator=initiator, static=own.static, ephemeral=random(32))
+        self._noise = NoiseHandshake(initiator=initiator, static=own.static, ephemeral=random(32))
         self._muxers = tuple(muxers)
         self._expected = expected
         self.rest = b""

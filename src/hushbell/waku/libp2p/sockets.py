@@ -8,11 +8,11 @@ from collections.abc import Callable
 from websockets.protocol import Protocol
 
 from hushbell.errors import TransportError
+from hushbell.ports.metrics import Count
 from hushbell.waku.libp2p import websocket
-from hushbell.waku.libp2p.limits import Limits
+from hushbell.waku.libp2p.limits import HostLimits
 from hushbell.waku.libp2p.multiaddr import Multiaddr
 from hushbell.waku.libp2p.raw_connection import RawConnection
-from hushbell.waku.libp2p.resource_manager import Count
 from hushbell.waku.libp2p.tcp import READ_MOST, TcpConnection
 from hushbell.waku.libp2p.websocket import WebSocketConnection
 
@@ -25,7 +25,7 @@ class Sockets:
     """All sockets of one host."""
 
     def __init__(
-        self, limits: Limits, server_tls: ssl.SSLContext | None, client_tls: ssl.SSLContext | None, count: Count
+        self, limits: HostLimits, server_tls: ssl.SSLContext | None, client_tls: ssl.SSLContext | None, count: Count
     ) -> None:
         self._limits = limits
         self._server_tls = server_tls

@@ -9,7 +9,7 @@ Errors, from :mod:`hushbell.errors`:
     Undecodable: the stream ended inside a frame, or its length is no varint.
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import NewType, Protocol
 
 PeerId = NewType("PeerId", bytes)
@@ -86,4 +86,42 @@ class Stream(Protocol):
 
     def reset(self) -> None:
         """End the stream both ways at once; what waits is lost."""
+        ...
+
+
+class OutboundStream(Stream, Protocol):
+    """A stream that this side opened. Bytes written before the peer agreed to the protocol are sent at once."""
+
+    async def agreed(self) -> None:
+        """
+        Return when the peer has agreed to the protocol.
+
+        Raises:
+            TransportError: it did not, or the stream was reset.
+        """
+        ...
+
+
+class StreamHost(Protocol):
+    """The part of a libp2p host that the relay and the services use."""
+
+    def handle(self, protocol: str, handler: Callable[[Stream], Awaitable[None]]) -> None:
+        """Run ``handler`` in a task of its own for each stream that a peer opens for ``protocol``."""
+        ...
+
+    async def open(self, peer: PeerId, protocols: Sequence[str]) -> OutboundStream:
+        """
+        Open a stream for the first of the protocols that the peer speaks.
+
+        Raises:
+            TransportError: it speaks none, or is not connected.
+        """
+        ...
+
+    def watch(self, connected: Callable[[PeerId, Sequence[str]], None], disconnected: Callable[[PeerId], None]) -> None:
+        """Call ``connected`` when a peer's protocols are known, ``disconnected`` when its last connection ended."""
+        ...
+
+    def disconnect(self, peer: PeerId) -> None:
+        """Close every connection to the peer."""
         ...

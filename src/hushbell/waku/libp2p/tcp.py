@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from hushbell.waku.libp2p.limits import KIB
-from hushbell.waku.libp2p.raw_connection import Sink
+from hushbell.waku.libp2p.raw_connection import RawConnectionHandler
 
 READ_MOST = 256 * KIB
 _KEEPALIVE = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 15, "TCP_KEEPCNT": 4}
@@ -27,7 +27,7 @@ class TcpConnection(asyncio.BufferedProtocol):
         self._buffer = buffer
         self._socket_buffer = socket_buffer
         self._transport: Any = None
-        self.sink: Sink | None = None
+        self.sink: RawConnectionHandler | None = None
         self.remote, self.port = "", 0
         self.full = False
 

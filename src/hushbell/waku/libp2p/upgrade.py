@@ -14,7 +14,7 @@ from hushbell.waku.libp2p.stream import PeerId
 
 
 @dataclass(frozen=True, slots=True)
-class Upgraded:
+class UpgradeResult:
     """What the connection is now, and the muxer's bytes that have come already."""
 
     peer: PeerId
@@ -36,21 +36,21 @@ class Upgrade:
         random: Random,
         expected: PeerId | None,
     ) -> None:
-        """Begin; arguments as :class:`hushbell.waku.libp2p.security.Securing` takes them."""
+        """Begin; arguments as :class:`hushbell.waku.libp2p.security.SecurityHandshake` takes them."""
         self._initiator = initiator
         self._muxers = muxers
         # Nothing is computed for a stranger that only connects.
-        self._begin: Callable[[], security.Securing] = lambda: security.Securing(
+        self._begin: Callable[[], security.SecurityHandshake] = lambda: security.SecurityHandshake(
             own, initiator=initiator, muxers=muxers, random=random, expected=expected
         )
-        self._securing: security.Securing | None = None
+        self._securing: security.SecurityHandshake | None = None
         self._agreement = self._negotiation([security.PROTOCOL])
-        self._over_noise: multistream.Proposing | multistream.Choosing | None = None
-        self.upgraded: Upgraded | None = None
+        self._over_noise: multistream.ProtocolProposer | multistream.ProtocolResponder | None = None
+        self.upgraded: UpgradeResult | None = None
 
     def start(self) -> bytes:
         """Return what this side sends first."""
-        return self._agreement.start() if isinstance(self._agreement, multistream.Proposing) else b""
+        return self._agreement.start() if isinstance(self._agreement, multistream.ProtocolProposer) else b""
 
     def receive(self, data: bytes) -> bytes:
         """
@@ -71,7 +71,7 @@ class Upgrade:
             data, self._agreement.rest = self._agreement.rest, b""
         return answer + (self._secure(self._securing, data) if self._securing is not None else b"")
 
-    def _secure(self, securing: security.Securing, data: bytes) -> bytes:
+    def _secure(self, securing: security.SecurityHandshake, data: bytes) -> bytes:
         answer = b""
         if not securing.done:
             answer = securing.receive(data)
@@ -80,11 +80,11 @@ class Upgrade:
             data, securing.rest = securing.rest, b""
             if securing.muxer is None:
                 self._over_noise = self._negotiation(self._muxers)
-                if isinstance(self._over_noise, multistream.Proposing):
+                if isinstance(self._over_noise, multistream.ProtocolProposer):
                     answer += securing.sealer.seal(self._over_noise.start())
         return answer + self._agree_on_muxer(securing, data)
 
-    def _agree_on_muxer(self, securing: security.Securing, data: bytes) -> bytes:
+    def _agree_on_muxer(self, securing: security.SecurityHandshake, data: bytes) -> bytes:
         agreement = self._over_noise
         if securing.sealer is None or securing.opener is None or securing.proof is None:
             raise ValueError("the handshake is not over")
@@ -96,10 +96,10 @@ class Upgrade:
             plain = [agreement.rest] if agreement.rest else []
         if chosen is not None:
             rest = tuple(plain)
-            self.upgraded = Upgraded(securing.proof.peer, chosen, securing.sealer, securing.opener, rest)
+            self.upgraded = UpgradeResult(securing.proof.peer, chosen, securing.sealer, securing.opener, rest)
         return securing.sealer.seal(answer) if answer else b""
 
-    def _negotiation(self, protocols: Sequence[str]) -> multistream.Proposing | multistream.Choosing:
+    def _negotiation(self, protocols: Sequence[str]) -> multistream.ProtocolProposer | multistream.ProtocolResponder:
         if self._initiator:
-            return multistream.Proposing(protocols)
-        return multistream.Choosing(lambda protocol: protocol in protocols, lambda: protocols)
+            return multistream.ProtocolProposer(protocols)
+        return multistream.ProtocolResponder(lambda protocol: protocol in protocols, lambda: protocols)

@@ -21,10 +21,10 @@ from websockets.server import ServerProtocol
 from websockets.uri import parse_uri
 
 from hushbell.errors import Undecodable
+from hushbell.ports.metrics import Count
 from hushbell.waku.libp2p.limits import KIB, MIB
 from hushbell.waku.libp2p.multiaddr import Multiaddr
-from hushbell.waku.libp2p.raw_connection import Sink
-from hushbell.waku.libp2p.resource_manager import Count
+from hushbell.waku.libp2p.raw_connection import RawConnectionHandler
 from hushbell.waku.libp2p.tcp import prepared
 from hushbell.waku.libp2p.tls import TlsListener
 
@@ -64,7 +64,7 @@ class WebSocketConnection(asyncio.Protocol):
         self._tls = None if tls is None else TlsListener(tls)
         self._transport: Any = None
         self._waiting: list[bytes] | None = []
-        self.sink: Sink | None = None
+        self.sink: RawConnectionHandler | None = None
         self.remote, self.port = "", 0
         self.full = False
 

@@ -6,7 +6,7 @@ Waits while the socket is full; what waits meanwhile is in the muxer's queues, w
 
 import asyncio
 
-from hushbell.waku.libp2p.limits import KIB, Limits
+from hushbell.waku.libp2p.limits import KIB, HostLimits
 from hushbell.waku.libp2p.muxer import Muxer
 from hushbell.waku.libp2p.noise import Sealer
 from hushbell.waku.libp2p.raw_connection import RawConnection
@@ -19,7 +19,7 @@ class StreamWriter:
     """What a connection still has to send."""
 
     def __init__(
-        self, pipe: RawConnection, muxer: Muxer, sealer: Sealer, limits: Limits, ledger: ResourceManager
+        self, pipe: RawConnection, muxer: Muxer, sealer: Sealer, limits: HostLimits, ledger: ResourceManager
     ) -> None:
         self._pipe = pipe
         self._muxer = muxer

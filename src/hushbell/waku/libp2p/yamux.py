@@ -9,7 +9,7 @@ from struct import Struct
 
 from hushbell.errors import TooLarge, Undecodable
 from hushbell.waku.libp2p.muxer import OPENED, Event
-from hushbell.waku.libp2p.muxer_streams import Channel, Channels
+from hushbell.waku.libp2p.muxer_streams import MuxerStream, MuxerStreams
 
 PROTOCOL = "/yamux/1.0.0"
 INITIAL_WINDOW = 256 * 1024
@@ -26,7 +26,7 @@ _WINDOW_MOST = 2**32 - 1
 _NAME_MOST = 2**32 - 1
 
 
-class _Channel(Channel):
+class _YamuxStream(MuxerStream):
     """Both directions of one stream, with the windows of both."""
 
     __slots__ = ("allowed", "consumed", "target", "window")
@@ -39,7 +39,7 @@ class _Channel(Channel):
         self.consumed = 0  # read, and not given back yet
 
 
-class Yamux(Channels[_Channel]):
+class Yamux(MuxerStreams[_YamuxStream]):
     """One connection's streams. See :class:`hushbell.waku.libp2p.muxer.Muxer`."""
 
     def __init__(self, *, initiator: bool, streams: int, wide_window: int) -> None:
@@ -126,7 +126,7 @@ class Yamux(Channels[_Channel]):
         else:
             raise Undecodable("a yamux frame has an unknown type")
 
-    def _found(self, flags: int, name: int, events: list[Event]) -> _Channel | None:
+    def _found(self, flags: int, name: int, events: list[Event]) -> _YamuxStream | None:
         """Return the stream of a frame, opened if the frame says so; None for one that is gone or refused."""
         channel = self._channels.get(name)
         if not flags & _SYN:
@@ -138,13 +138,13 @@ class Yamux(Channels[_Channel]):
             self.refused += 1
             self._control.append(_pack(0, _WINDOW, _RST, name, 0))
             return None
-        channel = self._channels[name] = _Channel(name)
+        channel = self._channels[name] = _YamuxStream(name)
         self._remote_open += 1
         self._control.append(_pack(0, _WINDOW, _ACK, name, 0))
         events.append((OPENED, name, b""))
         return channel
 
-    def _finish(self, channel: _Channel | None, flags: int, events: list[Event]) -> None:
+    def _finish(self, channel: _YamuxStream | None, flags: int, events: list[Event]) -> None:
         """Act on the flags that count after a frame's bytes."""
         if channel is None or not flags & (_FIN | _RST) or self._channels.get(channel.name) is not channel:
             return
@@ -179,7 +179,7 @@ class Yamux(Channels[_Channel]):
         """Open a stream and return its name."""
         name = self._next
         self._next += 2
-        self._channels[name] = _Channel(name)
+        self._channels[name] = _YamuxStream(name)
         self._control.append(_pack(0, _WINDOW, _SYN, name, 0))
         return name
 
@@ -209,7 +209,7 @@ class Yamux(Channels[_Channel]):
             self._credit(channel, self._wide - channel.target)
             channel.target = self._wide
 
-    def _credit(self, channel: _Channel, count: int) -> None:
+    def _credit(self, channel: _YamuxStream, count: int) -> None:
         channel.allowed += count
         self._control.append(_pack(0, _WINDOW, 0, channel.name, count))
 

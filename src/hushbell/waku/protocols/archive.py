@@ -20,10 +20,10 @@ from typing import Self
 from hushbell import wire
 from hushbell.errors import StoreError, StoreUnavailable, WireError
 from hushbell.ports.clock import Clock
+from hushbell.ports.metrics import Count
 from hushbell.types import Millis, PubsubTopic
 from hushbell.waku.message import message_hash
-from hushbell.waku.protocols.host import Count
-from hushbell.waku.protocols.store_db import TRIM_STEP, Database, Page, Stored, Wanted
+from hushbell.waku.protocols.store_db import TRIM_STEP, ArchiveDatabase, ArchivedMessage, ArchivePage, ArchiveQuery
 from hushbell.wire.messages import WakuMessage
 
 GATHER = 0.1  # seconds
@@ -51,12 +51,12 @@ class _Signal(Enum):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Question:
-    wanted: Wanted | None  # None only waits for what came before
+    wanted: ArchiveQuery | None  # None only waits for what came before
     cursor: bytes | None
     limit: int
     size: int
     at: Millis
-    answer: asyncio.Future[Page | None]
+    answer: asyncio.Future[ArchivePage | None]
 
 
 class Archive:
@@ -73,7 +73,7 @@ class Archive:
     """
 
     def __init__(
-        self, database: Database, *, clock: Clock, count: Count, age: int, size: int, message_limit: int
+        self, database: ArchiveDatabase, *, clock: Clock, count: Count, age: int, size: int, message_limit: int
     ) -> None:
         self._database = database
         self._clock = clock
@@ -98,9 +98,9 @@ class Archive:
         Open the archive at ``path``, or begin one.
 
         Raises:
-            ConfigError, StoreMismatch, StoreCorrupt, StoreUnavailable: see :meth:`Database.open`.
+            ConfigError, StoreMismatch, StoreCorrupt, StoreUnavailable: see :meth:`ArchiveDatabase.open`.
         """
-        database = Database.open(path)
+        database = ArchiveDatabase.open(path)
         return cls(database, clock=clock, count=count, age=age, size=size, message_limit=message_limit)
 
     def put(self, pubsub_topic: PubsubTopic, data: bytes) -> None:
@@ -119,7 +119,7 @@ class Archive:
             self._is_awake = True
             self._jobs.put(_Signal.ARRIVED)
 
-    async def page(self, wanted: Wanted, *, cursor: bytes | None, limit: int, size: int) -> Page | None:
+    async def page(self, wanted: ArchiveQuery, *, cursor: bytes | None, limit: int, size: int) -> ArchivePage | None:
         """
         Return messages after the one with the hash ``cursor`` (before it, if not forward), or None if that is unknown.
 
@@ -146,12 +146,14 @@ class Archive:
             self._jobs.put(_Signal.CLOSE)
         await asyncio.to_thread(self._thread.join)
 
-    async def _ask(self, wanted: Wanted | None, cursor: bytes | None, limit: int, size: int) -> Page | None:
+    async def _ask(
+        self, wanted: ArchiveQuery | None, cursor: bytes | None, limit: int, size: int
+    ) -> ArchivePage | None:
         if self._is_closed:
             raise StoreUnavailable("the archive is closed")
         if self._open_questions >= QUESTIONS:
             raise StoreUnavailable("too many questions wait for the archive")
-        answer: asyncio.Future[Page | None] = self._loop.create_future()
+        answer: asyncio.Future[ArchivePage | None] = self._loop.create_future()
         self._open_questions += 1
         self._jobs.put(_Question(wanted, cursor, limit, size, self._clock.now(), answer))
         try:
@@ -195,7 +197,7 @@ class Archive:
         except Exception:  # noqa: BLE001  # without its thread, the archive would leave every caller waiting
             counts["archive_failed"] += len(messages)
 
-    def _stored(self, arrived: _Arrived, counts: Counter[str]) -> Stored | None:
+    def _stored(self, arrived: _Arrived, counts: Counter[str]) -> ArchivedMessage | None:
         try:
             message = wire.decode(WakuMessage, arrived.data, limit=self._message_limit)
         except WireError:
@@ -208,7 +210,7 @@ class Archive:
             counts["archive_untimely"] += 1
             return None
         name = message_hash(arrived.pubsub_topic, message)
-        return Stored(name, message.timestamp, arrived.pubsub_topic, message.content_topic, arrived.data)
+        return ArchivedMessage(name, message.timestamp, arrived.pubsub_topic, message.content_topic, arrived.data)
 
     def _trim(self, now: Millis) -> int:
         if now - self._trimmed_at < TRIM_EVERY and self._database.size <= self._size:
@@ -218,7 +220,7 @@ class Archive:
             self._trimmed_at = now
         return dropped
 
-    def _answer(self, question: _Question) -> Page | StoreError | None:
+    def _answer(self, question: _Question) -> ArchivePage | StoreError | None:
         wanted = question.wanted
         if wanted is None:
             return None
@@ -241,7 +243,7 @@ class Archive:
         with contextlib.suppress(RuntimeError):  # the loop is gone, and nobody waits
             self._loop.call_soon_threadsafe(call, *values)
 
-    def _resolve(self, answer: asyncio.Future[Page | None], result: Page | StoreError | None) -> None:
+    def _resolve(self, answer: asyncio.Future[ArchivePage | None], result: ArchivePage | StoreError | None) -> None:
         if answer.done():
             return  # whoever asked went away
         if isinstance(result, StoreError):

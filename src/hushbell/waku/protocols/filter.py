@@ -4,18 +4,18 @@ from collections.abc import Callable, Collection, Sequence
 
 from hushbell.errors import WireError
 from hushbell.ports.clock import Clock
-from hushbell.waku.libp2p.stream import PeerId
+from hushbell.ports.metrics import Count
+from hushbell.waku.libp2p.stream import PeerId, StreamHost
 from hushbell.waku.protocols.filter_push import Pusher, PushLimits, Waiting
 from hushbell.waku.protocols.filter_table import FilterLimits, FilterTable
-from hushbell.waku.protocols.host import Count, Host
-from hushbell.waku.protocols.rate_limit import Rate, Rates
+from hushbell.waku.protocols.rate_limit import RateLimit, RateLimiter
 from hushbell.waku.protocols.request_response import EXCHANGE, Service
 from hushbell.waku.wire import codecs
 from hushbell.waku.wire.services import FilterPush, FilterRequest, FilterResponse, Status
 
 PROTOCOL = "/vac/waku/filter-subscribe/2.0.0-beta1"
 REQUEST = 64 * 1024  # bytes; 100 content topics of 256 are 26 KiB
-RATE = Rate(per_minute=30, burst=30)  # requests of one peer, as nwaku's
+RATE = RateLimit(per_minute=30, burst=30)  # requests of one peer, as nwaku's
 
 
 class FilterService:
@@ -36,13 +36,13 @@ class FilterService:
     def __init__(
         self,
         *,
-        host: Host,
+        host: StreamHost,
         clock: Clock,
         topics: Callable[[], Collection[str]],
         count: Count,
         limits: FilterLimits | None = None,
         push: PushLimits | None = None,
-        rate: Rate = RATE,
+        rate: RateLimit = RATE,
         seconds: float = EXCHANGE,
     ) -> None:
         self._host = host
@@ -51,7 +51,7 @@ class FilterService:
         self._count = count
         self._push_limits = push or PushLimits()
         self._table = FilterTable(limits or FilterLimits())
-        self._rates = Rates(rate)
+        self._rates = RateLimiter(rate)
         self._pushers: dict[PeerId, Pusher] = {}
         self._waiting = Waiting()
         Service(

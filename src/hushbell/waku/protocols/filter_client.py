@@ -7,12 +7,12 @@ from itertools import islice
 from hushbell import wire
 from hushbell.errors import TransportError, WireError
 from hushbell.ports.clock import Clock
+from hushbell.ports.metrics import Count
 from hushbell.types import Random
-from hushbell.waku.libp2p.stream import PeerId, Stream
+from hushbell.waku.libp2p.stream import PeerId, Stream, StreamHost
 from hushbell.waku.protocols.filter import PROTOCOL
 from hushbell.waku.protocols.filter_push import PROTOCOL as PUSH
 from hushbell.waku.protocols.filter_table import Criterion
-from hushbell.waku.protocols.host import Count, Host
 from hushbell.waku.protocols.request_ids import request_id
 from hushbell.waku.protocols.request_response import EXCHANGE, ask
 from hushbell.waku.wire import codecs
@@ -46,7 +46,7 @@ class FilterClient:
     def __init__(
         self,
         *,
-        host: Host,
+        host: StreamHost,
         clock: Clock,
         random: Random,
         received: Callable[[str, bytes], None],

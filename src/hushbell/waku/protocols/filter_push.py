@@ -17,9 +17,9 @@ from dataclasses import dataclass
 
 from hushbell.errors import TransportError
 from hushbell.ports.clock import Clock
+from hushbell.ports.metrics import Count
 from hushbell.types import Millis
-from hushbell.waku.libp2p.stream import PeerId, Stream
-from hushbell.waku.protocols.host import Count, Host
+from hushbell.waku.libp2p.stream import PeerId, Stream, StreamHost
 from hushbell.waku.protocols.request_response import Tasks
 
 PROTOCOL = "/vac/waku/filter-push/2.0.0-beta1"
@@ -64,7 +64,7 @@ class Pusher:
         self,
         peer: PeerId,
         *,
-        host: Host,
+        host: StreamHost,
         clock: Clock,
         limits: PushLimits,
         waiting: Waiting,

@@ -5,10 +5,10 @@ from collections.abc import Callable, Collection
 from hushbell import wire
 from hushbell.errors import TransportError, WireError
 from hushbell.ports.clock import Clock
+from hushbell.ports.metrics import Count
 from hushbell.types import PubsubTopic
-from hushbell.waku.libp2p.stream import PeerId
-from hushbell.waku.protocols.host import Count, Host
-from hushbell.waku.protocols.rate_limit import Rate, Rates
+from hushbell.waku.libp2p.stream import PeerId, StreamHost
+from hushbell.waku.protocols.rate_limit import RateLimit, RateLimiter
 from hushbell.waku.protocols.request_response import EXCHANGE, Service
 from hushbell.waku.wire import codecs
 from hushbell.waku.wire.services import LightpushRequest, LightpushResponse, PushResponse, PushRpc, Status
@@ -18,12 +18,12 @@ PROTOCOL_V2 = "/vac/waku/lightpush/2.0.0-beta1"
 PROTOCOL_V3 = "/vac/waku/lightpush/3.0.0"
 AROUND = 1024  # bytes of a request besides the message
 META = 64  # bytes of meta at most (RFC 14)
-RATE = Rate(per_minute=6_000, burst=600)
+RATE = RateLimit(per_minute=6_000, burst=600)
 """Of one peer, in units: a message is one, and one more for each :data:`UNIT` of its bytes."""
 UNIT = 16 * 1024
 NO_ID = "N/A"  # the request id of an answer to what nobody could read; as nwaku's
 
-Verdict = tuple[Status, str, int]
+PublishResult = tuple[Status, str, int]
 """Status, its description, and how many peers took the message."""
 
 
@@ -46,13 +46,13 @@ class LightpushService:
     def __init__(
         self,
         *,
-        host: Host,
+        host: StreamHost,
         clock: Clock,
         publish: Callable[[PubsubTopic, bytes], int],
         topics: Callable[[], Collection[str]],
         count: Count,
         message_limit: int,
-        rate: Rate = RATE,
+        rate: RateLimit = RATE,
         seconds: float = EXCHANGE,
     ) -> None:
         self._clock = clock
@@ -61,7 +61,7 @@ class LightpushService:
         self._count = count
         self._message_limit = message_limit
         self._limit = 2 * message_limit + AROUND  # of a frame: a message somewhat too large gets an answer
-        self._rates = Rates(rate)
+        self._rates = RateLimiter(rate)
         for protocol, answer in ((PROTOCOL_V2, self._answer_v2), (PROTOCOL_V3, self._answer_v3)):
             Service(
                 host=host,
@@ -97,7 +97,7 @@ class LightpushService:
             return codecs.encode(LightpushResponse(asked.request_id, status, None, peers))
         return codecs.encode(LightpushResponse(asked.request_id, status, description))
 
-    def _take(self, peer: PeerId, topic: str | None, message: bytes, *, is_busy: bool) -> Verdict:
+    def _take(self, peer: PeerId, topic: str | None, message: bytes, *, is_busy: bool) -> PublishResult:
         cost = 1 + len(message) // UNIT
         if is_busy or not self._rates.allows(peer, self._clock.now(), cost):
             self._count("lightpush_rate_limited", 1)
@@ -109,7 +109,7 @@ class LightpushService:
         self._count("lightpush_published" if verdict[0] == Status.OK else "lightpush_unpublished", 1)
         return verdict
 
-    def _published(self, topic: PubsubTopic, data: bytes) -> Verdict:
+    def _published(self, topic: PubsubTopic, data: bytes) -> PublishResult:
         try:
             peers = self._publish(topic, data)
         except WireError:

@@ -3,9 +3,9 @@
 from typing import TypeVar
 
 from hushbell.errors import TransportError, WireError
+from hushbell.ports.metrics import Count
 from hushbell.types import PubsubTopic, Random
-from hushbell.waku.libp2p.stream import PeerId
-from hushbell.waku.protocols.host import Count, Host
+from hushbell.waku.libp2p.stream import PeerId, StreamHost
 from hushbell.waku.protocols.lightpush import PROTOCOL_V2, PROTOCOL_V3
 from hushbell.waku.protocols.request_ids import request_id
 from hushbell.waku.protocols.request_response import EXCHANGE, ask
@@ -18,7 +18,7 @@ RESPONSE = 16 * 1024  # bytes
 _WHY = {status.value: status.name.lower().replace("_", " ") for status in Status}
 
 
-class Refused(TransportError):
+class LightpushRefused(TransportError):
     """The service answered that it did not publish. ``status`` is lightpush v3's, 0 where version 2 told none."""
 
     def __init__(self, status: int) -> None:
@@ -37,7 +37,7 @@ class LightpushClient:
         seconds: for an answer.
     """
 
-    def __init__(self, *, host: Host, random: Random, count: Count, seconds: float = EXCHANGE) -> None:
+    def __init__(self, *, host: StreamHost, random: Random, count: Count, seconds: float = EXCHANGE) -> None:
         self._host = host
         self._random = random
         self._count = count
@@ -55,7 +55,7 @@ class LightpushClient:
         response = await self._ask(peer, PROTOCOL_V3, request, LightpushResponse)
         if not 200 <= response.status_code < 300:
             self._count("lightpush_client_refused", 1)
-            raise Refused(response.status_code)
+            raise LightpushRefused(response.status_code)
         _same(request.request_id, response.request_id)
         self._count("lightpush_client_published", 1)
         return response.relay_peer_count
@@ -72,7 +72,7 @@ class LightpushClient:
         answer = await self._ask(peer, PROTOCOL_V2, request, PushRpc)
         if answer.response is None or not answer.response.is_success:
             self._count("lightpush_client_refused", 1)
-            raise Refused(0)
+            raise LightpushRefused(0)
         _same(request.request_id, answer.request_id)
         self._count("lightpush_client_published", 1)
 

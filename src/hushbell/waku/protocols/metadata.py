@@ -4,8 +4,8 @@ from collections.abc import Callable, Sequence
 
 from hushbell.errors import TransportError, WireError
 from hushbell.ports.clock import Clock
-from hushbell.waku.libp2p.stream import PeerId
-from hushbell.waku.protocols.host import Count, Host
+from hushbell.ports.metrics import Count
+from hushbell.waku.libp2p.stream import PeerId, StreamHost
 from hushbell.waku.protocols.request_response import EXCHANGE, Service, Tasks, ask
 from hushbell.waku.wire import codecs
 from hushbell.waku.wire.services import Metadata
@@ -35,7 +35,7 @@ class MetadataService:
     def __init__(
         self,
         *,
-        host: Host,
+        host: StreamHost,
         clock: Clock,
         cluster: int,
         shards: Callable[[], Sequence[int]],

@@ -1,10 +1,10 @@
 """Peer exchange as a client: ask a peer whom else it knows (RFC 34)."""
 
 from hushbell.errors import TransportError, WireError
+from hushbell.ports.metrics import Count
 from hushbell.waku.discovery import enr
 from hushbell.waku.discovery.enr import NodeRecord
-from hushbell.waku.libp2p.stream import PeerId
-from hushbell.waku.protocols.host import Count, Host
+from hushbell.waku.libp2p.stream import PeerId, StreamHost
 from hushbell.waku.protocols.request_response import EXCHANGE, ask
 from hushbell.waku.wire import codecs
 from hushbell.waku.wire.services import PeersRequest, PeersResponse
@@ -25,7 +25,7 @@ class PeerExchangeClient:
         seconds: for an answer.
     """
 
-    def __init__(self, *, host: Host, count: Count, seconds: float = EXCHANGE) -> None:
+    def __init__(self, *, host: StreamHost, count: Count, seconds: float = EXCHANGE) -> None:
         self._host = host
         self._count = count
         self._seconds = seconds

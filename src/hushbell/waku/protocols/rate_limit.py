@@ -10,17 +10,17 @@ PEERS = 4_096  # remembered; a peer that was forgotten begins anew, and how ofte
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rate:
+class RateLimit:
     """What one peer may ask for: ``per_minute`` in the long run, ``burst`` at once."""
 
     per_minute: int
     burst: int
 
 
-class Rates:
+class RateLimiter:
     """The budgets of all peers of one service."""
 
-    def __init__(self, rate: Rate, *, peers: int = PEERS) -> None:
+    def __init__(self, rate: RateLimit, *, peers: int = PEERS) -> None:
         self._rate = rate
         self._peers = peers
         self._left: OrderedDict[PeerId, tuple[float, Millis]] = OrderedDict()

@@ -7,8 +7,8 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 from hushbell.errors import StoreError, TransportError, WireError
-from hushbell.waku.libp2p.stream import PeerId, Stream
-from hushbell.waku.protocols.host import Count, Host
+from hushbell.ports.metrics import Count
+from hushbell.waku.libp2p.stream import PeerId, Stream, StreamHost
 
 EXCHANGE = 10.0  # seconds from the request to the last byte of the answer
 IDLE = 60.0  # seconds until a request must have come; js-waku opens streams long before it needs them
@@ -18,7 +18,7 @@ Answer = Callable[[PeerId, bytes, bool], Awaitable[bytes]]
 """Called with who asks, the request, and whether too much is being answered already; returns the answer."""
 
 
-async def ask(host: Host, peer: PeerId, protocol: str, request: bytes, *, limit: int, seconds: float) -> bytes:
+async def ask(host: StreamHost, peer: PeerId, protocol: str, request: bytes, *, limit: int, seconds: float) -> bytes:
     """
     Send a request and return the answer, at most ``limit`` bytes.
 
@@ -75,7 +75,7 @@ class Service:
     def __init__(
         self,
         *,
-        host: Host,
+        host: StreamHost,
         protocol: str,
         answer: Answer,
         name: str,

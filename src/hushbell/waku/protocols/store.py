@@ -2,12 +2,12 @@
 
 from hushbell.errors import StoreError, WireError
 from hushbell.ports.clock import Clock
-from hushbell.waku.libp2p.stream import PeerId
+from hushbell.ports.metrics import Count
+from hushbell.waku.libp2p.stream import PeerId, StreamHost
 from hushbell.waku.protocols.archive import Archive
-from hushbell.waku.protocols.host import Count, Host
-from hushbell.waku.protocols.rate_limit import Rate, Rates
+from hushbell.waku.protocols.rate_limit import RateLimit, RateLimiter
 from hushbell.waku.protocols.request_response import EXCHANGE, Service
-from hushbell.waku.protocols.store_db import FIRST, LAST, Page, Place, Wanted
+from hushbell.waku.protocols.store_db import FIRST, LAST, ArchivePage, ArchivePosition, ArchiveQuery
 from hushbell.waku.wire import codecs
 from hushbell.waku.wire.services import Status, StoreEntry, StoreRequest, StoreResponse
 
@@ -19,7 +19,7 @@ TOPICS = 10  # content topics of one query; as nwaku's
 HASHES = 1_000  # of one query
 AT_ONCE = 32  # answers being given, two MiB each at worst
 PER_PEER = 4
-RATE = Rate(per_minute=1_800, burst=300)  # queries of one peer
+RATE = RateLimit(per_minute=1_800, burst=300)  # queries of one peer
 
 
 def refusal(request: StoreRequest) -> str:
@@ -47,10 +47,10 @@ def refusal(request: StoreRequest) -> str:
     return ""
 
 
-def wanted(request: StoreRequest, after: Place | None = None) -> Wanted:
+def wanted(request: StoreRequest, after: ArchivePosition | None = None) -> ArchiveQuery:
     """Return what a query without fault asks for; its start is inclusive, its end is not. ``after`` is its cursor's."""
     end = request.time_end
-    return Wanted(
+    return ArchiveQuery(
         pubsub_topic=request.pubsub_topic or None,
         content_topics=request.content_topics,
         hashes=request.message_hashes,
@@ -61,7 +61,7 @@ def wanted(request: StoreRequest, after: Place | None = None) -> Wanted:
     )
 
 
-def response(request: StoreRequest, page: Page) -> StoreResponse:
+def response(request: StoreRequest, page: ArchivePage) -> StoreResponse:
     """Return the answer that a page is. The cursor is the message next to what follows, and only if something does."""
     entries = tuple(
         [
@@ -91,17 +91,17 @@ class StoreService:
     def __init__(
         self,
         *,
-        host: Host,
+        host: StreamHost,
         clock: Clock,
         archive: Archive,
         count: Count,
-        rate: Rate = RATE,
+        rate: RateLimit = RATE,
         seconds: float = EXCHANGE,
     ) -> None:
         self._clock = clock
         self._archive = archive
         self._count = count
-        self._rates = Rates(rate)
+        self._rates = RateLimiter(rate)
         Service(
             host=host,
             protocol=PROTOCOL,

@@ -5,10 +5,10 @@ from dataclasses import dataclass, field, replace
 
 from hushbell import wire
 from hushbell.errors import TooLarge, TransportError, WireError
+from hushbell.ports.metrics import Count
 from hushbell.types import PubsubTopic, Random
-from hushbell.waku.libp2p.stream import PeerId
+from hushbell.waku.libp2p.stream import PeerId, StreamHost
 from hushbell.waku.message import message_hash
-from hushbell.waku.protocols.host import Count, Host
 from hushbell.waku.protocols.request_ids import request_id
 from hushbell.waku.protocols.request_response import EXCHANGE, ask
 from hushbell.waku.protocols.store import LONGEST_PAGE, PROTOCOL, TOPICS
@@ -30,7 +30,7 @@ class QueryRefused(TransportError):
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class StoreMessage:
     """A message as a store had it; its hash was computed here."""
 
     hash: bytes
@@ -53,7 +53,7 @@ class StoreClient:
     """
 
     def __init__(
-        self, *, host: Host, random: Random, count: Count, message_limit: int, seconds: float = EXCHANGE
+        self, *, host: StreamHost, random: Random, count: Count, message_limit: int, seconds: float = EXCHANGE
     ) -> None:
         self._host = host
         self._random = random
@@ -94,7 +94,7 @@ class StoreClient:
         since: int,
         until: int | None = None,
         page: int = FULL_PAGE,
-    ) -> AsyncIterator[Sequence[Found]]:
+    ) -> AsyncIterator[Sequence[StoreMessage]]:
         """
         Yield the messages of these content topics, oldest first, page by page.
 
@@ -133,7 +133,9 @@ class StoreClient:
             request = replace(request, cursor=cursor)
         raise TransportError("the store does not come to an end")
 
-    async def page(self, peer: PeerId, request: StoreRequest) -> tuple[Sequence[Found], bytes | None, StoreRequest]:
+    async def page(
+        self, peer: PeerId, request: StoreRequest
+    ) -> tuple[Sequence[StoreMessage], bytes | None, StoreRequest]:
         """
         Ask for one page with its messages, which are checked.
 
@@ -171,13 +173,13 @@ class StoreClient:
             raise TransportError("the store's answer is not understood") from error
         return frozenset(hashes) & {entry.message_hash or b"" for entry in response.entries}
 
-    def _found(self, entry: StoreEntry, request: StoreRequest) -> Found | None:
+    def _found(self, entry: StoreEntry, request: StoreRequest) -> StoreMessage | None:
         found = checked(entry, request, self._message_limit)
         self._count("store_client_received" if found else "store_client_unwanted", 1)
         return found
 
 
-def checked(entry: StoreEntry, request: StoreRequest, message_limit: int) -> Found | None:
+def checked(entry: StoreEntry, request: StoreRequest, message_limit: int) -> StoreMessage | None:
     """Return the message of an entry, or None if it is not what ``request`` asked for."""
     shard = entry.pubsub_topic or request.pubsub_topic
     if entry.waku_message is None or not shard or request.pubsub_topic not in (None, shard):
@@ -194,4 +196,4 @@ def checked(entry: StoreEntry, request: StoreRequest, message_limit: int) -> Fou
     name = message_hash(shard, message)
     if entry.message_hash not in (None, name):
         return None
-    return Found(name, PubsubTopic(shard), message.content_topic, time, entry.waku_message)
+    return StoreMessage(name, PubsubTopic(shard), message.content_topic, time, entry.waku_message)

@@ -43,13 +43,13 @@ PRAGMA application_id = {APPLICATION_ID};
 PRAGMA user_version = 1;
 """
 
-Place = tuple[int, bytes]
+ArchivePosition = tuple[int, bytes]
 """Timestamp and hash: where a message is in the order of RFC 13."""
 _Row = tuple[int, bytes, int, int]  # timestamp, hash, rowid, size of the message
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
+class ArchivedMessage:
     """One message of the archive."""
 
     hash: bytes
@@ -60,7 +60,7 @@ class Stored:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class ArchiveQuery:
     """Which messages a page is of; every condition that is given must hold."""
 
     pubsub_topic: str | None = None
@@ -68,19 +68,19 @@ class Wanted:
     hashes: tuple[bytes, ...] = ()  # no other condition than a pubsub topic goes with them
     since: int = FIRST  # ns, inclusive
     until: int = LAST  # ns, inclusive
-    after: Place | None = None  # exclusive; before it, if not forward
+    after: ArchivePosition | None = None  # exclusive; before it, if not forward
     forward: bool = True
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class ArchivePage:
     """Messages in the order of time, whichever way was read, and whether there are more beyond."""
 
-    messages: tuple[Stored, ...]
+    messages: tuple[ArchivedMessage, ...]
     has_more: bool
 
 
-class Database:
+class ArchiveDatabase:
     """One open file. Used by one thread at a time."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
@@ -118,7 +118,7 @@ class Database:
         with mapped():
             self._connection.close()
 
-    def insert(self, messages: Sequence[Stored]) -> int:
+    def insert(self, messages: Sequence[ArchivedMessage]) -> int:
         """Add the messages that are not there yet, all or nothing, and return how many those were."""
         rows = [(one.hash, one.timestamp, one.pubsub_topic, one.content_topic, one.message) for one in messages]
         with self._transaction() as execute:
@@ -150,13 +150,13 @@ class Database:
         pages, free = (int(self._connection.execute(f"PRAGMA {name}").fetchone()[0]) for name in _COUNTS)
         return (pages - free) * self._page_size
 
-    def place(self, hash_: bytes) -> Place | None:
+    def place(self, hash_: bytes) -> ArchivePosition | None:
         """Return where a message is, or None if it is not here."""
         with mapped():
             row = self._connection.execute("SELECT timestamp FROM messages WHERE hash = ?", (hash_,)).fetchone()
         return None if row is None else (int(row[0]), hash_)
 
-    def page(self, wanted: Wanted, *, limit: int, size: int) -> Page:
+    def page(self, wanted: ArchiveQuery, *, limit: int, size: int) -> ArchivePage:
         """Return at most ``limit`` messages, at least one if there is one, and no more after ``size`` bytes of them."""
         with mapped():
             rows = self._rows(wanted, limit + 1)
@@ -169,9 +169,9 @@ class Database:
                     break
             has_more = next(iter(rows), None) is not None
             ordered = kept if wanted.forward else kept[::-1]
-            return Page(tuple([self._stored(row) for row in ordered]), has_more)
+            return ArchivePage(tuple([self._stored(row) for row in ordered]), has_more)
 
-    def _rows(self, wanted: Wanted, limit: int) -> Iterator[_Row]:
+    def _rows(self, wanted: ArchiveQuery, limit: int) -> Iterator[_Row]:
         if wanted.hashes:
             return iter(self._by_hash(wanted, limit))
         order = "ASC" if wanted.forward else "DESC"
@@ -186,21 +186,21 @@ class Database:
             self._connection.execute(sql, (wanted.pubsub_topic, topic, *window)).fetchall()
             for topic in dict.fromkeys(wanted.content_topics)
         ]
-        return merge(*reads, key=_by_place, reverse=not wanted.forward)
+        return merge(*reads, key=_by_position, reverse=not wanted.forward)
 
-    def _by_hash(self, wanted: Wanted, limit: int) -> list[_Row]:
+    def _by_hash(self, wanted: ArchiveQuery, limit: int) -> list[_Row]:
         marks = ", ".join("?" * len(wanted.hashes))
         shard = "AND pubsub_topic = ?" if wanted.pubsub_topic else ""
         sql = f"SELECT {_COLUMNS} FROM messages WHERE hash IN ({marks}) {shard} AND timestamp >= ?"  # noqa: S608
         values = [*wanted.hashes, *([wanted.pubsub_topic] if shard else []), wanted.since]
         rows: list[_Row] = sorted(self._connection.execute(sql, values), reverse=not wanted.forward)
         if after := wanted.after:
-            rows = [row for row in rows if (_by_place(row) > after if wanted.forward else _by_place(row) < after)]
+            rows = [row for row in rows if (_by_position(row) > after if wanted.forward else _by_position(row) < after)]
         return rows[:limit]
 
-    def _stored(self, row: _Row) -> Stored:
+    def _stored(self, row: _Row) -> ArchivedMessage:
         found = self._connection.execute(_WHOLE, (row[2],)).fetchone()
-        return Stored(row[1], row[0], *found)
+        return ArchivedMessage(row[1], row[0], *found)
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Cursor]:
@@ -228,7 +228,7 @@ _COUNTS = ("page_count", "freelist_count")
 _DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 
 
-def _by_place(row: _Row) -> Place:
+def _by_position(row: _Row) -> ArchivePosition:
     return row[0], row[1]
 
 

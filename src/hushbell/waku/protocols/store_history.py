@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from hushbell.types import ContentTopic, Millis, PubsubTopic
-from hushbell.waku.inbox.missing_messages import PAGE, Found, Page
+from hushbell.waku.history import MAX_PAGE, HistoryMessage, HistoryPage
 from hushbell.waku.libp2p.keys import peer_id_text
 from hushbell.waku.libp2p.stream import PeerId
 from hushbell.waku.protocols.store_client import StoreClient
@@ -21,8 +21,8 @@ class StoreHistory:
         peer: whom.
     """
 
-    own = False
-    whole_shards = True  # RFC 13 knows queries without topics
+    is_own = False
+    has_whole_shards = True  # RFC 13 knows queries without topics
 
     def __init__(self, client: StoreClient, peer: PeerId) -> None:
         self._client = client
@@ -39,9 +39,9 @@ class StoreHistory:
         content_topics: Sequence[ContentTopic],
         since: Millis,
         cursor: bytes | None,
-    ) -> Page:
+    ) -> HistoryPage:
         """
-        Return up to ``PAGE`` messages published since then, oldest first; of all topics if none is named.
+        Return up to ``MAX_PAGE`` messages published since then, oldest first; of all topics if none is named.
 
         Raises:
             TransportError: it did not answer, or refuses.
@@ -54,7 +54,7 @@ class StoreHistory:
             time_start=since * MS,
             cursor=cursor,
             forward=True,
-            limit=PAGE,
+            limit=MAX_PAGE,
         )
         found, following, _ = await self._client.page(self._peer, request)
-        return Page([Found(one.pubsub_topic, one.waku_message) for one in found], following)
+        return HistoryPage([HistoryMessage(one.pubsub_topic, one.waku_message) for one in found], following)

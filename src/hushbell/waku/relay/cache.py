@@ -1,9 +1,10 @@
 """What is remembered of messages: the ids that were seen, and for some heartbeats the messages themselves."""
 
 from collections import deque
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from itertools import chain, islice
 
+from hushbell.ports.metrics import Count
 from hushbell.types import Millis
 from hushbell.waku.relay.settings import RelaySettings
 
@@ -22,7 +23,7 @@ class SeenIds:
     Beyond the number the oldest are forgotten early and counted as ``relay_seen_forgotten``.
     """
 
-    def __init__(self, settings: RelaySettings, count: Callable[[str, int], None]) -> None:
+    def __init__(self, settings: RelaySettings, count: Count) -> None:
         self.ids: set[bytes] = set()
         self._groups: deque[tuple[Millis, deque[bytes]]] = deque()  # when each expires, oldest first
         self._newest: deque[bytes] = deque()
@@ -79,7 +80,7 @@ class MessageCache:
     Beyond it the oldest go early; ``relay_cache_evicted`` counts them.
     """
 
-    def __init__(self, settings: RelaySettings, count: Callable[[str, int], None]) -> None:
+    def __init__(self, settings: RelaySettings, count: Count) -> None:
         self._frames: dict[bytes, bytes] = {}
         self._served: dict[bytes, dict[bytes, int]] = {}
         self._windows: deque[_Window] = deque([{}])  # newest last

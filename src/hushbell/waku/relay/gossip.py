@@ -4,8 +4,9 @@ Gossip: ids of recent messages offered to peers outside the mesh, and messages s
 Pure, like the mesh. Everything that a peer can ask for or make us ask for is counted in each heartbeat.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
+from hushbell.ports.metrics import Count
 from hushbell.types import Millis, Random
 from hushbell.waku.libp2p.stream import PeerId
 from hushbell.waku.relay.cache import MessageCache, SeenIds
@@ -28,7 +29,7 @@ class Gossip:
         cache: MessageCache,
         seen: SeenIds,
         random: Random,
-        count: Callable[[str, int], None],
+        count: Count,
     ) -> None:
         self.promises: dict[bytes, dict[PeerId, Millis]] = {}  # who said to have a message, and until when we wait
         self._settings = settings

@@ -5,8 +5,9 @@ A pure state machine: events and the time go in, ``Peers.take_said`` tells what 
 order of the specification's heartbeat.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
+from hushbell.ports.metrics import Count
 from hushbell.types import Millis, Random
 from hushbell.waku.libp2p.stream import PeerId
 from hushbell.waku.relay.backoff import Backoffs
@@ -27,7 +28,7 @@ class Mesh:
         peers: Peers,
         scores: Scores,
         random: Random,
-        count: Callable[[str, int], None],
+        count: Count,
     ) -> None:
         self.members: dict[str, dict[PeerId, None]] = {}  # of each joined topic
         self._fanout: dict[str, dict[PeerId, None]] = {}

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -10,46 +10,27 @@ from typing import Any, Protocol
 
 from hushbell.errors import TransportError
 from hushbell.ports.clock import Clock
-from hushbell.waku.libp2p.stream import PeerId, Stream
-from hushbell.waku.relay.inbound import Partial, RpcReader, Sink
+from hushbell.ports.metrics import Count
+from hushbell.waku.libp2p.stream import PeerId, Stream, StreamHost
 from hushbell.waku.relay.rpc_queue import RpcQueue, Total
-from hushbell.waku.relay.settings import PROTOCOL, Bounds
+from hushbell.waku.relay.rpc_reader import Partial, RpcHandler, RpcReader
+from hushbell.waku.relay.settings import PROTOCOL, RelayLimits
 
 PACE = 1.0  # seconds that a publisher waits for slow peers at most
 
 
-class Host(Protocol):
-    """What the relay needs of a libp2p host."""
-
-    def handle(self, protocol: str, handler: Callable[[Stream], Awaitable[None]]) -> None:
-        """Have ``handler`` called with each stream that a peer opens for the protocol."""
-        ...
-
-    async def open(self, peer: PeerId, protocols: Sequence[str]) -> Stream:
-        """Open a stream; raises TransportError."""
-        ...
-
-    def watch(self, connected: Callable[[PeerId, Sequence[str]], None], disconnected: Callable[[PeerId], None]) -> None:
-        """Tell who comes, with the protocols that it speaks, and who goes."""
-        ...
-
-    def disconnect(self, peer: PeerId) -> None:
-        """End the connection to a peer."""
-        ...
-
-
 @dataclass(frozen=True, slots=True)
-class Origin:
+class ConnectionInfo:
     """How a peer and we met."""
 
     address: str  # its IP address; "" if that is not known
     outbound: bool  # we dialled
 
 
-class PeerListener(Sink, Protocol):
+class PeerListener(RpcHandler, Protocol):
     """Who decides about peers and takes what they send."""
 
-    def arrived(self, peer: PeerId, origin: Origin) -> None:
+    def arrived(self, peer: PeerId, origin: ConnectionInfo) -> None:
         """Hear of a peer that speaks the relay's protocol; what is said to it now is sent first."""
         ...
 
@@ -63,7 +44,7 @@ class PeerListener(Sink, Protocol):
 
 
 @dataclass(slots=True)
-class _Link:
+class _StreamPair:
     outbox: RpcQueue
     inbound: RpcReader | None = None
     stream: Stream | None = field(default=None, repr=False)  # the inbound one
@@ -74,16 +55,16 @@ class PeerStreams:
 
     def __init__(
         self,
-        host: Host,
-        bounds: Bounds,
+        host: StreamHost,
+        bounds: RelayLimits,
         owner: PeerListener,
         *,
         clock: Clock,
-        count: Callable[[str, int], None],
-        origin: Callable[[PeerId], Origin],
+        count: Count,
+        origin: Callable[[PeerId], ConnectionInfo],
     ) -> None:
         self.outboxes: dict[PeerId, RpcQueue] = {}
-        self._links: dict[PeerId, _Link] = {}
+        self._links: dict[PeerId, _StreamPair] = {}
         self._present: set[PeerId] = set()  # whose connection's end will be told
         self._lost: Counter[PeerId] = Counter()  # streams, of those who are present
         self._host = host
@@ -133,8 +114,8 @@ class PeerStreams:
         self._lost.pop(peer, None)
         self._remove(peer)
 
-    def _arrive(self, peer: PeerId) -> _Link:
-        link = _Link(RpcQueue(self._bounds, self._total, self._count, self._drain))
+    def _arrive(self, peer: PeerId) -> _StreamPair:
+        link = _StreamPair(RpcQueue(self._bounds, self._total, self._count, self._drain))
         self._links[peer] = link
         self.outboxes[peer] = link.outbox
         self._owner.arrived(peer, self._origin(peer))
@@ -159,7 +140,7 @@ class PeerStreams:
         self._owner.left(peer)
         self._room.set()
 
-    async def _open(self, peer: PeerId, link: _Link) -> None:
+    async def _open(self, peer: PeerId, link: _StreamPair) -> None:
         for attempt in range(self._bounds.openings):
             try:
                 stream = await self._host.open(peer, (PROTOCOL,))
@@ -178,10 +159,10 @@ class PeerStreams:
         self._count("relay_open_failed", 1)
         self._remove(peer)
 
-    def _outbound_closed(self, peer: PeerId, link: _Link, stream: Stream) -> None:
+    def _outbound_closed(self, peer: PeerId, link: _StreamPair, stream: Stream) -> None:
         self._spawn(self._reopen(peer, link, stream))
 
-    async def _reopen(self, peer: PeerId, link: _Link, stream: Stream) -> None:
+    async def _reopen(self, peer: PeerId, link: _StreamPair, stream: Stream) -> None:
         """Begin anew with a peer that reset our stream; one that only closed its own side goes on reading."""
         with suppress(TransportError):
             await stream.drain()

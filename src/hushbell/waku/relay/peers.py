@@ -1,13 +1,14 @@
 """What the mesh knows of its peers: who listens to what, how we met, and what they used up of this heartbeat."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from hushbell.ports.metrics import Count
 from hushbell.types import Random
 from hushbell.waku.libp2p.stream import PeerId
 from hushbell.waku.relay.rpc import Control
-from hushbell.waku.relay.settings import Bounds
+from hushbell.waku.relay.settings import RelayLimits
 
 T = TypeVar("T")
 
@@ -27,7 +28,7 @@ class Peer:
 class Peers:
     """Who is connected and who listens to which topic of ours; and what is to be said to each."""
 
-    def __init__(self, bounds: Bounds, count: Callable[[str, int], None]) -> None:
+    def __init__(self, bounds: RelayLimits, count: Count) -> None:
         self.known: dict[PeerId, Peer] = {}
         self.listening: dict[str, dict[PeerId, None]] = {}  # of topics that we joined or published to
         self._bounds = bounds

@@ -10,17 +10,26 @@ from hashlib import sha256
 
 from hushbell.errors import TooLarge, TransportError, Undecodable
 from hushbell.ports.clock import Clock
+from hushbell.ports.metrics import Count
 from hushbell.types import Millis, Random
-from hushbell.waku.libp2p.stream import PeerId
+from hushbell.waku.libp2p.stream import PeerId, StreamHost
 from hushbell.waku.relay.cache import MessageCache, SeenIds
 from hushbell.waku.relay.gossip import Gossip
 from hushbell.waku.relay.mesh import Mesh
-from hushbell.waku.relay.peer_streams import Host, Origin, PeerStreams
+from hushbell.waku.relay.peer_streams import ConnectionInfo, PeerStreams
 from hushbell.waku.relay.peers import Peers
-from hushbell.waku.relay.rpc import Control, RelayMessage, Rpc, TopicFrames, control_frames, message_frame, topic_tail
-from hushbell.waku.relay.score import Deliveries, Scores
+from hushbell.waku.relay.rpc import (
+    Control,
+    RelayMessage,
+    RelayRpc,
+    TopicFrames,
+    control_frames,
+    message_frame,
+    topic_tail,
+)
+from hushbell.waku.relay.score import DeliveryWindows, Scores
 from hushbell.waku.relay.settings import RelaySettings
-from hushbell.waku.relay.validation import Validation, ValidationResult
+from hushbell.waku.relay.validation import MessageValidator, ValidationResult
 
 _MALFORMED = 10.0  # penalty points; the fourth time a peer is below the graylist's threshold
 _REFUSALS = {verdict: f"relay_refused_{verdict.name.lower()}" for verdict in ValidationResult}
@@ -48,14 +57,14 @@ class Relay:
 
     def __init__(
         self,
-        host: Host,
+        host: StreamHost,
         settings: RelaySettings,
         *,
         clock: Clock,
         random: Random,
-        count: Callable[[str, int], None],
+        count: Count,
         validator: Callable[[str, bytes], bool] | None = None,
-        origin: Callable[[PeerId], Origin] = lambda _: Origin("", outbound=False),
+        origin: Callable[[PeerId], ConnectionInfo] = lambda _: ConnectionInfo("", outbound=False),
     ) -> None:
         self.on_message: Callable[[str, bytes], None] = _nobody
         self.shapes = TopicFrames()
@@ -66,7 +75,7 @@ class Relay:
         self._seen = SeenIds(settings, count)
         self._cache = MessageCache(settings, count)
         self._scores = Scores(settings.scoring, count)
-        self._deliveries = Deliveries(self._scores, settings.scoring.topic)
+        self._deliveries = DeliveryWindows(self._scores, settings.scoring.topic)
         self._peers = Peers(settings.bounds, count)
         self._mesh = Mesh(settings, peers=self._peers, scores=self._scores, random=random, count=count)
         self._gossip = Gossip(
@@ -88,7 +97,7 @@ class Relay:
         self._members = self._mesh.members
         self._promises = self._gossip.promises
         self._follows = self._scores.follows_duplicates
-        self._judge = Validation(settings).judge
+        self._judge = MessageValidator(settings).judge
 
     def start(self) -> None:
         """Begin the heartbeat."""
@@ -212,7 +221,7 @@ class Relay:
             self._deliveries.first(key, peer, now)
         self.on_message(topic, data)
 
-    def rpc(self, peer: PeerId, rpc: Rpc) -> None:
+    def rpc(self, peer: PeerId, rpc: RelayRpc) -> None:
         """Take an RPC from the reader of a stream that is not just one message."""
         now = self._clock.now()
         if rpc.control.subscriptions:
@@ -275,7 +284,7 @@ class Relay:
                 for frame in control_frames(control, self._settings.bounds.iwant_batch):
                     outbox.control(frame)
 
-    def arrived(self, peer: PeerId, origin: Origin) -> None:
+    def arrived(self, peer: PeerId, origin: ConnectionInfo) -> None:
         """Hear of a peer and tell it what we listen to."""
         self._scores.connected(peer, origin.address)
         self._scores.refresh(peer, self._clock.now())

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from hushbell.errors import TooLarge, Undecodable
-from hushbell.waku.relay.settings import ID_SIZE, Bounds
+from hushbell.waku.relay.settings import ID_SIZE, RelayLimits
 
 _SHAPES = 4096  # sizes; most messages are padded to few
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
@@ -40,7 +40,7 @@ class Control:
 
 
 @dataclass(slots=True)
-class Rpc:
+class RelayRpc:
     """One RPC."""
 
     messages: list[RelayMessage] = field(default_factory=list)
@@ -72,7 +72,7 @@ def read_varint(data: bytes, place: int, end: int) -> tuple[int, int]:
     raise Undecodable("a varint does not end")
 
 
-class Fields:
+class ProtobufScanner:
     """
     The fields of a protobuf message and of those inside it, ``most`` of them altogether.
 
@@ -121,7 +121,7 @@ class Fields:
             raise Undecodable("a topic is no text") from None
 
 
-def decode(data: bytes, start: int, end: int, bounds: Bounds) -> Rpc:
+def decode(data: bytes, start: int, end: int, bounds: RelayLimits) -> RelayRpc:
     """
     Read the RPC in ``data[start:end]``.
 
@@ -129,8 +129,8 @@ def decode(data: bytes, start: int, end: int, bounds: Bounds) -> Rpc:
         Undecodable: it is none.
         TooLarge: more messages, subscriptions or control entries than a well-behaved peer puts into one.
     """
-    rpc = Rpc()
-    scan = Fields(data, bounds.fields_per_rpc)
+    rpc = RelayRpc()
+    scan = ProtobufScanner(data, bounds.fields_per_rpc)
     for number, kind, begin, stop in scan.within(start, end):
         if kind != _BYTES:
             continue
@@ -145,7 +145,7 @@ def decode(data: bytes, start: int, end: int, bounds: Bounds) -> Rpc:
     return rpc
 
 
-def _message(scan: Fields, start: int, end: int) -> RelayMessage:
+def _message(scan: ProtobufScanner, start: int, end: int) -> RelayMessage:
     content = b""
     topics: list[tuple[int, int]] = []
     signed = False
@@ -159,7 +159,7 @@ def _message(scan: Fields, start: int, end: int) -> RelayMessage:
     return RelayMessage(content, scan.text(*topics[0]) if len(topics) == 1 else None, signed)
 
 
-def _subscription(scan: Fields, start: int, end: int, control: Control, bounds: Bounds) -> None:
+def _subscription(scan: ProtobufScanner, start: int, end: int, control: Control, bounds: RelayLimits) -> None:
     if len(control.subscriptions) >= bounds.subscriptions_per_rpc:
         raise TooLarge("too many subscriptions in one RPC")
     wanted, topic = False, ""
@@ -171,7 +171,7 @@ def _subscription(scan: Fields, start: int, end: int, control: Control, bounds: 
     control.subscriptions.append((wanted, topic))
 
 
-def _control(scan: Fields, start: int, end: int, control: Control, bounds: Bounds) -> None:
+def _control(scan: ProtobufScanner, start: int, end: int, control: Control, bounds: RelayLimits) -> None:
     for number, kind, begin, stop in scan.within(start, end):
         if kind != _BYTES or number > 4:
             continue  # later versions say more, such as IDONTWANT
@@ -187,7 +187,7 @@ def _control(scan: Fields, start: int, end: int, control: Control, bounds: Bound
             _prune(scan, begin, stop, control, bounds)
 
 
-def _prune(scan: Fields, start: int, end: int, control: Control, bounds: Bounds) -> None:
+def _prune(scan: ProtobufScanner, start: int, end: int, control: Control, bounds: RelayLimits) -> None:
     backoff = 0
     for number, kind, begin, _ in scan.within(start, end):
         if number == 3 and kind == _VARINT:
@@ -197,7 +197,7 @@ def _prune(scan: Fields, start: int, end: int, control: Control, bounds: Bounds)
     control.prune.append((_topic(scan, start, end, bounds), backoff))
 
 
-def _topic(scan: Fields, start: int, end: int, bounds: Bounds) -> str:
+def _topic(scan: ProtobufScanner, start: int, end: int, bounds: RelayLimits) -> str:
     """Return the topic, which is field 1 of each control entry, or "" if none of ours can be meant."""
     topic = ""
     for number, kind, begin, stop in scan.within(start, end):
@@ -206,7 +206,7 @@ def _topic(scan: Fields, start: int, end: int, bounds: Bounds) -> str:
     return topic
 
 
-def _ids(scan: Fields, start: int, end: int, wanted: int, limit: int) -> list[bytes]:
+def _ids(scan: ProtobufScanner, start: int, end: int, wanted: int, limit: int) -> list[bytes]:
     """Return at most ``limit`` ids; those that cannot be ids of ours are left out."""
     return [
         scan.data[begin:stop]

@@ -12,8 +12,9 @@ from collections import deque
 from collections.abc import Callable
 
 from hushbell.errors import TransportError
+from hushbell.ports.metrics import Count
 from hushbell.waku.libp2p.stream import Stream
-from hushbell.waku.relay.settings import Bounds
+from hushbell.waku.relay.settings import RelayLimits
 
 
 class Total:
@@ -36,9 +37,7 @@ class RpcQueue:
         wait: called when something waits for the stream: it must run ``drain`` in a task.
     """
 
-    def __init__(
-        self, bounds: Bounds, total: Total, count: Callable[[str, int], None], wait: Callable[["RpcQueue"], None]
-    ) -> None:
+    def __init__(self, bounds: RelayLimits, total: Total, count: Count, wait: Callable[["RpcQueue"], None]) -> None:
         self._stream: Stream | None = None
         self._urgent: deque[bytes] = deque()
         self._forwarded: deque[bytes] = deque()

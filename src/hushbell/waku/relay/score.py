@@ -5,9 +5,9 @@ P5, the application's own score, is 0: nothing above the relay judges peers. Cou
 however many peers there are; sums are made at heartbeats and when a peer was penalised.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from hushbell.ports.metrics import Count
 from hushbell.types import Millis
 from hushbell.waku.libp2p.connection_gater import source_of
 from hushbell.waku.libp2p.stream import PeerId
@@ -17,7 +17,7 @@ _SECOND = 1000  # ms
 
 
 @dataclass(slots=True)
-class Counts:
+class TopicCounters:
     """What one peer did in one topic."""
 
     first: float = 0.0
@@ -32,7 +32,7 @@ class PeerRecord:
     """What is known of one peer."""
 
     address: str = ""
-    topics: dict[str, Counts] = field(default_factory=dict)
+    topics: dict[str, TopicCounters] = field(default_factory=dict)
     behaviour: float = 0.0
     score: float = 0.0  # as it was when it was last summed
     left: Millis | None = None  # None while it is connected
@@ -41,7 +41,7 @@ class PeerRecord:
 class Scores:
     """Every peer's record. Topics are ours alone, so a peer cannot make records grow."""
 
-    def __init__(self, scoring: Scoring, count: Callable[[str, int], None]) -> None:
+    def __init__(self, scoring: Scoring, count: Count) -> None:
         self._scoring = scoring
         self._count = count
         self._records: dict[PeerId, PeerRecord] = {}
@@ -89,14 +89,14 @@ class Scores:
         record = self._records.get(peer)
         return record.score if record is not None else 0.0
 
-    def counts(self, peer: PeerId, topic: str) -> Counts:
+    def counts(self, peer: PeerId, topic: str) -> TopicCounters:
         """Return what the peer did in a topic of ours, to be counted on."""
         record = self._records.get(peer)
         if record is None:
             record = self._records[peer] = PeerRecord()
         counts = record.topics.get(topic)
         if counts is None:
-            counts = record.topics[topic] = Counts()
+            counts = record.topics[topic] = TopicCounters()
         return counts
 
     def grafted(self, peer: PeerId, topic: str, now: Millis) -> None:
@@ -173,7 +173,7 @@ class Scores:
         record.score = score
         return score
 
-    def _topic_score(self, counts: Counts, now: Millis) -> float:
+    def _topic_score(self, counts: TopicCounters, now: Millis) -> float:
         rules = self._scoring.topic
         score = counts.first * rules.first + counts.failure * rules.failure
         score += counts.invalid * counts.invalid * rules.invalid
@@ -183,7 +183,7 @@ class Scores:
             score += (rules.mesh_threshold - counts.mesh) ** 2 * rules.mesh
         return score * rules.weight
 
-    def _active(self, counts: Counts, now: Millis) -> bool:
+    def _active(self, counts: TopicCounters, now: Millis) -> bool:
         since = counts.in_mesh_since
         return since is not None and now - since >= self._scoring.topic.mesh_activation
 
@@ -219,7 +219,7 @@ def _shrunk(value: float, decay: float, zero: float) -> float:
     return value if value >= zero else 0.0
 
 
-class Deliveries:
+class DeliveryWindows:
     """Who brought a message within the window after the first, for P3; unused while its weight is 0, as in Waku."""
 
     def __init__(self, scores: Scores, rules: TopicScoring) -> None:

@@ -61,7 +61,7 @@ class Scoring:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Bounds:
+class RelayLimits:
     """What one peer may cost."""
 
     rpc: int = 4 * MIB  # of one RPC
@@ -127,4 +127,4 @@ class RelaySettings:
     opportunistic_peers: int = 2
     promise: int = 3 * SECOND  # a peer that offered a message has so long to send it
     scoring: Scoring = field(default_factory=Scoring)
-    bounds: Bounds = field(default_factory=Bounds)
+    bounds: RelayLimits = field(default_factory=RelayLimits)

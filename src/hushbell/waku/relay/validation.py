@@ -31,7 +31,7 @@ class ValidationResult(IntEnum):
 _ACCEPT = ValidationResult.ACCEPT  # looked up once: the members of an enum are found slowly
 
 
-class Validation:
+class MessageValidator:
     """The rules with their numbers filled in."""
 
     def __init__(self, settings: RelaySettings) -> None:

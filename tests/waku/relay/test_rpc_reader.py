@@ -9,21 +9,21 @@ from hypothesis import strategies as st
 
 from hushbell.errors import TooLarge, Undecodable, WireError
 from hushbell.waku.libp2p.stream import PeerId
-from hushbell.waku.relay.inbound import Partial, RpcReader
-from hushbell.waku.relay.rpc import Control, Rpc, TopicFrames, control_frames, message_frame, topic_tail, varint
-from hushbell.waku.relay.settings import Bounds
+from hushbell.waku.relay.rpc import Control, RelayRpc, TopicFrames, control_frames, message_frame, topic_tail, varint
+from hushbell.waku.relay.rpc_reader import Partial, RpcReader
+from hushbell.waku.relay.settings import RelayLimits
 
 TOPIC = "/waku/2/rs/16/32"
 TAIL = topic_tail(TOPIC)
 
 
-class Sink:
+class RpcHandler:
     def __init__(self) -> None:
         self.shapes = TopicFrames()
         self.shapes.add(TOPIC)
         self.frames: list[bytes] = []
         self.fast = 0
-        self.rpcs: list[Rpc] = []
+        self.rpcs: list[RelayRpc] = []
         self.bad = 0
 
     def message(self, peer: PeerId, topic: str, data: bytes, frame: bytes) -> None:
@@ -31,7 +31,7 @@ class Sink:
         self.fast += 1
         self.frames.append(frame)
 
-    def rpc(self, peer: PeerId, rpc: Rpc) -> None:
+    def rpc(self, peer: PeerId, rpc: RelayRpc) -> None:
         self.rpcs.append(rpc)
         for message in rpc.messages:
             self.frames.append(message_frame(message.data, topic_tail(message.topic or "")))
@@ -43,16 +43,16 @@ class Sink:
 class Reading:
     """A reader with everything around it; ``turn`` is the next turn of the loop."""
 
-    def __init__(self, world: Any, bounds: Bounds | None = None, partial: Partial | None = None) -> None:
+    def __init__(self, world: Any, bounds: RelayLimits | None = None, partial: Partial | None = None) -> None:
         self.stream, _ = world.pair(PeerId(b"us"), PeerId(b"them"))
-        self.sink = Sink()
+        self.sink = RpcHandler()
         self.partial = partial or Partial()
         self.closed = 0
         self._due: list[Callable[[], None]] = []
         self.reader = RpcReader(
             self.stream,
             self.sink,
-            bounds=bounds or Bounds(),
+            bounds=bounds or RelayLimits(),
             partial=self.partial,
             later=lambda call: self._due.append(call),  # noqa: PLW0108 - the list is another one in each turn
             on_close=self._close,
@@ -97,7 +97,7 @@ sizes = st.one_of(st.integers(0, 300), st.integers(16_300, 16_500))
     st.integers(1, 40_000),
 )
 def test_chunks_do_not_matter(pieces: list[int | None], cuts: list[int], messages: int, size: int) -> None:
-    made = Reading(_World(), Bounds(tick_messages=messages, tick_bytes=size))
+    made = Reading(_World(), RelayLimits(tick_messages=messages, tick_bytes=size))
     frames = [HELLO if piece is None else message_frame(bytes(piece), TAIL) for piece in pieces]
     data = b"".join(frames)
 
@@ -159,7 +159,7 @@ def test_a_reader_ends_at_what_is_no_rpc(reading: Any, head: bytes, error: type)
 
 
 def test_a_flood_waits_for_the_next_turns_and_its_stream_is_not_read(reading: Any) -> None:
-    made = reading(Bounds(tick_messages=10))
+    made = reading(RelayLimits(tick_messages=10))
     frame = message_frame(b"abc", TAIL)
 
     made.reader.feed(frame * 25)
@@ -175,7 +175,7 @@ def test_a_flood_waits_for_the_next_turns_and_its_stream_is_not_read(reading: An
 
 
 def test_large_messages_wait_too(reading: Any) -> None:
-    made = reading(Bounds(tick_bytes=1000))
+    made = reading(RelayLimits(tick_bytes=1000))
 
     made.reader.feed(message_frame(bytes(700), TAIL) * 4)
     seen = [len(made.sink.frames)]
@@ -187,7 +187,7 @@ def test_large_messages_wait_too(reading: Any) -> None:
 
 
 def test_an_rpc_that_is_longer_than_a_turn_passes(reading: Any) -> None:
-    made = reading(Bounds(tick_bytes=1000))
+    made = reading(RelayLimits(tick_bytes=1000))
     frame = message_frame(bytes(50_000), TAIL)
 
     for place in range(0, len(frame), 3000):
@@ -198,7 +198,7 @@ def test_an_rpc_that_is_longer_than_a_turn_passes(reading: Any) -> None:
 
 
 def test_an_rpc_may_bring_more_messages_than_a_turn_has_room_for_once(reading: Any) -> None:
-    made = reading(Bounds(tick_messages=3))
+    made = reading(RelayLimits(tick_messages=3))
     inner = message_frame(b"abc", TAIL)[1:]
 
     made.reader.feed(varint(10 * len(inner)) + 10 * inner + message_frame(b"abc", TAIL))
@@ -210,7 +210,7 @@ def test_an_rpc_may_bring_more_messages_than_a_turn_has_room_for_once(reading: A
 
 def test_unfinished_rpcs_of_all_peers_are_bounded_but_everybody_has_a_share(reading: Any) -> None:
     partial = Partial()
-    bounds = Bounds(partial=10_000, share=100)
+    bounds = RelayLimits(partial=10_000, share=100)
     first, second = reading(bounds, partial), reading(bounds, partial)
     frame = message_frame(bytes(20_000), TAIL)
 
@@ -236,7 +236,7 @@ def test_a_reader_that_was_closed_in_the_middle_hands_over_nothing_more(reading:
 
 
 def test_a_flood_that_turns_out_to_be_garbage_resets_the_stream(reading: Any) -> None:
-    made = reading(Bounds(tick_messages=1))
+    made = reading(RelayLimits(tick_messages=1))
 
     made.reader.feed(message_frame(b"abc", TAIL) + b"\x02\x0b\x0c")
     made.turn()

@@ -5,15 +5,15 @@ from collections.abc import Coroutine, Iterable, Sequence
 from typing import Any, Protocol
 
 from hushbell.errors import HushbellError, TooLarge
+from hushbell.ports.metrics import Count
 from hushbell.waku.libp2p import identify
-from hushbell.waku.libp2p.connection import Connection
-from hushbell.waku.libp2p.limits import Limits
+from hushbell.waku.libp2p.connection import PeerConnection
+from hushbell.waku.libp2p.limits import HostLimits
 from hushbell.waku.libp2p.multiaddr import Multiaddr
 from hushbell.waku.libp2p.muxed_stream import MuxedStream
-from hushbell.waku.libp2p.resource_manager import Count
 
 
-class Node(Protocol):
+class IdentifyHost(Protocol):
     """What identify needs of the host."""
 
     addresses: list[Multiaddr]
@@ -22,7 +22,7 @@ class Node(Protocol):
         """Return what we speak."""
         ...
 
-    def announce(self, connection: Connection, protocols: tuple[str, ...]) -> None:
+    def announce(self, connection: PeerConnection, protocols: tuple[str, ...]) -> None:
         """Note what a peer speaks."""
         ...
 
@@ -31,18 +31,18 @@ class Node(Protocol):
         ...
 
 
-class Identifying:
+class IdentifyService:
     """Both sides of identify and identify-push."""
 
-    def __init__(self, node: Node, public_key: bytes, agent: str, limits: Limits, count: Count) -> None:
+    def __init__(self, node: IdentifyHost, public_key: bytes, agent: str, limits: HostLimits, count: Count) -> None:
         self._node = node
         self._public_key = public_key
         self._agent = agent
         self._limits = limits
         self._count = count
-        self._telling: set[Connection] = set()
+        self._telling: set[PeerConnection] = set()
 
-    async def ask(self, connection: Connection) -> None:
+    async def ask(self, connection: PeerConnection) -> None:
         """Ask a peer what it speaks and announce it; one that does not answer speaks nothing."""
         try:
             stream = await connection.open((identify.PROTOCOL,))
@@ -59,12 +59,12 @@ class Identifying:
             connection.about = about
             self._node.announce(connection, about.protocols)
 
-    async def answer(self, connection: Connection, stream: MuxedStream) -> None:
+    async def answer(self, connection: PeerConnection, stream: MuxedStream) -> None:
         """Say who we are."""
         stream.write_frame(self._message(connection))
         stream.close_write()
 
-    async def take(self, connection: Connection, stream: MuxedStream) -> None:
+    async def take(self, connection: PeerConnection, stream: MuxedStream) -> None:
         """Note what a peer says has changed."""
         async with asyncio.timeout(self._limits.handshake_seconds):
             about = await self._read(stream)
@@ -72,14 +72,14 @@ class Identifying:
         if about.protocols:
             self._node.announce(connection, about.protocols)
 
-    def tell(self, connections: Iterable[Connection]) -> None:
+    def tell(self, connections: Iterable[PeerConnection]) -> None:
         """Push what we speak and where we listen, once for all changes of this turn of the loop."""
         for connection in connections:
             if identify.PUSH in (connection.protocols or ()) and connection not in self._telling:
                 self._telling.add(connection)
                 self._node.spawn(self._tell(connection))
 
-    async def _tell(self, connection: Connection) -> None:
+    async def _tell(self, connection: PeerConnection) -> None:
         self._telling.discard(connection)
         try:
             stream = await connection.open((identify.PUSH,))
@@ -99,7 +99,7 @@ class Identifying:
             if len(data) > self._limits.identify_most:
                 raise TooLarge("an identify message is too long")
 
-    def _message(self, connection: Connection) -> bytes:
+    def _message(self, connection: PeerConnection) -> bytes:
         kind = "ip6" if ":" in connection.pipe.remote else "ip4"
         observed = None
         if connection.pipe.remote and "%" not in connection.pipe.remote:

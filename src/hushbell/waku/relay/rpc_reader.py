@@ -9,13 +9,13 @@ from typing import Protocol
 
 from hushbell.errors import TooLarge, Undecodable, WireError
 from hushbell.waku.libp2p.stream import PeerId, Stream
-from hushbell.waku.relay.rpc import Rpc, TopicFrames, decode
-from hushbell.waku.relay.settings import Bounds
+from hushbell.waku.relay.rpc import RelayRpc, TopicFrames, decode
+from hushbell.waku.relay.settings import RelayLimits
 
 _EMPTY = b""
 
 
-class Sink(Protocol):
+class RpcHandler(Protocol):
     """Who takes what was read."""
 
     shapes: TopicFrames  # of the messages in the topics that we joined
@@ -24,7 +24,7 @@ class Sink(Protocol):
         """Take a message; ``frame`` is the RPC with its length, as it can be sent on."""
         ...
 
-    def rpc(self, peer: PeerId, rpc: Rpc) -> None:
+    def rpc(self, peer: PeerId, rpc: RelayRpc) -> None:
         """Take anything else."""
         ...
 
@@ -58,9 +58,9 @@ class RpcReader:
     def __init__(
         self,
         stream: Stream,
-        sink: Sink,
+        sink: RpcHandler,
         *,
-        bounds: Bounds,
+        bounds: RelayLimits,
         partial: Partial,
         later: Callable[[Callable[[], None]], object],
         on_close: Callable[[], None],
