@@ -65,7 +65,7 @@ async def test_a_message_in_common_words_becomes_each_platforms_payload(gateway:
     assert json.loads(apns.message.body) == {"aps": {"alert": {"title": "T", "body": "B"}}, "k": "v"}
     assert ("apns-collapse-id", "c") in apns.message.headers
     fcm = gateway.fcm.attempts[0].notification
-    assert (fcm.kind, fcm.tokens) == ("topic", ("news",))
+    assert (fcm.target_kind, fcm.targets) == ("topic", ("news",))
     assert json.loads(fcm.message.body)["notification"] == {"title": "T", "body": "B"}
     assert json.loads(fcm.message.body)["android"]["collapse_key"] == "c"
 

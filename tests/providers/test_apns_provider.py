@@ -41,8 +41,14 @@ async def opened(mock: MockProviders, clock: FakeClock) -> AsyncIterator[Opened]
 
 def note(*tokens: str, route: str = "", headers: Sequence[tuple[str, str]] = (TOPIC,), **changes: Any) -> Notification:
     message = Message(provider="apns", route=route, headers=tuple(headers), body=b'{"aps":{"alert":"hi"}}')
-    given = {"ident": bytes(range(16)), "app": "app", "kind": "token", "tokens": tokens or ("ab",), "message": message}
-    return Notification(**given | {"expires_at": Millis(2**41)} | changes)
+    given: dict[str, Any] = {
+        "ident": bytes(range(16)),
+        "app": "app",
+        "target_kind": "token",
+        "targets": tokens or ("ab",),
+        "message": message,
+    }
+    return Notification(**given | {"message": message, "expires_at": Millis(2**41)} | changes)
 
 
 def hosts(mock: MockProviders) -> list[str]:
@@ -124,7 +130,7 @@ async def test_what_is_no_token_is_never_sent(mock: MockProviders, opened: Opene
 
 
 async def test_a_topic_cannot_be_sent_to(opened: Opened) -> None:
-    [outcome] = await attempt(opened(), note("news", kind="topic"))
+    [outcome] = await attempt(opened(), note("news", target_kind="topic"))
 
     assert outcome.verdict is Verdict.INVALID
 

@@ -145,7 +145,7 @@ async def opened(mock: MockProviders, clock: FakeClock) -> AsyncIterator[Opened]
 def note(*tokens: str, kind: str = "token", body: bytes = b'{"data":{"k":"v"}}') -> Notification:
     message = Message(provider="fcm", body=body)
     ends = Millis(2**41)
-    return Notification(ident=bytes(16), app="app", kind=kind, tokens=tokens, message=message, expires_at=ends)
+    return Notification(ident=bytes(16), app="app", target_kind=kind, targets=tokens, message=message, expires_at=ends)
 
 
 @pytest.mark.parametrize("kind,target", [("token", "abc:def"), ("topic", "news"), ("condition", "'a' in topics")])

@@ -42,7 +42,9 @@ async def opened(mock: MockProviders) -> AsyncIterator[Opened]:
 def note(*tokens: str, kind: str = "token", body: bytes = BODY) -> Notification:
     message = Message(provider="gorush", body=body)
     ends = Millis(2**41)
-    return Notification(ident=bytes(range(16)), app="app", kind=kind, tokens=tokens, message=message, expires_at=ends)
+    return Notification(
+        ident=bytes(range(16)), app="app", target_kind=kind, targets=tokens, message=message, expires_at=ends
+    )
 
 
 async def test_each_token_is_a_notification_of_its_own_name(mock: MockProviders, opened: Opened) -> None:

@@ -176,7 +176,7 @@ BODIES = {HuaweiProvider: b'{"data":"{\\"k\\":1}"}', PushyProvider: b'{"data":{"
 def note(kind: Any, *tokens: str, to: str = "token", body: bytes = b"") -> Notification:
     message = Message(provider=kind.name, body=body or BODIES[kind])
     ends = Millis(FakeClock().now() + 60_000)
-    return Notification(ident=bytes(16), app="app", kind=to, tokens=tokens, message=message, expires_at=ends)
+    return Notification(ident=bytes(16), app="app", target_kind=to, targets=tokens, message=message, expires_at=ends)
 
 
 @pytest.mark.parametrize("kind", [HuaweiProvider, PushyProvider])

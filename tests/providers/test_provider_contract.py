@@ -153,8 +153,8 @@ class World:
         given: dict[str, Any] = {
             "ident": bytes(range(16)),
             "app": "app",
-            "kind": "token",
-            "tokens": tuple(self.kind.token(self.mock, number) for number in numbers),
+            "target_kind": "token",
+            "targets": tuple(self.kind.token(self.mock, number) for number in numbers),
             "message": self.kind.message,
             "expires_at": Millis(2_000_000_000_000),
         }
@@ -255,7 +255,7 @@ async def test_what_is_handed_over_together_ends_as_if_each_had_come_alone(world
         if sum(map(len, outcomes)) == 5:
             everything.set_result(None)
 
-    attempts = [(note, range(len(note.tokens)), partial(done, number)) for number, note in enumerate(notes)]
+    attempts = [(note, range(len(note.targets)), partial(done, number)) for number, note in enumerate(notes)]
     world.provider.attempt_all([*attempts[:2], (notes[2], [0, 2], attempts[2][2])])
     await asyncio.wait_for(everything, 2 * PATIENCE)
 

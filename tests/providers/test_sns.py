@@ -194,7 +194,7 @@ def note(*arns: str, kind: str = "token", headers: Any = (), body: Any = None) -
     content = json.dumps({"default": "hi"} if body is None else body).encode()
     message = Message(provider="sns", headers=headers, body=content)
     ends = Millis(2**41)
-    return Notification(ident=bytes(16), app="app", kind=kind, tokens=arns, message=message, expires_at=ends)
+    return Notification(ident=bytes(16), app="app", target_kind=kind, targets=arns, message=message, expires_at=ends)
 
 
 async def test_attributes_and_strange_letters_survive_the_signature(mock: MockProviders, opened: Opened) -> None:

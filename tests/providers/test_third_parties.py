@@ -116,7 +116,9 @@ async def example(installed: Path, settings: dict[str, Any]) -> AsyncIterator[tu
 async def attempted(provider: Provider, *tokens: str) -> list[Outcome]:
     message = Message(provider="webhook", body=b'{"text":"hi"}')
     ends = Millis(2**41)
-    note = Notification(ident=bytes(16), app="app", kind="token", tokens=tokens, message=message, expires_at=ends)
+    note = Notification(
+        ident=bytes(16), app="app", target_kind="token", targets=tokens, message=message, expires_at=ends
+    )
     return await attempt(provider, note)
 
 

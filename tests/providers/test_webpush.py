@@ -214,7 +214,7 @@ async def unified(mock: MockProviders, clock: FakeClock) -> AsyncIterator[Opened
 
 def note(*tokens: str, body: bytes = b"hello", headers: Sequence[tuple[str, str]] = (), **changes: Any) -> Notification:
     message = Message(provider="webpush", headers=tuple(headers), body=body)
-    given = {"ident": bytes(range(16)), "app": "app", "kind": "token", "tokens": tokens, "message": message}
+    given = {"ident": bytes(range(16)), "app": "app", "target_kind": "token", "targets": tokens, "message": message}
     return Notification(**given | {"expires_at": Millis(2**41)} | changes)
 
 
@@ -328,7 +328,7 @@ async def test_a_message_that_nobody_checked_ends_all_the_same(mock: MockProvide
 
 
 async def test_a_topic_cannot_be_sent_to(opened: Opened) -> None:
-    [outcome] = await attempt(opened(), note("news", kind="topic"))
+    [outcome] = await attempt(opened(), note("news", target_kind="topic"))
 
     assert outcome.verdict is Verdict.INVALID
 

@@ -3,12 +3,12 @@
 import asyncio
 import os
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, field
 
 import pytest
 
-from hushbell.core.delivery.job import Changes, JobResult
-from hushbell.core.delivery.notification import Message
+from hushbell.core.delivery.changes import Changes
+from hushbell.core.delivery.job import JobResult
+from hushbell.core.delivery.notification import Draft, Message
 from hushbell.core.delivery.outcome import Outcome, Scope, Verdict
 from hushbell.core.delivery.state import State
 from hushbell.errors import CallerError, Overloaded, StoreError, StoreUnavailable
@@ -30,20 +30,16 @@ LOST = Outcome(Verdict.UNKNOWN, "closed")
 TURNS = 20_000
 
 
-@dataclass(frozen=True)
-class Ask:
-    tokens: tuple[str, ...] = ("token",)
-    provider: str = "apns"
-    body: bytes = b"{}"
-    kind: str = "token"
-    notif_id: str = ""
-    retries: int | None = None
-    expires: int | None = None
-    lifetime: float | None = None
-    message: Message = field(init=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "message", Message(provider=self.provider, body=self.body))
+def ask(
+    targets: tuple[str, ...] = ("token",),
+    *,
+    provider: str = "apns",
+    body: bytes = b"{}",
+    retries: int | None = None,
+    expires: int | None = None,
+    lifetime: float | None = None,
+) -> Draft:
+    return Draft("token", targets, Message(provider, body), retries=retries, expires=expires, lifetime=lifetime)
 
 
 class SlowDisk(MemoryOutbox):
@@ -80,7 +76,7 @@ class Rig:
         self.running = asyncio.create_task(self.engine.run())
         self.told: list[tuple[Submission, StoreError | None]] = []
 
-    def accept(self, *asked: Ask, app: str = "chat", hears: bool = False) -> Submission:
+    def accept(self, *asked: Draft, app: str = "chat", hears: bool = False) -> Submission:
         return self.engine.accept(app, asked, lambda receipt, error: self.told.append((receipt, error)), hears=hears)
 
     async def until(self, claim: object) -> None:
@@ -133,7 +129,7 @@ async def test_nothing_is_answered_or_sent_before_it_is_on_the_disk(
     rig: Rig, queue: SlowDisk, apns: ScriptedProvider
 ) -> None:
     queue.holds = True
-    receipt = rig.accept(Ask())
+    receipt = rig.accept(ask())
     await rig.until(lambda: queue.held)
     assert not rig.told
     assert not apns.attempts
@@ -146,7 +142,7 @@ async def test_nothing_is_answered_or_sent_before_it_is_on_the_disk(
 
 
 async def test_a_push_ends_in_one_final_state_that_is_written_down(rig: Rig) -> None:
-    receipt = rig.accept(Ask(("one", "two")), Ask(("three",)))
+    receipt = rig.accept(ask(("one", "two")), ask(("three",)))
 
     await rig.until(lambda: rig.engine.is_idle)
 
@@ -159,7 +155,7 @@ async def test_a_push_ends_in_one_final_state_that_is_written_down(rig: Rig) -> 
 async def test_a_commit_that_fails_accepts_nothing(rig: Rig, queue: SlowDisk, apns: ScriptedProvider) -> None:
     queue.error = StoreUnavailable("full")
 
-    receipt = rig.accept(Ask())
+    receipt = rig.accept(ask())
     await rig.until(lambda: rig.told)
 
     assert rig.told == [(receipt, queue.error)]
@@ -170,7 +166,7 @@ async def test_a_commit_that_fails_accepts_nothing(rig: Rig, queue: SlowDisk, ap
 
 async def test_outcomes_are_written_when_the_disk_is_back(rig: Rig, queue: SlowDisk, apns: ScriptedProvider) -> None:
     apns.holds = True
-    receipt = rig.accept(Ask())
+    receipt = rig.accept(ask())
     await rig.until(lambda: apns.held)
     queue.error = StoreUnavailable("full")
     apns.answer_all()
@@ -184,7 +180,7 @@ async def test_outcomes_are_written_when_the_disk_is_back(rig: Rig, queue: SlowD
 
 async def test_a_retry_waits_longer_each_time_under_the_same_name(rig: Rig, apns: ScriptedProvider) -> None:
     apns.script["token"].extend([BUSY, LOST])
-    receipt = rig.accept(Ask())
+    receipt = rig.accept(ask())
     await rig.until(lambda: len(apns.attempts) == 1)
     await rig.quiet()
     rig.clock.advance(0.7)
@@ -206,7 +202,7 @@ async def test_a_retry_waits_longer_each_time_under_the_same_name(rig: Rig, apns
 
 async def test_retry_after_is_honoured(rig: Rig, apns: ScriptedProvider) -> None:
     apns.script["token"].append(LATER)
-    rig.accept(Ask())
+    rig.accept(ask())
     await rig.until(lambda: apns.attempts)
     await rig.quiet()
 
@@ -221,7 +217,7 @@ async def test_retry_after_is_honoured(rig: Rig, apns: ScriptedProvider) -> None
 async def test_what_follows_to_a_token_waits_for_what_came_before(rig: Rig, apns: ScriptedProvider) -> None:
     apns.script["token"].append(BUSY)
     for number in range(3):
-        rig.accept(Ask(body=b"%d" % number), Ask(("other",), body=b"other"))
+        rig.accept(ask(body=b"%d" % number), ask(("other",), body=b"other"))
     await rig.until(lambda: len(apns.attempts) == 4)
     await rig.quiet()
     assert apns.tokens.count("token") == 1
@@ -235,7 +231,7 @@ async def test_what_follows_to_a_token_waits_for_what_came_before(rig: Rig, apns
 
 async def test_two_pushes_to_one_token_are_never_under_way_together(rig: Rig, apns: ScriptedProvider) -> None:
     apns.holds = True
-    rig.accept(Ask(("token", "token", "token")))
+    rig.accept(ask(("token", "token", "token")))
     for left in (2, 1, 0):
         await rig.until(lambda: apns.held)
         await rig.quiet()
@@ -249,7 +245,7 @@ async def test_two_pushes_to_one_token_are_never_under_way_together(rig: Rig, ap
 async def test_a_dead_token_is_listed_with_what_its_provider_said(rig: Rig, apns: ScriptedProvider) -> None:
     apns.script["gone"].append(DEAD)
 
-    receipt = rig.accept(Ask(("gone", "here")))
+    receipt = rig.accept(ask(("gone", "here")))
     await rig.until(lambda: rig.engine.is_idle)
 
     (dead,) = rig.queue.dead("chat", 0, 9)
@@ -261,7 +257,7 @@ async def test_a_dead_token_is_listed_with_what_its_provider_said(rig: Rig, apns
 
 async def test_many_dead_tokens_at_once_are_a_mistake_and_no_purge(rig: Rig, apns: ScriptedProvider) -> None:
     apns.outcome = DEAD
-    rig.accept(Ask(tuple(str(number) for number in range(40))))
+    rig.accept(ask(tuple(str(number) for number in range(40))))
     await rig.until(lambda: len(apns.attempts) == 40)
     await rig.quiet()
 
@@ -276,7 +272,7 @@ async def test_many_dead_tokens_at_once_are_a_mistake_and_no_purge(rig: Rig, apn
 
 async def test_a_callers_retries_are_a_cap(rig: Rig, apns: ScriptedProvider) -> None:
     apns.outcome = BUSY
-    receipt = rig.accept(Ask(retries=1))
+    receipt = rig.accept(ask(retries=1))
     await rig.until(lambda: len(apns.attempts) == 1)
     await rig.quiet()
     rig.clock.advance(2.0)
@@ -290,7 +286,7 @@ async def test_a_callers_retries_are_a_cap(rig: Rig, apns: ScriptedProvider) -> 
 
 async def test_a_push_expires_when_its_time_is_over(rig: Rig, apns: ScriptedProvider) -> None:
     apns.outcome = BUSY
-    receipt = rig.accept(Ask(lifetime=30.0))
+    receipt = rig.accept(ask(lifetime=30.0))
     for _ in range(20):
         await rig.quiet()
         rig.clock.advance(5.0)
@@ -303,7 +299,7 @@ async def test_a_push_expires_when_its_time_is_over(rig: Rig, apns: ScriptedProv
 
 async def test_a_provider_that_is_down_rests_and_is_tried_with_one_push_first(rig: Rig, apns: ScriptedProvider) -> None:
     apns.outcome = DOWN
-    rig.accept(Ask(tuple(str(number) for number in range(100))))
+    rig.accept(ask(tuple(str(number) for number in range(100))))
     await rig.until(lambda: len(apns.attempts) == 100)
     await rig.quiet()
     apns.attempts.clear()
@@ -324,7 +320,7 @@ async def test_a_few_refusals_among_many_answers_stop_nobody_else(rig: Rig, apns
     for token in unlucky:
         apns.script[token].append(DOWN)
 
-    rig.accept(Ask(tuple(str(number) for number in range(300))))
+    rig.accept(ask(tuple(str(number) for number in range(300))))
     await rig.until(lambda: len(apns.attempts) == 300)
     await rig.quiet()
 
@@ -339,7 +335,7 @@ async def test_a_few_refusals_among_many_answers_stop_nobody_else(rig: Rig, apns
 async def test_a_provider_that_asks_for_a_rest_gets_it_at_once(rig: Rig, apns: ScriptedProvider) -> None:
     apns.script["first"].append(Outcome(Verdict.RETRY, "ServiceUnavailable", after=9.0, scope=Scope.PROVIDER))
 
-    rig.accept(Ask(("first",)))
+    rig.accept(ask(("first",)))
     await rig.until(lambda: len(apns.attempts) == 1)
     await rig.quiet()
 
@@ -350,11 +346,11 @@ async def test_a_broken_credential_delays_no_other_provider_and_no_other_app(
     rig: Rig, apns: ScriptedProvider, fcm: ScriptedProvider
 ) -> None:
     apns.outcome = WRONG
-    rig.accept(Ask(("held",)))
+    rig.accept(ask(("held",)))
     await rig.until(lambda: apns.attempts)
 
-    rig.accept(Ask(("behind",)), Ask(("android",), provider="fcm"))
-    rig.accept(Ask(("theirs",)), app="other")
+    rig.accept(ask(("behind",)), ask(("android",), provider="fcm"))
+    rig.accept(ask(("theirs",)), app="other")
     await rig.until(lambda: fcm.attempts and rig.engine.open["other"] == 0)
 
     assert apns.tokens == ["held"]
@@ -367,7 +363,7 @@ async def test_a_broken_credential_delays_no_other_provider_and_no_other_app(
 
 async def test_a_wrong_configuration_uses_up_no_retries(rig: Rig, apns: ScriptedProvider) -> None:
     apns.script["token"].extend([WRONG, WRONG])
-    receipt = rig.accept(Ask(retries=1))
+    receipt = rig.accept(ask(retries=1))
     for _ in range(8):
         await rig.quiet()
         rig.clock.advance(2.0)
@@ -379,10 +375,10 @@ async def test_a_wrong_configuration_uses_up_no_retries(rig: Rig, apns: Scripted
 
 async def test_what_expires_while_its_provider_rests_ends_meanwhile(rig: Rig, apns: ScriptedProvider) -> None:
     apns.outcome = Outcome(Verdict.RETRY, "ServiceUnavailable", after=7200.0, scope=Scope.PROVIDER)
-    rig.accept(Ask(("first",)))
+    rig.accept(ask(("first",)))
     await rig.until(lambda: apns.attempts)
     await rig.quiet()
-    receipt = rig.accept(Ask(("second",), lifetime=90.0))
+    receipt = rig.accept(ask(("second",), lifetime=90.0))
     for _ in range(3):
         await rig.quiet()
         rig.clock.advance(60.0)
@@ -398,26 +394,26 @@ async def test_a_full_queue_refuses_and_takes_again_when_there_is_room(rig: Rig)
     provider = rig.engine.apps["other"].providers["apns"]
     assert isinstance(provider, ScriptedProvider)
     provider.holds = True
-    rig.accept(Ask(tuple(str(number) for number in range(10))), app="other")
+    rig.accept(ask(tuple(str(number) for number in range(10))), app="other")
 
     with pytest.raises(Overloaded):
-        rig.accept(Ask(), app="other")
-    rig.accept(Ask())
+        rig.accept(ask(), app="other")
+    rig.accept(ask())
 
     await rig.until(lambda: len(provider.held) == 10)
     provider.holds = False
     provider.answer_all()
     await rig.until(lambda: rig.engine.is_idle)
-    rig.accept(Ask(), app="other")
+    rig.accept(ask(), app="other")
 
 
 async def test_what_can_never_be_delivered_is_refused_whole_and_named(rig: Rig, apns: ScriptedProvider) -> None:
     with pytest.raises(CallerError, match=r"^message\.body: "):
-        rig.engine.check("chat", Ask(body=b"").message)
+        rig.engine.check("chat", ask(body=b"").message)
     with pytest.raises(CallerError, match=r"^provider: huawei"):
-        rig.engine.check("chat", Ask(provider="huawei").message)
+        rig.engine.check("chat", ask(provider="huawei").message)
     with pytest.raises(CallerError, match=r"^\[1\]\.provider: huawei"):
-        rig.accept(Ask(), Ask(provider="huawei"))
+        rig.accept(ask(), ask(provider="huawei"))
 
     await rig.quiet()
     assert not apns.attempts
@@ -427,23 +423,23 @@ async def test_a_caller_can_wait_for_the_first_attempts(rig: Rig, apns: Scripted
     apns.script["gone"].append(DEAD)
     apns.script["busy"].append(BUSY)
     apns.holds = True
-    rig.accept(Ask(("gone", "busy", "fine")), hears=True)
+    rig.accept(ask(("gone", "busy", "fine")), hears=True)
     await rig.until(lambda: len(apns.held) == 3)
     assert not rig.told
 
     apns.answer_all()
 
     ((receipt, _),) = rig.told
-    failures = [(failure.notification.tokens[failure.place], failure.is_final) for failure in receipt.failures]
+    failures = [(failure.notification.targets[failure.place], failure.is_final) for failure in receipt.failures]
     assert failures == [("gone", True), ("busy", False)]
 
 
 async def test_a_caller_who_waits_hears_of_a_long_pause_at_once(rig: Rig, apns: ScriptedProvider) -> None:
     apns.script["first"].append(Outcome(Verdict.RETRY, "QuotaExceeded", after=60.0, scope=Scope.APP))
-    rig.accept(Ask(("first",)), hears=True)
+    rig.accept(ask(("first",)), hears=True)
     await rig.until(lambda: len(rig.told) == 1)
 
-    rig.accept(Ask(("second", "third")), hears=True)
+    rig.accept(ask(("second", "third")), hears=True)
     await rig.until(lambda: len(rig.told) == 2)
 
     failures = rig.told[1][0].failures
@@ -457,7 +453,7 @@ async def test_more_than_memory_holds_waits_on_the_disk_in_order(
     monkeypatch.setattr("hushbell.runtime.delivery.provider_queue.HELD", 4)
     apns.holds = True
     for number in range(20):
-        rig.accept(Ask((str(number),)))
+        rig.accept(ask((str(number),)))
     await rig.until(lambda: len(rig.told) == 20)
     lane = rig.engine.lanes["chat", "apns"]
     assert lane.held <= 4
@@ -472,7 +468,7 @@ async def test_more_than_memory_holds_waits_on_the_disk_in_order(
 
 async def test_a_restart_goes_on_where_it_was(rig: Rig, queue: SlowDisk, apns: ScriptedProvider) -> None:
     apns.script["busy"].append(LATER)
-    receipt = rig.accept(Ask(("fine", "busy")))
+    receipt = rig.accept(ask(("fine", "busy")))
     await rig.until(lambda: len(apns.attempts) == 2)
     await rig.quiet()
     await rig.stop()
@@ -492,11 +488,11 @@ async def test_a_stop_begins_nothing_more_and_writes_what_is_under_way(
     rig: Rig, queue: SlowDisk, apns: ScriptedProvider
 ) -> None:
     apns.holds = True
-    receipt = rig.accept(Ask(("one",)))
+    receipt = rig.accept(ask(("one",)))
     await rig.until(lambda: apns.held)
     rig.engine.stop()
     with pytest.raises(Overloaded):
-        rig.accept(Ask())
+        rig.accept(ask())
 
     apns.answer_all()
     await rig.running
@@ -508,8 +504,8 @@ async def test_a_flood_of_one_app_leaves_the_other_its_turns(rig: Rig, apns: Scr
     theirs = rig.engine.apps["other"].providers["apns"]
     assert isinstance(theirs, ScriptedProvider)
     for _ in range(20):
-        rig.accept(Ask(tuple(os.urandom(8).hex() for _ in range(500))))
-    rig.accept(Ask(("theirs",)), app="other")
+        rig.accept(ask(tuple(os.urandom(8).hex() for _ in range(500))))
+    rig.accept(ask(("theirs",)), app="other")
 
     await rig.until(lambda: theirs.attempts)
 
@@ -518,7 +514,7 @@ async def test_a_flood_of_one_app_leaves_the_other_its_turns(rig: Rig, apns: Scr
 
 async def test_an_open_notification_is_found_with_how_far_it_is(rig: Rig, apns: ScriptedProvider) -> None:
     apns.script["busy"].append(BUSY)
-    receipt = rig.accept(Ask(("fine",)), Ask(("busy",)))
+    receipt = rig.accept(ask(("fine",)), ask(("busy",)))
     await rig.until(lambda: len(apns.attempts) == 2)
     await rig.quiet()
 
@@ -542,7 +538,7 @@ async def test_a_provider_that_raises_is_asked_again(
         raise RuntimeError
 
     monkeypatch.setattr(apns, "attempt", raising)
-    receipt = rig.accept(Ask(("phone",)))
+    receipt = rig.accept(ask(("phone",)))
     lane = rig.engine.lanes["chat", "apns"]
     await rig.until(lambda: lane.tally[State.RETRYING])
 

@@ -5,13 +5,12 @@ import hmac
 import json
 import os
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, field
 
 import pytest
 
-from hushbell.core.delivery.job import Webhook
-from hushbell.core.delivery.notification import Message
+from hushbell.core.delivery.notification import Draft, Message
 from hushbell.core.delivery.outcome import Outcome, Verdict
+from hushbell.core.delivery.webhook import Webhook
 from hushbell.http.ssrf import SsrfGuard
 from hushbell.ports.http import FailureKind, HttpFailure, HttpRequest, HttpResponse, OnAnswer
 from hushbell.runtime.delivery.engine import App, DeliveryEngine
@@ -24,15 +23,11 @@ DEAD = Outcome(Verdict.DEAD_TOKEN, "Unregistered")
 OK = HttpResponse(204, (), b"")
 
 
-@dataclass(frozen=True)
-class Ask:
-    tokens: tuple[str, ...] = ("token",)
-    kind: str = "token"
-    notif_id: str = "mine"
-    retries: int | None = None
-    expires: int | None = None
-    lifetime: float | None = None
-    message: Message = field(default=Message(provider="apns", body=b'{"aps":{"alert":{"title":"T","body":"B"}}}'))
+MESSAGE = Message(provider="apns", body=b'{"aps":{"alert":{"title":"T","body":"B"}}}')
+
+
+def ask(targets: tuple[str, ...] = ("token",)) -> Draft:
+    return Draft("token", targets, MESSAGE, "mine")
 
 
 class Web:
@@ -83,7 +78,7 @@ class Rig:
         self.engine.save_hook(Webhook("h1", "chat", url, b"secret", wanted, shape))
 
     def send(self, *tokens: str) -> None:
-        self.engine.accept("chat", [Ask(tokens)], lambda *_: None)
+        self.engine.accept("chat", [ask(tokens)], lambda *_: None)
 
     async def until(self, claim: object) -> None:
         assert callable(claim)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from hushbell.core.outbox import Backoff
+from hushbell.core.delivery.backoff import Backoff
 from hushbell.core.push import Push
 from hushbell.core.server.facts import Enqueue
 from hushbell.errors import StoreUnavailable

@@ -11,7 +11,8 @@ import os
 import sys
 from pathlib import Path
 
-from hushbell.core.delivery.job import Changes, Job, JobResult
+from hushbell.core.delivery.changes import Changes
+from hushbell.core.delivery.job import Job, JobResult
 from hushbell.core.delivery.notification import Message, Notification
 from hushbell.core.delivery.state import State
 from hushbell.errors import StoreError
@@ -34,10 +35,10 @@ async def main(folder: Path, count: int, *, careless: bool) -> None:
         note = Notification(
             ident=queue.idents(first, 1)[0],
             app="chat",
-            kind="token",
-            tokens=("token",),
+            target_kind="token",
+            targets=("token",),
             message=message,
-            notif_id=str(number),
+            reference=str(number),
             expires_at=NOW,
         )
         done: asyncio.Future[StoreError | None] = asyncio.get_running_loop().create_future()

@@ -12,8 +12,10 @@ from typing import Any
 
 import pytest
 
-from hushbell.core.delivery.job import DeadToken, IdempotentResponse, JobProgress, JobResult, Webhook, WebhookEvent
+from hushbell.core.delivery.changes import DeadToken, IdempotentResponse
+from hushbell.core.delivery.job import JobProgress, JobResult
 from hushbell.core.delivery.state import State
+from hushbell.core.delivery.webhook import Webhook, WebhookEvent
 from hushbell.core.push import Pending
 from hushbell.core.server.facts import FactsNeeded
 from hushbell.stores.sqlite.outbox import SqliteOutbox
@@ -93,7 +95,7 @@ async def test_the_gateways_jobs_go_on_where_they_were(outbox: SqliteOutbox) -> 
     found = outbox.jobs([waiting.number for waiting in outbox.open_jobs()])
 
     jobs = [
-        (job.number, job.app, job.provider, [note.tokens for note in job.notifications], progress)
+        (job.number, job.app, job.provider, [note.targets for note in job.notifications], progress)
         for job, progress in found
     ]
     begun = JobProgress(FIRST + 3, bytes([State.ACCEPTED, State.RETRYING, State.STORED]), b"\1\2\0")
@@ -104,7 +106,7 @@ async def test_the_gateways_jobs_go_on_where_they_were(outbox: SqliteOutbox) -> 
     ]
     notes = [note for job, _ in found for note in job.notifications]
     assert [note.kind for note in notes] == ["token", "token", "token", "topic"]
-    assert [note.notif_id for note in notes] == ["waiting", "waiting", "begun", "topic"]
+    assert [note.reference for note in notes] == ["waiting", "waiting", "begun", "topic"]
     assert [note.retries for note in notes] == [3, 3, 3, None]
     assert {(note.message.body, note.message.route, note.message.headers) for note in notes} == {
         (b'{"aps":{}}', "production", (("apns-topic", "im.example"),))

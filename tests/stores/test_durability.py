@@ -51,7 +51,7 @@ async def missing_jobs(folder: Path, acknowledged: set[int]) -> set[int]:
     """Return which acknowledged jobs a queue does not have: neither open, nor with their end."""
     queue = SqliteOutbox.open(folder / "data" / "gateway.db", folder / "keys" / "at-rest", random=os.urandom)
     open_jobs = queue.jobs([waiting.number for waiting in queue.open_jobs()])
-    kept = {int(note.notif_id) for job, _ in open_jobs for note in job.notifications}
+    kept = {int(note.reference) for job, _ in open_jobs for note in job.notifications}
     first = 1 << 40  # numbers of the first opening
     for number in range(max(acknowledged, default=0) + 1):
         found = queue.find(first + number)

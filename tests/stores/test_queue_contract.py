@@ -9,18 +9,11 @@ from typing import Any
 
 import pytest
 
-from hushbell.core.delivery.job import (
-    Changes,
-    DeadToken,
-    IdempotentResponse,
-    Job,
-    JobProgress,
-    JobResult,
-    Webhook,
-    WebhookEvent,
-)
+from hushbell.core.delivery.changes import Changes, DeadToken, IdempotentResponse
+from hushbell.core.delivery.job import Job, JobProgress, JobResult
 from hushbell.core.delivery.notification import Message, Notification
 from hushbell.core.delivery.state import State
+from hushbell.core.delivery.webhook import Webhook, WebhookEvent
 from hushbell.errors import StoreError, StoreUnavailable
 from hushbell.ports.outbox import Outbox
 from hushbell.stores.memory.outbox import MemoryOutbox
@@ -53,10 +46,10 @@ def job(queue: Outbox, *tokens: int, app: str = "chat") -> Job:
         Notification(
             ident=ident,
             app=app,
-            kind="token",
-            tokens=tuple(f"hidden-{place}" for place in range(count)),
+            target_kind="token",
+            targets=tuple(f"hidden-{place}" for place in range(count)),
             message=message,
-            notif_id="mine",
+            reference="mine",
             expires_at=Millis(NOW + DAY),
             retries=3,
         )
@@ -66,7 +59,7 @@ def job(queue: Outbox, *tokens: int, app: str = "chat") -> Job:
 
 
 def end(job: Job, *, at: int = NOW, reasons: tuple[tuple[int, str], ...] = ()) -> JobResult:
-    pushes = tuple(len(note.tokens) for note in job.notifications)
+    pushes = tuple(len(note.targets) for note in job.notifications)
     return JobResult(job.number, job.app, job.accepted_at, Millis(at), pushes, ACCEPTED * sum(pushes), b"\1", reasons)
 
 

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from hushbell.core.delivery.job import DeadToken, IdempotentResponse, Job, JobProgress, JobResult, Webhook, WebhookEvent
+from hushbell.core.delivery.changes import DeadToken, IdempotentResponse
+from hushbell.core.delivery.job import Job, JobProgress, JobResult
 from hushbell.core.delivery.notification import Message, Notification
 from hushbell.core.delivery.state import State
+from hushbell.core.delivery.webhook import Webhook, WebhookEvent
 from hushbell.errors import StoreMismatch
 from hushbell.stores.sqlite.outbox import SqliteOutbox
 from hushbell.stores.sqlite.outbox_schema import QUEUE
@@ -38,10 +40,10 @@ def test_a_queue_of_every_version_opens_with_its_data(dump: Path, tmp_path: Path
     note = Notification(
         ident=queue.idents(FIRST + 1, 1)[0],
         app="chat",
-        kind="token",
-        tokens=("one", "two"),
+        target_kind="token",
+        targets=("one", "two"),
         message=Message(provider="apns", route="production", headers=(("apns-topic", "im.example"),), body=b"{}"),
-        notif_id="mine",
+        reference="mine",
         expires_at=Millis(NOW + 86_400_000),
         retries=3,
     )

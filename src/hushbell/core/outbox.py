@@ -5,14 +5,12 @@ Pure: the time and the jitter are arguments. A push ends in exactly one of the f
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 
-from hushbell.core.delivery.outcome import Outcome, Scope, Verdict
+from hushbell.core.delivery.backoff import Backoff
+from hushbell.core.delivery.outcome import Outcome, Verdict
 from hushbell.core.push import Pending
 from hushbell.core.server.facts import Defer, MarkDeadToken, Settle, Write
 from hushbell.types import Millis
-
-NEVER = Millis(0)
 
 DELIVERED = "delivered"
 DROPPED = "dropped"
@@ -20,20 +18,6 @@ FAILED = "failed"
 EXPIRED = "expired"
 
 _FINAL = {Verdict.ACCEPTED: DELIVERED, Verdict.DEAD_TOKEN: DROPPED, Verdict.INVALID: FAILED}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Backoff:
-    """How long to wait before the next attempt, in seconds."""
-
-    first: float = 1.0
-    factor: float = 2.0
-    longest: float = 600.0
-
-    def delay(self, attempts: int, jitter: float) -> float:
-        """Return the wait after that many failed attempts; ``jitter`` in [0, 1) takes off up to a half."""
-        full = min(self.longest, self.first * self.factor ** min(max(0, attempts - 1), 64))
-        return full * (1.0 - jitter / 2)
 
 
 def conclude(pending: Pending, outcome: Outcome, now: Millis, *, backoff: Backoff, jitter: float) -> Sequence[Write]:
@@ -58,59 +42,3 @@ def conclude(pending: Pending, outcome: Outcome, now: Millis, *, backoff: Backof
 def expire(pending: Pending, now: Millis) -> Settle:
     """Return the final state of a push whose time to live is over."""
     return Settle(pending.push.notification_id, EXPIRED, pending.attempts, now)
-
-
-def pauses(outcome: Outcome) -> bool:
-    """Whether the pushes behind this one would meet the same answer, so that sending them is pointless."""
-    if outcome.verdict is Verdict.MISCONFIGURED:
-        return True
-    return outcome.verdict is Verdict.RETRY and outcome.scope is not Scope.TOKEN
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Breaker:
-    """
-    Tells a dead device from a broken credential: many dead tokens at once are the operator's mistake, never a purge.
-
-    Counts answers in windows of ``window`` milliseconds. Open, it turns DEAD_TOKEN into MISCONFIGURED.
-    """
-
-    share: float = 0.2  # of the tokens answered in the window
-    least: int = 10  # below so many dead tokens it is never open
-    window: int = 60_000
-    began: Millis = NEVER
-    answered: int = 0
-    dropped: int = 0
-    open_until: Millis = NEVER
-
-    def having_accepted(self, accepted: int, now: Millis) -> "Breaker":
-        """Return the breaker after so many pushes were accepted, counted together."""
-        if not accepted:
-            return self
-        once, _ = self.judge(Outcome(Verdict.ACCEPTED), now)
-        return replace(once, answered=once.answered + accepted - 1)
-
-    def judge(self, outcome: Outcome, now: Millis) -> "tuple[Breaker, Outcome]":
-        """Count one answer and return the breaker after it, with the outcome to act upon."""
-        if outcome.verdict not in (Verdict.ACCEPTED, Verdict.DEAD_TOKEN):
-            return self, outcome
-        drop = outcome.verdict is Verdict.DEAD_TOKEN
-        fresh = now - self.began >= self.window
-        # After a window that tripped, suspicion stays until enough pushes were accepted: a dead credential
-        # that is tried again every minute must not purge a few devices each time.
-        carried = self.least if self.began < self.open_until else 0
-        answered = (carried if fresh else self.answered) + 1
-        dropped = (carried if fresh else self.dropped) + drop
-        trips = dropped >= self.least and dropped > self.share * answered
-        after = Breaker(
-            share=self.share,
-            least=self.least,
-            window=self.window,
-            began=now if fresh else self.began,
-            answered=answered,
-            dropped=dropped,
-            open_until=Millis(now + self.window) if trips else self.open_until,
-        )
-        if drop and now < after.open_until:
-            return after, Outcome(Verdict.MISCONFIGURED, "MassDrop", scope=Scope.APP)
-        return after, outcome

@@ -18,7 +18,7 @@ from typing import TypeVar
 
 from hushbell.config.gateway import ApnsSettings, GatewaySettings, HttpSettings
 from hushbell.core.client.query import Info
-from hushbell.core.outbox import Backoff
+from hushbell.core.delivery.backoff import Backoff
 from hushbell.crypto import secp256k1
 from hushbell.errors import HushbellError
 from hushbell.observability.metrics import Counters
@@ -121,7 +121,7 @@ class Story:
             clock=self._clock,
             random=system_random,
             count=counters.count,
-            backoff=Backoff(first=0.2, longest=1.0),
+            backoff=Backoff(first=0.2, max_delay=1.0),
         )
         running = asyncio.create_task(service.run())
         try:

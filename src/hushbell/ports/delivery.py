@@ -3,10 +3,11 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
-from hushbell.core.delivery.asked import Asked
-from hushbell.core.delivery.job import DeadToken, IdempotentResponse, Job, JobProgress, JobResult, Webhook
-from hushbell.core.delivery.notification import Message, Notification
+from hushbell.core.delivery.changes import DeadToken, IdempotentResponse
+from hushbell.core.delivery.job import Job, JobProgress, JobResult
+from hushbell.core.delivery.notification import Draft, Message, Notification
 from hushbell.core.delivery.outcome import Outcome
+from hushbell.core.delivery.webhook import Webhook
 from hushbell.errors import StoreError
 from hushbell.types import Millis
 
@@ -114,7 +115,7 @@ class Delivery(Protocol):
     def accept(
         self,
         app: str,
-        asked: Sequence[Asked],
+        drafts: Sequence[Draft],
         told: Told,
         *,
         hears: bool = False,
@@ -125,7 +126,7 @@ class Delivery(Protocol):
 
         Args:
             app: name of a configured app.
-            asked: at least one, each with at least one token, for providers that the app has.
+            drafts: at least one, each with at least one target, for providers that the app has.
             told: called once, later.
             hears: wait until each push had its first attempt, too.
             repeatable: makes the answer that is given again, to be committed with the jobs.

@@ -3,17 +3,9 @@
 from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
-from hushbell.core.delivery.job import (
-    Changes,
-    DeadToken,
-    IdempotentResponse,
-    Job,
-    JobProgress,
-    JobResult,
-    OpenJob,
-    Webhook,
-    WebhookEvent,
-)
+from hushbell.core.delivery.changes import Changes, DeadToken, IdempotentResponse
+from hushbell.core.delivery.job import Job, JobProgress, JobResult, OpenJob
+from hushbell.core.delivery.webhook import Webhook, WebhookEvent
 from hushbell.errors import StoreError
 from hushbell.types import Millis
 

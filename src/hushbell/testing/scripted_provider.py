@@ -22,7 +22,7 @@ class Attempt:
     @property
     def token(self) -> str:
         """Return whom it was for."""
-        return self.notification.tokens[self.place]
+        return self.notification.targets[self.place]
 
 
 class ScriptedProvider:
@@ -101,7 +101,7 @@ async def attempt(
         AssertionError: something else was told than each place, once.
         TimeoutError: not all were told within ``patience`` seconds.
     """
-    wanted = range(len(notification.tokens)) if places is None else places
+    wanted = range(len(notification.targets)) if places is None else places
     told: dict[int, Outcome] = {}
     everything = asyncio.get_running_loop().create_future()
 

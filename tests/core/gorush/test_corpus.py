@@ -10,9 +10,10 @@ from typing import Any
 import orjson
 import pytest
 
+from hushbell.core.delivery.notification import Draft
 from hushbell.core.gorush import responses
 from hushbell.core.gorush.drafts import count, drafts, enabled
-from hushbell.core.gorush.platform import Draft, Platform, Refusal
+from hushbell.core.gorush.platform import PLATFORMS, Platform, Refusal
 from hushbell.core.gorush.request import notifications
 from hushbell.errors import Undecodable
 
@@ -77,13 +78,15 @@ def requests(pushes: Sequence[Draft]) -> list[str]:
     found = []
     for push in pushes:
         message = orjson.loads(push.message.body)
-        if push.platform is Platform.IOS:
-            found += [_canonical(f"/3/device/{token}", message, dict(push.message.headers)) for token in push.tokens]
-        elif push.platform is Platform.ANDROID:
+        if PLATFORMS[push.message.provider] is Platform.IOS:
+            found += [_canonical(f"/3/device/{token}", message, dict(push.message.headers)) for token in push.targets]
+        elif PLATFORMS[push.message.provider] is Platform.ANDROID:
             path = "/v1/projects/demo-project/messages:send"
-            found += [_canonical(path, {"message": {**message, push.kind: token}}, {}) for token in push.tokens]
+            found += [_canonical(path, {"message": {**message, push.target_kind: token}}, {}) for token in push.targets]
         else:
-            target = {"token": list(push.tokens)} if push.kind == "token" else {push.kind: push.tokens[0]}
+            target = (
+                {"token": list(push.targets)} if push.target_kind == "token" else {push.target_kind: push.targets[0]}
+            )
             path = "/v1/100000001/messages:send"
             found.append(_canonical(path, {"validate_only": False, "message": {**message, **target}}, {}))
     return sorted(found)
@@ -142,10 +145,10 @@ def test_log_entries_are_those_of_the_real_gorush(case: dict[str, Any]) -> None:
 
     entries = [
         responses.failed_push(
-            push.platform,
-            push.tokens[0],
-            notif_id=push.notif_id,
-            words=push.words,
+            PLATFORMS[push.message.provider],
+            push.targets[0],
+            notif_id=push.reference,
+            words=json.loads(body(case["request"]))["notifications"][at].get("message", ""),
             error=expected[at]["error"],
             hide_token=case["profile"] == "masked",
             hide_words=False,

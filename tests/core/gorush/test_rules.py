@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hushbell.core.delivery.notification import Draft
 from hushbell.core.gorush import responses
 from hushbell.core.gorush.document import parse
 from hushbell.core.gorush.drafts import count, drafts
-from hushbell.core.gorush.platform import Draft, Platform
+from hushbell.core.gorush.platform import Platform
 from hushbell.core.gorush.request import EMPTY, FIELDS, MISSING, notifications
 from hushbell.errors import Undecodable
 
@@ -242,11 +243,11 @@ def test_what_google_would_refuse_is_refused_with_a_reason(given: dict[str, Any]
 
 def test_a_topic_is_a_push_of_its_own_and_a_malformed_one_harms_only_itself() -> None:
     made, refused = drafts(fields(Platform.ANDROID, topic="/topics/news"))
-    assert [(one.kind, one.tokens) for one in made] == [("topic", ("news",)), ("token", ("ffff0001",))]
+    assert [(one.target_kind, one.targets) for one in made] == [("topic", ("news",)), ("token", ("ffff0001",))]
     assert not refused
 
     made, refused = drafts(fields(Platform.ANDROID, topic="a b"))
-    assert [one.kind for one in made] == ["token"]
+    assert [one.target_kind for one in made] == ["token"]
     assert [one.token for one in refused] == ["a b"]
 
 
@@ -276,7 +277,7 @@ def test_what_huawei_would_refuse_is_refused_with_a_reason(given: dict[str, Any]
 def test_a_token_that_could_be_more_than_a_token_is_refused_and_the_others_go(platform: Platform, token: str) -> None:
     made, refused = drafts(fields(platform, tokens=[token, "good1"]))
 
-    assert [one.tokens for one in made] == [("good1",)]
+    assert [one.targets for one in made] == [("good1",)]
     assert [one.token for one in refused] == [token]
 
 

@@ -8,15 +8,15 @@ from hushbell.api.http.auth import ApiClient, ApiKeys, Forbidden, Unauthorized
 from hushbell.api.http.head_cache import RequestHead
 from hushbell.api.http.types import APP_HEADER, Headers, Respond
 from hushbell.config.gateway import GatewaySettings
+from hushbell.core.delivery.notification import Draft
 from hushbell.core.delivery.outcome import Outcome, Verdict
 from hushbell.core.gorush import drafts, request, responses
-from hushbell.core.gorush.platform import Draft, Fields, Platform, Refusal
+from hushbell.core.gorush.platform import PLATFORMS, PROVIDERS, Fields, Platform, Refusal
 from hushbell.errors import CallerError, Overloaded, StoreError, Undecodable
 from hushbell.ports.clock import Clock
 from hushbell.ports.delivery import Delivery, FailedPush, Submission
 
 FULL = "max capacity reached"  # gorush's words
-PROVIDER = {Platform.IOS: "apns", Platform.ANDROID: "fcm", Platform.HUAWEI: "huawei"}
 
 # What Google says beside the code that our outcomes keep; gorush's callers look for these sentences.
 GOOGLES_WORDS = {
@@ -38,6 +38,11 @@ class Asked:
     counts: int
     drafts: dict[str, list[Draft]]  # by app
     refusals: list[Refusal]
+    contents: list[tuple[Fields, Sequence[Draft]]]  # what each notification of the request became
+
+    def texts(self) -> dict[int, str]:
+        """Return the text of each message by its identity; log entries repeat it."""
+        return {id(draft.message): fields.get("message", "") for fields, made in self.contents for draft in made}
 
 
 class GorushPush:
@@ -57,7 +62,7 @@ class GorushPush:
         self._clock = clock
         self._count = count
         self._platforms = {
-            app: frozenset(platform for platform, name in PROVIDER.items() if name in providers)
+            app: frozenset(platform for platform, name in PROVIDERS.items() if name in providers)
             for app, providers in intake.providers.items()
         }
         self._patience = settings.sync_timeout if settings.sync else 0.0
@@ -100,7 +105,7 @@ class GorushPush:
         Raises:
             Forbidden: the caller has no business with an app that is named.
         """
-        found = Asked(0, {}, [])
+        found = Asked(0, {}, [], [])
         for fields in notifications:
             meant = app
             # Huawei's own app ids stand in the same field; gorush ignores them.
@@ -112,6 +117,7 @@ class GorushPush:
             made, refusals = drafts.drafts(fields)
             if made:
                 found.drafts.setdefault(meant, []).extend(made)
+                found.contents.append((fields, made))
             found.refusals.extend(refusals)
         return found
 
@@ -125,7 +131,7 @@ class GorushPush:
         for made in asked.drafts.values():
             self.submitted += len(made)
             for draft in made:
-                pushes += len(draft.tokens)
+                pushes += len(draft.targets)
         try:
             caller.spend(pushes, self._clock.now())
         except Overloaded as error:
@@ -168,11 +174,12 @@ class GorushPush:
         if self._settings.full == "503":
             self._overloaded(503, error, respond)
             return
+        refused = Outcome(Verdict.RETRY, FULL)
         logs = [
-            self.log(draft.platform, token, draft.notif_id, draft.words, Outcome(Verdict.RETRY, FULL))
-            for made in asked.drafts.values()
+            self.log(PLATFORMS[draft.message.provider], token, draft.reference, fields.get("message", ""), refused)
+            for fields, made in asked.contents
             for draft in made
-            for token in draft.tokens
+            for token in draft.targets
         ]
         respond(200, responses.accepted(asked.counts, logs))
 
@@ -202,13 +209,14 @@ class GorushPush:
         if not failures and not asked.refusals:
             respond(200, responses.accepted(asked.counts))
             return
-        said = {id(draft.message): draft for made in asked.drafts.values() for draft in made}
+        texts = asked.texts()
         logs = self._refused(asked.refusals)
         for failure in failures:
             notification = failure.notification
-            draft = said[id(notification.message)]
-            token = notification.tokens[failure.place]
-            logs.append(self.log(draft.platform, token, notification.notif_id, draft.words, failure.outcome))
+            platform = PLATFORMS[notification.message.provider]
+            token = notification.targets[failure.place]
+            text = texts[id(notification.message)]
+            logs.append(self.log(platform, token, notification.reference, text, failure.outcome))
         respond(200, responses.accepted(asked.counts, logs))
 
     def _refused(self, refusals: Sequence[Refusal]) -> list[Log]:

@@ -10,9 +10,9 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from hushbell.api.gorush.push import PROVIDER, GorushPush
+from hushbell.api.gorush.push import GorushPush
 from hushbell.core.delivery.state import State
-from hushbell.core.gorush.platform import NAMES, Platform
+from hushbell.core.gorush.platform import NAMES, PROVIDERS, Platform
 from hushbell.observability.metrics import Counters
 from hushbell.ports.clock import Clock
 from hushbell.ports.delivery import Delivery
@@ -155,5 +155,5 @@ class Statistics:
         return int(self._intake.gauges["queue_notifications_ended"])
 
     def _sum(self, one: Platform, *states: State) -> int:
-        name = PROVIDER[one]
+        name = PROVIDERS[one]
         return sum(lane.tally[state] for lane in self._intake.all_lanes if lane.name == name for state in states)

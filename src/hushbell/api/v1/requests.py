@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 
 from hushbell.api.http.problems import Problem
-from hushbell.core.delivery.notification import Message
+from hushbell.core.delivery.notification import Draft, Message
 from hushbell.core.delivery.state import FIRST_FINAL, LABELS
 from hushbell.core.gorush import android, huawei, ios
 from hushbell.types import SECONDS_PER_DAY
@@ -42,19 +42,6 @@ _WORDS = {
     "priority": "priority",
     "collapse_key": "collapse_id",
 }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ask:
-    """One notification that a caller wants to have sent."""
-
-    kind: str
-    tokens: tuple[str, ...] = field(repr=False)
-    message: Message
-    notif_id: str
-    retries: int | None
-    expires: int | None = None
-    lifetime: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +131,7 @@ def parse(body: bytes) -> Any:
         raise Problem(400, "the body must be JSON") from None
 
 
-def send(value: Any, *, most: int) -> tuple[str | None, list[Ask]]:
+def send(value: Any, *, most: int) -> tuple[str | None, list[Draft]]:
     """Return the app that is named, if one is, and what to send."""
     fields = Fields(value, "")
     app = fields.text("app", most=64, default="") or None
@@ -152,7 +139,7 @@ def send(value: Any, *, most: int) -> tuple[str | None, list[Ask]]:
     if not isinstance(listed, list) or not 1 <= len(listed) <= most:
         raise fields.wrong("notifications", f"must be a list of 1 to {most} objects")
     fields.end()
-    return app, [_ask(Fields(one, f"notifications[{place}]")) for place, one in enumerate(listed)]
+    return app, [_draft(Fields(one, f"notifications[{place}]")) for place, one in enumerate(listed)]
 
 
 def webhook(value: Any) -> Subscription:
@@ -172,22 +159,22 @@ def webhook(value: Any) -> Subscription:
     return Subscription(app, url, tuple(dict.fromkeys(events)), shape)
 
 
-def _ask(fields: Fields) -> Ask:
+def _draft(fields: Fields) -> Draft:
     provider = fields.text("provider", most=64)
-    kind, tokens = _target(fields)
+    kind, targets = _target(fields)
     route = fields.text("route", most=64, default="")
     headers = _headers(fields)
     lifetime = fields.integer("ttl", most=TTL)
-    ask = Ask(
-        kind=kind,
-        tokens=tokens,
+    draft = Draft(
+        target_kind=kind,
+        targets=targets,
         message=_message(fields, provider, route, headers),
-        notif_id=fields.text("id", most=NAME, default=""),
+        reference=fields.text("id", most=NAME, default=""),
         retries=fields.integer("retries", most=RETRIES),
         lifetime=lifetime,
     )
     fields.end()
-    return ask
+    return draft
 
 
 def _target(fields: Fields) -> tuple[str, tuple[str, ...]]:

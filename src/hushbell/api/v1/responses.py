@@ -4,9 +4,11 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from hushbell.core.delivery.job import DeadToken, Job, JobProgress, JobResult, Webhook
+from hushbell.core.delivery.changes import DeadToken
+from hushbell.core.delivery.job import Job, JobProgress, JobResult
 from hushbell.core.delivery.push_ids import push_id
 from hushbell.core.delivery.state import LABELS, State
+from hushbell.core.delivery.webhook import Webhook
 from hushbell.core.gorush.responses import masked
 
 Found = tuple[int, JobResult | tuple[Job, JobProgress | None]]
@@ -67,10 +69,10 @@ def _whole(states: Counter[str]) -> str:
 
 
 def _open(place: int, job: Job, progress: JobProgress | None, *, shows_tokens: bool) -> dict[str, Any]:
-    base = sum(len(note.tokens) for note in job.notifications[:place])
+    base = sum(len(note.targets) for note in job.notifications[:place])
     note = job.notifications[place]
     pushes = []
-    for at, token in enumerate(note.tokens):
+    for at, token in enumerate(note.targets):
         push: dict[str, Any] = {
             "place": at,
             "state": LABELS[progress.states[base + at]] if progress else State.STORED.label,
@@ -80,7 +82,7 @@ def _open(place: int, job: Job, progress: JobProgress | None, *, shows_tokens: b
             push["token"] = token
         pushes.append(push)
     told = {"accepted_at": job.accepted_at, "expires_at": note.expires_at, "pushes": pushes}
-    return told | ({"name": note.notif_id} if note.notif_id else {})
+    return told | ({"name": note.reference} if note.reference else {})
 
 
 def _ended(place: int, ended: JobResult) -> dict[str, Any]:

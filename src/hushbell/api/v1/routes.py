@@ -15,8 +15,8 @@ from starlette.routing import Route
 from hushbell.api.http.auth import ApiClient, ApiKeys, Forbidden, Unauthorized
 from hushbell.api.http.problems import TITLES, Problem
 from hushbell.api.v1 import openapi, requests, responses
-from hushbell.api.v1.requests import Ask
 from hushbell.config.settings import Settings
+from hushbell.core.delivery.notification import Draft
 from hushbell.errors import CallerError, Overloaded, StoreError
 from hushbell.ports.clock import Clock
 from hushbell.ports.delivery import Delivery, IdempotentResponse, Job, Submission, Webhook
@@ -95,16 +95,16 @@ class V1:
 
     async def _send(self, request: Request, caller: ApiClient) -> Response:
         body = await request.body()
-        named, asked = requests.send(requests.parse(body), most=self._most)
+        named, drafts = requests.send(requests.parse(body), most=self._most)
         app = caller.app(named)
-        for place, one in enumerate(asked):
+        for place, one in enumerate(drafts):
             try:
                 self._intake.check(app, one.message)
             except CallerError as error:
                 raise Problem(422, error.rule, field=f"notifications[{place}].{_ours(error.field)}") from None
         key = request.headers.get("idempotency-key")
         if key is None:
-            return await self._accept(caller, app, asked, None, b"")
+            return await self._accept(caller, app, drafts, None, b"")
         if not 1 <= len(key) <= KEY or not key.isascii() or not key.isprintable():
             raise Problem(400, f"must be 1 to {KEY} visible characters", field="Idempotency-Key")
         digest = sha256(b"\0".join((app.encode(), caller.name.encode(), key.encode()))).digest()
@@ -114,7 +114,7 @@ class V1:
         try:
             known = self._intake.repeated(digest)
             if known is None:
-                return await self._accept(caller, app, asked, digest, body)
+                return await self._accept(caller, app, drafts, digest, body)
         finally:
             del self._asked_now[digest]
             done.set_result(None)
@@ -123,9 +123,9 @@ class V1:
         return Response(known.answer, 202, {"content-type": JSON, "idempotency-replayed": "true"})
 
     async def _accept(
-        self, caller: ApiClient, app: str, asked: Sequence[Ask], digest: bytes | None, body: bytes
+        self, caller: ApiClient, app: str, drafts: Sequence[Draft], digest: bytes | None, body: bytes
     ) -> Response:
-        caller.spend(sum(len(one.tokens) for one in asked), self._clock.now())
+        caller.spend(sum(len(one.targets) for one in drafts), self._clock.now())
         answered: asyncio.Future[StoreError | None] = asyncio.get_running_loop().create_future()
         answers: list[bytes] = []
 
@@ -134,14 +134,14 @@ class V1:
                 answered.set_result(error)
 
         def repeatable(jobs: Sequence[Job]) -> IdempotentResponse:
-            answers.append(_accepted(app, asked, jobs))
+            answers.append(_accepted(app, drafts, jobs))
             return IdempotentResponse(digest or b"", sha256(body).digest(), answers[0], self._clock.now())
 
         if digest is None:
-            receipt = self._intake.accept(app, asked, told)
-            answers.append(_accepted(app, asked, receipt.jobs))
+            receipt = self._intake.accept(app, drafts, told)
+            answers.append(_accepted(app, drafts, receipt.jobs))
         else:
-            self._intake.accept(app, asked, told, repeatable=repeatable)
+            self._intake.accept(app, drafts, told, repeatable=repeatable)
         error = await answered
         if error is not None:
             raise error
@@ -188,12 +188,12 @@ class V1:
         return Response(b"", 204)
 
 
-def _accepted(app: str, asked: Sequence[Ask], jobs: Sequence[Job]) -> bytes:
-    """Return the answer: the notifications' names, in the order in which they were asked for."""
+def _accepted(app: str, drafts: Sequence[Draft], jobs: Sequence[Job]) -> bytes:
+    """Return the answer: the notifications' names, in the order in which they were drafts for."""
     parts = {job.provider: iter(job.notifications) for job in jobs}
-    notes = [next(parts[one.message.provider]) for one in asked]
+    notes = [next(parts[one.message.provider]) for one in drafts]
     told = [
-        {"id": note.ident.hex(), "pushes": len(note.tokens)} | ({"name": note.notif_id} if note.notif_id else {})
+        {"id": note.ident.hex(), "pushes": len(note.targets)} | ({"name": note.reference} if note.reference else {})
         for note in notes
     ]
     return orjson.dumps({"app": app, "notifications": told})

@@ -40,5 +40,12 @@ class Outcome:
     since: Millis | None = None  # DEAD_TOKEN: when the provider learnt that the token died
     scope: Scope = Scope.TOKEN
 
+    @property
+    def concerns_others(self) -> bool:
+        """Whether the pushes behind this one would meet the same answer, so that sending them is pointless."""
+        if self.verdict is Verdict.MISCONFIGURED:
+            return True
+        return self.verdict is Verdict.RETRY and self.scope is not Scope.TOKEN
+
 
 ACCEPTED = Outcome(Verdict.ACCEPTED)

@@ -3,9 +3,9 @@
 import re
 from collections.abc import Callable, Collection, Sequence
 
-from hushbell.core.delivery.notification import Message
+from hushbell.core.delivery.notification import Draft, Message
 from hushbell.core.gorush import android, huawei, ios
-from hushbell.core.gorush.platform import Draft, Fields, Platform, Refusal
+from hushbell.core.gorush.platform import Fields, Platform, Refusal
 
 # Device tokens enter URLs and logs of providers: nothing but what tokens are made of.
 _TOKEN = re.compile(r"[A-Za-z0-9_:.~%=+\-]{1,4096}", re.ASCII)
@@ -85,12 +85,10 @@ def _wrong(token: str) -> str:
 def _draft(fields: Fields, platform: Platform, kind: str, targets: tuple[str, ...], message: Message) -> Draft:
     retry = fields.get("retry", 0)
     return Draft(
-        platform,
         kind,
         targets if kind != "topic" else tuple(one.removeprefix("/topics/") for one in targets),
         message,
         fields.get("notif_id", ""),
-        fields.get("message", ""),
         retry if retry > 0 else None,
         fields.get("expiration") if platform is _IOS else None,
         None if platform is _IOS else _lifetime(fields, platform),

@@ -1,10 +1,8 @@
-"""What a gorush notification asks for, before it has a name and a place in the queue."""
+"""The platforms of gorush's API, and targets that it refuses."""
 
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Any, NamedTuple
-
-from hushbell.core.delivery.notification import Message
+from typing import Any
 
 
 class Platform(IntEnum):
@@ -15,28 +13,15 @@ class Platform(IntEnum):
     HUAWEI = 3
 
 
+PROVIDERS = {Platform.IOS: "apns", Platform.ANDROID: "fcm", Platform.HUAWEI: "huawei"}
+"""The provider of each platform."""
+
+PLATFORMS = {provider: platform for platform, provider in PROVIDERS.items()}
+
 NAMES = {Platform.IOS: "ios", Platform.ANDROID: "android", Platform.HUAWEI: "huawei"}
 
 Fields = dict[str, Any]
 """A notification's fields that were given, by their JSON names."""
-
-
-class Draft(NamedTuple):
-    """One message for one kind of target. A named tuple, because one is made for each push."""
-
-    platform: Platform
-    kind: str  # "token", "topic" or "condition": what ``tokens`` holds
-    tokens: tuple[str, ...]
-    message: Message
-    notif_id: str  # the caller's, "" for none
-    words: str  # what gorush's log entries repeat
-    retries: int | None  # the caller's cap on attempts after the first
-    expires: int | None  # Unix time in seconds, if the caller said so
-    lifetime: float | None  # seconds from now, if the caller said so
-
-    def __repr__(self) -> str:
-        """Return what is no secret."""
-        return f"Draft(platform={self.platform!r}, kind={self.kind!r}, message={self.message!r})"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -110,7 +110,7 @@ class ActiveJob:
             pushes: tuple[int, ...] = (1,)
         else:
             states, attempts = bytes(self.states), bytes(self.attempts)
-            pushes = tuple([len(note.tokens) for note in job.notifications])
+            pushes = tuple([len(note.targets) for note in job.notifications])
         reasons = tuple(sorted(self.reasons.items())) if self.reasons else ()
         return JobResult(job.number, job.app, job.accepted_at, now, pushes, states, attempts, reasons)
 
@@ -125,7 +125,7 @@ class ActiveJob:
         notes = []
         base = 0
         for notification in self.job.notifications:
-            count = len(notification.tokens)
+            count = len(notification.targets)
             places: Sequence[int] = range(count)
             if self.left != self.pushes:
                 places = [place for place in range(count) if self.states[base + place] < FIRST_FINAL]

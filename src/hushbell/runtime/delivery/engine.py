@@ -12,10 +12,11 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from hushbell.core.delivery.asked import Asked, notifications
-from hushbell.core.delivery.job import DeadToken, IdempotentResponse, Job, JobProgress, JobResult, Webhook
-from hushbell.core.delivery.notification import Message, Notification
-from hushbell.core.outbox import Backoff
+from hushbell.core.delivery.backoff import Backoff
+from hushbell.core.delivery.changes import DeadToken, IdempotentResponse
+from hushbell.core.delivery.job import Job, JobProgress, JobResult
+from hushbell.core.delivery.notification import Draft, Message, Notification, notifications
+from hushbell.core.delivery.webhook import Webhook
 from hushbell.errors import CallerError, Overloaded, StoreError
 from hushbell.ports.clock import Clock
 from hushbell.ports.outbox import Outbox
@@ -94,7 +95,7 @@ class DeliveryEngine:
     def accept(
         self,
         app: str,
-        asked: Sequence[Asked],
+        drafts: Sequence[Draft],
         told: Told,
         *,
         hears: bool = False,
@@ -102,18 +103,18 @@ class DeliveryEngine:
     ) -> Submission:
         """See :meth:`hushbell.ports.delivery.Intake.accept`."""
         rules = self.apps[app]
-        pushes = self._count(rules, asked)
+        pushes = self._count(rules, drafts)
         if self._stopping or self.open[app] + pushes > rules.queue or self._uncommitted > UNCOMMITTED:
             raise Overloaded("the queue is full", FULL_AFTER)
         receipt = Submission(told, hears=hears)
         now = self._clock.now()
-        works = [self._work(rules, part, receipt, now) for part in _by_provider(asked)]
+        works = [self._work(rules, part, receipt, now) for part in _by_provider(drafts)]
         receipt.jobs = [work.job for work in works]
         receipt.to_store = len(works)
         if hears:
             receipt.to_hear = pushes
         self.open[app] += pushes
-        self._longest = max(self._longest, len(asked))
+        self._longest = max(self._longest, len(drafts))
         if repeatable is not None:
             self.commits.answer(repeatable(receipt.jobs))
         for work in works:
@@ -289,19 +290,19 @@ class DeliveryEngine:
         return lane
 
     @staticmethod
-    def _count(rules: App, asked: Sequence[Asked]) -> int:
+    def _count(rules: App, drafts: Sequence[Draft]) -> int:
         """Return how many pushes are asked for; raises CallerError for a provider that the app does not have."""
         pushes = 0
-        for place, one in enumerate(asked):
-            pushes += len(one.tokens)
-            if one.message.provider not in rules.providers:
-                raise CallerError(f"[{place}].provider", f"{one.message.provider} is not configured for this app")
+        for place, draft in enumerate(drafts):
+            pushes += len(draft.targets)
+            if draft.message.provider not in rules.providers:
+                raise CallerError(f"[{place}].provider", f"{draft.message.provider} is not configured for this app")
         return pushes
 
-    def _work(self, rules: App, asked: Sequence[Asked], receipt: Submission, now: Millis) -> ActiveJob:
-        first = self._queue.numbers(len(asked))
-        idents = self._queue.idents(first, len(asked))
-        notes = notifications(asked, rules.name, idents, now, ttl=rules.ttl, retries=rules.retries)
+    def _work(self, rules: App, drafts: Sequence[Draft], receipt: Submission, now: Millis) -> ActiveJob:
+        first = self._queue.numbers(len(drafts))
+        idents = self._queue.idents(first, len(drafts))
+        notes = notifications(drafts, rules.name, idents, now, ttl=rules.ttl, retries=rules.retries)
         job = Job(first, rules.name, now, notes)
         return ActiveJob(job, _size(notes), receipt)
 
@@ -376,15 +377,15 @@ class DeliveryEngine:
 
 
 def _size(notes: Sequence[Notification]) -> int:
-    return sum([len(note.message.body) + ROUGHLY * len(note.tokens) for note in notes])
+    return sum([len(note.message.body) + ROUGHLY * len(note.targets) for note in notes])
 
 
-def _by_provider(asked: Sequence[Asked]) -> Sequence[Sequence[Asked]]:
+def _by_provider(drafts: Sequence[Draft]) -> Sequence[Sequence[Draft]]:
     """Return the notifications in order, those of each provider together."""
-    first = asked[0].message.provider
-    if len(asked) == 1 or all(one.message.provider == first for one in asked):
-        return (asked,)
-    parts: dict[str, list[Asked]] = {}
-    for one in asked:
-        parts.setdefault(one.message.provider, []).append(one)
+    first = drafts[0].message.provider
+    if len(drafts) == 1 or all(draft.message.provider == first for draft in drafts):
+        return (drafts,)
+    parts: dict[str, list[Draft]] = {}
+    for draft in drafts:
+        parts.setdefault(draft.message.provider, []).append(draft)
     return list(parts.values())

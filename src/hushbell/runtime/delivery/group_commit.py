@@ -9,7 +9,9 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from hushbell.core.delivery.job import Changes, DeadToken, IdempotentResponse, JobResult, WebhookEvent
+from hushbell.core.delivery.changes import Changes, DeadToken, IdempotentResponse
+from hushbell.core.delivery.job import JobResult
+from hushbell.core.delivery.webhook import WebhookEvent
 from hushbell.errors import StoreError, StoreUnavailable
 from hushbell.ports.outbox import Outbox
 from hushbell.runtime.delivery.active_job import ActiveJob

@@ -10,12 +10,13 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
-from hushbell.core.delivery.job import DeadToken
+from hushbell.core.delivery.backoff import Backoff
+from hushbell.core.delivery.breaker import Breaker
+from hushbell.core.delivery.changes import DeadToken
 from hushbell.core.delivery.number_queue import NumberQueue
 from hushbell.core.delivery.outcome import Outcome, Scope, Verdict
 from hushbell.core.delivery.state import FINAL, State
 from hushbell.core.delivery.window import Window
-from hushbell.core.outbox import Backoff, Breaker, pauses
 from hushbell.ports.provider import Attempt, Provider
 from hushbell.runtime.delivery.active_job import ActiveJob, ActiveNotification, FailedPush
 from hushbell.runtime.delivery.handing import handing
@@ -216,7 +217,7 @@ class ProviderQueue:
 
     def _claim(self, note: ActiveNotification, places: Sequence[int]) -> Sequence[int]:
         """Return the places whose tokens are free now; the others wait behind the pushes that hold them."""
-        busy, tokens = self._busy, note.notification.tokens
+        busy, tokens = self._busy, note.notification.targets
         free: list[int] = []
         for place in places:
             token = tokens[place]
@@ -249,7 +250,7 @@ class ProviderQueue:
         self._breaker, judged = self._breaker.judge(outcome, now)
         if judged.verdict is Verdict.MISCONFIGURED:
             log.error("pushes of an app are held: %s refuses its configuration (%s)", self.name, judged.reason)
-        if pauses(judged):
+        if judged.concerns_others:
             if self._is_trouble(judged):
                 self._pause(judged, now)
         elif judged.reason in ("timeout", "closed"):
@@ -264,7 +265,7 @@ class ProviderQueue:
         if state is State.DEAD_TOKEN:
             notification = note.notification
             self._owner.died(
-                DeadToken(self.app, self.name, notification.tokens[place], _word(judged.reason), judged.since, now)
+                DeadToken(self.app, self.name, notification.targets[place], _word(judged.reason), judged.since, now)
             )
         self._finish(note, place, state, _word(judged.reason))
 
@@ -319,7 +320,7 @@ class ProviderQueue:
         work.left -= 1
         self.held -= 1
         self.tally[state] += 1
-        token = note.notification.tokens[place]
+        token = note.notification.targets[place]
         behind = self._busy.pop(token, None)
         if behind:
             self._busy[token] = behind

@@ -16,12 +16,12 @@ from typing import Any
 
 import orjson
 
-from hushbell.core.delivery.job import Webhook, WebhookEvent
+from hushbell.core.delivery.backoff import Backoff
 from hushbell.core.delivery.push_ids import push_id
 from hushbell.core.delivery.state import State
+from hushbell.core.delivery.webhook import Webhook, WebhookEvent
 from hushbell.core.gorush import responses
-from hushbell.core.gorush.platform import Platform
-from hushbell.core.outbox import Backoff
+from hushbell.core.gorush.platform import PLATFORMS
 from hushbell.errors import StoreError
 from hushbell.http.ssrf import AddressRefused, SsrfGuard
 from hushbell.ports.clock import Clock
@@ -40,8 +40,6 @@ IDLE = 30.0  # seconds between looks at the disk
 
 FEEDBACK = "feedback:"
 """What the name of a hook from the configuration begins with."""
-
-_PLATFORMS = {"apns": Platform.IOS, "fcm": Platform.ANDROID, "huawei": Platform.HUAWEI}
 
 log = logging.getLogger(__name__)
 
@@ -228,13 +226,13 @@ class Webhooks:
         now: Millis,
     ) -> dict[str, Any]:
         notification = note.notification
-        token = notification.tokens[place]
-        if hook.shape == "gorush" and provider in _PLATFORMS:
+        token = notification.targets[place]
+        if hook.shape == "gorush" and provider in PLATFORMS:
             return dict(
                 responses.failed_push(
-                    _PLATFORMS[provider],
+                    PLATFORMS[provider],
                     token,
-                    notif_id=notification.notif_id,
+                    notif_id=notification.reference,
                     words=words(provider, notification.message.body),
                     error=reason,
                     hide_token=self._masking.token,
@@ -252,8 +250,8 @@ class Webhooks:
             "attempts": note.work.attempts[note.base + place],
             "at": now,
         }
-        if notification.notif_id:
-            told["id"] = notification.notif_id
+        if notification.reference:
+            told["id"] = notification.reference
         if hook.shape == "tokens":
             told["token"] = token
         return told

@@ -10,8 +10,10 @@ import logging
 from collections import Counter, deque
 from collections.abc import Sequence
 
+from hushbell.core.delivery.backoff import Backoff
+from hushbell.core.delivery.breaker import Breaker
 from hushbell.core.delivery.outcome import Outcome, Verdict
-from hushbell.core.outbox import Backoff, Breaker, conclude, expire, pauses
+from hushbell.core.outbox import conclude, expire
 from hushbell.core.push import Pending, Push
 from hushbell.core.server.facts import Defer, Settle, Write
 from hushbell.errors import StoreError
@@ -217,7 +219,7 @@ class Outbox:
         self._tally["push_" + judged.verdict.value] += 1
         if judged.verdict is Verdict.MISCONFIGURED:
             log.error("pushes are held: the provider refuses our configuration (%s)", judged.reason)
-        if pauses(judged):
+        if judged.concerns_others:
             self._pause(kind, judged, now)
         elif judged.verdict is Verdict.ACCEPTED:
             self._paused.pop(kind, None)

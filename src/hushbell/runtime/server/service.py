@@ -5,7 +5,7 @@ import logging
 from collections.abc import Collection, Sequence
 
 from hushbell.config.limits import Limits
-from hushbell.core.outbox import Backoff
+from hushbell.core.delivery.backoff import Backoff
 from hushbell.errors import StoreError
 from hushbell.ports.clock import Clock
 from hushbell.ports.gateway import Gateway

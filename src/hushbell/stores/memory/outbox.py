@@ -4,17 +4,9 @@ import asyncio
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from hushbell.core.delivery.job import (
-    Changes,
-    DeadToken,
-    IdempotentResponse,
-    Job,
-    JobProgress,
-    JobResult,
-    OpenJob,
-    Webhook,
-    WebhookEvent,
-)
+from hushbell.core.delivery.changes import Changes, DeadToken, IdempotentResponse
+from hushbell.core.delivery.job import Job, JobProgress, JobResult, OpenJob
+from hushbell.core.delivery.webhook import Webhook, WebhookEvent
 from hushbell.errors import StoreError, StoreUnavailable
 from hushbell.ports.outbox import Committed
 from hushbell.stores.at_rest import KEY_SIZE

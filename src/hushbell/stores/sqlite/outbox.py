@@ -5,17 +5,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Self
 
-from hushbell.core.delivery.job import (
-    Changes,
-    DeadToken,
-    IdempotentResponse,
-    Job,
-    JobProgress,
-    JobResult,
-    OpenJob,
-    Webhook,
-    WebhookEvent,
-)
+from hushbell.core.delivery.changes import Changes, DeadToken, IdempotentResponse
+from hushbell.core.delivery.job import Job, JobProgress, JobResult, OpenJob
+from hushbell.core.delivery.webhook import Webhook, WebhookEvent
 from hushbell.errors import StoreUnavailable
 from hushbell.ports.outbox import Committed
 from hushbell.stores.at_rest import AtRest, load_key

@@ -3,16 +3,9 @@
 import sqlite3
 from collections.abc import Iterator, Sequence
 
-from hushbell.core.delivery.job import (
-    DeadToken,
-    IdempotentResponse,
-    Job,
-    JobProgress,
-    JobResult,
-    OpenJob,
-    Webhook,
-    WebhookEvent,
-)
+from hushbell.core.delivery.changes import DeadToken, IdempotentResponse
+from hushbell.core.delivery.job import Job, JobProgress, JobResult, OpenJob
+from hushbell.core.delivery.webhook import Webhook, WebhookEvent
 from hushbell.stores.at_rest import AtRest
 from hushbell.stores.sqlite.idents import Idents
 from hushbell.stores.sqlite.outbox_rows import (

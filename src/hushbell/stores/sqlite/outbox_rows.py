@@ -5,8 +5,10 @@ from typing import Any
 
 import msgspec
 
-from hushbell.core.delivery.job import DeadToken, Job, JobProgress, JobResult, Webhook, WebhookEvent
+from hushbell.core.delivery.changes import DeadToken
+from hushbell.core.delivery.job import Job, JobProgress, JobResult
 from hushbell.core.delivery.notification import Message, Notification
+from hushbell.core.delivery.webhook import Webhook, WebhookEvent
 from hushbell.errors import StoreCorrupt
 from hushbell.types import Millis
 
@@ -27,7 +29,8 @@ def pack_job(job: Job) -> bytes:
         if place is None:  # one message may be said to many in notifications of their own
             place = seen[id(message)] = len(messages)
             messages.append((message.provider, message.route, message.headers, message.body))
-        notes.append((note.kind, note.tokens, place, note.notif_id, note.expires_at, note.retries))
+        fields = (note.target_kind, note.targets, place, note.reference, note.expires_at, note.retries)
+        notes.append((*fields, note.collapse_id) if note.collapse_id else fields)
     return _encode((FORM, job.app, job.accepted_at, messages, notes))
 
 
@@ -48,14 +51,15 @@ def unpack_job(number: int, packed: bytes, idents: Sequence[bytes]) -> Job:
             Notification(
                 ident=ident,
                 app=app,
-                kind=kind,
-                tokens=tuple(tokens),
+                target_kind=kind,
+                targets=tuple(targets),
                 message=said[place],
-                notif_id=notif_id,
+                reference=reference,
                 expires_at=Millis(expires_at),
                 retries=retries,
+                collapse_id=more[0] if more else "",
             )
-            for ident, (kind, tokens, place, notif_id, expires_at, retries) in zip(idents, notes, strict=False)
+            for ident, (kind, targets, place, reference, expires_at, retries, *more) in zip(idents, notes, strict=False)
         )
         return Job(number, app, Millis(accepted_at), notifications)
     except (ValueError, TypeError, LookupError, msgspec.MsgspecError) as error:

@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from hushbell.core.delivery.job import Changes, JobResult
+from hushbell.core.delivery.changes import Changes
+from hushbell.core.delivery.job import JobResult
 from hushbell.stores.at_rest import AtRest
 from hushbell.stores.sqlite.outbox_rows import pack_dead, pack_event, pack_job, pack_progress, pack_run
 from hushbell.stores.sqlite.queue_writer import Step

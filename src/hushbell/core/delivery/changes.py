@@ -1,0 +1,58 @@
+"""What is committed to the outbox in one transaction."""
+
+from dataclasses import dataclass, field
+
+from hushbell.core.delivery.job import Job, JobProgress, JobResult
+from hushbell.core.delivery.webhook import WebhookEvent
+from hushbell.types import Millis
+
+
+@dataclass(frozen=True, slots=True)
+class DeadToken:
+    """A device token that its provider no longer knows."""
+
+    app: str
+    provider: str
+    token: str = field(repr=False)
+    reason: str
+    since: Millis | None  # when the provider learnt it, if it says so
+    at: Millis  # when it told us
+    cursor: int = 0  # its place in the list; given by the queue
+
+
+@dataclass(frozen=True, slots=True)
+class IdempotentResponse:
+    """An answer that is given again when the same caller repeats a request under the same key."""
+
+    digest: bytes = field(repr=False)  # SHA-256 of app and key, 32 bytes
+    request: bytes = field(repr=False)  # SHA-256 of the body, 32 bytes
+    answer: bytes = field(repr=False)
+    at: Millis
+
+
+@dataclass(slots=True)
+class Changes:
+    """What is committed together."""
+
+    jobs: list[Job] = field(default_factory=list)
+    progress: list[JobProgress] = field(default_factory=list)
+    ended: list[JobResult] = field(default_factory=list)
+    dead: list[DeadToken] = field(default_factory=list)
+    events: list[WebhookEvent] = field(default_factory=list)
+    told: list[int] = field(default_factory=list)  # numbers of events that need nothing more
+    deferred: list[WebhookEvent] = field(default_factory=list)  # events whose attempts and due_at changed
+    answers: list[IdempotentResponse] = field(default_factory=list)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to write."""
+        return not (
+            self.jobs
+            or self.ended
+            or self.progress
+            or self.dead
+            or self.events
+            or self.told
+            or self.deferred
+            or self.answers
+        )
