@@ -157,7 +157,7 @@ def _is_success(answer: bytes, keys: defaultdict[str, list[KeyPair]]) -> bool:
     waku = envelope.open_waku(answer)
     for key in keys[waku.content_topic]:
         try:
-            opened = envelope.open_with_private(waku, key.private)
+            opened = envelope.open_with_private(waku.payload, key.private)
         except WireError:
             continue
         if opened.type == wire.ApplicationType.PUSH_NOTIFICATION_RESPONSE:

@@ -20,6 +20,7 @@ from hushbell.core.client.events import Target
 from hushbell.core.client.preview import Preview
 from hushbell.crypto import ciphers, ecies, hashes, secp256k1, signatures, topics
 from hushbell.errors import WireError
+from hushbell.ports.transport import ReceivedMessage
 from hushbell.runtime.client.account import Account
 from hushbell.runtime.client.client import Client
 from hushbell.runtime.clock import system_random
@@ -36,7 +37,7 @@ class Recording:
         self._inner = inner
         self.left: list[bytes] = []
 
-    async def receive(self, limit: int) -> Sequence[Envelope]:
+    async def receive(self, limit: int) -> Sequence[ReceivedMessage]:
         return await self._inner.receive(limit)
 
     async def publish(self, envelopes: Sequence[Envelope]) -> None:

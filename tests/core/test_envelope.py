@@ -11,22 +11,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hushbell import wire
-from hushbell.config.limits import Limits
-from hushbell.core.client.registration import sealed
 from hushbell.core.envelope import (
     Segmented,
     open_application,
     open_waku,
     open_with_private,
     open_with_symmetric,
-    seal_reply,
     seal_to_key,
     seal_with_key,
-    server_event,
     sign_application,
 )
-from hushbell.core.server.events import RegistrationReceived
-from hushbell.core.server.facts import Reply
 from hushbell.crypto import ecies, message_ids, secp256k1, topics
 from hushbell.crypto.secp256k1 import key_pair, key_pair_from
 from hushbell.errors import TooLarge, Unauthentic, Undecodable
@@ -91,19 +85,6 @@ def to_server(data: bytes) -> wire.WakuMessage:
     )
 
 
-def test_a_reply_travels_on_its_recipients_partition_with_the_fields_of_status_go() -> None:
-    reply = Reply(BOB.public, ApplicationType.PUSH_NOTIFICATION_RESPONSE, b"reports")
-
-    waku = open_waku(seal_reply(reply, SERVER, NOW, drawn))
-    opened = open_with_private(waku, BOB.private)
-
-    assert (waku.version, waku.timestamp, waku.meta, waku.ephemeral) == (1, NOW, b"", False)
-    assert waku.content_topic == topics.partitioned_topic(BOB.public)
-    assert (opened.sender, opened.type, opened.payload) == (SERVER.public, 21, b"reports")
-    with pytest.raises(Unauthentic):
-        open_with_private(waku, ALICE.private)
-
-
 def test_a_topic_message_opens_with_the_topics_key_only() -> None:
     application = sign_application(b"asked", ApplicationType.PUSH_NOTIFICATION_QUERY, BOB)
     key = SymmetricKey(b"k" * 32)
@@ -111,18 +92,18 @@ def test_a_topic_message_opens_with_the_topics_key_only() -> None:
         seal_with_key(application, key=key, signer=ALICE, content_topic=TOPIC, timestamp=NOW, random=drawn)
     )
 
-    opened = open_with_symmetric(waku, key)
+    opened = open_with_symmetric(waku.payload, key)
 
     assert opened.sender == BOB.public, "the application's signer, not the frame's"
     assert opened.message_id == message_ids.message_id(BOB.public, application)
     with pytest.raises(Unauthentic):
-        open_with_symmetric(waku, SymmetricKey(b"x" * 32))
+        open_with_symmetric(waku.payload, SymmetricKey(b"x" * 32))
 
 
 def test_the_frames_signer_is_the_sender_of_an_unsigned_message_but_not_in_its_id() -> None:
     application = wire.encode(wire.ApplicationMessage(payload=b"asked", type=20))
 
-    opened = open_with_private(to_server(application), SERVER.private)
+    opened = open_with_private(to_server(application).payload, SERVER.private)
 
     assert opened.sender == BOB.public
     assert opened.message_id == message_ids.message_id(None, application)
@@ -135,19 +116,19 @@ def test_an_unsigned_frame_is_dropped() -> None:
     payload = ecies.encrypt(SERVER.public, frame, key_pair(drawn), drawn(16))
 
     with pytest.raises(Unauthentic):
-        open_with_private(wire.WakuMessage(payload=payload), SERVER.private)
+        open_with_private(payload, SERVER.private)
 
 
 def test_an_empty_application_message_is_dropped() -> None:
     with pytest.raises(Undecodable):
-        open_with_private(to_server(sign_application(b"", 18, BOB)), SERVER.private)
+        open_with_private(to_server(sign_application(b"", 18, BOB)).payload, SERVER.private)
 
 
 def test_a_segment_is_recognised() -> None:
     segment = wire.Segment(entire_message_hash=b"h" * 32, segments_count=2, payload=b"part")
 
     with pytest.raises(Segmented):
-        open_with_private(to_server(wire.encode(segment)), SERVER.private)
+        open_with_private(to_server(wire.encode(segment)).payload, SERVER.private)
 
 
 def test_an_envelope_over_the_limit_is_not_parsed() -> None:
@@ -155,48 +136,12 @@ def test_an_envelope_over_the_limit_is_not_parsed() -> None:
         open_waku(b"x" * 11, 10)
 
 
-def test_a_registration_is_opened_and_its_grant_checked() -> None:
-    sent = sealed(wire.Registration(access_token="token", version=1), ALICE, SERVER.public, drawn)
-    opened = open_with_private(to_server(sent.application), SERVER.private)
-
-    event = server_event(opened, SERVER, Limits())
-
-    assert isinstance(event, RegistrationReceived)
-    assert (event.sender, event.request_id, event.grant_is_valid) == (ALICE.public, sent.request_id, True)
-    assert event.registration is not None
-    assert event.registration.access_token == "token"
-
-
-def test_an_oversized_registration_is_an_event_without_a_registration() -> None:
-    sent = sealed(wire.Registration(device_token="x" * 100), ALICE, SERVER.public, drawn)
-    opened = open_with_private(to_server(sent.application), SERVER.private)
-
-    event = server_event(opened, SERVER, Limits(registration=100))
-
-    assert isinstance(event, RegistrationReceived)
-    assert event.registration is None
-
-
-def test_a_registration_for_another_server_is_no_event() -> None:
-    sent = sealed(wire.Registration(version=1), ALICE, BOB.public, drawn)
-    opened = open_with_private(to_server(sent.application), SERVER.private)
-
-    with pytest.raises(Unauthentic):
-        server_event(opened, SERVER, Limits())
-
-
-def test_other_types_do_not_concern_the_server() -> None:
-    opened = open_with_private(to_server(sign_application(b"hello", 1, BOB)), SERVER.private)
-
-    assert server_event(opened, SERVER, Limits()) is None
-
-
 def test_the_recorded_registration_opens_and_is_sealed_again_to_the_same_bytes() -> None:
     client, server = (key_pair_from(vector(who)) for who in ("client_priv", "server_priv"))
     recorded = vector("pnr_waku_message")
 
     waku = open_waku(recorded)
-    opened = open_with_private(waku, server.private)
+    opened = open_with_private(waku.payload, server.private)
     again = seal_to_key(
         vector("pnr_amm"),
         recipient=server.public,
@@ -217,7 +162,7 @@ def test_the_recorded_query_opens_and_is_sealed_again_to_the_same_bytes() -> Non
     key = SymmetricKey(bytes.fromhex(VECTORS["topics"]["query_client"]["sym_key_pbkdf2"]))
     recorded = vector("query_waku_message")
 
-    opened = open_with_symmetric(open_waku(recorded), key)
+    opened = open_with_symmetric(open_waku(recorded).payload, key)
     again = seal_with_key(
         vector("query_amm"),
         key=key,
@@ -248,8 +193,8 @@ def test_whatever_is_sealed_opens_as_it_was(payload: bytes, type_: int) -> None:
     on_topic = seal_with_key(application, key=key, signer=ALICE, content_topic=TOPIC, timestamp=NOW, random=drawn)
 
     for opened in (
-        open_with_private(to_server(application), SERVER.private),
-        open_with_symmetric(open_waku(on_topic), key),
+        open_with_private(to_server(application).payload, SERVER.private),
+        open_with_symmetric(open_waku(on_topic).payload, key),
     ):
         assert (opened.sender, opened.type, opened.payload) == (ALICE.public, type_, payload)
         assert opened.message_id == message_ids.message_id(ALICE.public, application)
@@ -259,15 +204,7 @@ def test_opening_a_signed_message_costs_one_shared_secret_and_one_recovery(curve
     waku = to_server(sign_application(b"asked", ApplicationType.PUSH_NOTIFICATION_REQUEST, BOB))
     curve.calls.clear()
 
-    open_with_private(waku, SERVER.private)
+    open_with_private(waku.payload, SERVER.private)
 
     assert (curve.calls["secp256k1_ecdh"], curve.calls["secp256k1_ecdsa_recover"]) == (1, 1)
     assert curve.calls["secp256k1_ecdsa_sign_recoverable"] == 0
-
-
-def test_a_reply_costs_one_shared_secret_two_signatures_and_one_key(curve: CountedCurve) -> None:
-    seal_reply(Reply(BOB.public, ApplicationType.PUSH_NOTIFICATION_RESPONSE, b"reports"), SERVER, NOW, drawn)
-
-    costs = ("secp256k1_ecdh", "secp256k1_ecdsa_sign_recoverable", "secp256k1_ec_pubkey_create")
-    assert [curve.calls[cost] for cost in costs] == [1, 2, 1]
-    assert curve.calls["secp256k1_ecdsa_recover"] == 0

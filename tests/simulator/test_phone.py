@@ -10,6 +10,7 @@ import pytest
 from hushbell.core.client.registration import Options
 from hushbell.crypto import secp256k1
 from hushbell.errors import TransportError
+from hushbell.ports.transport import ReceivedMessage
 from hushbell.runtime.clock import system_random
 from hushbell.simulator.phone import NoAnswer, Phone
 from hushbell.transports.bus import Bus, BusTransport
@@ -30,7 +31,7 @@ class Unreliable:
         self._swallowed = swallowed_answers
         self.published: list[Envelope] = []
 
-    async def receive(self, limit: int) -> Sequence[Envelope]:
+    async def receive(self, limit: int) -> Sequence[ReceivedMessage]:
         while came := await self._inner.receive(limit):
             if self._swallowed == 0:
                 return came

@@ -6,11 +6,16 @@ from pathlib import Path
 import pytest
 
 from hushbell.errors import TransportError
+from hushbell.ports.transport import ReceivedMessage
 from hushbell.simulator.reconnecting import ReconnectingBus
 from hushbell.transports.socket import SocketBusServer
 from hushbell.types import DEFAULT_PUBSUB_TOPIC, Envelope
 
 FIRST, SECOND = (Envelope(DEFAULT_PUBSUB_TOPIC, bytes([n])) for n in range(2))
+
+
+def received(sent: Envelope) -> ReceivedMessage:
+    return ReceivedMessage(sent.pubsub_topic, sent.waku_message)
 
 
 async def until_connected(server: SocketBusServer) -> None:
@@ -29,16 +34,16 @@ async def test_a_server_that_comes_back_is_found_again(tmp_path: Path) -> None:
     before = await SocketBusServer.listen(path)
     await until_connected(before)
     await before.publish([FIRST])
-    assert list(await receiving) == [FIRST]
+    assert await receiving == [received(FIRST)]
     receiving = asyncio.create_task(bus.receive(8))
     await before.close()
     after = await SocketBusServer.listen(path)
     await until_connected(after)
     await after.publish([SECOND])
 
-    assert list(await receiving) == [SECOND]
+    assert await receiving == [received(SECOND)]
     await bus.publish([FIRST])
-    assert list(await after.receive(8)) == [FIRST]
+    assert await after.receive(8) == [received(FIRST)]
     await bus.close()
     await after.close()
 

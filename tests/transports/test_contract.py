@@ -23,7 +23,7 @@ async def collect(transport: Transport, count: int) -> list[Envelope]:
             more = await transport.receive(count - len(came))
             if not more:
                 break
-            came += more
+            came += [Envelope(each.pubsub_topic, each.waku_message) for each in more]
     return came
 
 

@@ -12,11 +12,18 @@ import orjson
 import pytest
 
 from hushbell.errors import ConfigError, TransportError
+from hushbell.ports.transport import ReceivedMessage
 from hushbell.transports import lines
 from hushbell.transports.socket import SocketBusServer, SocketBusTransport
 from hushbell.types import Envelope
 
 Build = Callable[..., Envelope]
+
+
+def received(sent: Envelope) -> ReceivedMessage:
+    return ReceivedMessage(sent.pubsub_topic, sent.waku_message)
+
+
 Join = Callable[[SocketBusServer], Awaitable[SocketBusTransport]]
 
 
@@ -50,7 +57,7 @@ async def test_a_stale_socket_is_replaced(socket_path: Path, envelope: Build) ->
 
     alice = await SocketBusTransport.connect(socket_path)
     await alice.publish([envelope(1)])
-    assert await server.receive(1) == [envelope(1)]
+    assert await server.receive(1) == [received(envelope(1))]
     await alice.close()
     await server.close()
 
@@ -61,7 +68,7 @@ async def test_a_live_socket_is_left_alone(server: SocketBusServer, socket_path:
 
     alice = await SocketBusTransport.connect(socket_path)
     await alice.publish([envelope(1)])
-    assert await server.receive(1) == [envelope(1)]
+    assert await server.receive(1) == [received(envelope(1))]
     await alice.close()
 
 
@@ -93,7 +100,7 @@ async def test_the_lines_have_the_form_of_the_status_go_peer(
 
     await server.publish([envelope(7)])
 
-    assert came == Envelope(came.pubsub_topic, b"\x0a\x0b")
+    assert came == ReceivedMessage(came.pubsub_topic, b"\x0a\x0b")
     assert orjson.loads(await reader.readline()) == {
         "pubsub_topic": "/waku/2/rs/16/32",
         "waku_message": envelope(7).waku_message.hex(),
@@ -125,7 +132,7 @@ async def test_a_line_that_is_no_envelope_is_counted_and_ignored(
 
     writer.write(garbage + b"\n" + lines.encode(envelope(1)))
 
-    assert await server.receive(5) == [envelope(1)]
+    assert await server.receive(5) == [received(envelope(1))]
     assert counted == {"bus_lines_ignored": 1}
     writer.close()
 
@@ -145,7 +152,7 @@ async def test_a_line_over_4_mib_cuts_its_writer_and_nobody_else(
 
     assert counted["bus_lines_too_long"] == 1
     await alice.publish([envelope(1)])
-    assert await server.receive(5) == [envelope(1)]
+    assert await server.receive(5) == [received(envelope(1))]
     await alice.close()
 
 
@@ -155,7 +162,7 @@ async def test_a_line_of_just_4_mib_is_taken(server: SocketBusServer, socket_pat
 
     writer.write(line[:-1] + b" " * (lines.LINE - len(line)) + b"\n")
 
-    assert await asyncio.wait_for(server.receive(5), 10) == [envelope(1)]
+    assert await asyncio.wait_for(server.receive(5), 10) == [received(envelope(1))]
     writer.close()
     assert await reader.read() == b""
 

@@ -1,22 +1,17 @@
 """
-Envelopes sealed and opened: what ``wire`` lays out and ``crypto`` protects, joined.
+The layers of an envelope: sealing and opening them, whatever the application message says.
 
-A request and its answer cost one recovery, two shared secrets, two signatures and one key generation, and nothing is
-derived twice. Layers, from the outside: WakuMessage, ECIES or AES, RFC 26 frame, ProtocolMessage (only around public
-messages), application message (reference/status-go.md sections 4 and 5).
+From the outside: WakuMessage, ECIES or AES-GCM, RFC 26 frame, ProtocolMessage (only around public messages),
+application message (reference/status-go.md sections 4 and 5). A request and its answer together cost one recovery, two
+shared secrets, two signatures and one key generation; nothing is derived twice.
 """
 
-from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from hushbell import wire
-from hushbell.config.limits import Limits
-from hushbell.core.server.events import Event, QueryReceived, RegistrationReceived, RequestReceived
-from hushbell.core.server.facts import Reply
-from hushbell.crypto import ciphers, ecies, grants, message_ids, secp256k1, signatures, topics
+from hushbell.crypto import ciphers, ecies, message_ids, secp256k1, signatures
 from hushbell.errors import Unauthentic, Undecodable, WireError
 from hushbell.types import (
-    AccessToken,
     ContentTopic,
     KeyPair,
     MessageId,
@@ -28,10 +23,6 @@ from hushbell.types import (
 )
 from hushbell.wire.messages import (
     ApplicationMessage,
-    ApplicationType,
-    NotificationRequest,
-    Query,
-    Registration,
     Segment,
     WakuMessage,
 )
@@ -102,18 +93,6 @@ def seal_with_key(
     return _waku(ciphers.seal_symmetric(key, frame, random(12)), content_topic, timestamp)
 
 
-def seal_reply(reply: Reply, server: KeyPair, timestamp: Nanos, random: Random) -> bytes:
-    """Return the WakuMessage that carries a reply to its recipient's partitioned topic."""
-    return seal_to_key(
-        sign_application(reply.payload, reply.type, server),
-        recipient=reply.recipient,
-        signer=server,
-        content_topic=topics.partitioned_topic(reply.recipient),
-        timestamp=timestamp,
-        random=random,
-    )
-
-
 def open_waku(message: bytes, limit: int = wire.MESSAGE_LIMIT) -> WakuMessage:
     """
     Return the outermost layer of an envelope of at most ``limit`` bytes.
@@ -128,21 +107,21 @@ def open_waku(message: bytes, limit: int = wire.MESSAGE_LIMIT) -> WakuMessage:
     return waku
 
 
-def open_with_private(waku: WakuMessage, private: PrivateKey) -> OpenedEnvelope:
+def open_with_private(payload: bytes, private: PrivateKey) -> OpenedEnvelope:
     """
-    Open what was encrypted to a key.
+    Open the payload of a WakuMessage that was encrypted to a key.
 
     Raises:
         Unauthentic: another recipient, altered, an unsigned frame, or a signature nobody can have made.
         Undecodable: not a frame with an application message that has a payload.
         Segmented: a part of a larger message.
     """
-    return _open_frame(ecies.decrypt(private, waku.payload))
+    return _open_frame(ecies.decrypt(private, payload))
 
 
-def open_with_symmetric(waku: WakuMessage, key: SymmetricKey) -> OpenedEnvelope:
-    """Open what was encrypted with a topic's key. Raises as ``open_with_private`` does."""
-    return _open_frame(ciphers.open_symmetric(key, waku.payload))
+def open_with_symmetric(payload: bytes, key: SymmetricKey) -> OpenedEnvelope:
+    """Open the payload of a WakuMessage that was encrypted with a topic's key. Raises as ``open_with_private``."""
+    return _open_frame(ciphers.open_symmetric(key, payload))
 
 
 def open_application(data: bytes, frame: wire.Frame | None = None) -> OpenedEnvelope:
@@ -169,63 +148,9 @@ def open_application(data: bytes, frame: wire.Frame | None = None) -> OpenedEnve
     return OpenedEnvelope(sender, message_ids.message_id(None, data), message.type, message.payload)
 
 
-def server_event(opened: OpenedEnvelope, server: KeyPair, limits: Limits) -> Event | None:
-    """
-    Return what an opened envelope means to the push notification server, or None if it does not concern it.
-
-    A list over its bound is cut just above it: it is refused all the same, and half a million two-byte entries do not
-    stay in memory until then.
-
-    Raises:
-        Unauthentic: a registration that does not decrypt; spec 16 discards it.
-        WireError: not the message that its type promises.
-    """
-    match opened.type:
-        case ApplicationType.PUSH_NOTIFICATION_REGISTRATION:
-            return _registration(opened, server, limits)
-        case ApplicationType.PUSH_NOTIFICATION_QUERY:
-            query = wire.decode(Query, opened.payload, limit=limits.envelope)
-            query = replace(query, public_keys=query.public_keys[: limits.query_keys + 1])
-            return QueryReceived(opened.sender, opened.message_id, query)
-        case ApplicationType.PUSH_NOTIFICATION_REQUEST:
-            request = wire.decode(NotificationRequest, opened.payload, limit=limits.envelope)
-            request = replace(request, requests=request.requests[: limits.request_items + 1])
-            return RequestReceived(opened.sender, opened.message_id, request)
-        case _:
-            return None
-
-
 def registration_key(private: PrivateKey, public: PublicKey) -> SymmetricKey:
     """Return the key between a client and a server: X of the shared point (reference/status-go.md 2.5)."""
     return SymmetricKey(secp256k1.ecdh_x(private, public))
-
-
-def _registration(opened: OpenedEnvelope, server: KeyPair, limits: Limits) -> RegistrationReceived:
-    plaintext = ciphers.open_gcm(registration_key(server.private, opened.sender), opened.payload)
-    registration = None
-    grant_is_valid = False
-    if len(plaintext) <= limits.registration:
-        # What decrypted but cannot be parsed is an event: its sender is told that it is malformed.
-        with suppress(WireError):
-            registration = _cut(wire.decode(Registration, plaintext, limit=limits.registration), limits)
-    if registration is not None and not registration.unregister:
-        token = AccessToken(registration.access_token)
-        grant_is_valid = grants.grant_is_valid(registration.grant, opened.sender, server.public, token)
-    return RegistrationReceived(
-        opened.sender, message_ids.request_id(opened.payload), plaintext, registration, grant_is_valid
-    )
-
-
-def _cut(registration: Registration, limits: Limits) -> Registration:
-    """Return the registration with its lists cut just above their bound; the plaintext keeps them whole."""
-    over = limits.list_entries + 1
-    return replace(
-        registration,
-        allowed_key_list=registration.allowed_key_list[:over],
-        blocked_chat_list=registration.blocked_chat_list[:over],
-        allowed_mentions_chat_list=registration.allowed_mentions_chat_list[:over],
-        muted_chat_list=registration.muted_chat_list[:over],
-    )
 
 
 def _signed_frame(application: bytes, signer: KeyPair, random: Random) -> bytes:

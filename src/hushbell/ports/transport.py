@@ -1,17 +1,37 @@
 """How envelopes come and go. Nothing above this port knows what carries them."""
 
 from collections.abc import Collection, Sequence
-from typing import Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
-from hushbell.types import ContentTopic, Envelope
+from hushbell.types import ContentTopic, Envelope, KeyHash, PubsubTopic
+from hushbell.wire.messages import WakuMessage
+
+
+class Route(NamedTuple):
+    """What the messages of one content topic are to their reader. Where there is none, they do not concern it."""
+
+    key_hashes: tuple[KeyHash, ...] = ()  # queries for these keys; empty: messages for the reader itself
+
+
+class ReceivedMessage(NamedTuple):
+    """An envelope that arrived, with what its transport found out on the way."""
+
+    pubsub_topic: PubsubTopic
+    waku_message: bytes  # serialised
+    decoded: WakuMessage | None = None  # the same, where the transport decoded it; the reader need not do it again
+    route: Route | None = None  # where the transport asked for it; None: not asked
+
+    def __repr__(self) -> str:
+        """Return what is no secret."""
+        return f"ReceivedMessage(pubsub_topic={self.pubsub_topic!r}, {len(self.waku_message)} bytes)"
 
 
 class Transport(Protocol):
     """Every adapter passes every test in tests/transports/test_contract.py."""
 
-    async def receive(self, limit: int) -> Sequence[Envelope]:
+    async def receive(self, limit: int) -> Sequence[ReceivedMessage]:
         """
-        Wait for at least one envelope and return up to ``limit``, oldest first.
+        Wait for at least one message and return up to ``limit``, oldest first.
 
         An empty answer means the transport was closed and nothing more will come.
         What is not taken yet waits in a bounded place; a full one slows the writer down. Where the writers are

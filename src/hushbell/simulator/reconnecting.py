@@ -6,6 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from hushbell.errors import TransportError
+from hushbell.ports.transport import ReceivedMessage
 from hushbell.transports.socket import SocketBusTransport
 from hushbell.types import Envelope
 
@@ -27,7 +28,7 @@ class ReconnectingBus:
         self._joining = asyncio.Lock()
         self._closed = asyncio.Event()
 
-    async def receive(self, limit: int) -> Sequence[Envelope]:
+    async def receive(self, limit: int) -> Sequence[ReceivedMessage]:
         """Wait for at least one envelope, through as many connections as it takes; nothing once closed."""
         wait = FIRST_WAIT
         while not self._closed.is_set():

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from hushbell.errors import TransportError
+from hushbell.ports.transport import ReceivedMessage
 from hushbell.transports.mailbox import COUNT, SIZE, Mailbox
 from hushbell.types import Envelope
 
@@ -47,7 +48,7 @@ class BusTransport:
         self._bus = bus
         self._mailbox = mailbox
 
-    async def receive(self, limit: int) -> Sequence[Envelope]:
+    async def receive(self, limit: int) -> Sequence[ReceivedMessage]:
         """Wait for at least one envelope and return up to ``limit``; nothing once closed and emptied."""
         return await self._mailbox.take(limit)
 

@@ -4,6 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable
 
+from hushbell.ports.transport import ReceivedMessage
 from hushbell.types import Envelope
 
 COUNT = 8192  # envelopes; a quarter of a second for a server at full speed
@@ -60,7 +61,7 @@ class Mailbox:
         while self._full:
             await self._room.wait()
 
-    async def take(self, limit: int) -> list[Envelope]:
+    async def take(self, limit: int) -> list[ReceivedMessage]:
         """Wait for an envelope and return up to ``limit``; nothing once the mailbox is closed and empty."""
         while not self._items and not self.closed:
             self._arrived.clear()
@@ -70,7 +71,7 @@ class Mailbox:
         self._size -= sum(len(envelope.waku_message) for envelope in taken)
         if self._full and len(items) <= self._count // 2 and self._size <= self._limit // 2:
             self._release()
-        return taken
+        return [ReceivedMessage(envelope.pubsub_topic, envelope.waku_message) for envelope in taken]
 
     def close(self) -> None:
         """Take nothing more. What waits can still be read."""

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Self, cast
 
 from hushbell.errors import ConfigError, TransportError
+from hushbell.ports.transport import ReceivedMessage
 from hushbell.transports import lines
 from hushbell.transports.mailbox import Mailbox
 from hushbell.types import Envelope
@@ -211,7 +212,7 @@ class SocketBusServer:
         """Return how many are connected. One that just connected counts once the loop has accepted it."""
         return len(self._connections)
 
-    async def receive(self, limit: int) -> Sequence[Envelope]:
+    async def receive(self, limit: int) -> Sequence[ReceivedMessage]:
         """Wait for at least one envelope and return up to ``limit``; nothing once closed and emptied."""
         return await self._mailbox.take(limit)
 
@@ -294,7 +295,7 @@ class SocketBusTransport:
             raise TransportError(f"nobody listens on {path}") from error
         return cls(connection, connection.mailbox)
 
-    async def receive(self, limit: int) -> Sequence[Envelope]:
+    async def receive(self, limit: int) -> Sequence[ReceivedMessage]:
         """Wait for at least one envelope and return up to ``limit``; nothing once the connection has ended."""
         return await self._mailbox.take(limit)
 

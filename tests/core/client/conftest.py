@@ -34,6 +34,7 @@ from hushbell.core.envelope import OpenedEnvelope
 from hushbell.core.server import facts as server_facts
 from hushbell.core.server.decide import apply
 from hushbell.core.server.decide import decide as serve
+from hushbell.core.server.envelopes import server_event
 from hushbell.core.server.events import RegistrationReceived, RequestReceived
 from hushbell.crypto import hashes, secp256k1, topics
 from hushbell.errors import WireError
@@ -83,7 +84,7 @@ class Server:
         if self.silent:
             return ()
         try:
-            event = envelope.server_event(opened, self.keys, LIMITS)
+            event = server_event(opened, self.keys, LIMITS)
         except WireError:
             return ()
         if event is None:

@@ -45,7 +45,7 @@ def advertised(last: Last, *servers: KeyPair, client: KeyPair = ALICE) -> Opened
         timestamp=NOW,
         random=drawn,
     )
-    return open_with_symmetric(open_waku(sealed), KEY)
+    return open_with_symmetric(open_waku(sealed).payload, KEY)
 
 
 def infos(opened: OpenedEnvelope) -> tuple[wire.QueryInfo, ...]:
@@ -110,7 +110,7 @@ def test_an_advert_travels_on_the_contact_code_topic_beside_the_ordinary_contact
     )
 
     waku = open_waku(sealed)
-    opened = open_with_symmetric(waku, KEY)
+    opened = open_with_symmetric(waku.payload, KEY)
     told = wire.decode(wire.ContactCodeAdvertisement, opened.payload)
     assert waku.content_topic == topics.contact_code_topic(ALICE.public)
     assert opened.sender == ALICE.public

@@ -42,11 +42,11 @@ class Replay:
         self.steps = {step["step"]: step for step in self.told["steps"] if step["kind"] == "waku"}
 
     def opened(self, step: dict[str, Any]) -> OpenedEnvelope:
-        waku = open_waku(bytes.fromhex(step["waku_message_hex"]))
+        payload = open_waku(bytes.fromhex(step["waku_message_hex"])).payload
         attempts = [(open_with_private, key.private) for key in self.keys.values()]
         for opening, key in [*attempts, *((open_with_symmetric, key) for key in self.topic_keys)]:
             try:
-                return opening(waku, key)  # type: ignore[operator,no-any-return]
+                return opening(payload, key)  # type: ignore[operator,no-any-return]
             except WireError:
                 continue
         raise AssertionError("nobody can open it")

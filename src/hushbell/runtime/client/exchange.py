@@ -13,7 +13,7 @@ from hushbell.core.envelope import OpenedEnvelope
 from hushbell.crypto import topics
 from hushbell.errors import TransportError, WireError
 from hushbell.ports.clock import Clock
-from hushbell.ports.transport import SelectiveTransport, Transport
+from hushbell.ports.transport import ReceivedMessage, SelectiveTransport, Transport
 from hushbell.runtime.clock import nanos
 from hushbell.types import (
     ContentTopic,
@@ -229,7 +229,7 @@ class EnvelopeExchange:
                     random=self._random,
                 )
 
-    def _take(self, came: Envelope) -> None:
+    def _take(self, came: ReceivedMessage) -> None:
         self._count("client_envelopes", 1)
         try:
             waku = envelope.open_waku(came.waku_message)
@@ -245,7 +245,7 @@ class EnvelopeExchange:
             return
         for public, (key, listener) in tuple((private or {}).items()):
             try:
-                opened = envelope.open_with_private(waku, key)
+                opened = envelope.open_with_private(waku.payload, key)
             except WireError:
                 continue
             listener.heard(opened, public)
@@ -254,7 +254,7 @@ class EnvelopeExchange:
     def _open_code(self, waku: WakuMessage, codes: dict[PublicKey, tuple[SymmetricKey, dict[int, Listener]]]) -> bool:
         for target, (key, listeners) in codes.items():
             try:
-                opened = envelope.open_with_symmetric(waku, key)
+                opened = envelope.open_with_symmetric(waku.payload, key)
             except WireError:
                 continue
             for listener in tuple(listeners.values()):

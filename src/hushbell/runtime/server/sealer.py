@@ -1,7 +1,7 @@
 """
-Opening what comes and sealing what goes: all the curve arithmetic of the server, in this process.
+Opens envelopes and seals replies: all the curve arithmetic of the server.
 
-``workers.WorkerPool`` does the same in other processes; the driver cannot tell them apart.
+``InProcess`` does it on the event loop's own thread, ``worker_pool.WorkerPool`` in other processes.
 """
 
 import asyncio
@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from hushbell.config.limits import Limits
-from hushbell.core import envelope
+from hushbell.core.envelope import OpenedEnvelope, open_with_private, open_with_symmetric
+from hushbell.core.server.envelopes import seal_reply, server_event
 from hushbell.core.server.events import Event
 from hushbell.core.server.facts import Reply
 from hushbell.errors import TooLarge, Unauthentic, WireError
@@ -21,17 +22,17 @@ SLICE = 16  # envelopes opened between two looks at the sockets: about 4 ms
 
 @dataclass(frozen=True, slots=True)
 class SealedEnvelope:
-    """An envelope that concerns the server, and the query keys it may be sealed with (none: our identity)."""
+    """The payload of a WakuMessage that concerns the server."""
 
-    waku_message: bytes = field(repr=False)
-    keys: tuple[SymmetricKey, ...] = field(default=(), repr=False)
+    payload: bytes = field(repr=False)
+    keys: tuple[SymmetricKey, ...] = field(default=(), repr=False)  # of query topics, to be tried; (): our identity's
 
 
 @dataclass(frozen=True, slots=True)
 class DiscardedEnvelope:
-    """An envelope that was met with silence; the name is that of the counter that goes up."""
+    """An envelope that is met with silence."""
 
-    reason: str
+    reason: str  # name of the counter that goes up
 
 
 class EnvelopeSealer(Protocol):
@@ -51,9 +52,9 @@ class EnvelopeSealer(Protocol):
 
 
 def open_one(sealed: SealedEnvelope, server: KeyPair, limits: Limits) -> Event | DiscardedEnvelope:
-    """Open one envelope. Whatever a stranger wrote into it, the answer is a value."""
+    """Return the event in an envelope, or why it is discarded. Never raises for what is inside."""
     try:
-        event = envelope.server_event(_opened(sealed, server, limits), server, limits)
+        event = server_event(_opened(sealed, server), server, limits)
     except TooLarge:
         return DiscardedEnvelope("envelopes_too_large")
     except Unauthentic:
@@ -63,20 +64,19 @@ def open_one(sealed: SealedEnvelope, server: KeyPair, limits: Limits) -> Event |
     return DiscardedEnvelope("envelopes_of_other_types") if event is None else event
 
 
-def _opened(sealed: SealedEnvelope, server: KeyPair, limits: Limits) -> envelope.OpenedEnvelope:
-    waku = envelope.open_waku(sealed.waku_message, limits.envelope)
+def _opened(sealed: SealedEnvelope, server: KeyPair) -> OpenedEnvelope:
     if not sealed.keys:
-        return envelope.open_with_private(waku, server.private)
+        return open_with_private(sealed.payload, server.private)
     for key in sealed.keys[:-1]:
         try:
-            return envelope.open_with_symmetric(waku, key)
+            return open_with_symmetric(sealed.payload, key)
         except WireError:
             continue
-    return envelope.open_with_symmetric(waku, sealed.keys[-1])
+    return open_with_symmetric(sealed.payload, sealed.keys[-1])
 
 
 class InProcess:
-    """Does the arithmetic on the event loop's own thread, in slices, so that sockets are served between them."""
+    """An ``EnvelopeSealer`` on the event loop's own thread. Sockets are served between slices of ``SLICE``."""
 
     def __init__(self, server: KeyPair, limits: Limits, random: Random) -> None:
         self._server = server
@@ -96,7 +96,7 @@ class InProcess:
         """Return one complete WakuMessage for each reply."""
         sealed = []
         for number, reply in enumerate(replies, 1):
-            sealed.append(envelope.seal_reply(reply, self._server, timestamp, self._random))
+            sealed.append(seal_reply(reply, self._server, timestamp, self._random))
             if number % SLICE == 0:
                 await asyncio.sleep(0)
         return sealed

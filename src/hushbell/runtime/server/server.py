@@ -12,13 +12,14 @@ from typing import Any, Literal
 
 from hushbell import wire
 from hushbell.config.limits import Limits
+from hushbell.core.envelope import WAKU_VERSION
 from hushbell.core.server.events import Event
 from hushbell.core.server.facts import Decision, FactsNeeded, Reply, SaveRegistration
 from hushbell.core.server.failure import failure
-from hushbell.errors import StoreError, TooLarge, TransportError, WireError
+from hushbell.errors import StoreError, TransportError, WireError
 from hushbell.ports.clock import Clock
 from hushbell.ports.server_store import ServerStore
-from hushbell.ports.transport import Transport
+from hushbell.ports.transport import ReceivedMessage, Route, Transport
 from hushbell.runtime.clock import nanos
 from hushbell.runtime.server.decider import Count, Decider, pushes
 from hushbell.runtime.server.outbox import Outbox
@@ -47,7 +48,7 @@ class PushServer:
         outbox: Outbox,
         sealing: EnvelopeSealer,
         decider: Decider,
-        interest: TopicIndex,
+        topic_index: TopicIndex,
         query_keys: QueryKeys,
         clock: Clock,
         limits: Limits,
@@ -59,7 +60,7 @@ class PushServer:
         self._outbox = outbox
         self._sealing = sealing
         self._decider = decider
-        self._interest = interest
+        self._topic_index = topic_index
         self._query_keys = query_keys
         self._clock = clock
         self._limits = limits
@@ -85,9 +86,9 @@ class PushServer:
     async def run(self) -> None:
         """Serve until stopped or until the transport is closed, then finish what was received."""
         stopping = asyncio.create_task(self._stopping.wait())
-        while envelopes := await self._receive(stopping):
-            self._count("envelopes_received", len(envelopes))
-            sealed = [one for envelope in envelopes if (one := await self._wanted(envelope)) is not None]
+        while received := await self._receive(stopping):
+            self._count("envelopes_received", len(received))
+            sealed = [one for each in received if (one := await self._sealed(each)) is not None]
             if sealed:
                 await self._start(sealed)
         stopping.cancel()
@@ -97,7 +98,7 @@ class PushServer:
         while self._tasks:
             await asyncio.wait(self._tasks)
 
-    async def _receive(self, stopping: asyncio.Task[Literal[True]]) -> Sequence[Envelope]:
+    async def _receive(self, stopping: asyncio.Task[Literal[True]]) -> Sequence[ReceivedMessage]:
         receiving = asyncio.ensure_future(self._transport.receive(BATCH))
         either: list[asyncio.Future[Any]] = [receiving, stopping]
         await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
@@ -106,51 +107,58 @@ class PushServer:
         receiving.cancel()
         return ()
 
-    async def _wanted(self, envelope: Envelope) -> SealedEnvelope | None:
-        """Return what is worth opening; a query whose key is not known yet comes back through ``_derive``."""
-        if envelope.pubsub_topic not in self._pubsub_topics:
+    async def _sealed(self, received: ReceivedMessage) -> SealedEnvelope | None:
+        """Return what is to be opened, or None. A query whose key is not known yet comes back through ``_derive``."""
+        if received.pubsub_topic not in self._pubsub_topics:
             self._count("envelopes_of_other_shards", 1)
             return None
-        try:
-            topic = wire.decode(WakuMessage, envelope.waku_message, limit=self._limits.envelope).content_topic
-        except TooLarge:
+        waku, route = received.decoded, received.route
+        if len(received.waku_message) > self._limits.envelope:
             self._count("envelopes_too_large", 1)
             return None
+        try:
+            if waku is None:
+                waku = wire.decode(WakuMessage, received.waku_message, limit=self._limits.envelope)
         except WireError:
             self._count("envelopes_undecodable", 1)
             return None
-        if self._interest.is_own(topic):
-            return SealedEnvelope(envelope.waku_message)
-        owners = self._interest.owners(topic)
-        if not owners:
+        if route is None:
+            route = self._topic_index.route(waku.content_topic)
+        if route is None:
             self._count("envelopes_of_other_topics", 1)
             return None
+        if waku.version != WAKU_VERSION:
+            self._count("envelopes_undecodable", 1)
+            return None
+        return await self._sealed_query(waku.payload, route) if route.key_hashes else SealedEnvelope(waku.payload)
+
+    async def _sealed_query(self, payload: bytes, route: Route) -> SealedEnvelope | None:
         try:
-            known = [await self._query_keys.known(owner) for owner in owners]
+            known = [await self._query_keys.known(key_hash) for key_hash in route.key_hashes]
         except StoreError:
             self._count("queries_without_key", 1)
             return None
         keys = tuple(key for key in known if key is not None)
-        if len(keys) == len(owners):
-            return SealedEnvelope(envelope.waku_message, keys)
+        if len(keys) == len(known):
+            return SealedEnvelope(payload, keys)
         if self._waiting >= WAITING:
             self._count("queries_beyond_waiting", 1)
             return None
         self._waiting += 1
-        task = self._spawn(self._derive(envelope.waku_message, owners))
+        task = self._spawn(self._derive(payload, route))
         self._deriving.add(task)
         task.add_done_callback(self._deriving.discard)
         return None
 
-    async def _derive(self, waku_message: bytes, owners: Sequence[KeyHash]) -> None:
+    async def _derive(self, payload: bytes, route: Route) -> None:
         try:
-            keys = tuple([await self._query_keys.derive(owner) for owner in owners])
+            keys = tuple([await self._query_keys.derive(key_hash) for key_hash in route.key_hashes])
         except StoreError:
             self._count("queries_without_key", 1)
             return
         finally:
             self._waiting -= 1
-        await self._start([SealedEnvelope(waku_message, keys)])
+        await self._start([SealedEnvelope(payload, keys)])
 
     async def _start(self, sealed: Sequence[SealedEnvelope]) -> None:
         """Give a batch its place in the order and let it run beside the others."""
@@ -219,9 +227,9 @@ class PushServer:
                 if not isinstance(write, SaveRegistration):
                     continue
                 if write.stored.plaintext is not None:
-                    self._interest.add(write.device.owner)
+                    self._topic_index.add(write.device.owner)
                 elif not await self._is_registered(write.device.owner):
-                    self._interest.remove(write.device.owner)
+                    self._topic_index.remove(write.device.owner)
 
     async def _is_registered(self, owner: KeyHash) -> bool:
         """Say whether queries for an owner concern us; if it cannot be known, listening in vain does no harm."""

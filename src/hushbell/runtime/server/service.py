@@ -10,7 +10,7 @@ from hushbell.errors import StoreError
 from hushbell.ports.clock import Clock
 from hushbell.ports.gateway import Gateway
 from hushbell.ports.server_store import ServerStore
-from hushbell.ports.transport import Transport
+from hushbell.ports.transport import Route, Transport
 from hushbell.runtime.server.decider import Count, Decider
 from hushbell.runtime.server.outbox import Outbox
 from hushbell.runtime.server.query_keys import QueryKeys
@@ -33,7 +33,7 @@ class ServerService:
         self,
         *,
         server: PushServer,
-        interest: TopicIndex,
+        topic_index: TopicIndex,
         outbox: Outbox,
         store: ServerStore,
         transport: Transport,
@@ -43,7 +43,7 @@ class ServerService:
         limits: Limits,
     ) -> None:
         self._server = server
-        self._interest = interest
+        self._topic_index = topic_index
         self._outbox = outbox
         self._store = store
         self._transport = transport
@@ -78,7 +78,7 @@ class ServerService:
         """
         limits = limits or Limits()
         await store.pin_identity(identity.private)
-        interest = TopicIndex(identity.public, await store.owners())
+        topic_index = TopicIndex(identity.public, await store.owners())
         sealing: EnvelopeSealer = (
             InProcess(identity, limits, random) if workers <= 1 else await WorkerPool.start(workers, identity, limits)
         )
@@ -89,7 +89,7 @@ class ServerService:
             outbox=outbox,
             sealing=sealing,
             decider=Decider(store, clock, limits, token_types, count),
-            interest=interest,
+            topic_index=topic_index,
             query_keys=QueryKeys(store, clock, per_second=derivations_per_second),
             clock=clock,
             limits=limits,
@@ -98,7 +98,7 @@ class ServerService:
         )
         return cls(
             server=server,
-            interest=interest,
+            topic_index=topic_index,
             outbox=outbox,
             store=store,
             transport=transport,
@@ -115,7 +115,11 @@ class ServerService:
 
     def wants(self, topic: str) -> bool:
         """Whether messages on a content topic concern the server: a look-up, and true as of now."""
-        return self._interest.wants(topic)
+        return self.route(topic) is not None
+
+    def route(self, topic: str) -> Route | None:
+        """Return what messages on a content topic are to the server, or None; a look-up, and true as of now."""
+        return self._topic_index.route(topic)
 
     async def run(self) -> None:
         """Serve until stopped; then finish the batches in hand, write the outcomes under way, close everything."""

@@ -1,143 +1,139 @@
-"""Which content topics concern the server: a look-up before any decryption."""
+"""What the messages of a content topic are to the server: a look-up before any decryption."""
 
 from array import array
 from collections.abc import Iterable, Iterator
 
 from hushbell.crypto import topics
+from hushbell.ports.transport import Route
 from hushbell.types import KeyHash, PublicKey
 
-OWNER = 64  # bytes of a key hash
-SMALLEST = 1024  # places of the table at first
-FULLEST = 0.6  # share of the places that are taken at most; then the table grows
+KEY_HASH = 64  # bytes
+MIN_SLOTS = 1024  # of the hash table
+MAX_LOAD = 0.6  # share of the slots in use; above it the table is rebuilt
 _BEFORE = "/waku/1/0x"
 _FROM, _TO = len(_BEFORE), len(_BEFORE) + 8  # where a content topic has its four bytes, in hexadecimal digits
 _LENGTH = len(topics.content_topic(bytes(4)))
-_EMPTY, _GONE = 0, 1  # what a place holds besides the number of an owner
+OWN = Route()
+_EMPTY, _REMOVED = 0, 1  # what a slot holds, or the row of a key hash plus two
 
 
 class TopicIndex:
     """
-    The server's own two topics, and one query topic for every owner with a live registration.
+    The server's own two topics, and the query topic of every key hash with a live registration.
 
-    Owners lie side by side in one block of memory, found through a table by the four bytes of their topic: about 80
-    bytes for each, where a dictionary of texts takes 400. Strangers can share a topic; nearly always there is a single
-    owner.
+    Key hashes are rows of one block of memory. A hash table with open addressing finds the rows by the four bytes of
+    their topic. A row costs about 80 bytes, a dictionary of texts 400. Key hashes can share a topic; nearly always
+    there is one.
 
     Args:
-        server: whose topics come first.
-        owners: each once.
+        server: the server's key.
+        key_hashes: those with a live registration, each once.
     """
 
-    def __init__(self, server: PublicKey, owners: Iterable[KeyHash] = ()) -> None:
+    def __init__(self, server: PublicKey, key_hashes: Iterable[KeyHash] = ()) -> None:
         self._own = {topics.personal_topic(server), topics.partitioned_topic(server)}
         self._hashes = bytearray()
-        self._topics = array("I")  # of each owner
-        self._free: list[int] = []  # numbers of owners that left
-        self._places = array("I", bytes(4 * SMALLEST))
-        self._mask = SMALLEST - 1
-        self._taken = 0  # places that are not empty
-        for owner in owners:
-            self._hashes += owner
-            self._topics.append(_topic(owner))
+        self._topics = array("I")  # of each row
+        self._free: list[int] = []  # rows not in use
+        self._slots = array("I", bytes(4 * MIN_SLOTS))
+        self._mask = MIN_SLOTS - 1
+        self._used = 0  # slots that are not empty
+        for key_hash in key_hashes:
+            self._hashes += key_hash
+            self._topics.append(_topic(key_hash))
         self._rebuild()
 
     def __len__(self) -> int:
         return len(self._topics) - len(self._free)
 
-    def add(self, owner: KeyHash) -> None:
-        """Listen to the queries for an owner."""
-        topic = _topic(owner)
-        if any(self._owner(number) == owner for _, number in self._matches(topic)):
+    def add(self, key_hash: KeyHash) -> None:
+        """Route the queries for a key hash."""
+        topic = _topic(key_hash)
+        if any(self._key_hash(row) == key_hash for _, row in self._matches(topic)):
             return
         if self._free:
-            number = self._free.pop()
-            self._hashes[number * OWNER : (number + 1) * OWNER] = owner
-            self._topics[number] = topic
+            row = self._free.pop()
+            self._hashes[row * KEY_HASH : (row + 1) * KEY_HASH] = key_hash
+            self._topics[row] = topic
         else:
-            number = len(self._topics)
-            self._hashes += owner
+            row = len(self._topics)
+            self._hashes += key_hash
             self._topics.append(topic)
-        if self._taken + 1 > FULLEST * len(self._places):
+        if self._used + 1 > MAX_LOAD * len(self._slots):
             self._rebuild()
         else:
-            self._put(topic, number)
+            self._put(topic, row)
 
-    def remove(self, owner: KeyHash) -> None:
-        """Stop listening to the queries for an owner."""
-        for place, number in self._matches(_topic(owner)):
-            if self._owner(number) == owner:
-                self._places[place] = _GONE
-                self._free.append(number)
+    def remove(self, key_hash: KeyHash) -> None:
+        """Route the queries for a key hash no more."""
+        for slot, row in self._matches(_topic(key_hash)):
+            if self._key_hash(row) == key_hash:
+                self._slots[slot] = _REMOVED
+                self._free.append(row)
                 return
 
-    def wants(self, topic: str) -> bool:
-        """Whether anything on the topic concerns the server."""
-        # Most messages on a shard are nobody's here and meet an empty place.
-        if not self._places[hash(topic[_FROM:_TO]) & self._mask]:
-            return topic in self._own
-        return topic in self._own or bool(self.owners(topic))
-
-    def is_own(self, topic: str) -> bool:
-        """Whether registrations and requests for this server come on the topic."""
-        return topic in self._own
-
-    def owners(self, topic: str) -> tuple[KeyHash, ...]:
-        """Return the owners whose queries come on the topic; none if it is no business of ours."""
+    def route(self, topic: str) -> Route | None:
+        """Return what messages on the content topic are to the server, or None if they do not concern it."""
+        if topic in self._own:
+            return OWN
+        # Most messages on a shard do not concern us and meet an empty slot.
+        if not self._slots[hash(topic[_FROM:_TO]) & self._mask]:
+            return None
         if len(topic) != _LENGTH or not topic.startswith(_BEFORE):
-            return ()
+            return None
         try:
-            number = int(topic[_FROM:_TO], 16)
+            topic4 = int(topic[_FROM:_TO], 16)
         except ValueError:
-            return ()
-        found = tuple(self._owner(owner) for _, owner in self._matches(number))
-        # Only now, which is rarely, is the topic's exact form worth a look.
-        return found if found and topic == topics.content_topic(number.to_bytes(4)) else ()
+            return None
+        found = tuple([self._key_hash(row) for _, row in self._matches(topic4)])
+        # The exact form of the topic is compared last: it costs most, and few topics come so far.
+        return Route(found) if found and topic == topics.content_topic(topic4.to_bytes(4)) else None
 
-    def _owner(self, number: int) -> KeyHash:
-        return KeyHash(bytes(self._hashes[number * OWNER : (number + 1) * OWNER]))
+    def _key_hash(self, row: int) -> KeyHash:
+        return KeyHash(bytes(self._hashes[row * KEY_HASH : (row + 1) * KEY_HASH]))
 
     def _matches(self, topic: int) -> Iterator[tuple[int, int]]:
-        """Yield the places, and the numbers, of the owners with this topic."""
-        places, known = self._places, self._topics
+        """Yield the slot and the row of each key hash with this topic."""
+        slots, known = self._slots, self._topics
         mask = self._mask
-        place = _first(topic) & mask
-        while (held := places[place]) != _EMPTY:
-            if held != _GONE and known[held - 2] == topic:
-                yield place, held - 2
-            place = (place + 1) & mask
+        slot = _hash(topic) & mask
+        while (entry := slots[slot]) != _EMPTY:
+            if entry != _REMOVED and known[entry - 2] == topic:
+                yield slot, entry - 2
+            slot = (slot + 1) & mask
 
-    def _put(self, topic: int, number: int) -> None:
+    def _put(self, topic: int, row: int) -> None:
         mask = self._mask
-        place = _first(topic) & mask
-        while self._places[place] != _EMPTY:
-            place = (place + 1) & mask
-        self._places[place] = number + 2
-        self._taken += 1
+        slot = _hash(topic) & mask
+        while self._slots[slot] != _EMPTY:
+            slot = (slot + 1) & mask
+        self._slots[slot] = row + 2
+        self._used += 1
 
     def _rebuild(self) -> None:
-        """Make the table anew, with room, and without the places of those who left."""
-        size = SMALLEST
-        while size * FULLEST < 2 * len(self):
+        """Make a table with room, without removed slots."""
+        size = MIN_SLOTS
+        while size * MAX_LOAD < 2 * len(self):
             size *= 2
-        self._places = array("I", bytes(4 * size))
+        self._slots = array("I", bytes(4 * size))
         self._mask = size - 1
-        self._taken = 0
+        self._used = 0
         gone = set(self._free)
-        places, mask = self._places, self._mask
-        for number, topic in enumerate(self._topics):
-            if number in gone:
+        slots, mask = self._slots, self._mask
+        for row, topic in enumerate(self._topics):
+            if row in gone:
                 continue
-            place = _first(topic) & mask
-            while places[place]:
-                place = (place + 1) & mask
-            places[place] = number + 2
-        self._taken = len(self)
+            slot = _hash(topic) & mask
+            while slots[slot]:
+                slot = (slot + 1) & mask
+            slots[slot] = row + 2
+        self._used = len(self)
 
 
-def _topic(owner: KeyHash) -> int:
-    return int.from_bytes(topics.topic4(topics.query_topic_name(owner)))
+def _topic(key_hash: KeyHash) -> int:
+    return int.from_bytes(topics.topic4(topics.query_topic_name(key_hash)))
 
 
-def _first(topic: int) -> int:
-    """Return where to look first. Seeded with the process, so that nobody can choose keys that meet in one place."""
+def _hash(topic: int) -> int:
+    """Return the hash of a topic. Python seeds it for each process, so that nobody can choose keys that collide."""
     return hash(f"{topic:08x}")

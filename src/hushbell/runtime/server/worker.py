@@ -6,7 +6,7 @@ import sys
 from typing import BinaryIO
 
 from hushbell.config.limits import Limits
-from hushbell.core import envelope
+from hushbell.core.server.envelopes import seal_reply
 from hushbell.runtime.clock import system_random
 from hushbell.runtime.server.sealer import open_one
 from hushbell.runtime.server.worker_pool import FRAME, pack
@@ -39,7 +39,7 @@ def _answer(question: tuple, server: KeyPair, limits: Limits) -> list[object]:  
     task, items, timestamp = question
     if task == "open":
         return [open_one(one, server, limits) for one in items]
-    return [envelope.seal_reply(reply, server, timestamp, system_random) for reply in items]
+    return [seal_reply(reply, server, timestamp, system_random) for reply in items]
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from typing import Self
 from hushbell.errors import TransportError
 from hushbell.ports.clock import Clock
 from hushbell.ports.metrics import Count
+from hushbell.ports.transport import ReceivedMessage
 from hushbell.types import ContentTopic, Envelope, PubsubTopic, Random
 from hushbell.waku.discovery.peer_manager import PeerManager
 from hushbell.waku.inbox.message_queue import MessageQueue
@@ -143,9 +144,9 @@ class LightTransport:
             if topic in self._wanted:
                 self._wanted[topic] = until
 
-    async def receive(self, limit: int) -> Sequence[Envelope]:
+    async def receive(self, limit: int) -> Sequence[ReceivedMessage]:
         """Wait for at least one envelope and return up to ``limit``; nothing once closed."""
-        return await self._receiving.take(limit)
+        return [ReceivedMessage(one.pubsub_topic, one.waku_message) for one in await self._receiving.take(limit)]
 
     async def publish(self, envelopes: Sequence[Envelope]) -> None:
         """

@@ -7,6 +7,7 @@ from typing import Protocol
 from hushbell.errors import TransportError, WireError
 from hushbell.ports.clock import Clock
 from hushbell.ports.metrics import Count
+from hushbell.ports.transport import ReceivedMessage
 from hushbell.types import Envelope, PubsubTopic
 from hushbell.waku.inbox.message_queue import MessageQueue
 from hushbell.waku.inbox.missing_messages import MissingMessages
@@ -91,9 +92,9 @@ class WakuTransport:
         """Receive nothing but messages on content topics for which ``wanted`` says so. A look-up, before all else."""
         self._receiving.wanted = wanted
 
-    async def receive(self, limit: int) -> Sequence[Envelope]:
+    async def receive(self, limit: int) -> Sequence[ReceivedMessage]:
         """Wait for at least one envelope and return up to ``limit``; nothing once closed."""
-        return await self._receiving.take(limit)
+        return [ReceivedMessage(one.pubsub_topic, one.waku_message) for one in await self._receiving.take(limit)]
 
     async def publish(self, envelopes: Sequence[Envelope]) -> None:
         """

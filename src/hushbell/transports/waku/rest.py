@@ -19,6 +19,7 @@ from hushbell.errors import TransportError, Undecodable, WireError
 from hushbell.ports.clock import Clock
 from hushbell.ports.http import HttpClient, HttpFailure, HttpRequest, HttpResponse
 from hushbell.ports.metrics import Count
+from hushbell.ports.transport import ReceivedMessage
 from hushbell.transports.waku import rest_dialects as rest
 from hushbell.types import ContentTopic, Envelope, Millis, PubsubTopic, Random
 from hushbell.waku.history import MAX_PAGE, HistoryPage
@@ -173,9 +174,9 @@ class RestTransport:
         """Receive nothing but messages on content topics for which ``wanted`` says so."""
         self._receiving.wanted = wanted
 
-    async def receive(self, limit: int) -> Sequence[Envelope]:
+    async def receive(self, limit: int) -> Sequence[ReceivedMessage]:
         """Wait for at least one envelope and return up to ``limit``; nothing once closed."""
-        return await self._receiving.take(limit)
+        return [ReceivedMessage(one.pubsub_topic, one.waku_message) for one in await self._receiving.take(limit)]
 
     async def publish(self, envelopes: Sequence[Envelope]) -> None:
         """

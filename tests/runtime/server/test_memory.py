@@ -23,7 +23,7 @@ MOST = 192  # MiB: six batches are in flight, of what a mailbox of 32 MiB hands 
 )
 def test_a_flood_does_not_fill_the_memory(kind: str) -> None:
     command = [sys.executable, str(HERE / "flood.py"), kind]
-    environment = {**os.environ, "PYTHONPATH": str(HERE.parents[1] / "src")}
+    environment = {**os.environ, "PYTHONPATH": str(HERE.parents[2] / "src")}
 
     told = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=True).stdout
 

@@ -26,7 +26,7 @@ from hushbell.wire.messages import (
     WakuMessage,
 )
 
-TRANSCRIPTS = sorted((Path(__file__).parents[1] / "vectors" / "status-go").glob("t*.json"))
+TRANSCRIPTS = sorted((Path(__file__).parents[2] / "vectors" / "status-go").glob("t*.json"))
 KINDS = {17: RegistrationResponse, 19: QueryResponse, 21: NotificationResponse}
 
 SILENT_QUERY = "DESIGN 4: a query for unknown keys gets no answer (spec 16)"
@@ -90,7 +90,7 @@ class Listener:
         waku = wire.decode(WakuMessage, message)
         for key in self._keys:
             try:
-                opened = envelope.open_with_private(waku, key.private)
+                opened = envelope.open_with_private(waku.payload, key.private)
             except WireError:
                 continue
             return plain(wire.decode(KINDS[opened.type], opened.payload))

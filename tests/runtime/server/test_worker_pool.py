@@ -30,16 +30,15 @@ def sealed_registration(alice: KeyPair) -> SealedEnvelope:
     )
     last = registration.registered(Options(), device, None, alice, system_random)
     sent = registration.sealed(last.registration, alice, SERVER.public, system_random)
-    return SealedEnvelope(
-        envelope.seal_to_key(
-            sent.application,
-            recipient=SERVER.public,
-            signer=alice,
-            content_topic=topics.personal_topic(SERVER.public),
-            timestamp=NOW,
-            random=system_random,
-        )
+    message = envelope.seal_to_key(
+        sent.application,
+        recipient=SERVER.public,
+        signer=alice,
+        content_topic=topics.personal_topic(SERVER.public),
+        timestamp=NOW,
+        random=system_random,
     )
+    return SealedEnvelope(envelope.open_waku(message).payload)
 
 
 def senders(events: Sequence[Event | DiscardedEnvelope]) -> list[bytes]:
@@ -49,7 +48,7 @@ def senders(events: Sequence[Event | DiscardedEnvelope]) -> list[bytes]:
 async def test_workers_open_a_batch_in_order_and_say_what_was_dropped() -> None:
     phones = [secp256k1.key_pair(system_random) for _ in range(40)]
     batch = [sealed_registration(phone) for phone in phones]
-    batch.insert(20, SealedEnvelope(b"\x0a\x03abc\x18\x01"))
+    batch.insert(20, SealedEnvelope(b"abc"))
     pool = await WorkerPool.start(2, SERVER, Limits())
 
     opened = await pool.open(batch)
@@ -71,7 +70,7 @@ async def test_workers_seal_replies_that_only_the_recipient_opens() -> None:
     messages = await pool.seal(replies, NOW)
 
     for number, (phone, message) in enumerate(zip(phones, messages, strict=True)):
-        opened = envelope.open_with_private(envelope.open_waku(message), phone.private)
+        opened = envelope.open_with_private(envelope.open_waku(message).payload, phone.private)
         assert opened.payload == b"answer %d" % number
         assert opened.sender == SERVER.public
     await pool.close()

@@ -98,7 +98,9 @@ class World:
         answers: list[Any] = []
         while self.counters["answers"] > answered + len(answers):
             for received in await self._bus.receive(1):
-                opened = envelope.open_with_private(wire.decode(WakuMessage, received.waku_message), MALLORY.private)
+                opened = envelope.open_with_private(
+                    wire.decode(WakuMessage, received.waku_message).payload, MALLORY.private
+                )
                 answers.append(wire.decode(KINDS[opened.type], opened.payload))
         return answers
 

@@ -60,7 +60,7 @@ async def test_a_registration_that_does_not_decrypt_is_met_with_silence(
     answers = [
         wire.decode(
             wire.RegistrationResponse,
-            open_with_private(open_waku(came.waku_message), ALICE.private).payload,
+            open_with_private(open_waku(came.waku_message).payload, ALICE.private).payload,
         )
         for came in await phone.receive(10)
     ]
