@@ -89,7 +89,7 @@ class Way:
             connection.connection_made(wire)
         http: Any = apps[0].providers["apns"].http
         http._open()
-        self.host = http._host("https://api.push.apple.com")
+        self.host = http._pool("https://api.push.apple.com")
         self.link = self._link()
 
     def _settings(self, folder: Path) -> Path:
@@ -101,12 +101,12 @@ class Way:
     def _link(self) -> H2Connection:
         """Return a connection to Apple that has room for everything."""
         link = H2Connection(
-            H2Protocol(self.host._place.authority, self.host._bounds), self.host, asyncio.get_running_loop()
+            H2Protocol(self.host._origin.authority, self.host._bounds), self.host, asyncio.get_running_loop()
         )
         link.connection_made(Wire())
         wide = struct.pack(">HIHI", 3, 1000, 4, 1 << 30)
         link.data_received(frame(_SETTINGS, 0, 0, wide) + frame(_WINDOW, 0, 0, struct.pack(">I", 1 << 30)))
-        self.host.links.append(link)
+        self.host.connections.append(link)
         return link
 
     def body(self) -> bytes:
@@ -142,11 +142,11 @@ class Way:
         self.timed("queue", lambda: self.engine.commits._done(None))
         while True:
             self.timed("send", self._send)
-            if not self.link.core.live:
+            if not self.link.protocol.streams:
                 break
-            answers = b"".join([frame(_HEADERS, 5, stream, _FINE) for stream in self.link.core.live])
+            answers = b"".join([frame(_HEADERS, 5, stream, _FINE) for stream in self.link.protocol.streams])
             self.timed("answers", lambda answers=answers: self.link.data_received(answers))
-            self.link.core._out.window = 1 << 30
+            self.link.protocol._out.window = 1 << 30
         assert all(b"200 OK" in wire.last for wire in self.wires)
         self.timed("commit", self.engine.commits.kick)
         if self.engine.commits._under_way is not None:
@@ -158,7 +158,7 @@ class Way:
 
     def _send(self) -> None:
         self.engine._turn()
-        self.host.pump()
+        self.host.send_waiting()
 
 
 async def measure(name: str, notes: int, tokens: int, together: int) -> None:

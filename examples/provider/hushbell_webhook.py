@@ -3,7 +3,6 @@
 import json
 import logging
 from collections.abc import Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ from hushbell.config.gateway import HttpSettings
 from hushbell.core.delivery.notification import Message, Notification
 from hushbell.core.delivery.push_ids import push_id
 from hushbell.errors import CallerError, ConfigError
+from hushbell.http.client import submit_request
 from hushbell.ports.gateway import ACCEPTED, Outcome, Scope, Verdict
 from hushbell.ports.http import HttpFailure, HttpRequest, HttpResponse
 from hushbell.ports.making import ProviderContext
@@ -64,7 +64,12 @@ class WebhookProvider:
                 "message": message,
             }
             request = HttpRequest(self._url, headers, json.dumps(content).encode(), TIMEOUT)
-            self._http.post(request, partial(_answered, done, place))
+            submit_request(self._http, request, self, (done, place))
+
+    def on_response(self, key: tuple[Done, int], result: HttpResponse | HttpFailure) -> None:
+        """Report the outcome of one request."""
+        done, place = key
+        done(place, outcome(result))
 
     def reload(self) -> None:
         """Read the key again; keep the old one if the new is bad."""
@@ -85,10 +90,6 @@ class WebhookProvider:
         if not key or not key.isprintable() or " " in key:
             raise ConfigError(f"webhook.key_file: {self._key_file} must hold one line without spaces")
         return key
-
-
-def _answered(done: Done, place: int, result: HttpResponse | HttpFailure) -> None:
-    done(place, outcome(result))
 
 
 def outcome(result: HttpResponse | HttpFailure) -> Outcome:

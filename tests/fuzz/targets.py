@@ -182,7 +182,7 @@ def answers(data: bytes) -> None:
 
 
 class _Nobody:
-    def take(self, index: int, result: HttpResponse | HttpFailure) -> None:
+    def on_response(self, key: int, result: HttpResponse | HttpFailure) -> None:
         raise AssertionError("the core tells nobody itself")
 
 
@@ -196,12 +196,12 @@ def http2(data: bytes) -> None:
     size = data[0] + 1 if data else 1
     for start in range(1, len(data), size):
         core.receive(data[start : start + size], 0.0)
-    core.lose()
-    ended = [stream for stream, _ in core.done] + core.untouched
-    assert sorted(stream.index for stream in ended) == [0, 1, 2, 3]
-    for _, result in core.done:
+    core.connection_lost()
+    ended = [stream for stream, _ in core.results] + core.unprocessed
+    assert sorted(stream.key for stream in ended) == [0, 1, 2, 3]
+    for _, result in core.results:
         assert not isinstance(result, HttpResponse) or list(result.headers) == list(result.headers)
-    assert len(core.take()) < 480_000 + 100_000  # the bodies, and what a few dozen frames can provoke
+    assert len(core.data_to_send()) < 480_000 + 100_000  # the bodies, and what a few dozen frames can provoke
 
 
 def settings(data: bytes) -> None:

@@ -10,10 +10,10 @@ import pytest
 
 from hushbell.core.delivery.notification import Message, Notification
 from hushbell.errors import CallerError, ConfigError
+from hushbell.http.client import open_http
 from hushbell.ports.gateway import ACCEPTED, Outcome, Scope, Verdict
 from hushbell.ports.making import ProviderContext
 from hushbell.providers.apns.provider import ApnsProvider
-from hushbell.providers.registry import open_http
 from hushbell.testing.certificates import Authority, new_key
 from hushbell.testing.clock import FakeClock
 from hushbell.testing.mock.server import MockProviders

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 
 from hushbell.core.delivery.notification import Message, Notification
 from hushbell.errors import CallerError, ConfigError
+from hushbell.http.client import open_http
 from hushbell.ports.gateway import ACCEPTED, Outcome, Scope, Verdict
 from hushbell.ports.http import HttpResponse
 from hushbell.ports.making import ProviderContext
 from hushbell.providers.fcm.outcome import outcome
 from hushbell.providers.fcm.provider import FcmProvider
-from hushbell.providers.registry import open_http
 from hushbell.testing.clock import FakeClock
 from hushbell.testing.mock.server import MockProviders
 from hushbell.testing.scripted_provider import attempt

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from hushbell.core.delivery import push_ids
 from hushbell.core.delivery.notification import Message, Notification
 from hushbell.errors import CallerError, ConfigError
+from hushbell.http.client import open_http
 from hushbell.ports.gateway import ACCEPTED, Outcome, Verdict
 from hushbell.ports.making import ProviderContext
 from hushbell.providers.gorush.provider import GorushProvider, HushbellProvider, own_outcome
-from hushbell.providers.registry import open_http
 from hushbell.testing.clock import FakeClock
 from hushbell.testing.mock.server import MockProviders
 from hushbell.testing.scripted_provider import attempt

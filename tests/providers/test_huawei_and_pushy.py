@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from hushbell.core.delivery.notification import Message, Notification
 from hushbell.errors import CallerError, ConfigError
+from hushbell.http.client import open_http
 from hushbell.ports.gateway import ACCEPTED, Outcome, Scope, Verdict
 from hushbell.ports.http import HttpResponse
 from hushbell.ports.making import ProviderContext
@@ -19,7 +20,6 @@ from hushbell.providers.huawei import outcome as huawei_outcome
 from hushbell.providers.huawei.provider import HuaweiProvider
 from hushbell.providers.pushy import outcome as pushy_outcome
 from hushbell.providers.pushy.provider import PushyProvider
-from hushbell.providers.registry import open_http
 from hushbell.testing.clock import FakeClock
 from hushbell.testing.mock.server import MockProviders
 from hushbell.testing.scripted_provider import attempt

@@ -16,10 +16,11 @@ import pytest
 
 from hushbell.core.delivery.notification import Message, Notification
 from hushbell.errors import CallerError, ConfigError
+from hushbell.http.client import open_http
 from hushbell.ports.gateway import Outcome, Verdict
 from hushbell.ports.making import ProviderContext
 from hushbell.ports.provider import ManyAtOnce, Provider
-from hushbell.providers.registry import PROVIDERS, open_http, open_provider
+from hushbell.providers.registry import PROVIDERS, open_provider
 from hushbell.testing.clock import FakeClock
 from hushbell.testing.mock.server import MockProviders
 from hushbell.testing.scripted_provider import attempt

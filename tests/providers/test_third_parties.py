@@ -12,10 +12,11 @@ from hushbell.config.providers import OtherApp
 from hushbell.core.delivery.notification import Message, Notification
 from hushbell.core.delivery.push_ids import push_id
 from hushbell.errors import CallerError, ConfigError
+from hushbell.http.client import open_http
 from hushbell.ports.gateway import Outcome, Verdict
 from hushbell.ports.making import ProviderContext
 from hushbell.ports.provider import Provider
-from hushbell.providers.registry import open_http, open_other, open_provider, third_parties
+from hushbell.providers.registry import open_other, open_provider, third_parties
 from hushbell.testing.clock import FakeClock
 from hushbell.testing.gorush import MockGorush, Reply
 from hushbell.testing.scripted_provider import attempt

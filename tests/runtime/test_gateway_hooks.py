@@ -12,7 +12,15 @@ from hushbell.core.delivery.notification import Draft, Message
 from hushbell.core.delivery.outcome import Outcome, Verdict
 from hushbell.core.delivery.webhook import Webhook
 from hushbell.http.ssrf import SsrfGuard
-from hushbell.ports.http import FailureKind, HttpFailure, HttpRequest, HttpResponse, OnAnswer
+from hushbell.ports.http import (
+    FailureKind,
+    HttpFailure,
+    HttpRequest,
+    HttpResponse,
+    RequestItem,
+    RequestTemplate,
+    ResponseHandler,
+)
 from hushbell.runtime.delivery.engine import App, DeliveryEngine
 from hushbell.runtime.delivery.webhooks import Webhooks, feedback, signature
 from hushbell.stores.memory.outbox import MemoryOutbox
@@ -37,12 +45,16 @@ class Web:
         self.requests: list[HttpRequest] = []
         self.answer: HttpResponse | HttpFailure = OK
 
-    def post(self, request: HttpRequest, on_answer: OnAnswer) -> None:
-        raise NotImplementedError
+    def submit(self, template: RequestTemplate, items: Sequence[RequestItem]) -> None:
+        for handler, key, end, _, body in items:
+            url, address = template.url + end, template.address
+            self.requests.append(
+                HttpRequest(url, template.headers, body, template.timeout, template.method, address=address)
+            )
+            asyncio.get_running_loop().call_soon(handler.on_response, key, self.answer)
 
-    async def send(self, requests: Sequence[HttpRequest]) -> Sequence[HttpResponse | HttpFailure]:
-        self.requests.extend(requests)
-        return [self.answer for _ in requests]
+    def cancel(self, handler: ResponseHandler) -> None:
+        pass
 
     async def close(self) -> None:
         pass

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hushbell.http.ssrf import SsrfGuard
-from hushbell.ports.http import HttpFailure, HttpRequest, HttpResponse, OnAnswer
+from hushbell.ports.http import RequestItem, RequestTemplate, ResponseHandler
 from hushbell.runtime.delivery.engine import App, DeliveryEngine
 from hushbell.runtime.delivery.service import GatewayService
 from hushbell.runtime.delivery.webhooks import Webhooks
@@ -18,10 +18,10 @@ from hushbell.testing.scripted_provider import ScriptedProvider
 class NoHttp:
     is_closed = False
 
-    def post(self, request: HttpRequest, on_answer: OnAnswer) -> None:
+    def submit(self, template: RequestTemplate, items: Sequence[RequestItem]) -> None:
         raise NotImplementedError
 
-    async def send(self, requests: Sequence[HttpRequest]) -> Sequence[HttpResponse | HttpFailure]:
+    def cancel(self, handler: ResponseHandler) -> None:
         raise NotImplementedError
 
     async def close(self) -> None:

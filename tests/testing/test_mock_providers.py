@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hushbell.config.gateway import HttpSettings
+from hushbell.http.client import fetch
 from hushbell.http.curl import CurlHttp
 from hushbell.ports.http import HttpFailure, HttpRequest, HttpResponse
 from hushbell.testing.clock import FakeClock
@@ -49,8 +50,7 @@ async def ask(
 ) -> HttpResponse | HttpFailure:
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     given = tuple((name.replace("_", "-"), value) for name, value in headers.items())
-    [answer] = await http.send([HttpRequest(url, given, content, 20.0, method)])
-    return answer
+    return await fetch(http, HttpRequest(url, given, content, 20.0, method))
 
 
 async def status(http: CurlHttp, url: str, body: Any = b"", method: str = "POST", **headers: str) -> int:
@@ -180,7 +180,7 @@ def test_more_streams_than_told_are_refused() -> None:
 async def test_curl_sends_many_side_by_side(mock: MockProviders, http: CurlHttp) -> None:
     requests = [HttpRequest(APNS + "ab", (), b"x" * 3000, 30.0) for _ in range(300)]
 
-    answers = await http.send(requests)
+    answers = await asyncio.gather(*(fetch(http, request) for request in requests))
 
     assert [isinstance(answer, HttpResponse) and answer.status for answer in answers] == [403] * 300
     assert mock.stats()["connections"] == 1
@@ -191,7 +191,7 @@ async def test_large_answers_wait_for_the_clients_window(mock: MockProviders, ht
     mock.rule({"reply": {"body": "x" * 300_000}})
     large = CurlHttp(mock.http(answer=1_000_000))
 
-    [answer] = await large.send([HttpRequest(FCM, GOOD, PUSH, 20.0)])
+    answer = await fetch(large, HttpRequest(FCM, GOOD, PUSH, 20.0))
 
     assert isinstance(answer, HttpResponse)
     assert len(answer.body) == 300_000
@@ -251,7 +251,7 @@ async def test_a_request_that_gets_no_answer_was_sent(
 ) -> None:
     mock.rule({"reply": {act: True}})
 
-    [answer] = await http.send([HttpRequest(FCM, GOOD, PUSH, 0.2)])
+    answer = await fetch(http, HttpRequest(FCM, GOOD, PUSH, 0.2))
 
     assert isinstance(answer, HttpFailure)
     assert answer.sent is sent

@@ -21,13 +21,14 @@ from hushbell.config.apps import PROVIDERS, AppSettings
 from hushbell.config.gateway import HttpSettings
 from hushbell.config.settings import Settings
 from hushbell.errors import ConfigError, TransportError
+from hushbell.http.client import open_http
 from hushbell.http.curl import CurlHttp
 from hushbell.http.ssrf import SsrfGuard
 from hushbell.observability.logs import start_logs
 from hushbell.observability.metrics import Counters
 from hushbell.ports.making import ProviderContext
 from hushbell.ports.outbox import Outbox
-from hushbell.providers.registry import open_http, open_other, open_provider
+from hushbell.providers.registry import open_other, open_provider
 from hushbell.runtime.clock import SystemClock, system_random
 from hushbell.runtime.delivery.engine import App, DeliveryEngine
 from hushbell.runtime.delivery.service import GatewayService

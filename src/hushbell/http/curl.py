@@ -1,9 +1,8 @@
 """
 The HTTP port on libcurl: HTTP/2 streams side by side over TLS, HTTP/1.1 where the server has nothing else.
 
-A request costs a callback, not a task or a future: one future stands for everything a caller hands over.
-libcurl itself repeats a request whose idle connection turns out to be dead before a byte of the answer came;
-pushes carry the same identifier on every attempt, so this is harmless.
+libcurl repeats a request by itself if its idle connection is found dead before a byte of the response came. Pushes
+have the same identifier on every attempt, so this is harmless.
 """
 
 import asyncio
@@ -11,18 +10,25 @@ import ssl
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import pycurl
 
 from hushbell.config.gateway import HttpSettings
-from hushbell.ports.http import FailureKind, HttpFailure, HttpRequest, HttpResponse, OnAnswer
+from hushbell.ports.http import (
+    FailureKind,
+    HttpFailure,
+    HttpResponse,
+    RequestItem,
+    RequestTemplate,
+    ResponseHandler,
+)
 
 Result = HttpResponse | HttpFailure
 
 # Where users choose the hosts there may be as many as they like; the files that a process may open are few.
-CONNECTIONS = 512  # to all hosts together; more requests wait
-IDLE = 128  # kept for the next request, to all hosts together
+MAX_CONNECTIONS = 512  # to all hosts together; more requests wait
+MAX_IDLE_CONNECTIONS = 128  # kept for the next request, to all hosts together
 
 E_HTTP2_STREAM = 92  # libcurl's number; pycurl has no name for it
 
@@ -43,50 +49,22 @@ _KINDS = {
 }
 
 
-@dataclass(slots=True)
-class _Batch:
-    """What one caller waits for."""
-
-    results: list[Result | None]
-    left: int
-    done: asyncio.Future[None]
-
-    def take(self, index: int, result: Result) -> None:
-        self.results[index] = result
-        self.left -= 1
-        if not self.left and not self.done.done():
-            self.done.set_result(None)
-
-
-@dataclass(frozen=True, slots=True)
-class _Single:
-    """What one caller of ``post`` wants to be told."""
-
-    loop: asyncio.AbstractEventLoop
-    on_answer: OnAnswer
-
-    def take(self, _index: int, result: Result) -> None:
-        self.loop.call_soon(self.on_answer, result)  # libcurl may be busy with others
-
-
-@dataclass(slots=True)
-class _Job:
-    request: HttpRequest
-    batch: _Batch | _Single
-    index: int
+class _Request(NamedTuple):
+    template: RequestTemplate
+    item: RequestItem
     deadline: float  # of the event loop's time
 
 
 @dataclass(slots=True)
-class _Handle:
-    """A libcurl handle with the places its answer is written to."""
+class _Transfer:
+    """A libcurl handle with what it has received."""
 
     curl: Any
     cap: int
     headers: list[bytes] = field(default_factory=list)
     body: bytearray = field(default_factory=bytearray)
-    job: _Job | None = None
-    pinned: bool = False
+    request: _Request | None = None
+    has_address: bool = False  # it connects to the address of its request, not to its host
 
     def write(self, piece: bytes) -> int:
         room = self.cap - len(self.body)
@@ -102,48 +80,39 @@ class CurlHttp:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._multi: Any = None
         self._timer: asyncio.Handle | None = None
-        self._idle: list[_Handle] = []
-        self._active: dict[Any, _Handle] = {}
-        self._waiting: deque[_Job] = deque()
+        self._idle: list[_Transfer] = []
+        self._active: dict[Any, _Transfer] = {}
+        self._waiting: deque[_Request] = deque()
         self._closed = False
 
-    async def send(self, requests: Sequence[HttpRequest]) -> Sequence[Result]:
-        """Send the requests side by side and return one result each, in order."""
-        if not requests:
-            return []
-        if self._closed or len(self._waiting) + len(requests) > self._settings.waiting:
-            return [HttpFailure(FailureKind.REFUSED, sent=False)] * len(requests)
+    def submit(self, template: RequestTemplate, items: Sequence[RequestItem]) -> None:
+        """Send requests; each handler is called once, never before this returns."""
         loop = self._open()
-        now = loop.time()
-        batch = _Batch([None] * len(requests), len(requests), loop.create_future())
-        for index, request in enumerate(requests):
-            self._waiting.append(_Job(request, batch, index, now + request.timeout))
-        self._fill()
-        try:
-            await batch.done
-        except asyncio.CancelledError:
-            self._abandon(batch)
-            raise
-        return [result for result in batch.results if result is not None]
+        room = 0 if self._closed else max(0, self._settings.waiting - len(self._waiting))
+        deadline = loop.time() + template.timeout
+        self._waiting.extend([_Request(template, item, deadline) for item in items[:room]])
+        for item in items[room:]:
+            self._finish(item, HttpFailure(FailureKind.REFUSED, sent=False))
+        self._send_waiting()
 
-    def post(self, request: HttpRequest, on_answer: OnAnswer) -> None:
-        """Send a request; the callback gets the result, never before this returns."""
-        loop = self._open()
-        if self._closed or len(self._waiting) >= self._settings.waiting:
-            loop.call_soon(on_answer, HttpFailure(FailureKind.REFUSED, sent=False))
-            return
-        self._waiting.append(_Job(request, _Single(loop, on_answer), 0, loop.time() + request.timeout))
-        self._fill()
+    def cancel(self, handler: ResponseHandler) -> None:
+        """End the requests of a handler without calling it. A result that is known already may still be reported."""
+        self._waiting = deque(request for request in self._waiting if request.item[0] is not handler)
+        for transfer in list(self._active.values()):
+            if transfer.request is not None and transfer.request.item[0] is handler:
+                self._release(transfer)
+        if self._loop is not None:
+            self._loop.call_soon(self._send_waiting)
 
     async def close(self) -> None:
-        """Let go of connections. Requests under way end with CLOSED."""
+        """Close all connections. Requests under way end with CLOSED."""
         self._closed = True
         while self._waiting:
-            self._settle(self._waiting.popleft(), HttpFailure(FailureKind.CLOSED, sent=False))
-        for handle in list(self._active.values()):
-            self._finish(handle, HttpFailure(FailureKind.CLOSED, sent=_was_sent(handle.curl)))
-        for handle in self._idle:
-            handle.curl.close()
+            self._finish(self._waiting.popleft().item, HttpFailure(FailureKind.CLOSED, sent=False))
+        for transfer in list(self._active.values()):
+            self._end(transfer, HttpFailure(FailureKind.CLOSED, sent=_was_sent(transfer.curl)))
+        for transfer in self._idle:
+            transfer.curl.close()
         self._idle.clear()
         if self._multi is not None:
             self._multi.close()  # takes its sockets out of the loop through the callbacks
@@ -157,15 +126,15 @@ class CurlHttp:
             multi = pycurl.CurlMulti()
             multi.setopt(pycurl.M_PIPELINING, pycurl.PIPE_MULTIPLEX)
             multi.setopt(pycurl.M_MAX_HOST_CONNECTIONS, self._settings.connections)
-            multi.setopt(pycurl.M_MAX_TOTAL_CONNECTIONS, CONNECTIONS)
-            multi.setopt(pycurl.M_MAXCONNECTS, IDLE)
+            multi.setopt(pycurl.M_MAX_TOTAL_CONNECTIONS, MAX_CONNECTIONS)
+            multi.setopt(pycurl.M_MAXCONNECTS, MAX_IDLE_CONNECTIONS)
             multi.setopt(pycurl.M_MAX_CONCURRENT_STREAMS, self._settings.streams)
             multi.setopt(pycurl.M_SOCKETFUNCTION, self._watch)
             multi.setopt(pycurl.M_TIMERFUNCTION, self._set_timer)
             self._multi = multi
         return self._loop
 
-    # What libcurl asks of the event loop.
+    # Calls of libcurl.
 
     def _watch(self, what: int, fd: int, _multi: Any, _data: Any) -> None:
         loop = self._loop
@@ -200,64 +169,60 @@ class CurlHttp:
         while more:
             more, fine, failed = self._multi.info_read()
             for curl in fine:
-                handle = self._active[curl]
-                self._finish(handle, _answer(handle))
+                transfer = self._active[curl]
+                self._end(transfer, _response(transfer))
             for curl, code, _text in failed:
-                handle = self._active[curl]
-                cut = code == pycurl.E_WRITE_ERROR and curl.getinfo(pycurl.RESPONSE_CODE) > 0
-                self._finish(handle, _answer(handle) if cut else _failure(curl, code))
-        if self._waiting:
-            self._fill()
+                transfer = self._active[curl]
+                is_cut = code == pycurl.E_WRITE_ERROR and curl.getinfo(pycurl.RESPONSE_CODE) > 0
+                self._end(transfer, _response(transfer) if is_cut else _failure(curl, code))
+        self._send_waiting()
 
-    # Jobs.
+    # Requests.
 
-    def _fill(self) -> None:
-        """Start what waits, as far as there is room."""
+    def _send_waiting(self) -> None:
+        """Send the requests that there is room for."""
         loop = self._loop
-        assert loop is not None
-        while self._waiting and len(self._active) < self._settings.in_flight:
-            job = self._waiting.popleft()
-            left = job.deadline - loop.time()
-            if left <= 0:
-                self._settle(job, HttpFailure(FailureKind.TIMEOUT, sent=False))
+        while self._waiting and loop is not None and len(self._active) < self._settings.in_flight:
+            request = self._waiting.popleft()
+            seconds = request.deadline - loop.time()
+            if seconds <= 0:
+                self._finish(request.item, HttpFailure(FailureKind.TIMEOUT, sent=False))
                 continue
-            handle = self._idle.pop() if self._idle else self._new_handle()
+            transfer = self._idle.pop() if self._idle else self._new_transfer()
             try:
-                _prepare(handle.curl, job.request, left)
+                _prepare(transfer.curl, request.template, request.item, seconds)
                 if not self._settings.connect:
-                    _pin(handle, job.request.address)
+                    _set_address(transfer, request.template.address)
             except (ValueError, TypeError, pycurl.error):  # such as a header that is not ASCII
-                self._idle.append(handle)
-                self._settle(job, HttpFailure(FailureKind.UNKNOWN, sent=False))
+                self._idle.append(transfer)
+                self._finish(request.item, HttpFailure(FailureKind.UNKNOWN, sent=False))
                 continue
-            handle.job = job
-            self._active[handle.curl] = handle
-            self._multi.add_handle(handle.curl)
+            transfer.request = request
+            self._active[transfer.curl] = transfer
+            self._multi.add_handle(transfer.curl)
 
-    def _finish(self, handle: _Handle, result: Result) -> None:
-        self._multi.remove_handle(handle.curl)
-        del self._active[handle.curl]
-        job, handle.job = handle.job, None
-        handle.headers.clear()
-        handle.body = bytearray()
-        self._idle.append(handle)
-        if job is not None:
-            self._settle(job, result)
+    def _end(self, transfer: _Transfer, result: Result) -> None:
+        request = transfer.request
+        self._release(transfer)
+        if request is not None:
+            self._finish(request.item, result)
 
-    @staticmethod
-    def _settle(job: _Job, result: Result) -> None:
-        job.batch.take(job.index, result)
+    def _release(self, transfer: _Transfer) -> None:
+        """Keep a transfer's handle for the next request."""
+        self._multi.remove_handle(transfer.curl)
+        del self._active[transfer.curl]
+        transfer.request = None
+        transfer.headers.clear()
+        transfer.body = bytearray()
+        self._idle.append(transfer)
 
-    def _abandon(self, batch: _Batch) -> None:
-        """Nobody waits for the batch any more."""
-        self._waiting = deque(job for job in self._waiting if job.batch is not batch)
-        for handle in list(self._active.values()):
-            if handle.job is not None and handle.job.batch is batch:
-                self._finish(handle, HttpFailure(FailureKind.CLOSED, sent=True))
+    def _finish(self, item: RequestItem, result: Result) -> None:
+        assert self._loop is not None
+        self._loop.call_soon(item[0].on_response, item[1], result)  # libcurl may be amid a call of ours
 
-    def _new_handle(self) -> _Handle:
+    def _new_transfer(self) -> _Transfer:
         curl = pycurl.Curl()
-        handle = _Handle(curl, self._settings.answer)
+        transfer = _Transfer(curl, self._settings.answer)
         curl.setopt(pycurl.NOSIGNAL, 1)
         curl.setopt(pycurl.FOLLOWLOCATION, 0)
         curl.setopt(pycurl.PROXY, "")  # the environment decides nothing here
@@ -274,48 +239,58 @@ class CurlHttp:
             curl.setopt(pycurl.SSLCERT, self._settings.certificate_file)
         if self._settings.connect:
             curl.setopt(pycurl.CONNECT_TO, [f"::{self._settings.connect}"])
-        curl.setopt(pycurl.HEADERFUNCTION, handle.headers.append)
-        curl.setopt(pycurl.WRITEFUNCTION, handle.write)
-        return handle
+        curl.setopt(pycurl.HEADERFUNCTION, transfer.headers.append)
+        curl.setopt(pycurl.WRITEFUNCTION, transfer.write)
+        return transfer
 
 
-def _prepare(curl: Any, request: HttpRequest, seconds: float) -> None:
-    lines = [f"{name}: {value}" for name, value in request.headers]
+def _prepare(curl: Any, template: RequestTemplate, item: RequestItem, seconds: float) -> None:
+    """
+    Set everything that differs between requests.
+
+    Raises:
+        ValueError, TypeError, pycurl.error: the request cannot be sent.
+    """
+    _, _, path_end, values, body = item
+    if any(ord(char) <= 32 or ord(char) > 126 for char in path_end):
+        raise ValueError("not a path")
+    fields = (*template.headers, *zip(template.varying, values, strict=True))
+    lines = [f"{name}: {value}" for name, value in fields]
     text = "\n".join(lines)
     if "\r" in text or text.count("\n") >= max(1, len(lines)):
         raise ValueError("a header holds a line break")
-    curl.setopt(pycurl.URL, request.url)
+    curl.setopt(pycurl.URL, template.url + path_end)
     curl.setopt(pycurl.HTTPHEADER, lines)
     curl.setopt(pycurl.TIMEOUT_MS, max(1, int(seconds * 1000)))
-    if request.method == "GET":
+    if template.method == "GET":
         curl.setopt(pycurl.HTTPGET, 1)
         return
     curl.setopt(pycurl.POST, 1)
-    curl.setopt(pycurl.POSTFIELDS, request.body)
-    if request.method == "POST":
+    curl.setopt(pycurl.POSTFIELDS, body)
+    if template.method == "POST":
         curl.unsetopt(pycurl.CUSTOMREQUEST)
     else:
-        curl.setopt(pycurl.CUSTOMREQUEST, request.method)
+        curl.setopt(pycurl.CUSTOMREQUEST, template.method)
 
 
-def _pin(handle: _Handle, address: str) -> None:
-    """Connect to this address, whatever the name in the URL resolves to; "" lets the name decide again."""
+def _set_address(transfer: _Transfer, address: str) -> None:
+    """Connect to this IP address whatever the host in the URL resolves to; "" resolves the host again."""
     if address:
-        handle.curl.setopt(pycurl.CONNECT_TO, [f"::[{address}]:" if ":" in address else f"::{address}:"])
-    elif handle.pinned:
-        handle.curl.unsetopt(pycurl.CONNECT_TO)
-    handle.pinned = bool(address)
+        transfer.curl.setopt(pycurl.CONNECT_TO, [f"::[{address}]:" if ":" in address else f"::{address}:"])
+    elif transfer.has_address:
+        transfer.curl.unsetopt(pycurl.CONNECT_TO)
+    transfer.has_address = bool(address)
 
 
-def _answer(handle: _Handle) -> HttpResponse:
+def _response(transfer: _Transfer) -> HttpResponse:
     headers: list[tuple[str, str]] = []
-    for line in handle.headers:
+    for line in transfer.headers:
         name, colon, value = line.partition(b":")
         if colon:
             headers.append((name.strip().lower().decode("latin-1"), value.strip().decode("latin-1")))
         elif line.startswith(b"HTTP/"):
-            headers.clear()  # an interim answer came before
-    return HttpResponse(handle.curl.getinfo(pycurl.RESPONSE_CODE), tuple(headers), bytes(handle.body))
+            headers.clear()  # those of an interim response
+    return HttpResponse(transfer.curl.getinfo(pycurl.RESPONSE_CODE), tuple(headers), bytes(transfer.body))
 
 
 def _failure(curl: Any, code: int) -> HttpFailure:

@@ -1,37 +1,37 @@
-"""Many small HTTP requests to few hosts, as gateways and providers need them."""
+"""The port for outgoing HTTP requests: many small ones to few hosts."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, NamedTuple, Protocol
 
 
 class FailureKind(Enum):
-    """Why there is no answer."""
+    """Why there is no response."""
 
     REFUSED = "refused"  # nobody listens, the name is unknown, or too many requests wait already
     TIMEOUT = "timeout"
-    CLOSED = "closed"  # the connection or the stream ended before the answer did
+    CLOSED = "closed"  # the connection or the stream ended before the response did
     TLS = "tls"  # no trusted certificate, or no common protocol
     UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True, slots=True)
 class HttpRequest:
-    """One request. Its URL and headers may name a device or hold a credential, so it shows neither."""
+    """One request. Its URL and headers may name a device or hold a credential: its text shows neither."""
 
     url: str = field(repr=False)
     headers: tuple[tuple[str, str], ...] = field(repr=False)
     body: bytes = field(repr=False)
-    timeout: float  # seconds, from the moment it is handed over until the whole answer is there
+    timeout: float  # seconds, from the moment it is submitted until the whole response is there
     method: str = "POST"
-    # Connect to this IP address whatever the name resolves to now: the one that was checked (providers/ssrf.py).
+    # The IP address to connect to, whatever the name resolves to now: the one that was checked (http/ssrf.py).
     address: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class HttpResponse:
-    """What came back. The body is cut at the client's cap."""
+    """A response. The body is cut at the client's bound."""
 
     status: int
     headers: Sequence[tuple[str, str]] = field(repr=False)  # names in lower case, in order of arrival
@@ -44,7 +44,7 @@ class HttpResponse:
 
 @dataclass(frozen=True, slots=True)
 class HttpFailure:
-    """No answer came."""
+    """No response came."""
 
     kind: FailureKind
     sent: bool  # False: the request surely did not reach the server, so sending it again is safe
@@ -53,52 +53,52 @@ class HttpFailure:
 HeaderFields = tuple[tuple[str, str], ...]
 """Headers to send, by their names in lower case, in this order."""
 
-OnAnswer = Callable[[HttpResponse | HttpFailure], object]
 
+class RequestTemplate(NamedTuple):
+    """What requests to one server have in common. Its text shows neither device nor credential."""
 
-class Series(NamedTuple):
-    """What many requests have in common that go to one server at once. Shows neither device nor credential."""
-
-    url: str  # which each of them goes on from
+    url: str  # the beginning of each request's URL
     headers: HeaderFields
-    timeout: float  # seconds, of each
-    differs: str = ""  # name of one more header, whose value differs; "" for none
+    timeout: float  # seconds for each, from the moment it is submitted until the whole response is there
+    varying: tuple[str, ...] = ()  # names of further headers, whose values each request brings
+    method: str = "POST"
+    address: str = ""  # as HttpRequest.address
 
     def __repr__(self) -> str:
-        return "Series()"
+        return "RequestTemplate()"
 
 
 class ResponseHandler(Protocol):
-    """Whoever waits for results."""
+    """Receives results."""
 
-    def take(self, index: Any, result: HttpResponse | HttpFailure, /) -> object:
-        """Take the result of one request: ``index`` is what was handed over with it. Called once for each."""
+    def on_response(self, key: Any, result: HttpResponse | HttpFailure, /) -> object:
+        """Receive the result of one request. ``key`` is what was submitted with it. Must be quick and not raise."""
         ...
 
 
-Member = tuple[ResponseHandler, Any, str, str, bytes]
+RequestItem = tuple[ResponseHandler, Any, str, Sequence[str], bytes]
 """
-One request of a series: who is told, and by what they know it again; the end of its URL, the value of the header that
-differs, its body.
+One request of a template: the handler of its result, the key that the handler knows it by, the end of its URL, the
+values of the varying headers in their order, its body.
 """
 
 
 class HttpClient(Protocol):
     """Never raises for what the other side does or fails to do. Used in one event loop."""
 
-    def post(self, request: HttpRequest, on_answer: OnAnswer) -> None:
+    def submit(self, template: RequestTemplate, items: Sequence[RequestItem]) -> None:
         """
-        Send a request; the callback gets its result exactly once, in the event loop and never before this returns.
+        Send requests; each handler is called exactly once, in the event loop and never before this returns.
 
-        For callers with very many requests: it costs neither a task nor a future. A callback is quick, may post
-        again, and must not raise. What is posted in one turn of the event loop leaves together.
+        A request costs neither a task nor a future. What is submitted in one turn of the event loop leaves together.
+        Requests over the bound of those that may wait fail with REFUSED. A handler may submit again.
         """
         ...
 
-    async def send(self, requests: Sequence[HttpRequest]) -> Sequence[HttpResponse | HttpFailure]:
-        """Send the requests side by side and return one result each, in order."""
+    def cancel(self, handler: ResponseHandler) -> None:
+        """End the requests of a handler without calling it. A result that is known already may still be reported."""
         ...
 
     async def close(self) -> None:
-        """Let go of connections. Requests under way end with CLOSED."""
+        """Close all connections. Requests under way end with CLOSED, later ones with REFUSED."""
         ...

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from hushbell.http.client import submit_request
 from hushbell.ports.clock import Clock
 from hushbell.ports.gateway import Outcome, Scope, Verdict
 from hushbell.ports.http import HttpClient, HttpFailure, HttpRequest, HttpResponse
@@ -62,9 +63,10 @@ class AccessTokens:
             return
         self._asking = True
         self.asked += 1
-        self._http.post(self._request(now), self._answered)
+        submit_request(self._http, self._request(now), self)
 
-    def _answered(self, result: HttpResponse | HttpFailure) -> None:
+    def on_response(self, _key: object, result: HttpResponse | HttpFailure) -> None:
+        """Give the token, or the outcome without one, to everything that waits for it."""
         now = self._clock.now()
         self._asking = False
         token, seconds = _granted(result)

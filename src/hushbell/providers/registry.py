@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
-from hushbell.config.gateway import HttpSettings
 from hushbell.config.providers import (
     ApnsApp,
     FcmApp,
@@ -19,9 +18,6 @@ from hushbell.config.providers import (
     WebPushApp,
 )
 from hushbell.errors import ConfigError
-from hushbell.http.curl import CurlHttp
-from hushbell.http.h2.client import H2Client
-from hushbell.ports.http import HttpClient
 from hushbell.ports.making import ProviderContext
 from hushbell.ports.provider import Provider
 from hushbell.providers import files
@@ -99,15 +95,3 @@ def open_other(settings: OtherApp, tools: ProviderContext) -> Provider:
     if settings.provider in PROVIDERS:
         raise ConfigError(f"other.provider: {settings.provider} is one of our own: use [apps.{settings.provider}]")
     return open_provider(settings.provider, files.read_table(settings.file, "other.file"), tools)
-
-
-def open_http(settings: HttpSettings, *, hosts: tuple[str, ...] = ()) -> HttpClient:
-    """
-    Return a client; no connection is made yet.
-
-    Args:
-        settings: of the provider.
-        hosts: the few that carry its load and speak HTTP/2. What they get leaves through our own sender, which costs
-            a fraction of libcurl; everything else through libcurl, which speaks to anybody.
-    """
-    return H2Client(settings) if hosts else CurlHttp(settings)

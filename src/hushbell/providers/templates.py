@@ -1,66 +1,54 @@
-"""Many requests that are nearly alike, through whatever client a provider has."""
+"""Request templates that are made once for all messages with the same headers and credential."""
 
-from collections.abc import Hashable, Iterable, Sequence
-from functools import partial
+from collections.abc import Hashable, Iterable
 from typing import Generic, Protocol, TypeVar
 
-from hushbell.http.h2.client import H2Client
-from hushbell.ports.http import HttpClient, HttpRequest, Member, Series
+from hushbell.ports.http import HttpClient, RequestItem, RequestTemplate
 
-WAYS = 1024  # that are remembered
+MAX_TEMPLATES = 1024  # of one provider of one app; beyond it all are made anew
 
 
-class RequestTemplate(Protocol):
-    """How all messages with the same headers go, with the credential of now."""
+class Authorized(Protocol):
+    """Something made for one credential."""
 
     @property
     def bearer(self) -> str:
-        """Return the credential in it."""
+        """Return the credential."""
         ...
 
 
-W = TypeVar("W", bound=RequestTemplate)
+A = TypeVar("A", bound=Authorized)
 
 
-class TemplateCache(Generic[W]):
-    """Those that were used, while their credential is the one of now."""
+class TemplateCache(Generic[A]):
+    """The templates that were used, each valid while its credential is the current one."""
 
     def __init__(self) -> None:
-        self._known: dict[Hashable, W] = {}
+        self._templates: dict[Hashable, A] = {}
 
-    def find(self, key: Hashable, bearer: str) -> W | None:
-        """Return the way of a key, unless it was made for another credential."""
-        known = self._known.get(key)
-        return known if known is not None and known.bearer is bearer else None
+    def find(self, key: Hashable, bearer: str) -> A | None:
+        """Return the template of a key, or None if there is none for this credential."""
+        found = self._templates.get(key)
+        return found if found is not None and found.bearer is bearer else None
 
-    def keep(self, key: Hashable, way: W) -> W:
-        """Remember a way, and return it."""
-        if len(self._known) >= WAYS:
-            self._known.clear()
-        self._known[key] = way
-        return way
-
-
-def post_series(http: HttpClient, series: Series, members: Sequence[Member]) -> None:
-    """Send each request and tell its taker what came of it, never before this returns."""
-    if isinstance(http, H2Client):
-        http.post_series(series, members)
-        return
-    for taker, index, end, value, body in members:
-        headers = (*series.headers, (series.differs, value)) if series.differs else series.headers
-        http.post(HttpRequest(series.url + end, headers, body, series.timeout), partial(taker.take, index))
+    def add(self, key: Hashable, template: A) -> A:
+        """Keep a template, and return it."""
+        if len(self._templates) >= MAX_TEMPLATES:
+            self._templates.clear()
+        self._templates[key] = template
+        return template
 
 
-def post_all(http: HttpClient, parts: Iterable[tuple[Series, list[Member]]]) -> None:
-    """Send requests of several series, as one where the same follows."""
-    together: Series | None = None
-    members: list[Member] = []
-    for series, some in parts:
-        if series is together:
-            members += some
+def submit_all(http: HttpClient, parts: Iterable[tuple[RequestTemplate, list[RequestItem]]]) -> None:
+    """Send requests of several templates, with one call for neighbours of the same template."""
+    current: RequestTemplate | None = None
+    items: list[RequestItem] = []
+    for template, more in parts:
+        if template is current:
+            items += more
             continue
-        if together is not None:
-            post_series(http, together, members)
-        together, members = series, some
-    if together is not None:
-        post_series(http, together, members)
+        if current is not None:
+            http.submit(current, items)
+        current, items = template, more
+    if current is not None:
+        http.submit(current, items)

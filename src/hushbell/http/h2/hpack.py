@@ -1,9 +1,9 @@
 """
 Header blocks of HTTP/2 (HPACK, RFC 7541) for few hosts and many requests.
 
-What we send: the constant headers (authority, authorization) enter the peer's table once and are a byte each from
-then on; everything else is literal and enters no table. What we receive carries no state, because we announce a
-table of no bytes: a block is understood by itself, whenever somebody wants it, and most are never looked into.
+Sent: the constant headers (authority, authorization) enter the peer's table once and are one byte each from then on;
+all others are literals and enter no table. Received: we announce a table of 0 bytes, so each block can be decoded by
+itself and at any time; most never are.
 """
 
 from collections.abc import Iterator, Sequence
@@ -56,7 +56,7 @@ def _length(length: int) -> str:
 
 
 class Literals:
-    """Encodes the headers that differ between requests, and remembers the names it has seen."""
+    """Encodes headers as literals, and remembers encoded names."""
 
     def __init__(self) -> None:
         self._names: dict[str, str] = {}
@@ -83,18 +83,29 @@ class Literals:
             raise ValueError("a header holds what no header may")
         return authorization, "".join(parts).encode("latin-1")
 
-    def literal(self, name: str, values: Sequence[str]) -> list[bytes]:
+    def blocks(self, block: bytes, names: Sequence[str], values: Sequence[Sequence[str]]) -> list[bytes]:
         """
-        Return the block of one header for each of its values.
+        Return a block for each request, from the block that all share and the values of the headers that vary.
+
+        Args:
+            block: of the headers that all requests share.
+            names: of the headers that vary.
+            values: of each request, one for each of the names, in their order.
 
         Raises:
             ValueError: as for ``encode``.
         """
-        start = self._names.get(name) or self._name(name)
-        together = "".join(values)
-        if not (together.isascii() and together.isprintable()):
-            raise ValueError("a header holds what no header may")
-        return [f"{start}{_length(len(value))}{value}".encode("latin-1") for value in values]
+        found = [block] * len(values)
+        for name, column in zip(names, zip(*values, strict=True), strict=True):
+            start = self._names.get(name) or self._name(name)
+            together = "".join(column)
+            if not (together.isascii() and together.isprintable()):
+                raise ValueError("a header holds what no header may")
+            found = [
+                whole + f"{start}{_length(len(value))}{value}".encode("latin-1")
+                for whole, value in zip(found, column, strict=True)
+            ]
+        return found
 
     def _name(self, name: str) -> str:
         lower = name.lower()

@@ -36,46 +36,46 @@ from hushbell.http.h2.writer import FrameWriter
 from hushbell.ports.http import FailureKind, HttpFailure, HttpResponse
 
 UNANSWERED = HttpFailure(FailureKind.CLOSED, sent=True)
-FINE = 0x88  # the first byte of a block that says status 200
-_NOTHING = HttpResponse(200, (), b"")
+STATUS_200 = 0x88  # the first byte of a block that says status 200
+_EMPTY_200 = HttpResponse(200, (), b"")
 _HEADERS = int(Type.HEADERS)
-_WHOLE = END_HEADERS | END_STREAM
-ALLOWED = 4  # frames beside its answer that a request may bring, such as WINDOW_UPDATE
-LATE = 8  # frames that an answer may have, which comes although we gave its stream up
+_COMPLETE = END_HEADERS | END_STREAM
+FRAMES_PER_REQUEST = 4  # frames beside its response that a request may cause, such as WINDOW_UPDATE
+LATE_FRAMES = 8  # frames that may still arrive of a stream that we reset
 SETTINGS_WEIGHT = 10  # how much worse than a PING: it is answered, and may walk over all streams
 
 
 class H2Protocol:
-    """Used in this order: ``take``, then ``open``, ``cancel``, ``ping``, ``receive`` and again ``take`` as it comes."""
+    """After ``open``, ``cancel``, ``ping``, ``go_away`` and ``receive`` the caller writes ``data_to_send``."""
 
     def __init__(self, authority: str, bounds: Bounds) -> None:
-        self.live: dict[int, H2Stream] = {}  # in the order in which they were opened
-        self.done: list[tuple[H2Stream, Result]] = []  # for the driver to take
-        self.untouched: list[H2Stream] = []  # the peer says that it has not looked at them; for the driver to take
+        self.streams: dict[int, H2Stream] = {}  # in the order in which they were opened
+        self.results: list[tuple[H2Stream, Result]] = []  # for the caller to take
+        self.unprocessed: list[H2Stream] = []  # the peer says that it has not processed them; for the caller to take
         self.ready = False  # the peer has said what it allows
-        self.draining = False  # no stream may be opened any more
+        self.going_away = False  # no stream may be opened any more
         self.failed: Violation | None = None  # the connection is to be cut
         self.answered = 0  # whole answers
         self._out = FrameWriter(authority)
         self._bounds = bounds
-        self._rest = b""  # the beginning of a frame
+        self._partial = b""  # the beginning of a frame
         self._block: bytearray | None = None  # of headers that are not complete
         self._block_of = (0, 0)  # stream and flags
         self._unreturned = 0  # bytes of bodies received that the peer has not been given back
-        self._nuisance = 0
+        self._nuisances = 0
         self._late = 0  # frames of given-up streams that may still be on their way
         self._period_began = 0.0
         self._now = 0.0
-        self._out.put(PREFACE)
-        told = {
+        self._out.write(PREFACE)
+        announced = {
             Setting.HEADER_TABLE_SIZE: 0,
             Setting.ENABLE_PUSH: 0,
             Setting.INITIAL_WINDOW_SIZE: bounds.answer + 1,  # one byte tells us that there is more
             Setting.MAX_HEADER_LIST_SIZE: HEADER_LIST,
         }
-        self._out.put(settings(told))
+        self._out.write(settings(announced))
         if bounds.window > WINDOW:
-            self._out.put(frame(Type.WINDOW_UPDATE, 0, 0, U32.pack(bounds.window - WINDOW)))
+            self._out.write(frame(Type.WINDOW_UPDATE, 0, 0, U32.pack(bounds.window - WINDOW)))
         self._handlers: dict[int, Callable[[int, int, bytes], None]] = {
             Type.DATA: self._on_data,
             Type.HEADERS: self._on_headers,
@@ -89,59 +89,59 @@ class H2Protocol:
             Type.CONTINUATION: self._on_continuation,
         }
 
-    # What the driver does.
+    # Calls of the connection.
 
     def room(self) -> int:
         """Return how many streams may be opened now."""
-        if not self.ready or self.draining or self.failed or self._out.window <= 0:
+        if not self.ready or self.going_away or self.failed or self._out.window <= 0:
             return 0
-        return min(self._bounds.streams, self._out.allowed) - len(self.live)
+        return min(self._bounds.streams, self._out.allowed) - len(self.streams)
 
     def open(self, stream: H2Stream) -> bool:
         """Send a request. Only while there is room. Return whether the next one is worth beginning."""
         out = self._out
         out.open(stream)
-        self.live[stream.sid] = stream
-        self._nuisance -= ALLOWED
+        self.streams[stream.sid] = stream
+        self._nuisances -= FRAMES_PER_REQUEST
         if out.next_sid >= 2 * self._bounds.requests or out.next_sid > LARGEST_STREAM:
-            self.draining = True
+            self.going_away = True
             return False
         return out.window > 0
 
     def cancel(self, stream: H2Stream) -> None:
         """Forget a stream and tell the peer."""
-        if self.live.pop(stream.sid, None) is not None:
-            self._late += LATE
+        if self.streams.pop(stream.sid, None) is not None:
+            self._late += LATE_FRAMES
             self._out.reset(stream.sid, Code.CANCEL)
 
     def ping(self) -> None:
         """Ask whether the peer is there; whatever it sends next says so."""
-        self._out.put(frame(Type.PING, 0, 0, bytes(8)))
+        self._out.write(frame(Type.PING, 0, 0, bytes(8)))
 
     def go_away(self, code: Code = Code.NO_ERROR) -> None:
         """Tell the peer that the connection ends."""
-        self.draining = True
-        self._out.put(frame(Type.GOAWAY, 0, 0, GONE.pack(0, code)))
+        self.going_away = True
+        self._out.write(frame(Type.GOAWAY, 0, 0, GONE.pack(0, code)))
 
-    def take(self) -> bytes:
-        """Return what is to be written now."""
-        return self._out.take()
+    def data_to_send(self) -> bytes:
+        """Return the bytes to write now, and forget them."""
+        return self._out.data_to_send()
 
-    def lose(self) -> None:
-        """Take the end of the connection: nobody knows what became of the streams that are left."""
-        self.draining = True
-        self.done += [(stream, UNANSWERED) for stream in self.live.values()]
-        self.live.clear()
+    def connection_lost(self) -> None:
+        """End all streams after the connection was lost; whether the peer processed them is unknown."""
+        self.going_away = True
+        self.results += [(stream, UNANSWERED) for stream in self.streams.values()]
+        self.streams.clear()
 
     def receive(self, data: bytes, now: float) -> None:
-        """Take what arrived. Results are in ``done`` and ``untouched``; after ``failed`` nothing is read any more."""
+        """Read bytes. ``results`` and ``unprocessed`` may have grown; after ``failed`` nothing is read any more."""
         if self.failed:
             return
         self._now = now
-        if self._rest:
-            data = self._rest + data
+        if self._partial:
+            data = self._partial + data
         try:
-            self._rest = data[self._read(data) :]
+            self._partial = data[self._read(data) :]
         except Violation as violation:
             self.failed = violation
             self.go_away(violation.code)
@@ -150,7 +150,7 @@ class H2Protocol:
 
     def _read(self, data: bytes) -> int:
         """Take the whole frames and return where the first incomplete one begins."""
-        at, end, live, unpack = 0, len(data), self.live, HEAD.unpack_from
+        at, end, streams, unpack = 0, len(data), self.streams, HEAD.unpack_from
         while end - at >= HEAD_SIZE:
             head, flags, sid = unpack(data, at)
             start = at + HEAD_SIZE
@@ -161,11 +161,12 @@ class H2Protocol:
                 break
             at = after
             kind = head & 0xFF
-            # The usual answer, whole in one frame: status 200 and headers that hardly anybody looks at.
-            if kind == _HEADERS and flags == _WHOLE and sid in live and after > start and data[start] == FINE:
-                stream = live[sid]
+            # The usual response, whole in one frame: status 200 and headers that are hardly ever read.
+            is_complete = kind == _HEADERS and flags == _COMPLETE
+            if is_complete and sid in streams and after > start and data[start] == STATUS_200:
+                stream = streams[sid]
                 if not stream.status and self._block is None:
-                    answer = _NOTHING if after - start == 1 else HttpResponse(200, Headers(data[start:after]), b"")
+                    answer = _EMPTY_200 if after - start == 1 else HttpResponse(200, Headers(data[start:after]), b"")
                     self._finish(stream, answer)
                     continue
             self._frame(kind, flags, sid & LARGEST_STREAM, data[start:after])
@@ -178,38 +179,38 @@ class H2Protocol:
             raise Violation(Code.PROTOCOL_ERROR, "the first frame is not SETTINGS")
         handler = self._handlers.get(kind)
         if handler is None:
-            self._bother(1)
+            self._count_nuisance(1)
             return
         try:
             handler(flags, sid, payload)
         except Malformed as malformed:
-            self._give_up(sid, malformed.code)
+            self._abandon(sid, malformed.code)
 
-    def _bother(self, weight: int) -> None:
-        """Count what serves no request."""
+    def _count_nuisance(self, weight: int) -> None:
+        """Count a frame that serves no request."""
         if self._now - self._period_began >= self._bounds.period:
-            self._period_began, self._nuisance = self._now, -ALLOWED * len(self.live)
-        self._nuisance += weight
-        if self._nuisance > self._bounds.nuisance:
+            self._period_began, self._nuisances = self._now, -FRAMES_PER_REQUEST * len(self.streams)
+        self._nuisances += weight
+        if self._nuisances > self._bounds.nuisance:
             raise Violation(Code.ENHANCE_YOUR_CALM, "too many frames for nothing")
 
     def _finish(self, stream: H2Stream, result: Result) -> None:
-        del self.live[stream.sid]
+        del self.streams[stream.sid]
         if stream.unsent:  # answered before the whole request was sent
             self._out.reset(stream.sid, Code.CANCEL)
         self.answered += 1
-        self.done.append((stream, result))
+        self.results.append((stream, result))
 
     def _complete(self, stream: H2Stream) -> None:
         self._finish(stream, HttpResponse(stream.status, stream.headers, b"".join(stream.body)))
 
-    def _give_up(self, sid: int, code: Code) -> None:
+    def _abandon(self, sid: int, code: Code) -> None:
         """End a stream whose answer cannot be understood."""
         self._out.reset(sid, code)
-        stream = self.live.pop(sid, None)
+        stream = self.streams.pop(sid, None)
         if stream is not None:
-            self._late += LATE
-            self.done.append((stream, UNANSWERED))
+            self._late += LATE_FRAMES
+            self.results.append((stream, UNANSWERED))
 
     def _stream(self, sid: int) -> H2Stream | None:
         """
@@ -218,14 +219,14 @@ class H2Protocol:
         Raises:
             Violation: there never was such a stream.
         """
-        stream = self.live.get(sid)
+        stream = self.streams.get(sid)
         if stream is None:
             if not sid & 1 or sid >= self._out.next_sid:
                 raise Violation(Code.PROTOCOL_ERROR, "a frame of a stream that was never opened")
             if self._late:
                 self._late -= 1
             else:
-                self._bother(1)
+                self._count_nuisance(1)
         return stream
 
     # Answers.
@@ -245,7 +246,7 @@ class H2Protocol:
     def _on_continuation(self, flags: int, sid: int, payload: bytes) -> None:
         if self._block is None or sid != self._block_of[0]:
             raise Violation(Code.PROTOCOL_ERROR, "CONTINUATION of nothing")
-        self._bother(1)
+        self._count_nuisance(1)
         self._block += payload
         if len(self._block) > self._bounds.block:
             raise Violation(Code.ENHANCE_YOUR_CALM, "endless headers")
@@ -271,7 +272,7 @@ class H2Protocol:
             if status < 200:  # an interim answer
                 if ended or status == 101:
                     raise Malformed(Code.PROTOCOL_ERROR, "an interim answer that is none")
-                self._bother(1)
+                self._count_nuisance(1)
                 return
             stream.status, stream.headers = status, headers
         if ended:
@@ -280,7 +281,7 @@ class H2Protocol:
     def _on_data(self, flags: int, sid: int, payload: bytes) -> None:
         self._unreturned += len(payload)
         if self._unreturned > self._bounds.window // 2:
-            self._out.put(frame(Type.WINDOW_UPDATE, 0, 0, U32.pack(self._unreturned)))
+            self._out.write(frame(Type.WINDOW_UPDATE, 0, 0, U32.pack(self._unreturned)))
             self._unreturned = 0
         piece = unpadded(flags, payload)
         stream = self._stream(sid)
@@ -306,10 +307,10 @@ class H2Protocol:
             stream.unsent = b""
             self._complete(stream)
         elif padding:  # takes room in the stream's window, but none here
-            self._out.put(frame(Type.WINDOW_UPDATE, 0, stream.sid, U32.pack(padding)))
-            self._bother(1)
+            self._out.write(frame(Type.WINDOW_UPDATE, 0, stream.sid, U32.pack(padding)))
+            self._count_nuisance(1)
         elif not piece:
-            self._bother(1)
+            self._count_nuisance(1)
 
     def _cut(self, stream: H2Stream) -> None:
         if stream.received > self._bounds.answer:
@@ -321,12 +322,12 @@ class H2Protocol:
         stream = self._stream(sid)
         if stream is None:
             return
-        del self.live[sid]
+        del self.streams[sid]
         self._out.blocked.pop(sid, None)
         if U32.unpack(payload)[0] == Code.REFUSED_STREAM and not stream.status:
-            self.untouched.append(stream)
+            self.unprocessed.append(stream)
         else:
-            self.done.append((stream, UNANSWERED))
+            self.results.append((stream, UNANSWERED))
 
     # The connection.
 
@@ -335,12 +336,12 @@ class H2Protocol:
             raise Violation(Code.PROTOCOL_ERROR, "SETTINGS of a stream")
         if len(payload) % SETTING.size or (flags & ACK and payload):
             raise Violation(Code.FRAME_SIZE_ERROR, "SETTINGS of a wrong size")
-        self._bother(SETTINGS_WEIGHT)
+        self._count_nuisance(SETTINGS_WEIGHT)
         if flags & ACK:
             return
         for name, value in SETTING.iter_unpack(payload):
-            self._out.configure(name, value, self.live)
-        self._out.put(frame(Type.SETTINGS, ACK, 0))
+            self._out.configure(name, value, self.streams)
+        self._out.write(frame(Type.SETTINGS, ACK, 0))
         self._out.unblock()
         self.ready = True
 
@@ -349,7 +350,7 @@ class H2Protocol:
             raise Violation(Code.FRAME_SIZE_ERROR, "WINDOW_UPDATE is 4 bytes")
         increment = U32.unpack(payload)[0] & LARGEST_STREAM
         if not self._out.blocked:
-            self._bother(1)
+            self._count_nuisance(1)
         if not sid:
             if not increment:
                 raise Violation(Code.PROTOCOL_ERROR, "a window widened by nothing")
@@ -362,27 +363,27 @@ class H2Protocol:
             raise Violation(Code.PROTOCOL_ERROR, "PING of a stream")
         if len(payload) != 8:
             raise Violation(Code.FRAME_SIZE_ERROR, "PING is 8 bytes")
-        self._bother(1)
+        self._count_nuisance(1)
         if not flags & ACK:
-            self._out.put(frame(Type.PING, ACK, 0, payload))
+            self._out.write(frame(Type.PING, ACK, 0, payload))
 
     def _on_goaway(self, _flags: int, sid: int, payload: bytes) -> None:
         if sid:
             raise Violation(Code.PROTOCOL_ERROR, "GOAWAY of a stream")
         if len(payload) < GONE.size:
             raise Violation(Code.FRAME_SIZE_ERROR, "GOAWAY too short")
-        self._bother(1)
-        self.draining = True
+        self._count_nuisance(1)
+        self.going_away = True
         last = U32.unpack_from(payload)[0] & LARGEST_STREAM
-        for other in [other for other in self.live if other > last]:
-            stream = self.live.pop(other)
+        for other in [other for other in self.streams if other > last]:
+            stream = self.streams.pop(other)
             self._out.blocked.pop(other, None)
-            self.untouched.append(stream)
+            self.unprocessed.append(stream)
 
     def _on_priority(self, _flags: int, sid: int, payload: bytes) -> None:
         if not sid or len(payload) != 5:
             raise Violation(Code.PROTOCOL_ERROR, "PRIORITY of nothing or of a wrong size")
-        self._bother(1)
+        self._count_nuisance(1)
 
     def _on_push(self, _flags: int, _sid: int, _payload: bytes) -> None:
         raise Violation(Code.PROTOCOL_ERROR, "a push that was forbidden")

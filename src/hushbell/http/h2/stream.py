@@ -11,7 +11,7 @@ Result = HttpResponse | HttpFailure
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bounds:
-    """What one connection may cost us. A peer that wants more loses the connection, or the stream."""
+    """Bounds of one connection. Beyond them the connection is cut, or the stream is reset."""
 
     streams: int = 250  # side by side; the peer may allow fewer
     answer: int = 64 * 1024  # bytes of a body that are kept; a longer one is cut and its stream ended
@@ -23,22 +23,22 @@ class Bounds:
 
 
 class H2Stream:
-    """A request from the moment it is handed over until its result is."""
+    """A request from when it is submitted until its result is reported."""
 
     __slots__ = (
         "authorization",
+        "block",
         "body",
+        "content",
         "deadline",
+        "handler",
         "headers",
-        "index",
+        "key",
         "method",
         "path",
-        "payload",
         "received",
-        "rest",
         "sid",
         "status",
-        "taker",
         "tries",
         "unsent",
         "window",
@@ -46,34 +46,34 @@ class H2Stream:
 
     def __init__(  # noqa: PLR0917  # one for each push: keywords would cost a microsecond
         self,
-        taker: ResponseHandler,
-        index: Any,
+        handler: ResponseHandler,
+        key: Any,
         deadline: float,
         method: str,
         path: bytes,
         authorization: str,
-        rest: bytes,
-        payload: bytes,
+        block: bytes,
+        content: bytes,
     ) -> None:
-        self.taker = taker
-        self.index = index
+        self.handler = handler
+        self.key = key
         self.deadline = deadline  # of the event loop's time
         self.method = method
         self.path = path  # encoded
         self.authorization = authorization
-        self.rest = rest  # the other headers, encoded
-        self.payload = payload  # the body
+        self.block = block  # the other headers, encoded
+        self.content = content  # the body
         self.unsent = b""  # what the peer's windows still hold back of it once the stream is open
         self.sid = 0  # of the stream; 0 while not a byte has left
-        self.tries = 0  # how often the peer said that it had not looked at it
+        self.tries = 0  # how often the peer said that it had not processed it
         self.status = 0  # of the answer, 0 until its headers are complete
         self.headers: Sequence[tuple[str, str]] = ()
         self.body: list[bytes] = []
         self.received = 0  # bytes of the body
         self.window = 0  # bytes the peer takes on this stream; may be negative
 
-    def renew(self) -> None:
-        """Forget the attempt that the peer has not looked at."""
+    def reset(self) -> None:
+        """Forget the attempt that the peer has not processed."""
         self.sid = self.status = self.received = 0
         self.unsent, self.headers, self.body = b"", (), []
         self.tries += 1

@@ -23,34 +23,34 @@ _HEADERS, _DATA = int(Type.HEADERS), int(Type.DATA)
 
 
 class FrameWriter:
-    """Collects bytes to be written, in order."""
+    """Collects the bytes to write, in order."""
 
     def __init__(self, authority: str) -> None:
         self.next_sid = 1
         self.window = WINDOW  # bytes the peer takes on the connection
-        self.allowed = LARGEST_WINDOW  # streams side by side, by the peer's word
+        self.allowed = LARGEST_WINDOW  # streams side by side, as the peer allows
         self._constants = Constants(authority)
         self._initial = WINDOW  # bytes the peer takes on a new stream
         self._frame = FRAME  # bytes the peer takes in a frame
         self._out: list[bytes] = []
-        self.blocked: dict[int, H2Stream] = {}  # streams with a rest of their body to send, oldest first
+        self.blocked: dict[int, H2Stream] = {}  # streams with unsent bytes of their body, oldest first
 
-    def take(self) -> bytes:
-        """Return what is to be written now."""
+    def data_to_send(self) -> bytes:
+        """Return the bytes to write now, and forget them."""
         out = b"".join(self._out)
         self._out.clear()
         return out
 
-    def put(self, raw: bytes) -> None:
-        """Send a whole frame."""
+    def write(self, raw: bytes) -> None:
+        """Append a whole frame."""
         self._out.append(raw)
 
     def open(self, stream: H2Stream) -> None:
         """Send a request, as much of it as the peer takes."""
         sid = stream.sid = self.next_sid
         self.next_sid = sid + 2
-        block = self._constants.block(stream.method, stream.path, stream.authorization, stream.rest)
-        payload = stream.payload
+        block = self._constants.block(stream.method, stream.path, stream.authorization, stream.block)
+        payload = stream.content
         size = len(payload)
         stream.window = self._initial
         if 0 < size <= self.window and size <= self._initial and size <= self._frame and len(block) <= FRAME:
@@ -64,13 +64,13 @@ class FrameWriter:
                 payload,
             )
             return
-        self._put_block(sid, block, END_STREAM if not size else 0)
+        self._write_block(sid, block, END_STREAM if not size else 0)
         if size:
             stream.unsent = payload
             self.blocked[sid] = stream
             self._send_body(stream)
 
-    def _put_block(self, sid: int, block: bytes, flags: int) -> None:
+    def _write_block(self, sid: int, block: bytes, flags: int) -> None:
         kind = Type.HEADERS
         while len(block) > FRAME:
             self._out.append(frame(kind, flags, sid, block[:FRAME]))

@@ -1,5 +1,6 @@
 """Apple's push service (reference/gateway.md 5.1)."""
 
+import asyncio
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -8,6 +9,7 @@ from json.encoder import encode_basestring_ascii
 
 from hushbell.config.gateway import ApnsSettings, Texts
 from hushbell.core.push import Push
+from hushbell.http.client import fetch, submit_request
 from hushbell.ports.clock import Clock
 from hushbell.ports.gateway import Done, Outcome, Scope, Verdict
 from hushbell.ports.http import HttpClient, HttpFailure, HttpRequest, HttpResponse
@@ -127,7 +129,7 @@ class Apns:
             if isinstance(made, Outcome):
                 done(place, made)
             else:
-                self._http.post(made, partial(self._answered, push, token, partial(done, place)))
+                submit_request(self._http, made, _Callback(partial(self._answered, push, token, partial(done, place))))
 
     async def close(self) -> None:
         """Let go of connections. Calls under way end with UNKNOWN."""
@@ -135,7 +137,7 @@ class Apns:
 
     async def _attempt(self, pushes: Sequence[Push], token: str) -> list[Outcome]:
         made = [request(push, self._app, token) for push in pushes]
-        answers = iter(await self._http.send([one for one in made if isinstance(one, HttpRequest)]))
+        answers = iter(await asyncio.gather(*(fetch(self._http, one) for one in made if isinstance(one, HttpRequest))))
         return [
             one if isinstance(one, Outcome) else self._outcome(push, next(answers))
             for push, one in zip(pushes, made, strict=True)
@@ -149,7 +151,7 @@ class Apns:
             fresh = self._signer.renewed(token, self._clock.now())
             made = request(push, self._app, fresh) if fresh is not None else result
             if not isinstance(made, Outcome):
-                self._http.post(made, lambda again: told(self._outcome(push, again)))
+                submit_request(self._http, made, _Callback(lambda again: told(self._outcome(push, again))))
                 return
         told(result)
 
@@ -158,3 +160,13 @@ class Apns:
         if isinstance(answer, HttpFailure):
             return failure(answer)
         return outcome(answer, own_topic=not push.apn_topic)
+
+
+@dataclass(frozen=True, slots=True)
+class _Callback:
+    """A response handler of one request."""
+
+    done: Callable[[HttpResponse | HttpFailure], None]
+
+    def on_response(self, _key: object, result: HttpResponse | HttpFailure) -> None:
+        self.done(result)

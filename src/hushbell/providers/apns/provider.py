@@ -11,7 +11,7 @@ from hushbell.core.delivery import push_ids
 from hushbell.core.delivery.notification import Message, Notification
 from hushbell.errors import CallerError, ConfigError
 from hushbell.ports.gateway import ACCEPTED, Outcome, Verdict
-from hushbell.ports.http import HeaderFields, HttpClient, HttpFailure, HttpResponse, Member, Series
+from hushbell.ports.http import HeaderFields, HttpClient, HttpFailure, HttpResponse, RequestItem, RequestTemplate
 from hushbell.ports.making import ProviderContext
 from hushbell.ports.provider import Attempt, Done
 from hushbell.providers import checks, files
@@ -22,7 +22,7 @@ from hushbell.providers.apns.token import TokenSigner
 from hushbell.providers.credentials import ReloadableCredential
 from hushbell.providers.padding import padded
 from hushbell.providers.responses import failure
-from hushbell.providers.templates import TemplateCache, post_all, post_series
+from hushbell.providers.templates import TemplateCache, submit_all
 from hushbell.types import Millis
 
 HOSTS = {"production": PRODUCTION, "development": SANDBOX}
@@ -72,7 +72,7 @@ class ApnsProvider:
         """
         self.settings = settings
         self.clock = tools.clock
-        self._ways = TemplateCache[_Way]()
+        self._templates = TemplateCache[_ApnsTemplate]()
         self.elsewhere: OrderedDict[str, str] = OrderedDict()  # token → the environment that knows it
         self._tools = tools
         self._credential = ReloadableCredential(self._load)
@@ -120,13 +120,13 @@ class ApnsProvider:
 
     def attempt_all(self, attempts: Sequence[Attempt]) -> None:
         """Try to deliver several notifications; those whose headers are alike leave together."""
-        post_all(self.http, self._parts(attempts))
+        submit_all(self.http, self._parts(attempts))
 
-    def _parts(self, attempts: Sequence[Attempt]) -> Iterator[tuple[Series, list[Member]]]:
+    def _parts(self, attempts: Sequence[Attempt]) -> Iterator[tuple[RequestTemplate, list[RequestItem]]]:
         for note, places, done in attempts:
             for route, here in self._routed(note, places, done):
-                way = self.way(note.message.headers, route, alone=len(note.tokens) == 1)
-                yield way.series, way.members(note, here, done)
+                made = self.template(note.message.headers, route, alone=len(note.tokens) == 1)
+                yield made.template, made.items(note, here, done)
 
     def _routed(
         self, notification: Notification, places: Sequence[int], done: Done
@@ -182,15 +182,15 @@ class ApnsProvider:
             if file is not None:
                 file.close()
 
-    def way(
+    def template(
         self, given: HeaderFields, route: str, *, alone: bool, again: bool = False, probing: bool = False
-    ) -> "_Way":
-        """Return how messages with these headers go now."""
+    ) -> "_ApnsTemplate":
+        """Return the template of messages with these headers, with the current credential."""
         signer = self._credential.now.signer
         bearer = "" if signer is None else signer.token(self.clock.now())
         key = given, route, alone, again, probing
-        return self._ways.find(key, bearer) or self._ways.keep(
-            key, _Way(self, given, route, bearer, alone=alone, again=again, probing=probing)
+        return self._templates.find(key, bearer) or self._templates.add(
+            key, _ApnsTemplate(self, given, route, bearer, alone=alone, again=again, probing=probing)
         )
 
     def remember(self, token: str, route: str) -> None:
@@ -228,10 +228,10 @@ class ApnsProvider:
         return self._tools.open_http(settings, hosts=(PRODUCTION, SANDBOX))
 
 
-class _Way:
+class _ApnsTemplate:
     """How all messages with the same headers go to one environment, and what their answers mean."""
 
-    __slots__ = ("_again", "_given", "_needs_id", "_own_topic", "_probing", "_provider", "_route", "bearer", "series")
+    __slots__ = ("_again", "_given", "_needs_id", "_own_topic", "_probing", "_provider", "_route", "bearer", "template")
 
     def __init__(
         self,
@@ -255,7 +255,9 @@ class _Way:
         if "content-type" not in names:
             headers.append(JSON)
         url = f"https://{HOSTS[route]}/3/device/"
-        self.series = Series(url, tuple(headers), provider.settings.timeout, "apns-id" if self._needs_id else "")
+        self.template = RequestTemplate(
+            url, tuple(headers), provider.settings.timeout, ("apns-id",) if self._needs_id else ()
+        )
         self.bearer = bearer
         self._provider = provider
         self._given = given
@@ -263,17 +265,17 @@ class _Way:
         self._again = again
         self._probing = probing
 
-    def members(self, note: Notification, places: Sequence[int], done: Done) -> list[Member]:
+    def items(self, note: Notification, places: Sequence[int], done: Done) -> list[RequestItem]:
         """Return a request for each place."""
         tokens, ident = note.tokens, note.ident
         body = padded(note.message.body, self._provider.settings.sizes)
         if not self._needs_id:
-            return [(self, (note, place, done), tokens[place], "", body) for place in places]
+            return [(self, (note, place, done), tokens[place], (), body) for place in places]
         start, suffix = push_ids.prefix(ident), push_ids.suffix
-        return [(self, (note, place, done), tokens[place], start + suffix(ident, place), body) for place in places]
+        return [(self, (note, place, done), tokens[place], (start + suffix(ident, place),), body) for place in places]
 
-    def take(self, push: tuple[Notification, int, Done], result: HttpResponse | HttpFailure) -> None:
-        """Take what came back."""
+    def on_response(self, push: tuple[Notification, int, Done], result: HttpResponse | HttpFailure) -> None:
+        """Report the outcome of one request, or send it once more."""
         note, place, done = push
         if isinstance(result, HttpFailure):
             told = failure(result)
@@ -294,8 +296,8 @@ class _Way:
     def _send(self, push: tuple[Notification, int, Done], route: str, *, again: bool, probing: bool) -> None:
         """Attempt one token once more."""
         note, place, done = push
-        way = self._provider.way(self._given, route, alone=len(note.tokens) == 1, again=again, probing=probing)
-        post_series(self._provider.http, way.series, way.members(note, (place,), done))
+        made = self._provider.template(self._given, route, alone=len(note.tokens) == 1, again=again, probing=probing)
+        self._provider.http.submit(made.template, made.items(note, (place,), done))
 
     def _renew(self) -> bool:
         """Say whether there is another provider token than the one that Apple says has expired."""

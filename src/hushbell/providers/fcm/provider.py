@@ -12,7 +12,7 @@ from hushbell.config.providers import FcmApp
 from hushbell.core.delivery.notification import Message, Notification
 from hushbell.errors import CallerError, ConfigError
 from hushbell.ports.gateway import ACCEPTED, Outcome, Verdict
-from hushbell.ports.http import HeaderFields, HttpFailure, HttpRequest, HttpResponse, Member, Series
+from hushbell.ports.http import HeaderFields, HttpFailure, HttpRequest, HttpResponse, RequestItem, RequestTemplate
 from hushbell.ports.making import ProviderContext
 from hushbell.ports.provider import Attempt, Done
 from hushbell.providers import checks, files
@@ -22,7 +22,7 @@ from hushbell.providers.jwt import rs256, rsa_key
 from hushbell.providers.oauth import AccessTokens
 from hushbell.providers.padding import padded_data
 from hushbell.providers.responses import failure, json_object
-from hushbell.providers.templates import TemplateCache, post_all
+from hushbell.providers.templates import TemplateCache, submit_all
 from hushbell.types import Millis
 
 HOST = "fcm.googleapis.com"
@@ -91,7 +91,7 @@ class FcmProvider:
         # Its address stands in the service account, so it may be anything that speaks HTTP.
         self._token_http = tools.open_http(settings.http)
         self._credential = ReloadableCredential(self._load)
-        self._ways = TemplateCache[_Way]()
+        self._templates = TemplateCache[_FcmTemplate]()
 
     @property
     def asked(self) -> int:
@@ -130,7 +130,7 @@ class FcmProvider:
 
         def ready(bearer: str, failed: Outcome | None) -> None:
             if failed is None:
-                post_all(self._http, self._parts(credential, bearer, attempts, again=again))
+                submit_all(self._http, self._parts(credential, bearer, attempts, again=again))
                 return
             for _, places, done in attempts:
                 for place in places:
@@ -140,15 +140,17 @@ class FcmProvider:
 
     def _parts(
         self, credential: _Credential, bearer: str, attempts: Sequence[Attempt], *, again: bool
-    ) -> Iterator[tuple[Series, list[Member]]]:
+    ) -> Iterator[tuple[RequestTemplate, list[RequestItem]]]:
         for note, places, done in attempts:
-            way = self._way(credential, bearer, note.message.headers, again=again)
-            yield way.series, way.members(note, places, done)
+            made = self._template(credential, bearer, note.message.headers, again=again)
+            yield made.template, made.items(note, places, done)
 
-    def _way(self, credential: _Credential, bearer: str, given: HeaderFields, *, again: bool) -> "_Way":
-        """Return how messages with these headers go now."""
+    def _template(self, credential: _Credential, bearer: str, given: HeaderFields, *, again: bool) -> "_FcmTemplate":
+        """Return the template of messages with these headers, with the current access token."""
         key = given, again
-        return self._ways.find(key, bearer) or self._ways.keep(key, _Way(self, credential, bearer, given, again=again))
+        return self._templates.find(key, bearer) or self._templates.add(
+            key, _FcmTemplate(self, credential, bearer, given, again=again)
+        )
 
     def reload(self) -> None:
         """Read the service account again. The access token of an unchanged one is kept."""
@@ -167,10 +169,10 @@ class FcmProvider:
         return _Credential(account, AccessTokens(account.request, self._token_http, self._tools.clock))
 
 
-class _Way:
+class _FcmTemplate:
     """How all messages with the same headers go with one access token, and what their answers mean."""
 
-    __slots__ = ("_again", "_credential", "_provider", "bearer", "series")
+    __slots__ = ("_again", "_credential", "_provider", "bearer", "template")
 
     def __init__(
         self, provider: FcmProvider, credential: _Credential, bearer: str, given: HeaderFields, *, again: bool
@@ -179,24 +181,24 @@ class _Way:
         usual = [pair for pair in (JSON, FORMAT) if pair[0] not in names]
         url = f"https://{HOST}/v1/projects/{credential.account.project}/messages:send"
         headers = (("authorization", "Bearer " + bearer), *given, *usual)
-        self.series = Series(url, headers, provider.settings.timeout)
+        self.template = RequestTemplate(url, headers, provider.settings.timeout)
         self.bearer = bearer
         self._provider = provider
         self._credential = credential
         self._again = again  # the access token before this one was refused
 
-    def members(self, note: Notification, places: Sequence[int], done: Done) -> list[Member]:
+    def items(self, note: Notification, places: Sequence[int], done: Done) -> list[RequestItem]:
         """Return a request for each place."""
         tokens = note.tokens
         body = padded_data(note.message.body, self._provider.settings.sizes)
         comma = b"" if body == b"{}" or not body[1:-1].strip() else b","
         start = b'{"message":%b%b"%b":' % (body[:-1], comma, note.kind.encode())
         return [
-            (self, (note, place, done), "", "", b"%b%b}}" % (start, orjson.dumps(tokens[place]))) for place in places
+            (self, (note, place, done), "", (), b"%b%b}}" % (start, orjson.dumps(tokens[place]))) for place in places
         ]
 
-    def take(self, push: tuple[Notification, int, Done], result: HttpResponse | HttpFailure) -> None:
-        """Take what came back."""
+    def on_response(self, push: tuple[Notification, int, Done], result: HttpResponse | HttpFailure) -> None:
+        """Report the outcome of one request, or send it once more with a new access token."""
         note, place, done = push
         if isinstance(result, HttpFailure):
             told = failure(result)

@@ -8,6 +8,7 @@ from typing import Any
 
 from hushbell.config.gateway import GorushSettings, Shape, Texts
 from hushbell.core.push import Push
+from hushbell.http.client import fetch
 from hushbell.ports.gateway import ACCEPTED, Outcome, Scope, Verdict
 from hushbell.ports.http import HttpClient, HttpFailure, HttpRequest, HttpResponse
 from hushbell.providers.apns import outcome as apns_outcome
@@ -90,7 +91,7 @@ class GorushGateway:
     async def _post(self, pushes: Sequence[Push]) -> list[Outcome]:
         items = self._items(pushes)
         chunks = [items[start : start + ITEMS] for start in range(0, len(items), ITEMS)]
-        answers = await self._http.send([self._request(chunk) for chunk in chunks])
+        answers = await asyncio.gather(*(fetch(self._http, self._request(chunk)) for chunk in chunks))
         outcomes: list[Outcome] = [ACCEPTED] * len(pushes)
         again: list[_Item] = []
         for chunk, answer in zip(chunks, answers, strict=True):
@@ -99,7 +100,7 @@ class GorushGateway:
             else:
                 self._settle(outcomes, pushes, chunk, answer)
         if again:
-            singles = await self._http.send([self._request([item]) for item in again])
+            singles = await asyncio.gather(*(fetch(self._http, self._request([item])) for item in again))
             for item, answer in zip(again, singles, strict=True):
                 self._settle(outcomes, pushes, [item], answer)
         return outcomes

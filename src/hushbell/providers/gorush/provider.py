@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Sequence
-from functools import partial
 from typing import Any, ClassVar
 
 import orjson
@@ -12,6 +11,7 @@ from hushbell.config.rules import is_private
 from hushbell.core.delivery import push_ids
 from hushbell.core.delivery.notification import Message, Notification
 from hushbell.errors import CallerError, ConfigError
+from hushbell.http.client import submit_request
 from hushbell.ports.gateway import ACCEPTED, Outcome, Verdict
 from hushbell.ports.http import HttpFailure, HttpRequest, HttpResponse
 from hushbell.ports.making import ProviderContext
@@ -88,7 +88,7 @@ class GorushProvider:
         body = b'{"notifications":[' + b",".join(items) + b"]}"
         headers = (JSON, *self._headers(list(names.values())))
         request = HttpRequest(self._url, headers, body, self._settings.timeout)
-        self._http.post(request, partial(self._answered, chunk, names))
+        submit_request(self._http, request, self, (chunk, names))
 
     @staticmethod
     def _item(note: Notification, place: int, name: str) -> bytes:
@@ -103,7 +103,9 @@ class GorushProvider:
         del names
         return (("authorization", "Bearer " + self._key.now),) if self._key.now else ()
 
-    def _answered(self, chunk: TargetBatch, names: dict[int, str], result: HttpResponse | HttpFailure) -> None:
+    def on_response(self, key: tuple[TargetBatch, dict[int, str]], result: HttpResponse | HttpFailure) -> None:
+        """Report the outcomes of one request, or send each notification alone."""
+        chunk, names = key
         if isinstance(result, HttpFailure):
             chunk.tell(failure(result))
             return

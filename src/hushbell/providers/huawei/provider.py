@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from urllib.parse import quote, urlencode
 
 import orjson
@@ -10,6 +9,7 @@ import orjson
 from hushbell.config.providers import HuaweiApp
 from hushbell.core.delivery.notification import Message, Notification
 from hushbell.errors import CallerError, ConfigError
+from hushbell.http.client import submit_request
 from hushbell.ports.gateway import Outcome, Verdict
 from hushbell.ports.http import HttpFailure, HttpRequest, HttpResponse
 from hushbell.ports.making import ProviderContext
@@ -115,20 +115,24 @@ class HuaweiProvider:
             targets: list[str] | str = chunk.targets if chunk.note.kind == "token" else chunk.targets[0]
             headers = (("authorization", "Bearer " + bearer), JSON)
             request = HttpRequest(self._url, headers, body + orjson.dumps(targets) + b"}}", self._settings.timeout)
-            self._http.post(request, partial(answered, bearer))
-
-        def answered(bearer: str, result: HttpResponse | HttpFailure) -> None:
-            if isinstance(result, HttpFailure):
-                chunk.tell(failure(result))
-                return
-            told, dead = outcome(result)
-            if told is REFUSED_TOKEN and not again:
-                tokens.refused(bearer)
-                self._send(chunk, body, again=True)
-            else:
-                chunk.tell(told, dict.fromkeys(dead, DEAD))
+            submit_request(self._http, request, self, (chunk, body, tokens, bearer, again))
 
         tokens.get(ready)
+
+    def on_response(
+        self, key: tuple[TargetBatch, bytes, AccessTokens, str, bool], result: HttpResponse | HttpFailure
+    ) -> None:
+        """Report the outcomes of one request, or send it once more with a new access token."""
+        chunk, body, tokens, bearer, again = key
+        if isinstance(result, HttpFailure):
+            chunk.tell(failure(result))
+            return
+        told, dead = outcome(result)
+        if told is REFUSED_TOKEN and not again:
+            tokens.refused(bearer)
+            self._send(chunk, body, again=True)
+        else:
+            chunk.tell(told, dict.fromkeys(dead, DEAD))
 
     def _load(self) -> _Credential:
         secret = files.read_line(self._settings.secret_file, "huawei.secret_file")

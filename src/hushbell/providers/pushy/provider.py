@@ -1,7 +1,6 @@
 """Pushy (reference/gateway.md 5.4): many tokens in one request, a topic as ``/topics/NAME``."""
 
 from collections.abc import Sequence
-from functools import partial
 from typing import Any
 from urllib.parse import quote
 
@@ -10,6 +9,7 @@ import orjson
 from hushbell.config.providers import PushyApp
 from hushbell.core.delivery.notification import Message, Notification
 from hushbell.errors import CallerError
+from hushbell.http.client import submit_request
 from hushbell.ports.gateway import Outcome, Verdict
 from hushbell.ports.http import HttpFailure, HttpRequest, HttpResponse
 from hushbell.ports.making import ProviderContext
@@ -74,7 +74,7 @@ class PushyProvider:
             message["to"] = targets if notification.kind == "token" else f"/topics/{targets[0]}"
             url = URL + quote(self._key.now, safe="")
             request = HttpRequest(url, JSON, orjson.dumps(message), self._settings.timeout)
-            self._http.post(request, partial(_answered, chunk))
+            submit_request(self._http, request, self, chunk)
 
     def reload(self) -> None:
         """Read the key again."""
@@ -84,6 +84,14 @@ class PushyProvider:
         """Let go of connections. Attempts under way end with UNKNOWN."""
         await self._http.close()
 
+    def on_response(self, chunk: TargetBatch, result: HttpResponse | HttpFailure) -> None:
+        """Report the outcomes of one request."""
+        if isinstance(result, HttpFailure):
+            chunk.tell(failure(result))
+            return
+        told, dead = outcome(result)
+        chunk.tell(told, dict.fromkeys(dead, DEAD))
+
     def _message(self, note: Notification) -> dict[str, Any]:
         message: dict[str, Any] = orjson.loads(padded_data(note.message.body, self._settings.sizes))
         left = (note.expires_at - self._clock.now()) // 1000
@@ -91,11 +99,3 @@ class PushyProvider:
         # The same on every attempt, so that a second one replaces the first.
         message.setdefault("collapse_key", note.ident.hex())
         return message
-
-
-def _answered(chunk: TargetBatch, result: HttpResponse | HttpFailure) -> None:
-    if isinstance(result, HttpFailure):
-        chunk.tell(failure(result))
-        return
-    told, dead = outcome(result)
-    chunk.tell(told, dict.fromkeys(dead, DEAD))

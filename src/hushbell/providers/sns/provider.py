@@ -12,6 +12,7 @@ import orjson
 from hushbell.config.providers import SnsApp
 from hushbell.core.delivery.notification import Message, Notification
 from hushbell.errors import CallerError, ConfigError
+from hushbell.http.client import submit_request
 from hushbell.ports.gateway import Outcome, Verdict
 from hushbell.ports.http import HttpFailure, HttpRequest, HttpResponse
 from hushbell.ports.making import ProviderContext
@@ -104,11 +105,12 @@ class SnsProvider:
         headers = signed(
             self._key.now, host=host, region=arn[2], service="sns", headers=(FORM,), body=body, now=self._clock.now()
         )
+        request = HttpRequest(f"https://{host}/", headers, body, self._settings.timeout)
+        submit_request(self._http, request, self, done)
 
-        def answered(result: HttpResponse | HttpFailure) -> None:
-            done(failure(result) if isinstance(result, HttpFailure) else outcome(result))
-
-        self._http.post(HttpRequest(f"https://{host}/", headers, body, self._settings.timeout), answered)
+    def on_response(self, done: "partial[None]", result: HttpResponse | HttpFailure) -> None:
+        """Report the outcome of one request."""
+        done(failure(result) if isinstance(result, HttpFailure) else outcome(result))
 
     def _fields(self, note: Notification) -> dict[str, str]:
         fields = {

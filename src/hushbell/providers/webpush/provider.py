@@ -11,6 +11,7 @@ from hushbell.core.delivery import push_ids
 from hushbell.core.delivery.notification import Message, Notification
 from hushbell.crypto.web_push import LONGEST, encrypt, new_key
 from hushbell.errors import CallerError, ConfigError
+from hushbell.http.client import fetch
 from hushbell.http.ssrf import AddressRefused, ResolvedUrl, SsrfGuard
 from hushbell.ports.gateway import Outcome, Verdict
 from hushbell.ports.http import FailureKind, HttpFailure, HttpRequest, HttpResponse
@@ -132,7 +133,7 @@ class WebPushProvider:
         failed = HttpFailure(FailureKind.REFUSED, sent=False)
         for address in addresses[:ADDRESSES]:
             request = HttpRequest(endpoint.url, headers, body, self._settings.timeout, address=address)
-            [result] = await self._http.send([request])
+            result = await fetch(self._http, request)
             if isinstance(result, HttpResponse):
                 return outcome(result)
             failed = result

@@ -23,6 +23,7 @@ from hushbell.core.delivery.webhook import Webhook, WebhookEvent
 from hushbell.core.gorush import responses
 from hushbell.core.gorush.platform import PLATFORMS
 from hushbell.errors import StoreError
+from hushbell.http.client import fetch
 from hushbell.http.ssrf import AddressRefused, SsrfGuard
 from hushbell.ports.clock import Clock
 from hushbell.ports.http import HttpClient, HttpRequest, HttpResponse
@@ -194,7 +195,7 @@ class Webhooks:
         if hook.shape != "gorush":
             headers.append(("hushbell-event", str(event.number)))
         request = HttpRequest(hook.url, tuple(headers), event.body, TIMEOUT, address=address)
-        (answer,) = await self._http.send([request])
+        answer = await fetch(self._http, request)
         return isinstance(answer, HttpResponse) and 200 <= answer.status < 300
 
     def _later(self, event: WebhookEvent) -> None:

@@ -16,6 +16,7 @@ import orjson
 
 from hushbell import wire
 from hushbell.errors import TransportError, Undecodable, WireError
+from hushbell.http.client import fetch
 from hushbell.ports.clock import Clock
 from hushbell.ports.http import HttpClient, HttpFailure, HttpRequest, HttpResponse
 from hushbell.ports.metrics import Count
@@ -78,7 +79,7 @@ class RestNode:
         request = HttpRequest(
             self._url + path, headers, body or b"", timeout=PATIENCE, method="GET" if body is None else "POST"
         )
-        (result,) = await self._http.send([request])
+        result = await fetch(self._http, request)
         if isinstance(result, HttpFailure):
             raise TransportError(f"the node does not answer: {result.kind.value}")
         return result

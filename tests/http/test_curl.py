@@ -1,14 +1,15 @@
 """The HTTP client on libcurl."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
 import pytest
 
 from hushbell.config.gateway import HttpSettings
+from hushbell.http.client import fetch
 from hushbell.http.curl import CurlHttp
-from hushbell.ports.http import FailureKind, HttpFailure, HttpRequest, HttpResponse
+from hushbell.ports.http import FailureKind, HttpClient, HttpFailure, HttpRequest, HttpResponse
 from hushbell.testing.apns import MockApns
 from hushbell.testing.gorush import MockGorush, Reply
 
@@ -34,6 +35,10 @@ async def opened() -> AsyncIterator[Opened]:
         await http.close()
 
 
+async def send(http: HttpClient, requests: Sequence[HttpRequest]) -> list[HttpResponse | HttpFailure]:
+    return await asyncio.gather(*(fetch(http, request) for request in requests))
+
+
 def post(
     url: str, body: bytes = b"{}", *, timeout: float = 2.0, headers: tuple[tuple[str, str], ...] = ()
 ) -> HttpRequest:
@@ -43,7 +48,7 @@ def post(
 async def test_answers_come_in_the_order_of_the_requests(server: MockGorush, opened: Opened) -> None:
     server.script.extend(Reply(body=bytes([65 + n]), delay=0.02 * (3 - n)) for n in range(3))
 
-    answers = await opened(connections=1).send([post(server.url, bytes([97 + n])) for n in range(3)])
+    answers = await send(opened(connections=1), [post(server.url, bytes([97 + n])) for n in range(3)])
 
     by_request = dict(zip(server.bodies, (b"A", b"B", b"C"), strict=True))
     assert [answer.body for answer in answers if isinstance(answer, HttpResponse)] == [
@@ -56,7 +61,7 @@ async def test_answers_come_in_the_order_of_the_requests(server: MockGorush, ope
 async def test_a_body_over_the_cap_is_cut(server: MockGorush, opened: Opened) -> None:
     server.reply = Reply(body=b"x" * 1_000_000)
 
-    [answer] = await opened(answer=1000).send([post(server.url)])
+    [answer] = await send(opened(answer=1000), [post(server.url)])
 
     assert isinstance(answer, HttpResponse)
     assert (answer.status, len(answer.body)) == (200, 1000)
@@ -65,7 +70,7 @@ async def test_a_body_over_the_cap_is_cut(server: MockGorush, opened: Opened) ->
 async def test_a_redirect_is_not_followed(server: MockGorush, opened: Opened) -> None:
     server.reply = Reply(status=307, headers=(("Location", server.url + "/elsewhere"),))
 
-    [answer] = await opened().send([post(server.url)])
+    [answer] = await send(opened(), [post(server.url)])
 
     assert isinstance(answer, HttpResponse)
     assert answer.header("location").endswith("/elsewhere")
@@ -73,22 +78,15 @@ async def test_a_redirect_is_not_followed(server: MockGorush, opened: Opened) ->
 
 
 async def test_what_does_not_fit_waits_its_turn(server: MockGorush, opened: Opened) -> None:
-    answers = await opened(in_flight=2).send([post(server.url) for _ in range(20)])
+    answers = await send(opened(in_flight=2), [post(server.url) for _ in range(20)])
 
     assert {type(answer) for answer in answers} == {HttpResponse}
-
-
-async def test_too_many_waiting_are_refused_unsent(server: MockGorush, opened: Opened) -> None:
-    answers = await opened(waiting=3).send([post(server.url) for _ in range(4)])
-
-    assert answers == [HttpFailure(FailureKind.REFUSED, sent=False)] * 4
-    assert not server.posted
 
 
 async def test_time_in_the_queue_counts(server: MockGorush, opened: Opened) -> None:
     server.reply = Reply(hang=True)
 
-    answers = await opened(in_flight=1).send([post(server.url, timeout=seconds) for seconds in (0.1, 0.02, 0.02)])
+    answers = await send(opened(in_flight=1), [post(server.url, timeout=seconds) for seconds in (0.1, 0.02, 0.02)])
 
     assert answers[0] == HttpFailure(FailureKind.TIMEOUT, sent=True)
     assert answers[1:] == [HttpFailure(FailureKind.TIMEOUT, sent=False)] * 2
@@ -96,7 +94,7 @@ async def test_time_in_the_queue_counts(server: MockGorush, opened: Opened) -> N
 
 async def test_an_unknown_authority_is_refused_before_anything_is_sent(opened: Opened) -> None:
     async with MockApns() as mock:
-        [answer] = await opened().send([post(f"https://localhost:{mock.port}/3/device/aa")])
+        [answer] = await send(opened(), [post(f"https://localhost:{mock.port}/3/device/aa")])
 
         assert answer == HttpFailure(FailureKind.TLS, sent=False)
         assert mock.pushes == 0
@@ -106,7 +104,7 @@ async def test_a_certificate_for_another_name_is_refused(opened: Opened) -> None
     async with MockApns() as mock:
         http = opened(ca_file=str(mock.ca_file), connect=mock.address)
 
-        [answer] = await http.send([post("https://mallory.example/3/device/aa")])
+        [answer] = await send(http, [post("https://mallory.example/3/device/aa")])
 
         assert answer == HttpFailure(FailureKind.TLS, sent=False)
 
@@ -115,7 +113,7 @@ async def test_a_certificate_for_another_name_is_refused(opened: Opened) -> None
 async def test_a_header_that_would_break_the_request_is_not_sent(
     server: MockGorush, opened: Opened, value: str
 ) -> None:
-    answers = await opened().send([post(server.url, headers=(("x", value),)), post(server.url)])
+    answers = await send(opened(), [post(server.url, headers=(("x", value),)), post(server.url)])
 
     assert answers[0] == HttpFailure(FailureKind.UNKNOWN, sent=False)
     assert isinstance(answers[1], HttpResponse)
@@ -124,7 +122,7 @@ async def test_a_header_that_would_break_the_request_is_not_sent(
 
 @pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://127.0.0.1/x", "nonsense://x", ""])
 async def test_only_http_is_spoken(opened: Opened, url: str) -> None:
-    [answer] = await opened().send([post(url)])
+    [answer] = await send(opened(), [post(url)])
 
     assert isinstance(answer, HttpFailure)
     assert not answer.sent
@@ -133,20 +131,20 @@ async def test_only_http_is_spoken(opened: Opened, url: str) -> None:
 async def test_a_cancelled_call_leaves_nothing_behind(server: MockGorush, opened: Opened) -> None:
     http = opened(in_flight=1)
     server.script.append(Reply(hang=True))
-    call = asyncio.ensure_future(http.send([post(server.url), post(server.url)]))
+    call = asyncio.ensure_future(send(http, [post(server.url), post(server.url)]))
     while not server.posted:  # noqa: ASYNC110 - the other side knows no event
         await asyncio.sleep(0.001)
 
     call.cancel()
     await asyncio.gather(call, return_exceptions=True)
 
-    assert isinstance((await http.send([post(server.url)]))[0], HttpResponse)
+    assert isinstance((await send(http, [post(server.url)]))[0], HttpResponse)
     assert len(server.posted) == 2
 
 
 async def test_a_closed_client_refuses(server: MockGorush, opened: Opened) -> None:
     http = opened()
-    await http.send([post(server.url)])
+    await send(http, [post(server.url)])
     await http.close()
 
-    assert await http.send([post(server.url)]) == [HttpFailure(FailureKind.REFUSED, sent=False)]
+    assert await send(http, [post(server.url)]) == [HttpFailure(FailureKind.REFUSED, sent=False)]

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from hushbell.config.gateway import HttpSettings
 from hushbell.http import curl, ssrf
+from hushbell.http.client import fetch
 from hushbell.http.curl import CurlHttp
 from hushbell.http.ssrf import AddressRefused, SsrfGuard
 from hushbell.ports.http import HttpRequest, HttpResponse
@@ -255,8 +256,8 @@ async def test_a_name_that_changes_its_mind_changes_nothing(monkeypatch: pytest.
         [address] = await guard.admit(place)
         request = HttpRequest(place.url, (("ttl", "1"),), b"hi", 20.0, address=address)
 
-        [first] = await http.send([request])
-        [second] = await http.send([request])  # resolves nothing, whatever the name says now
+        first = await fetch(http, request)
+        second = await fetch(http, request)  # resolves nothing, whatever the name says now
 
         assert [isinstance(answer, HttpResponse) and answer.status for answer in (first, second)] == [201, 201]
         with pytest.raises(AddressRefused):
@@ -270,7 +271,7 @@ async def test_a_redirect_into_our_network_is_not_followed() -> None:
         http = CurlHttp(HttpSettings(ca_file=str(mock.ca_file)))
         url = f"https://push.example.net:{mock.port}/up/x"
 
-        [answer] = await http.send([HttpRequest(url, (("ttl", "1"),), b"hi", 20.0, address="127.0.0.1")])
+        answer = await fetch(http, HttpRequest(url, (("ttl", "1"),), b"hi", 20.0, address="127.0.0.1"))
 
         assert isinstance(answer, HttpResponse)
         assert (answer.status, mock.count("unifiedpush")) == (307, 1)
@@ -279,8 +280,8 @@ async def test_a_redirect_into_our_network_is_not_followed() -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere this machine has one loopback address")
 async def test_many_hosts_cannot_use_up_our_files(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(curl, "CONNECTIONS", 6)
-    monkeypatch.setattr(curl, "IDLE", 3)
+    monkeypatch.setattr(curl, "MAX_CONNECTIONS", 6)
+    monkeypatch.setattr(curl, "MAX_IDLE_CONNECTIONS", 3)
     async with MockProviders(host="0.0.0.0") as mock:
         http = CurlHttp(HttpSettings(ca_file=str(mock.ca_file)))
         most = 0
@@ -302,7 +303,7 @@ async def test_many_hosts_cannot_use_up_our_files(monkeypatch: pytest.MonkeyPatc
             for number in range(1, 31)
         ]
 
-        answers = await http.send(requests)
+        answers = await asyncio.gather(*(fetch(http, request) for request in requests))
 
         assert all(isinstance(answer, HttpResponse) and answer.status == 201 for answer in answers)
         assert most <= 6 + 3  # those that are closing count at the other end

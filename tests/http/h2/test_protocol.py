@@ -31,14 +31,14 @@ class Waiting:
 
     results: list[tuple[int, Result]] = field(default_factory=list)
 
-    def take(self, index: int, result: Result) -> None:
-        self.results.append((index, result))
+    def on_response(self, key: int, result: Result) -> None:
+        self.results.append((key, result))
 
 
 def stream(number: int = 0, body: bytes = b"{}", *, token: str = "bearer a", more: Fields = ()) -> H2Stream:
     headers = [("authorization", token), ("apns-topic", "a.b"), *more]
-    authorization, rest = Literals().encode(headers)
-    return H2Stream(Waiting(), number, 10.0, "POST", path(f"/3/device/{number:064x}"), authorization, rest, body)
+    authorization, block = Literals().encode(headers)
+    return H2Stream(Waiting(), number, 10.0, "POST", path(f"/3/device/{number:064x}"), authorization, block, body)
 
 
 def opened(count: int = 1, *, hello: bytes | None = None, **bounds: int) -> H2Protocol:
@@ -46,13 +46,13 @@ def opened(count: int = 1, *, hello: bytes | None = None, **bounds: int) -> H2Pr
     core.receive(settings_frame({}) if hello is None else hello, 0.0)
     for number in range(count):
         core.open(stream(number))
-    core.take()
+    core.data_to_send()
     return core
 
 
 def results(core: H2Protocol) -> list[tuple[int, int | HttpFailure]]:
     return [
-        (stream.index, result.status if isinstance(result, HttpResponse) else result) for stream, result in core.done
+        (stream.key, result.status if isinstance(result, HttpResponse) else result) for stream, result in core.results
     ]
 
 
@@ -80,7 +80,7 @@ class Judge:
     def talk(self, core: H2Protocol) -> None:
         """Let both read what the other has written, until they are silent."""
         for _ in range(10_000):
-            out, said = core.take(), self.h2.data_to_send()
+            out, said = core.data_to_send(), self.h2.data_to_send()
             if not out and not said:
                 return
             core.receive(said, 0.0)
@@ -145,10 +145,10 @@ def test_many_credentials_share_the_table() -> None:
 def test_the_constant_headers_cost_a_byte_each() -> None:
     core = opened(0)
     core.open(stream(1))
-    first = len(core.take())
+    first = len(core.data_to_send())
     core.open(stream(1))
 
-    assert first - len(core.take()) == len("api.push.apple.com") + len("bearer a") + 2
+    assert first - len(core.data_to_send()) == len("api.push.apple.com") + len("bearer a") + 2
 
 
 def test_a_body_waits_for_the_windows() -> None:
@@ -167,16 +167,16 @@ def test_a_window_made_smaller_may_be_negative() -> None:
     core = H2Protocol("a", Bounds())
     Judge(core, INITIAL_WINDOW_SIZE=1000)
     core.open(stream(0, b"x" * 3000))
-    out = core.take()
+    out = core.data_to_send()
 
     core.receive(settings_frame({Setting.INITIAL_WINDOW_SIZE: 10}), 0.0)  # 1000 are sent: the window is -990
     core.receive(frame(Type.WINDOW_UPDATE, 0, 1, struct.pack(">I", 990)), 0.0)
-    nothing = core.take()
+    nothing = core.data_to_send()
     core.receive(frame(Type.WINDOW_UPDATE, 0, 1, struct.pack(">I", 1)), 0.0)
 
     assert out.endswith(b"x" * 1000)
     assert b"x" not in nothing
-    assert core.take() == frame(Type.DATA, 0, 1, b"x")
+    assert core.data_to_send() == frame(Type.DATA, 0, 1, b"x")
 
 
 def test_an_empty_body_ends_with_its_headers() -> None:
@@ -213,7 +213,7 @@ def test_nothing_is_begun_before_the_peer_has_said_what_it_allows() -> None:
 def test_a_connection_that_carried_enough_is_not_used_any_more() -> None:
     core = opened(3, requests=3)
 
-    assert core.draining
+    assert core.going_away
     assert core.room() == 0
 
 
@@ -226,7 +226,7 @@ def test_the_usual_answer() -> None:
     core.receive(headers(3, ("apns-id", "b")) + frame(Type.HEADERS, 5, 1, FINE), 0.0)
 
     assert results(core) == [(1, 200), (0, 200)]
-    answer = core.done[0][1]
+    answer = core.results[0][1]
     assert isinstance(answer, HttpResponse)
     assert (answer.header("apns-id"), tuple(answer.headers)) == ("b", (("apns-id", "b"),))
 
@@ -243,7 +243,7 @@ def test_an_answer_in_parts(status: str, padding: bytes) -> None:
     core.receive(frame(Type.DATA, flag, 1, padding + b'{"reason"' + zeros), 0.0)
     core.receive(frame(Type.DATA, 0, 1, b":1}") + headers(1, ("trailer", "x"), status="200"), 0.0)
 
-    [(_, answer)] = core.done
+    [(_, answer)] = core.results
     assert isinstance(answer, HttpResponse)
     assert (answer.status, answer.header("retry-after"), answer.body) == (int(status), "7", b'{"reason":1}')
 
@@ -270,10 +270,10 @@ def test_a_body_over_the_cap_is_cut_and_its_stream_ended() -> None:
 
     core.receive(headers(1, end=False) + frame(Type.DATA, 0, 1, b"x" * 11), 0.0)
 
-    [(_, answer)] = core.done
+    [(_, answer)] = core.results
     assert isinstance(answer, HttpResponse)
     assert answer.body == b"x" * 10
-    assert core.take() == frame(Type.RST_STREAM, 0, 1, struct.pack(">I", Code.CANCEL))
+    assert core.data_to_send() == frame(Type.RST_STREAM, 0, 1, struct.pack(">I", Code.CANCEL))
 
 
 def test_room_in_the_connections_window_is_given_back() -> None:
@@ -291,10 +291,10 @@ def test_goaway_gives_back_what_was_not_looked_at() -> None:
 
     core.receive(frame(Type.GOAWAY, 0, 0, struct.pack(">II", 3, 0)) + headers(1) + headers(3), 0.0)
 
-    assert [stream.index for stream in core.untouched] == [2, 3]
+    assert [stream.key for stream in core.unprocessed] == [2, 3]
     assert results(core) == [(0, 200), (1, 200)]
-    assert core.draining
-    assert not core.live
+    assert core.going_away
+    assert not core.streams
 
 
 def test_a_graceful_goaway_waits_for_everything() -> None:
@@ -302,8 +302,8 @@ def test_a_graceful_goaway_waits_for_everything() -> None:
 
     core.receive(frame(Type.GOAWAY, 0, 0, struct.pack(">II", 2**31 - 1, 0)), 0.0)
 
-    assert core.draining
-    assert len(core.live) == 2
+    assert core.going_away
+    assert len(core.streams) == 2
 
 
 def test_a_refused_stream_is_given_back_and_any_other_reset_is_unknown() -> None:
@@ -312,7 +312,7 @@ def test_a_refused_stream_is_given_back_and_any_other_reset_is_unknown() -> None
     for sid, code in ((1, Code.REFUSED_STREAM), (3, Code.NO_ERROR), (5, Code.CANCEL)):
         core.receive(frame(Type.RST_STREAM, 0, sid, struct.pack(">I", code)), 0.0)
 
-    assert [stream.index for stream in core.untouched] == [0]
+    assert [stream.key for stream in core.unprocessed] == [0]
     assert results(core) == [(1, UNKNOWN), (2, UNKNOWN)]
 
 
@@ -323,21 +323,21 @@ def test_a_stream_refused_after_its_answer_began_is_unknown() -> None:
     core.receive(frame(Type.RST_STREAM, 0, 1, struct.pack(">I", Code.REFUSED_STREAM)), 0.0)
 
     assert results(core) == [(0, UNKNOWN)]
-    assert not core.untouched
+    assert not core.unprocessed
 
 
 def test_what_is_left_when_the_connection_ends_is_unknown() -> None:
     core = opened(2)
     core.receive(headers(3), 0.0)
 
-    core.lose()
+    core.connection_lost()
 
     assert results(core) == [(1, 200), (0, UNKNOWN)]
 
 
 def test_an_answer_that_comes_too_late_is_passed_over() -> None:
     core = opened(200)
-    for stream_ in list(core.live.values()):
+    for stream_ in list(core.streams.values()):
         core.cancel(stream_)
 
     for sid in range(1, 400, 2):
@@ -350,12 +350,12 @@ def test_an_answer_that_comes_too_late_is_passed_over() -> None:
 def test_a_ping_is_answered_and_an_answer_is_not() -> None:
     core = opened()
     core.ping()
-    asked = core.take()
+    asked = core.data_to_send()
 
     core.receive(frame(Type.PING, 1, 0, bytes(8)) + frame(Type.PING, 0, 0, b"12345678"), 0.0)
 
     assert asked == frame(Type.PING, 0, 0, bytes(8))
-    assert core.take() == frame(Type.PING, 1, 0, b"12345678")
+    assert core.data_to_send() == frame(Type.PING, 1, 0, b"12345678")
 
 
 def u32(value: int) -> bytes:
@@ -419,8 +419,8 @@ def test_what_is_illegal_ends_the_connection_and_leaves_no_request_answered(said
     core.receive(said, 0.0)
 
     assert core.failed
-    assert core.take().rfind(frame(Type.GOAWAY, 0, 0, u32(0) + u32(core.failed.code))) >= 0
-    core.lose()
+    assert core.data_to_send().rfind(frame(Type.GOAWAY, 0, 0, u32(0) + u32(core.failed.code))) >= 0
+    core.connection_lost()
     assert [result for index, result in results(core) if index == 1] == [UNKNOWN]
 
 
@@ -452,7 +452,7 @@ def test_what_is_malformed_ends_its_stream_alone(said: bytes) -> None:
 
     assert not core.failed
     assert results(core) == [(0, UNKNOWN), (1, 200)]
-    assert core.take()[:9] == frame(Type.RST_STREAM, 0, 1, bytes(4))[:9]
+    assert core.data_to_send()[:9] == frame(Type.RST_STREAM, 0, 1, bytes(4))[:9]
 
 
 @pytest.mark.parametrize("first", [headers(1), frame(4, 1, 0), frame(6, 0, 0, bytes(8)), b"HTTP/1.1 400 Bad Request"])
@@ -484,7 +484,7 @@ def test_what_many_requests_bring_before_their_answers_is_no_flood() -> None:
             core.receive(headers(sid), turn * 11.0)
 
     assert not core.failed
-    assert len(core.done) == 3000
+    assert len(core.results) == 3000
 
 
 def test_updates_of_windows_that_hold_a_body_back_are_no_flood() -> None:
@@ -495,7 +495,7 @@ def test_updates_of_windows_that_hold_a_body_back_are_no_flood() -> None:
         core.receive(frame(8, 0, 1, u32(1)), 0.0)
 
     assert not core.failed
-    assert core.take().count(b"x") >= 5000
+    assert core.data_to_send().count(b"x") >= 5000
 
 
 @pytest.mark.parametrize("value", ["a\nb", "a\rb", "a\0b", "ä", "\ud800"])
@@ -549,13 +549,20 @@ def outcome(said: bytes, cuts: Sequence[int]) -> tuple[object, ...]:
     places = [0, *sorted(cut % (len(said) + 1) for cut in cuts), len(said)]
     for start, end in pairwise(places):
         core.receive(said[start:end], 0.0)
-    done = [(one.index, result) for one, result in core.done]
+    done = [(one.key, result) for one, result in core.results]
     told = [
         (index, one.status, tuple(one.headers), one.body) if isinstance(one, HttpResponse) else one
         for index, one in done
     ]
-    untouched = [one.index for one in core.untouched]
-    return told, untouched, sorted(core.live), core.draining, core.failed and core.failed.code, core.take()
+    unprocessed = [one.key for one in core.unprocessed]
+    return (
+        told,
+        unprocessed,
+        sorted(core.streams),
+        core.going_away,
+        core.failed and core.failed.code,
+        core.data_to_send(),
+    )
 
 
 @settings(max_examples=200)

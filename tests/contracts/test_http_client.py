@@ -3,21 +3,30 @@
 import asyncio
 import struct
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
 import pytest
 from h2.settings import SettingCodes
 
 from hushbell.config.gateway import HttpSettings
+from hushbell.http.client import fetch, submit_request
 from hushbell.http.curl import CurlHttp
 from hushbell.http.h2.client import H2Client
-from hushbell.ports.http import FailureKind, HttpClient, HttpFailure, HttpRequest, HttpResponse, Series
-from hushbell.providers.templates import post_series
+from hushbell.ports.http import (
+    FailureKind,
+    HttpClient,
+    HttpFailure,
+    HttpRequest,
+    HttpResponse,
+    RequestItem,
+    RequestTemplate,
+)
 from hushbell.testing.strict_h2 import Conversation, Http2Peer
 
 ADAPTERS: dict[str, Callable[[HttpSettings], HttpClient]] = {"own": H2Client, "libcurl": CurlHttp}
 URL = "https://api.push.apple.com/3/device/aabb?x=1"
+TEMPLATE = RequestTemplate("https://api.push.apple.com/3/device/aa", (), 3.0)
 
 Opened = Callable[..., HttpClient]
 Result = HttpResponse | HttpFailure
@@ -43,9 +52,33 @@ async def opened(request: pytest.FixtureRequest) -> AsyncIterator[Opened]:
         await http.close()
 
 
+async def send(http: HttpClient, requests: Sequence[HttpRequest]) -> list[HttpResponse | HttpFailure]:
+    return await asyncio.gather(*(fetch(http, request) for request in requests))
+
+
 def post(body: bytes = b"{}", *, timeout: float = 3.0, url: str = URL, **headers: Any) -> HttpRequest:
     named = tuple((name.replace("_", "-"), value) for name, value in headers.items())
     return HttpRequest(url, named, body, timeout)
+
+
+class Collector:
+    """A handler that keeps results, and calls somebody for each."""
+
+    def __init__(self, on_result: Callable[[Any, Result], None] | None = None) -> None:
+        self.results: dict[Any, Result] = {}
+        self._on_result = on_result
+
+    def on_response(self, key: Any, result: Result) -> None:
+        assert key not in self.results, "reported twice"
+        self.results[key] = result
+        if self._on_result is not None:
+            self._on_result(key, result)
+
+    async def wait(self, count: int) -> dict[Any, Result]:
+        async with asyncio.timeout(5):
+            while len(self.results) < count:  # noqa: ASYNC110 - callbacks set no event
+                await asyncio.sleep(0.001)
+        return self.results
 
 
 def told(results: Any) -> list[int | HttpFailure]:
@@ -53,7 +86,7 @@ def told(results: Any) -> list[int | HttpFailure]:
 
 
 async def test_a_request_arrives_as_it_was_written(peer: Http2Peer, opened: Opened) -> None:
-    [answer] = await opened(peer).send([post(b'{"aps":{}}', apns_id="7", authorization="bearer x", apns_topic="a.b")])
+    [answer] = await send(opened(peer), [post(b'{"aps":{}}', apns_id="7", authorization="bearer x", apns_topic="a.b")])
 
     [asked] = peer.asked
     assert isinstance(answer, HttpResponse)
@@ -69,7 +102,7 @@ async def test_an_answer_is_given_back_whole(peer: Http2Peer, opened: Opened) ->
         stream, 410, (("apns-id", "q"), ("x", "1"), ("x", "2")), b'{"reason":"Unregistered"}'
     )
 
-    [answer] = await opened(peer).send([post()])
+    [answer] = await send(opened(peer), [post()])
 
     assert isinstance(answer, HttpResponse)
     assert (answer.status, answer.body) == (410, b'{"reason":"Unregistered"}')
@@ -79,7 +112,7 @@ async def test_an_answer_is_given_back_whole(peer: Http2Peer, opened: Opened) ->
 async def test_headers_of_a_success_can_be_read(peer: Http2Peer, opened: Opened) -> None:
     peer.behave = lambda conversation, stream: conversation.answer(stream, 200, (("apns-id", "q"),))
 
-    [answer] = await opened(peer).send([post()])
+    [answer] = await send(opened(peer), [post()])
 
     assert isinstance(answer, HttpResponse)
     assert (answer.status, answer.header("apns-id"), answer.body) == (200, "q", b"")
@@ -88,7 +121,7 @@ async def test_headers_of_a_success_can_be_read(peer: Http2Peer, opened: Opened)
 async def test_a_get_has_no_body(peer: Http2Peer, opened: Opened) -> None:
     request = HttpRequest(URL, (), b"", 2.0, method="GET")
 
-    assert told(await opened(peer).send([request])) == [200]
+    assert told(await send(opened(peer), [request])) == [200]
     assert [(asked.headers[":method"], bytes(asked.body)) for asked in peer.asked] == [("GET", b"")]
 
 
@@ -100,50 +133,44 @@ async def test_answers_come_in_the_order_of_the_requests(peer: Http2Peer, opened
 
     peer.behave = behave
 
-    answers = await opened(peer, connections=1).send([post(b"%d" % number) for number in range(20)])
+    answers = await send(opened(peer, connections=1), [post(b"%d" % number) for number in range(20)])
 
     bodies = [answer.body for answer in answers if isinstance(answer, HttpResponse)]
     assert bodies == [b"%d" % number for number in range(20)]
     assert peer.connections == 1
 
 
-async def test_posts_are_answered_once_each_and_never_at_once(peer: Http2Peer, opened: Opened) -> None:
-    http, answers = opened(peer), list[Result]()
+async def test_requests_are_answered_once_each_and_never_at_once(peer: Http2Peer, opened: Opened) -> None:
+    http, handler = opened(peer), Collector()
     for number in range(30):
-        http.post(post(b"%d" % number), answers.append)
-    http.post(post(url="nonsense://x"), answers.append)
-    assert answers == []
+        submit_request(http, post(b"%d" % number), handler, number)
+    submit_request(http, post(url="nonsense://x"), handler, 30)
+    assert handler.results == {}
 
-    async with asyncio.timeout(5):
-        while len(answers) < 31:  # noqa: ASYNC110 - callbacks set no event
-            await asyncio.sleep(0.001)
+    answers = list((await handler.wait(31)).values())
 
     assert sorted(map(str, told(answers)))[:30] == ["200"] * 30
     assert [answer.sent for answer in answers if isinstance(answer, HttpFailure)] == [False]
 
 
-async def test_a_callback_may_post_again(peer: Http2Peer, opened: Opened) -> None:
-    http, done = opened(peer), asyncio.get_running_loop().create_future()
-    left = 10
+async def test_a_handler_may_submit_again(peer: Http2Peer, opened: Opened) -> None:
+    http = opened(peer)
 
-    def again(answer: Result) -> None:
-        nonlocal left
-        left -= 1
-        if left:
-            http.post(post(), again)
-        else:
-            done.set_result(answer)
+    def submit_next(number: int, _result: Result) -> None:
+        if number < 9:
+            submit_request(http, post(), handler, number + 1)
 
-    http.post(post(), again)
+    handler = Collector(submit_next)
+    submit_request(http, post(), handler, 0)
 
-    assert told([await asyncio.wait_for(done, 5)]) == [200]
+    assert told((await handler.wait(10)).values()) == [200] * 10
     assert len(peer.asked) == 10
 
 
 async def test_a_body_over_the_cap_is_cut(peer: Http2Peer, opened: Opened) -> None:
     peer.behave = lambda conversation, stream: conversation.answer(stream, 400, (), b"x" * 1_000_000)
 
-    [answer] = await opened(peer, answer=1000).send([post()])
+    [answer] = await send(opened(peer, answer=1000), [post()])
 
     assert isinstance(answer, HttpResponse)
     assert (answer.status, answer.body) == (400, b"x" * 1000)
@@ -152,10 +179,10 @@ async def test_a_body_over_the_cap_is_cut(peer: Http2Peer, opened: Opened) -> No
 async def test_large_bodies_pass_small_windows(opened: Opened) -> None:
     async with Http2Peer(settings={SettingCodes.INITIAL_WINDOW_SIZE: 50}) as peer:
         http = opened(peer, connections=1)
-        await http.send([post(b"")])  # until it is told, libcurl assumes more
+        await send(http, [post(b"")])  # until it is told, libcurl assumes more
         peer.asked.clear()
 
-        answers = await http.send([post(bytes([65 + number]) * 3000) for number in range(20)])
+        answers = await send(http, [post(bytes([65 + number]) * 3000) for number in range(20)])
 
         assert told(answers) == [200] * 20
         assert sorted(bytes(asked.body) for asked in peer.asked) == [bytes([65 + n]) * 3000 for n in range(20)]
@@ -167,9 +194,9 @@ async def test_streams_stay_within_what_the_server_allows(opened: Opened) -> Non
         peer.behave = lambda conversation, stream: conversation.later(0.005, stream)
 
         http = opened(peer, connections=1)
-        await http.send([post()])  # until it is told, libcurl assumes a hundred
+        await send(http, [post()])  # until it is told, libcurl assumes a hundred
 
-        assert told(await http.send([post() for _ in range(40)])) == [200] * 40
+        assert told(await send(http, [post() for _ in range(40)])) == [200] * 40
         assert peer.side_by_side == 3
         assert peer.faults == []
 
@@ -178,7 +205,7 @@ async def test_no_answer_in_time_is_sent_and_unknown(peer: Http2Peer, opened: Op
     peer.behave = lambda conversation, stream: None
     before = time.monotonic()
 
-    answers = await opened(peer).send([post(timeout=0.2), post(timeout=0.1)])
+    answers = await send(opened(peer), [post(timeout=0.2), post(timeout=0.1)])
 
     assert answers == [HttpFailure(FailureKind.TIMEOUT, sent=True)] * 2
     assert 0.15 < time.monotonic() - before < 1.0
@@ -187,29 +214,29 @@ async def test_no_answer_in_time_is_sent_and_unknown(peer: Http2Peer, opened: Op
 async def test_a_late_answer_disturbs_nobody(peer: Http2Peer, opened: Opened) -> None:
     peer.behave = lambda conversation, stream: conversation.later(0.15 if len(peer.asked) == 1 else 0.01, stream)
     http = opened(peer, connections=1)
-    await http.send([post()])  # connects, however long that takes
+    await send(http, [post()])  # connects, however long that takes
     await asyncio.sleep(0)
     peer.asked.clear()
 
-    assert told(await http.send([post(timeout=0.05)])) == [HttpFailure(FailureKind.TIMEOUT, sent=True)]
-    assert told(await http.send([post() for _ in range(20)])) == [200] * 20
+    assert told(await send(http, [post(timeout=0.05)])) == [HttpFailure(FailureKind.TIMEOUT, sent=True)]
+    assert told(await send(http, [post() for _ in range(20)])) == [200] * 20
 
 
 async def test_nobody_listening_is_refused_unsent(peer: Http2Peer, opened: Opened) -> None:
     await peer.refuse()
 
-    assert told(await opened(peer).send([post(), post()])) == [HttpFailure(FailureKind.REFUSED, sent=False)] * 2
+    assert told(await send(opened(peer), [post(), post()])) == [HttpFailure(FailureKind.REFUSED, sent=False)] * 2
 
 
 async def test_a_certificate_for_another_name_is_refused_unsent(peer: Http2Peer, opened: Opened) -> None:
-    [answer] = await opened(peer).send([post(url="https://mallory.example/3/device/aa")])
+    [answer] = await send(opened(peer), [post(url="https://mallory.example/3/device/aa")])
 
     assert answer == HttpFailure(FailureKind.TLS, sent=False)
     assert peer.asked == []
 
 
 async def test_an_unknown_authority_is_refused_unsent(peer: Http2Peer, opened: Opened) -> None:
-    [answer] = await opened(peer, ca_file="").send([post()])
+    [answer] = await send(opened(peer, ca_file=""), [post()])
 
     assert answer == HttpFailure(FailureKind.TLS, sent=False)
 
@@ -218,12 +245,12 @@ async def test_a_client_shows_its_certificate(opened: Opened) -> None:
     async with Http2Peer(wants_certificate=True) as peer:
         certified = opened(peer, certificate_file=str(peer.certificate_file))
 
-        assert told(await certified.send([post()])) == [200]
+        assert told(await send(certified, [post()])) == [200]
 
 
 async def test_a_client_without_a_certificate_is_not_served(opened: Opened) -> None:
     async with Http2Peer(wants_certificate=True) as peer:
-        [answer] = await opened(peer).send([post()])
+        [answer] = await send(opened(peer), [post()])
 
         assert isinstance(answer, HttpFailure)
         assert peer.asked == []
@@ -234,7 +261,7 @@ async def test_a_client_without_a_certificate_is_not_served(opened: Opened) -> N
 async def test_a_header_that_would_break_the_request_is_not_sent(
     peer: Http2Peer, opened: Opened, name: str, value: str
 ) -> None:
-    answers = await opened(peer).send([HttpRequest(URL, ((name, value),), b"", 3.0), post()])
+    answers = await send(opened(peer), [HttpRequest(URL, ((name, value),), b"", 3.0), post()])
 
     assert told(answers) == [HttpFailure(FailureKind.UNKNOWN, sent=False), 200]
     assert len(peer.asked) == 1
@@ -244,7 +271,7 @@ async def test_a_header_that_would_break_the_request_is_not_sent(
     "url", ["file:///etc/passwd", "ftp://127.0.0.1/x", "nonsense://x", "", "https://", "https:///x"]
 )
 async def test_what_is_no_address_is_not_asked(peer: Http2Peer, opened: Opened, url: str) -> None:
-    [answer] = await opened(peer, connect="").send([post(url=url)])
+    [answer] = await send(opened(peer, connect=""), [post(url=url)])
 
     assert isinstance(answer, HttpFailure)
     assert not answer.sent
@@ -253,23 +280,28 @@ async def test_what_is_no_address_is_not_asked(peer: Http2Peer, opened: Opened, 
 async def test_what_does_not_fit_waits_its_turn(peer: Http2Peer, opened: Opened) -> None:
     peer.behave = lambda conversation, stream: conversation.later(0.002, stream)
 
-    assert told(await opened(peer, in_flight=2).send([post() for _ in range(20)])) == [200] * 20
+    assert told(await send(opened(peer, in_flight=2), [post() for _ in range(20)])) == [200] * 20
     assert peer.side_by_side <= 2
 
 
 async def test_too_many_waiting_are_refused_unsent(peer: Http2Peer, opened: Opened) -> None:
-    answers = await opened(peer, waiting=3).send([post() for _ in range(4)])
+    handler = Collector()
+    opened(peer, waiting=3).submit(TEMPLATE, [(handler, number, "", (), b"{}") for number in range(5)])
 
-    assert answers == [HttpFailure(FailureKind.REFUSED, sent=False)] * 4
-    assert peer.asked == []
+    results = await handler.wait(5)
+
+    assert (
+        told([results[number] for number in range(5)]) == [200] * 3 + [HttpFailure(FailureKind.REFUSED, sent=False)] * 2
+    )
+    assert len(peer.asked) == 3
 
 
 async def test_time_in_the_queue_counts(peer: Http2Peer, opened: Opened) -> None:
     http = opened(peer, in_flight=1)
-    await http.send([post()])
+    await send(http, [post()])
     peer.behave = lambda conversation, stream: None
 
-    answers = await http.send([post(timeout=seconds) for seconds in (0.1, 0.02, 0.02)])
+    answers = await send(http, [post(timeout=seconds) for seconds in (0.1, 0.02, 0.02)])
 
     assert answers[0] == HttpFailure(FailureKind.TIMEOUT, sent=True)
     assert answers[1:] == [HttpFailure(FailureKind.TIMEOUT, sent=False)] * 2
@@ -278,21 +310,21 @@ async def test_time_in_the_queue_counts(peer: Http2Peer, opened: Opened) -> None
 async def test_a_cancelled_call_leaves_nothing_behind(peer: Http2Peer, opened: Opened) -> None:
     http = opened(peer, in_flight=1)
     peer.behave = lambda conversation, stream: None if len(peer.asked) == 1 else conversation.answer(stream)
-    call = asyncio.ensure_future(http.send([post(), post()]))
+    call = asyncio.ensure_future(send(http, [post(), post()]))
     while not peer.asked:  # noqa: ASYNC110 - the other side knows no event
         await asyncio.sleep(0.001)
 
     call.cancel()
     await asyncio.gather(call, return_exceptions=True)
 
-    assert told(await http.send([post()])) == [200]
+    assert told(await send(http, [post()])) == [200]
     assert len(peer.asked) == 2
 
 
 async def test_closing_ends_what_is_under_way(peer: Http2Peer, opened: Opened) -> None:
     http = opened(peer, in_flight=1)
     peer.behave = lambda conversation, stream: None
-    call = asyncio.ensure_future(http.send([post(), post()]))
+    call = asyncio.ensure_future(send(http, [post(), post()]))
     while not peer.asked:  # noqa: ASYNC110 - the other side knows no event
         await asyncio.sleep(0.001)
 
@@ -300,19 +332,19 @@ async def test_closing_ends_what_is_under_way(peer: Http2Peer, opened: Opened) -
 
     closed = [HttpFailure(FailureKind.CLOSED, sent=sent) for sent in (True, False)]
     assert await call == closed
-    assert await http.send([post()]) == [HttpFailure(FailureKind.REFUSED, sent=False)]
+    assert await send(http, [post()]) == [HttpFailure(FailureKind.REFUSED, sent=False)]
 
 
 async def test_it_works_again_when_the_server_does(peer: Http2Peer, opened: Opened) -> None:
     http = opened(peer)
-    await http.send([post()])
+    await send(http, [post()])
 
     await peer.refuse()
-    down = await http.send([post(), post()])
+    down = await send(http, [post(), post()])
     await peer.listen()
 
     assert all(isinstance(result, HttpFailure) for result in down)
-    assert told(await http.send([post() for _ in range(5)])) == [200] * 5
+    assert told(await send(http, [post() for _ in range(5)])) == [200] * 5
 
 
 # Differential: whatever the server does, both clients tell the same, and neither calls sent what was refused.
@@ -465,7 +497,7 @@ async def test_whatever_the_server_does_is_told_truly(peer: Http2Peer, opened: O
     http = opened(peer, connections=2)
     before = time.monotonic()
 
-    results = await http.send([post(b"%d" % number, timeout=0.5) for number in range(12)])
+    results = await send(http, [post(b"%d" % number, timeout=0.5) for number in range(12)])
 
     assert time.monotonic() - before < 10.0  # deadlines are half a second; a busy machine adds its own
     found = {result.status if isinstance(result, HttpResponse) else result.sent for result in results}
@@ -476,7 +508,7 @@ async def test_whatever_the_server_does_is_told_truly(peer: Http2Peer, opened: O
 @pytest.mark.parametrize("alpn", [("http/1.1",), ()], ids=["http/1.1", "none"])
 async def test_a_server_without_http2_gets_none(opened: Opened, alpn: tuple[str, ...]) -> None:
     async with Http2Peer(alpn=alpn) as peer:
-        [answer] = await opened(peer).send([post(timeout=0.5)])
+        [answer] = await send(opened(peer), [post(timeout=0.5)])
 
         assert isinstance(answer, HttpFailure)
         assert peer.asked == []
@@ -486,58 +518,75 @@ async def test_a_server_that_never_greets_costs_the_deadline(peer: Http2Peer, op
     peer.greet = lambda conversation: None
     peer.deaf = True
 
-    [answer] = await opened(peer).send([post(timeout=0.2)])
+    [answer] = await send(opened(peer), [post(timeout=0.2)])
 
     assert isinstance(answer, HttpFailure)
     assert answer.kind is FailureKind.TIMEOUT
 
 
-async def test_a_series_arrives_as_if_each_request_had_been_posted_alone(peer: Http2Peer, opened: Opened) -> None:
-    series = Series("https://api.push.apple.com/3/device/", (("authorization", "bearer x"), ("a", "b")), 3.0, "apns-id")
-    results: dict[int, HttpResponse | HttpFailure] = {}
-    http, loop = opened(peer), asyncio.get_running_loop()
+VARYING = [(), ("apns-id",), ("apns-id", "apns-collapse-id"), ("z", "y", "x")]
 
-    for _ in range(2):  # the second one finds everything known
-        done = loop.create_future()
 
-        class Taken:
-            def take(self, index: int, result: HttpResponse | HttpFailure, done: asyncio.Future[None] = done) -> None:
-                results[index] = result
-                if len(results) % 3 == 0:
-                    done.set_result(None)
+@pytest.mark.parametrize("varying", VARYING, ids=len)
+async def test_requests_of_a_template_arrive_as_if_each_had_been_sent_alone(
+    peer: Http2Peer, opened: Opened, varying: tuple[str, ...]
+) -> None:
+    headers = (("authorization", "bearer x"), ("a", "b"))
+    template = RequestTemplate("https://api.push.apple.com/3/device/", headers, 3.0, varying)
+    http, handler = opened(peer), Collector()
 
-        first = len(results)
-        members = [(Taken(), first + at, f"aa{first + at}", f"id-{first + at}", b"{%d}" % at) for at in range(3)]
-        post_series(http, series, members)
-        assert len(results) == first, "nothing is told before the call returns"
-        await done
+    for round_ in range(2):  # the second one finds everything encoded
+        items: list[RequestItem] = [
+            (handler, round_ * 3 + at, f"aa{round_ * 3 + at}", [f"{name}-{at}" for name in varying], b"{%d}" % at)
+            for at in range(3)
+        ]
+        http.submit(template, items)
+        assert len(handler.results) == round_ * 3, "nothing is reported before the call returns"
+        await handler.wait(round_ * 3 + 3)
 
-    assert [result.status for result in results.values() if isinstance(result, HttpResponse)] == [200] * 6
+    assert told(handler.results.values()) == [200] * 6
     asked = sorted(
-        (one.headers[":path"], one.headers["apns-id"], one.headers["a"], bytes(one.body)) for one in peer.asked
+        (one.headers[":path"], bytes(one.body), [one.headers[name] for name in varying]) for one in peer.asked
     )
-    expected = [(f"/3/device/aa{at}", f"id-{at}", "b", b"{%d}" % (at % 3)) for at in range(6)]
-    assert asked == expected
-    assert {one.headers["authorization"] for one in peer.asked} == {"bearer x"}
+    assert asked == [
+        (f"/3/device/aa{number}", b"{%d}" % (number % 3), [f"{name}-{number % 3}" for name in varying])
+        for number in range(6)
+    ]
+    assert {(one.headers["authorization"], one.headers["a"]) for one in peer.asked} == {("bearer x", "b")}
+    assert peer.faults == []
 
 
 @pytest.mark.parametrize(
     "end,value", [("a b", "1"), ("a\r\nb", "1"), ("a", "1\r\nx: y"), ("a", "\u00e9"), ("\u00e9", "1")]
 )
-async def test_a_series_with_what_no_request_may_hold_is_not_sent(
+async def test_what_no_request_may_hold_is_not_sent_and_stops_no_other(
     peer: Http2Peer, opened: Opened, end: str, value: str
 ) -> None:
-    series = Series("https://api.push.apple.com/3/device/", (), 3.0, "apns-id")
-    told: asyncio.Queue[tuple[int, HttpResponse | HttpFailure]] = asyncio.Queue()
+    template = RequestTemplate("https://api.push.apple.com/3/device/", (), 3.0, ("apns-collapse-id", "apns-id"))
+    handler = Collector()
 
-    class Taken:
-        def take(self, index: int, result: HttpResponse | HttpFailure) -> None:
-            told.put_nowait((index, result))
+    opened(peer).submit(
+        template,
+        [
+            (handler, 1, "a", ("c", "1"), b"{}"),
+            (handler, 2, end, ("c", value), b"{}"),
+            (handler, 3, "a", ("c", "1"), b"{}"),
+        ],
+    )
+    results = await handler.wait(3)
 
-    post_series(opened(peer), series, [(Taken(), 7, end, value, b"{}")])
-    index, result = await told.get()
+    assert told([results[number] for number in (1, 2, 3)]) == [200, HttpFailure(FailureKind.UNKNOWN, sent=False), 200]
+    assert len(peer.asked) == 2
 
-    assert index == 7
-    assert isinstance(result, HttpFailure)
-    assert not result.sent
-    assert peer.asked == []
+
+async def test_a_cancelled_handler_is_not_called(peer: Http2Peer, opened: Opened) -> None:
+    http, cancelled, other = opened(peer), Collector(), Collector()
+    peer.behave = lambda conversation, stream: conversation.later(0.05, stream)
+    http.submit(TEMPLATE, [(cancelled, 1, "", (), b"{}"), (other, 2, "", (), b"{}")])
+    while not peer.asked:  # noqa: ASYNC110 - the other side knows no event
+        await asyncio.sleep(0.001)
+
+    http.cancel(cancelled)
+
+    assert told((await other.wait(1)).values()) == [200]
+    assert cancelled.results == {}
