@@ -1,4 +1,4 @@
-"""The machines of a benchmark: the server and the stand-in for Apple, each a process, and what they used."""
+"""The processes of a benchmark, the server and the mock of Apple, and the resources that they used."""
 
 import asyncio
 import json
@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import time
+import urllib.request
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -59,20 +60,17 @@ def environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(REPOSITORY / "src")}
 
 
-class StandIn:
-    """The stand-in for Apple."""
+class MockApple:
+    """``hushbell mock-providers``."""
 
-    def __init__(self, process: asyncio.subprocess.Process, ready: dict[str, Any]) -> None:
-        self._process = process
-        self.ready = ready
+    def __init__(self, ready: dict[str, Any]) -> None:
+        self._control = ready["control"]
+        self.ready: dict[str, Any] = ready | ready["apns"]
 
     async def pushes(self) -> int:
         """Return how many pushes were accepted so far."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(b'{"do": "stats"}\n')
-        stats: dict[str, int] = json.loads(await self._process.stdout.readline())
-        return stats["pushes"]
+        text = await asyncio.to_thread(_fetch, f"{self._control}/_mock/stats")
+        return int(json.loads(text)["requests"].get("apns", {}).get("200", 0))
 
     async def reaches(self, pushes: int) -> None:
         """Wait until so many pushes were accepted."""
@@ -81,16 +79,22 @@ class StandIn:
                 await asyncio.sleep(0.01)
 
 
+def _fetch(url: str) -> bytes:
+    with urllib.request.urlopen(url, timeout=PATIENCE) as response:
+        text: bytes = response.read()
+        return text
+
+
 @asynccontextmanager
-async def stand_in(folder: Path) -> AsyncIterator[StandIn]:
-    """Run the stand-in for Apple, on another core if there is one."""
+async def mock_apple(folder: Path) -> AsyncIterator[MockApple]:
+    """Run the mock of Apple, on another core if there is one."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "hushbell.testing.apns", "--dir", str(folder),
-        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, env=environment(),
+        sys.executable, "-m", "hushbell.cli", "mock-providers", "--dir", str(folder), "--keep", "0",
+        stdout=asyncio.subprocess.PIPE, env=environment(),
     )  # fmt: skip
     assert process.stdout is not None
     try:
-        yield StandIn(process, json.loads(await process.stdout.readline()))
+        yield MockApple(json.loads(await process.stdout.readline()))
     finally:
         process.terminate()
         await process.wait()

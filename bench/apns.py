@@ -1,7 +1,7 @@
 """
 What a push to Apple costs this process, over TLS on one connection: the HTTP client alone and the whole gateway.
 
-The stand-in runs in another process, so its cost is not in the figures; but it is slower than Apple, and an event
+The mock runs in another process, so its cost is not in the figures; but it is slower than Apple, and an event
 loop that gets its answers one by one works more for each. Ends with lines ``name value unit``.
 """
 
@@ -178,9 +178,9 @@ async def main(ready: dict[str, Any]) -> None:
 
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as directory:
-        command = [sys.executable, "-m", "hushbell.testing.apns", "--dir", directory]
-        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as stand_in:
-            assert stand_in.stdin is not None
-            assert stand_in.stdout is not None
-            uvloop.run(main(json.loads(stand_in.stdout.readline())))
-            stand_in.stdin.close()
+        command = [sys.executable, "-m", "hushbell.cli", "mock-providers", "--dir", directory, "--keep", "0"]
+        with subprocess.Popen(command, stdout=subprocess.PIPE) as mock:
+            assert mock.stdout is not None
+            ready = json.loads(mock.stdout.readline())
+            uvloop.run(main(ready | ready["apns"]))
+            mock.terminate()

@@ -1,7 +1,7 @@
 """
 The whole way of an envelope, for each second of CPU: decrypt, decide, commit durably, push, reply encrypted.
 
-The server is a process of its own with SQLite on disk; the load and the stand-in for Apple are others. Beside it, in
+The server is a process of its own with SQLite on disk; the load and the mock of Apple are others. Beside it, in
 the same run and in turns, what the curve alone would allow, and the real status-go where Go is installed. Every figure
 is a median over the rounds. Usage: ``server.py [ROUNDS]``.
 """
@@ -17,7 +17,7 @@ from pathlib import Path
 
 from _curve_cpu import curve_limit_cpu
 from _load import Message, feed, registrations, requests
-from _rig import Server, StandIn, server, stand_in
+from _rig import MockApple, Server, mock_apple, server
 from _statusgo import build, measure
 from curve import curve_limit
 
@@ -80,7 +80,7 @@ class Bench:
 
     figures: Figures
     work: Work
-    apple: StandIn
+    apple: MockApple
     identity: KeyPair
 
     async def phase(self, ours: Server, name: str, in_flight: int, suffix: str) -> None:
@@ -152,7 +152,7 @@ async def main() -> None:
     work = seal(identity)
     with tempfile.TemporaryDirectory(dir=Path.cwd()) as name:
         folder = Path(name)
-        async with stand_in(folder / "apple") as apple:
+        async with mock_apple(folder / "apple") as apple:
             bench = Bench(figures, work, apple, identity)
             for number in range(ROUNDS):
                 add_curve(figures)

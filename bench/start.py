@@ -11,7 +11,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from _rig import rss_bytes, server, stand_in
+from _rig import mock_apple, rss_bytes, server
 
 from hushbell.core.server.facts import SaveRegistration, StoredRegistration
 from hushbell.crypto import secp256k1
@@ -53,7 +53,7 @@ async def starts(folder: Path, identity: KeyPair, count: int) -> tuple[float, fl
     data.mkdir(parents=True, mode=0o700)
     await populate(data, count)
     seconds, memory = [], []
-    async with stand_in(folder / "apple") as apple:
+    async with mock_apple(folder / "apple") as apple:
         for _ in range(STARTS):
             async with server(folder, identity, apple.ready) as ours:
                 seconds.append(ours.start_seconds)

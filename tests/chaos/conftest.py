@@ -1,4 +1,4 @@
-"""The real server and the stand-in for Apple as processes of their own, and phones that give them work to do."""
+"""The real server and the mock of Apple as processes of their own, and phones that give them work to do."""
 
 import asyncio
 import json
@@ -9,6 +9,7 @@ import sqlite3
 import sys
 import tempfile
 import time
+import urllib.request
 from collections.abc import AsyncIterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
@@ -49,7 +50,7 @@ def say(line: str) -> None:
 
 
 class Apple:
-    """The stand-in's process. What it accepted is in its log before it answers."""
+    """The mock's process. What it accepted is in its log before it answers."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -60,28 +61,29 @@ class Apple:
         self.received: list[tuple[str, str]] = []  # apns-id and collapse id, in order
 
     async def start(self) -> None:
-        command = [sys.executable, "-m", "hushbell.testing.apns", "--dir", str(self._folder), "--log", str(self._log)]
+        command = [sys.executable, "-m", "hushbell.cli", "mock-providers", "--dir", str(self._folder), "--keep", "0"]
         self._process = await asyncio.create_subprocess_exec(
-            *command, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, env=environment()
+            *command, "--log", str(self._log), stdout=asyncio.subprocess.PIPE, env=environment()
         )
-        self.ready = await self._line()
+        assert self._process.stdout is not None
+        ready = json.loads(await asyncio.wait_for(self._process.stdout.readline(), 20))
+        self.ready = ready | ready["apns"]
 
-    async def do(self, command: dict[str, Any]) -> dict[str, Any]:
-        """Give one command of the stand-in's control language."""
-        assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps(command).encode() + b"\n")
-        answer = await self._line()
-        assert "error" not in answer, answer
-        return answer
+    async def answer(self, reply: dict[str, Any] | None) -> None:
+        """Answer every push so; as usual again with None."""
+        await self._control("PUT", "rules", [] if reply is None else [{"reply": reply}])
 
-    async def answer(self, tokens: Sequence[str], answer: dict[str, Any] | None) -> None:
-        """Answer every push for these devices so; as usual again with None."""
-        for token in tokens:
-            await self.do({"rule": token} | ({} if answer is None else {"answer": answer}))
+    async def refuse(self) -> None:
+        """Cut every connection and accept none until :meth:`listen`."""
+        await self._control("POST", "down", {"seconds": 3600})
+
+    async def listen(self) -> None:
+        await self._control("POST", "up")
 
     async def attempts(self) -> int:
         """Return how many pushes arrived, accepted or not."""
-        return int((await self.do({"do": "stats"}))["pushes"])
+        stats = json.loads(await self._control("GET", "stats"))
+        return sum(stats["requests"].get("apns", {}).values())
 
     def look(self) -> set[tuple[str, str]]:
         """Read what arrived since the last look and return all of it."""
@@ -92,19 +94,23 @@ class Apple:
                     break
                 self._read += len(line)
                 push = json.loads(line)
-                self.received.append((push["apns_id"], push["headers"]["apns-collapse-id"]))
+                if push["status"] == 200 or (push["status"] == 0 and push["act"] != "refuse"):
+                    self.received.append((push["apns_id"], push["collapse"]))
         return set(self.received)
 
     async def stop(self) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.close()
+        self._process.terminate()
         await self._process.wait()
 
-    async def _line(self) -> dict[str, Any]:
-        assert self._process.stdout is not None
-        line = await asyncio.wait_for(self._process.stdout.readline(), 20)
-        parsed: dict[str, Any] = json.loads(line)
-        return parsed
+    async def _control(self, method: str, path: str, body: Any = None) -> bytes:
+        def send() -> bytes:
+            data = None if body is None else json.dumps(body).encode()
+            request = urllib.request.Request(f"{self.ready['control']}/_mock/{path}", data, method=method)
+            with urllib.request.urlopen(request, timeout=20) as response:
+                text: bytes = response.read()
+                return text
+
+        return await asyncio.to_thread(send)
 
 
 class Server:
@@ -339,7 +345,7 @@ class Load:
 
 
 class World:
-    """One data folder, one stand-in, and the servers and phones of one test."""
+    """One data folder, one mock, and the servers and phones of one test."""
 
     def __init__(self, folder: Path, bus: Path) -> None:
         self.folder = folder
@@ -352,7 +358,7 @@ class World:
         say(f"seed {seed}; again with HUSHBELL_SEED={seed}")
 
     async def begin(self, *, limits: dict[str, int] | None = None, patience: float = 20.0, **load: int) -> None:
-        """Start the stand-in, the server and the load."""
+        """Start the mock, the server and the load."""
         self.apple = Apple(self.folder)
         await self.apple.start()
         self.server = Server(self.folder, self._bus, self.apple, limits or {}, patience)

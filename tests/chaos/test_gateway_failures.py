@@ -16,10 +16,10 @@ FAILURES: dict[str, dict[str, Any]] = {
     "says 500": {"status": 500, "reason": "InternalServerError"},
     "says 503": {"status": 503},
     "says 429 to every device": {"status": 429},
-    "hangs": {"act": "hang"},
+    "hangs": {"act": "blackhole"},
     "cuts connections": {"act": "close"},
     "resets streams": {"act": "reset"},
-    "refuses streams": {"act": "refuse_stream"},
+    "refuses streams": {"act": "refuse"},
 }
 
 
@@ -29,11 +29,11 @@ async def test_nothing_is_lost_by_a_gateway_that(world: Any, failure: str) -> No
     await world.begin(patience=PATIENT if refusal else TIMEOUT, changing=0)
     await asyncio.sleep(0.3)
 
-    await world.apple.answer(world.load.tokens, FAILURES[failure])
+    await world.apple.answer(FAILURES[failure])
     before, owed = await world.apple.attempts(), len(world.load.owed)
     await asyncio.sleep(TROUBLE)
     attempts, pushes = await world.apple.attempts() - before, len(world.load.owed) - owed
-    await world.apple.answer(world.load.tokens, None)
+    await world.apple.answer(None)
     await world.load.finish()
     drained = await world.drained(RECOVERY)
     await world.server.stop()
@@ -52,9 +52,9 @@ async def test_nothing_is_lost_by_a_gateway_that_is_down_for_a_while(world: Any)
     await asyncio.sleep(0.3)
 
     for _ in range(2):
-        await world.apple.do({"do": "refuse"})
+        await world.apple.refuse()
         await asyncio.sleep(TROUBLE / 2)
-        await world.apple.do({"do": "listen"})
+        await world.apple.listen()
         await asyncio.sleep(0.3)
     await world.load.finish()
     drained = await world.drained(RECOVERY)
@@ -71,12 +71,12 @@ async def test_kills_while_the_gateway_fails_lose_nothing(world: Any) -> None:
 
     failures = [*FAILURES.values(), None]
     for _ in range(8):
-        await world.apple.answer(world.load.tokens, world.dice.choice(failures))
+        await world.apple.answer(world.dice.choice(failures))
         await asyncio.sleep(world.dice.random())
         await world.server.kill()
         world.load.killed.set()
         await world.server.start()
-    await world.apple.answer(world.load.tokens, None)
+    await world.apple.answer(None)
     await world.load.finish()
     await world.load.check_registrations()
     drained = await world.drained(RECOVERY)
@@ -92,7 +92,7 @@ async def test_every_push_ends_in_a_final_state_when_its_time_is_over(world: Any
     await world.begin(limits={"push_ttl": 2}, patience=TIMEOUT, changing=0)
     await asyncio.sleep(0.5)
 
-    await world.apple.do({"do": "refuse"})
+    await world.apple.refuse()
     await asyncio.sleep(3.0)
     await world.load.finish()
     await asyncio.sleep(2.0 + 2 * TIMEOUT)

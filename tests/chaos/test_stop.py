@@ -35,14 +35,14 @@ async def test_sigterm_under_load_ends_well_and_loses_nothing(world: Any) -> Non
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 async def test_a_gateway_that_hangs_does_not_hold_up_the_end(world: Any, number: int) -> None:
     await world.begin(changing=0)
-    await world.apple.answer(world.load.tokens, {"act": "hang"})
+    await world.apple.answer({"act": "blackhole"})
     await asyncio.sleep(1.0)
 
     began = time.monotonic()
     world.server.signal(number)
     code = await world.server.exit_code(within=10)
     took = time.monotonic() - began
-    await world.apple.answer(world.load.tokens, None)
+    await world.apple.answer(None)
     await world.server.start()
     await world.load.finish()
     await world.drained()
@@ -56,7 +56,7 @@ async def test_a_gateway_that_hangs_does_not_hold_up_the_end(world: Any, number:
 
 async def test_a_second_signal_ends_at_once_and_loses_nothing(world: Any) -> None:
     await world.begin()
-    await world.apple.answer(world.load.tokens, {"act": "hang"})
+    await world.apple.answer({"act": "blackhole"})
     await asyncio.sleep(1.0)
 
     world.server.signal()
@@ -65,7 +65,7 @@ async def test_a_second_signal_ends_at_once_and_loses_nothing(world: Any) -> Non
     world.server.signal()
     code = await world.server.exit_code(within=1)
     took = time.monotonic() - began
-    await world.apple.answer(world.load.tokens, None)
+    await world.apple.answer(None)
     await world.server.start()
     await world.load.finish()
     await world.load.check_registrations()
@@ -81,13 +81,13 @@ async def test_a_second_signal_ends_at_once_and_loses_nothing(world: Any) -> Non
 async def test_phones_that_never_read_do_not_hold_up_the_end(world: Any) -> None:
     await world.begin(changing=0)
     deaf = [(await asyncio.open_unix_connection(str(world.server.bus), limit=1))[1] for _ in range(3)]
-    await world.apple.answer(world.load.tokens, {"act": "hang"})
+    await world.apple.answer({"act": "blackhole"})
     await asyncio.sleep(2.0)
 
     took = await world.server.stop()
     for writer in deaf:
         writer.close()
-    await world.apple.answer(world.load.tokens, None)
+    await world.apple.answer(None)
     await world.server.start()
     await world.load.finish()
     await world.drained()

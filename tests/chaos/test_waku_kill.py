@@ -25,7 +25,7 @@ from hushbell.crypto import secp256k1
 from hushbell.runtime.clock import SystemClock, system_random
 from hushbell.simulator.over_waku import join_waku
 from hushbell.simulator.phone import NoAnswer, Phone
-from hushbell.testing.gorush import MockGorush
+from hushbell.testing.mock.server import MockProviders
 from hushbell.transports.bus import Bus
 from hushbell.types import DeviceToken, NotificationType, PublicKey
 
@@ -76,7 +76,7 @@ class Process:
 class World:
     """A node that stores, a server that dies, a gateway, and phones that reach the former alone."""
 
-    def __init__(self, folder: Path, gateway: MockGorush, stack: AsyncExitStack) -> None:
+    def __init__(self, folder: Path, gateway: MockProviders, stack: AsyncExitStack) -> None:
         self._folder = folder
         self._gateway = gateway
         self._stack = stack
@@ -91,7 +91,7 @@ class World:
         config.write_text("[limits]\nrings_per_minute = 100000\nring_burst = 100000\n")
         self.server = Process(
             *("serve", "--config", str(config), "--data", str(self._folder / "server")),
-            *("--peer", address, "--gateway", self._gateway.url),
+            *("--peer", address, "--gateway", self._gateway.plain_url),
             log=self._folder / "server.log",
         )
         await self.server.start()
@@ -116,7 +116,7 @@ class World:
         return await self._stack.enter_async_context(phone)
 
     def rung(self) -> set[str]:
-        return {token for posted in self._gateway.posted for each in posted.notifications for token in each["tokens"]}
+        return {token for request in self._gateway.requests for token in request.push.tokens}
 
     async def close(self) -> None:
         await self.server.kill()
@@ -131,7 +131,7 @@ async def _carry(source: Any, sink: Any) -> None:
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[World]:
     async with AsyncExitStack() as stack:
-        gateway = await stack.enter_async_context(MockGorush())
+        gateway = await stack.enter_async_context(MockProviders())
         made = World(tmp_path, gateway, stack)
         stack.push_async_callback(made.close)
         yield made

@@ -10,7 +10,7 @@ import pytest
 
 from hushbell.cli import run
 from hushbell.config.loader import Source, load
-from hushbell.testing.gorush import MockGorush, Reply
+from hushbell.testing.mock.server import MockProviders
 
 GORUSH = """
 core:
@@ -110,26 +110,25 @@ def test_what_is_no_configuration_is_said_so(folder: Path, text: str, capsys: py
 async def test_a_push_from_the_shell(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     import asyncio
 
-    key = tmp_path / "key"
-    key.touch(0o600)
-    key.write_text("secret\n")
-    async with MockGorush() as mock:
-        given = ["push", "--url", mock.url, "--key-file", str(key), "--app", "chat", "--ios", "-t", "ab", "-m", "hi"]
+    async with MockProviders(directory=tmp_path) as mock:
+        key = mock.gorush.key_file
+        given = ["push", "--url", mock.plain_url, "--key-file", str(key), "--app", "chat"]
+        given += ["--ios", "-t", "ab", "-m", "hi"]
         assert await asyncio.to_thread(run, [*given, "--topic", "im.example", "--data", '{"k": 1}']) == 0
-        mock.script.append(Reply(body=b'{"counts":1,"logs":[{"type":"failed-push"}],"success":"ok"}'))
+        mock.rule({"reply": {"reason": "Unregistered"}})
         assert await asyncio.to_thread(run, given) == 1
-        mock.script.append(Reply(status=503, body=b"{}"))
+        mock.rule({"reply": {"status": 503}})
         assert await asyncio.to_thread(run, given) == 75
-        mock.script.append(Reply(status=401, body=b"{}"))
+        mock.rule({"reply": {"status": 401}})
         assert await asyncio.to_thread(run, given) == 1
 
-    posted = mock.posted[0]
-    assert posted.notifications == [
+    assert mock.requests[0].json["notifications"] == [
         {"platform": 1, "tokens": ["ab"], "topic": "im.example", "message": "hi", "data": {"k": 1}}
     ]
-    assert posted.headers["authorization"] == "Bearer secret"
-    assert posted.headers["x-hushbell-app"] == "chat"
-    assert "secret" not in capsys.readouterr().out
+    headers, secret = mock.requests[0].request.headers, key.read_text().strip()
+    assert headers["authorization"] == f"Bearer {secret}"
+    assert headers["x-hushbell-app"] == "chat"
+    assert secret not in capsys.readouterr().out
 
 
 def test_a_push_that_says_too_little_or_goes_nowhere(capsys: pytest.CaptureFixture[str]) -> None:

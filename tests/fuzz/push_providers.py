@@ -19,9 +19,9 @@ from hushbell.providers.pushy import outcome as pushy_outcome
 from hushbell.providers.sns import outcome as sns_outcome
 from hushbell.providers.webpush import outcome as webpush_outcome
 from hushbell.providers.webpush import subscription
-from hushbell.testing.mock.h2 import PREFACE, Http2
-from hushbell.testing.mock.hpack import Decoder, Malformed
-from hushbell.testing.mock.http import Reply
+from hushbell.testing.mock.h2 import PREFACE, MockHttp2
+from hushbell.testing.mock.hpack import HeaderDecoder, MalformedBlock
+from hushbell.testing.mock.http import Response
 
 GUARD, OPEN = SsrfGuard(), SsrfGuard(("127.0.0.0/8",))
 UPSTREAM = gorush_upstream.HushbellProvider.__new__(gorush_upstream.HushbellProvider)
@@ -97,13 +97,13 @@ class _Wire:
         return False
 
 
-def stand_in(data: bytes) -> None:
-    """What a client may send to the stand-in: header blocks, and frames in two pieces."""
-    with suppress(Malformed):
-        Decoder().decode(data)
+def mock(data: bytes) -> None:
+    """What a client may send to the mock: header blocks, and frames in two pieces."""
+    with suppress(MalformedBlock):
+        HeaderDecoder().decode(data)
     transport: Any = _Wire()
     assert not isinstance(transport, asyncio.Transport)
-    http = Http2(transport, lambda _: Reply(body=b"x" * 70_000), number=1, streams=3, certified=False)
+    http = MockHttp2(transport, lambda _: Response(body=b"x" * 70_000), number=1, streams=3, is_certified=False)
     half = len(data) // 2
     for piece in (PREFACE, data[:half], data[half:]):
         http.feed(piece)
@@ -114,5 +114,5 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     "addresses": addresses,
     "subscriptions": subscriptions,
     "paddings": paddings,
-    "stand_in": stand_in,
+    "mock": mock,
 }

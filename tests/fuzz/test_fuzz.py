@@ -39,7 +39,7 @@ OWN = ("decode", "frame", "segment", "unwrap", "whole", "rules", "bus", "answers
 SERVICES = ("messages", "queries", "answers", "filters", "pushes", "records")
 LIBP2P = ("noise", "records", "upgrade", "negotiation", "yamux", "mplex", "names", "connection")
 RELAY = ("rpc", "history")
-PROVIDERS = ("answers", "addresses", "subscriptions", "paddings", "stand_in")
+PROVIDERS = ("answers", "addresses", "subscriptions", "paddings", "mock")
 TARGETS = (
     *OWN,
     *(f"waku_relay.{name}" for name in RELAY),
@@ -113,7 +113,7 @@ WORDS: dict[str, tuple[bytes, ...]] = {
     "push_providers.addresses": (b"https://[::ffff:127.0.0.1]:8443/a?b", b"0x7f.1/", b"\xfe\x80" + bytes(14)),
     "push_providers.subscriptions": (b'{"endpoint": "https://a.b/c", "keys": {"p256dh": "BAAA", "auth": "AAAA"}}',),
     "push_providers.paddings": (b'{"data": {"a": "b"}, "aps": {}}',),
-    "push_providers.stand_in": (
+    "push_providers.mock": (
         b"\0\0\4\1\4\0\0\0\1\x83\x87\x84\x41\0" + b"\0\0\2\0\1\0\0\0\1{}",
         b"\0\0\1\1\0\0\0\0\1\x83" + b"\0\0\1\x09\4\0\0\0\1\x84",
     ),

@@ -20,7 +20,7 @@ from hushbell.core.client.preview import Preview
 from hushbell.crypto import secp256k1
 from hushbell.runtime.client.account import Account
 from hushbell.runtime.client.client import Client
-from hushbell.testing.gorush import MockGorush
+from hushbell.testing.mock.server import MockProviders
 from hushbell.transports.socket import SocketBusTransport
 from hushbell.types import InstallationId, KeyPair, PublicKey
 
@@ -160,9 +160,9 @@ def new_key() -> Callable[[], KeyPair]:
 
 
 @pytest.fixture
-async def gorush() -> AsyncIterator[MockGorush]:
-    async with MockGorush() as stand_in:
-        yield stand_in
+async def gorush() -> AsyncIterator[MockProviders]:
+    async with MockProviders() as mock:
+        yield mock
 
 
 class OurServer:
@@ -194,12 +194,12 @@ StartServer = Callable[[], Awaitable[OurServer]]
 
 
 @pytest.fixture
-async def start_our_server(tmp_path: Path, gorush: MockGorush) -> AsyncIterator[StartServer]:
+async def start_our_server(tmp_path: Path, gorush: MockProviders) -> AsyncIterator[StartServer]:
     """Return a function that starts our server."""
     async with AsyncExitStack() as stack:
 
         async def start() -> OurServer:
-            server = await OurServer.start(tmp_path, gorush.url)
+            server = await OurServer.start(tmp_path, gorush.plain_url)
             stack.push_async_callback(server.close)
             return server
 

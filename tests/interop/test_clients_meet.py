@@ -1,7 +1,6 @@
 """Our client and the unmodified client of status-go ring each other, through our server and through status-go's."""
 
 import asyncio
-import json
 import secrets
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from hushbell.core.client.events import Learnt, Result
 from hushbell.core.client.registration import Options
 from hushbell.crypto import secp256k1
 from hushbell.crypto.hashes import contact_id
-from hushbell.testing.gorush import MockGorush
+from hushbell.testing.mock.server import MockProviders
 from hushbell.transports.socket import SocketBusServer
 from hushbell.types import KeyPair, PublicKey
 
@@ -33,7 +32,7 @@ class Hub:
 
 @pytest.fixture(params=["hushbell", "status-go"])
 async def hub(
-    request: pytest.FixtureRequest, tmp_path: Path, gorush: MockGorush, start_our_server: Any, start_peer: Any
+    request: pytest.FixtureRequest, tmp_path: Path, gorush: MockProviders, start_our_server: Any, start_peer: Any
 ) -> AsyncIterator[Hub]:
     if request.param == "hushbell":
         server = await start_our_server()
@@ -41,7 +40,7 @@ async def hub(
     else:
         key, path = secp256k1.key_pair(secrets.token_bytes), tmp_path / "hub.sock"
         bus = await SocketBusServer.listen(path)
-        await start_peer("server", path, "-gorush", gorush.url, key=key)
+        await start_peer("server", path, "-gorush", gorush.plain_url, key=key)
         yield Hub(path, key.public)
         await bus.close()
 
@@ -65,9 +64,9 @@ async def ours(new_device: Any, hub: Hub, **options: Any) -> Any:
     return device
 
 
-async def rung(gorush: MockGorush, number: int = 1) -> list[str]:
-    bodies = await gorush.wait_for(number)
-    return [token for body in bodies for item in json.loads(body)["notifications"] for token in item["tokens"]]
+async def rung(gorush: MockProviders, number: int = 1) -> list[str]:
+    await gorush.wait_for(number, "gorush")
+    return [token for posted in gorush.requests for item in posted.json["notifications"] for token in item["tokens"]]
 
 
 async def first_learnt(device: Any) -> Learnt:
@@ -78,7 +77,7 @@ async def first_learnt(device: Any) -> Learnt:
 
 
 async def test_status_go_rings_us(
-    hub: Hub, start_peer: Any, new_device: Any, new_key: Callable[[], KeyPair], gorush: MockGorush
+    hub: Hub, start_peer: Any, new_device: Any, new_key: Callable[[], KeyPair], gorush: MockProviders
 ) -> None:
     alice = await ours(new_device, hub)
     bob = await start_peer("client", hub.bus, key=new_key())
@@ -98,7 +97,7 @@ async def test_status_go_rings_us(
 
 
 async def test_we_ring_status_go(
-    hub: Hub, start_peer: Any, new_device: Any, new_key: Callable[[], KeyPair], gorush: MockGorush
+    hub: Hub, start_peer: Any, new_device: Any, new_key: Callable[[], KeyPair], gorush: MockProviders
 ) -> None:
     theirs = new_key()
     await status_go(start_peer, hub, theirs)
@@ -112,7 +111,7 @@ async def test_we_ring_status_go(
 
 
 async def test_contacts_of_either_make_open_the_token_meant_for_them(
-    hub: Hub, start_peer: Any, new_device: Any, new_key: Callable[[], KeyPair], gorush: MockGorush
+    hub: Hub, start_peer: Any, new_device: Any, new_key: Callable[[], KeyPair], gorush: MockProviders
 ) -> None:
     theirs = new_key()
     alice = await ours(new_device, hub, contacts=(theirs.public,), contacts_only=True)
@@ -128,7 +127,7 @@ async def test_contacts_of_either_make_open_the_token_meant_for_them(
 
 
 async def test_a_chat_message_of_status_go_with_a_stale_token_rings_us_in_the_end(
-    hub: Hub, start_peer: Any, new_device: Any, new_key: Callable[[], KeyPair], gorush: MockGorush
+    hub: Hub, start_peer: Any, new_device: Any, new_key: Callable[[], KeyPair], gorush: MockProviders
 ) -> None:
     theirs, carol = new_key(), new_key()
     alice = await ours(new_device, hub, contacts=(theirs.public, carol.public))
@@ -147,7 +146,7 @@ async def test_a_chat_message_of_status_go_with_a_stale_token_rings_us_in_the_en
 
 
 async def test_we_ring_status_go_in_the_end_although_its_token_changed(
-    hub: Hub, start_peer: Any, new_device: Any, new_key: Callable[[], KeyPair], gorush: MockGorush
+    hub: Hub, start_peer: Any, new_device: Any, new_key: Callable[[], KeyPair], gorush: MockProviders
 ) -> None:
     theirs, carol = new_key(), new_key()
     alice = await new_device(hub.bus)
@@ -185,7 +184,7 @@ async def test_each_takes_the_contact_code_of_the_other_for_an_answer(
 
 
 async def test_status_go_hears_of_success_when_our_rules_filter_it(
-    hub: Hub, start_peer: Any, new_device: Any, new_key: Callable[[], KeyPair], gorush: MockGorush
+    hub: Hub, start_peer: Any, new_device: Any, new_key: Callable[[], KeyPair], gorush: MockProviders
 ) -> None:
     theirs = new_key()
     alice = await ours(new_device, hub, blocked=(contact_id(theirs.public),))
@@ -195,14 +194,14 @@ async def test_status_go_hears_of_success_when_our_rules_filter_it(
 
     response = await bob.event("push_response")
     assert [report["success"] for report in response["decoded"]["reports"]] == [True]
-    assert gorush.posted == []
+    assert not gorush.requests
 
 
 async def test_when_status_gos_server_falls_silent_ours_rings(
-    our_server: Any, start_peer: Any, new_device: Any, new_key: Callable[[], KeyPair], gorush: MockGorush
+    our_server: Any, start_peer: Any, new_device: Any, new_key: Callable[[], KeyPair], gorush: MockProviders
 ) -> None:
     key, ours_key = new_key(), PublicKey(bytes.fromhex(our_server.identity))
-    theirs = await start_peer("server", our_server.bus, "-gorush", gorush.url, key=key)
+    theirs = await start_peer("server", our_server.bus, "-gorush", gorush.plain_url, key=key)
     alice, bob = await new_device(our_server.bus), await new_device(our_server.bus)
     await alice.account.enable(OUR_TOKEN, servers=[key.public, ours_key], apn_topic="im.status")
     assert [await alice.account.registered(server) for server in (key.public, ours_key)] == [True, True]

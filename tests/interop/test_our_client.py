@@ -12,7 +12,7 @@ from hushbell.core.client.events import Result, Target
 from hushbell.core.client.lifecycles import Enrolled
 from hushbell.core.client.registration import Options
 from hushbell.crypto.hashes import contact_id, hash_author, hash_chat_id, hash_public_key
-from hushbell.testing.gorush import MockGorush
+from hushbell.testing.mock.server import MockProviders
 from hushbell.transports.socket import SocketBusServer
 from hushbell.types import KeyPair, NotificationType, PublicKey, TokenType
 
@@ -45,14 +45,14 @@ async def bus(tmp_path: Path) -> AsyncIterator[Path]:
 
 
 @pytest.fixture
-async def server(start_peer: Any, bus: Path, gorush: MockGorush, new_key: Callable[[], KeyPair]) -> Served:
+async def server(start_peer: Any, bus: Path, gorush: MockProviders, new_key: Callable[[], KeyPair]) -> Served:
     key = new_key()
-    return Served(key.public, await start_peer("server", bus, "-gorush", gorush.url, key=key))
+    return Served(key.public, await start_peer("server", bus, "-gorush", gorush.plain_url, key=key))
 
 
-def rung(gorush: MockGorush) -> list[str]:
+def rung(gorush: MockProviders) -> list[str]:
     """Return the device tokens that were rung, in order."""
-    return [token for posted in gorush.posted for item in posted.notifications for token in item["tokens"]]
+    return [token for posted in gorush.requests for item in posted.json["notifications"] for token in item["tokens"]]
 
 
 async def registered(device: Any, server: Served, token: str = DEVICE_TOKEN, **how: Any) -> None:
@@ -61,7 +61,7 @@ async def registered(device: Any, server: Served, token: str = DEVICE_TOKEN, **h
 
 
 async def test_our_client_registers_and_rings_another(
-    server: Served, bus: Path, new_device: Any, gorush: MockGorush
+    server: Served, bus: Path, new_device: Any, gorush: MockProviders
 ) -> None:
     alice, bob = await new_device(bus), await new_device(bus)
 
@@ -69,7 +69,7 @@ async def test_our_client_registers_and_rings_another(
     ended = await bob.ring(alice, CHAT)
 
     assert [one.result for one in ended] == [Result.ACCEPTED]
-    [posted] = gorush.posted[0].notifications
+    [posted] = gorush.requests[0].json["notifications"]
     assert posted["tokens"] == [DEVICE_TOKEN]
     assert posted["platform"] == TokenType.APN
     assert posted["topic"] == "im.status.ethereum"
@@ -78,7 +78,7 @@ async def test_our_client_registers_and_rings_another(
 
 
 async def test_a_preview_reaches_the_phone_and_nobody_else_reads_it(
-    server: Served, bus: Path, new_device: Any, gorush: MockGorush
+    server: Served, bus: Path, new_device: Any, gorush: MockProviders
 ) -> None:
     alice, bob = await new_device(bus), await new_device(bus)
     chat = contact_id(bob.key)
@@ -87,14 +87,14 @@ async def test_a_preview_reaches_the_phone_and_nobody_else_reads_it(
 
     await bob.ring(alice, chat, text="Hello Alice")
 
-    data = gorush.posted[0].notifications[0]["data"]
+    data = gorush.requests[0].json["notifications"][0]["data"]
     [shown] = await alice.client.pushed(data)
     assert (shown.text, shown.author, shown.chat_id) == ("Hello Alice", bob.key, chat)
     assert await bob.client.pushed(data) == []
 
 
 async def test_registering_again_leaves_only_the_new_device_token_to_ring(
-    server: Served, bus: Path, new_device: Any, gorush: MockGorush
+    server: Served, bus: Path, new_device: Any, gorush: MockProviders
 ) -> None:
     alice, bob = await new_device(bus), await new_device(bus)
     await registered(alice, server)
@@ -102,12 +102,12 @@ async def test_registering_again_leaves_only_the_new_device_token_to_ring(
     await registered(alice, server, OTHER_DEVICE_TOKEN, token_type=TokenType.FIREBASE)
     await bob.ring(alice, CHAT)
 
-    [posted] = gorush.posted[0].notifications
+    [posted] = gorush.requests[0].json["notifications"]
     assert (posted["tokens"], posted["platform"]) == ([OTHER_DEVICE_TOKEN], TokenType.FIREBASE)
 
 
 async def test_a_device_that_forgot_its_version_catches_up(
-    server: Served, bus: Path, new_device: Any, gorush: MockGorush
+    server: Served, bus: Path, new_device: Any, gorush: MockProviders
 ) -> None:
     alice, bob = await new_device(bus), await new_device(bus)
     for token in ("1" * 64, "2" * 64, "3" * 64):
@@ -121,7 +121,7 @@ async def test_a_device_that_forgot_its_version_catches_up(
 
 
 async def test_two_devices_ring_with_one_request(
-    server: Served, bus: Path, new_device: Any, gorush: MockGorush
+    server: Served, bus: Path, new_device: Any, gorush: MockProviders
 ) -> None:
     phone, bob = await new_device(bus), await new_device(bus)
     tablet = await new_device(bus, key=phone.identity)
@@ -131,12 +131,12 @@ async def test_two_devices_ring_with_one_request(
     ended = await bob.ring(phone, CHAT)
 
     assert [one.result for one in ended] == [Result.ACCEPTED, Result.ACCEPTED]
-    assert len(gorush.posted) == 1
+    assert len(gorush.requests) == 1
     assert set(rung(gorush)) == {DEVICE_TOKEN, OTHER_DEVICE_TOKEN}
 
 
 async def test_contacts_only_lets_a_contact_ring_and_nobody_else(
-    server: Served, bus: Path, new_device: Any, gorush: MockGorush
+    server: Served, bus: Path, new_device: Any, gorush: MockProviders
 ) -> None:
     alice, bob, mallory = [await new_device(bus) for _ in range(3)]
 
@@ -149,7 +149,7 @@ async def test_contacts_only_lets_a_contact_ring_and_nobody_else(
 
 
 async def test_a_stale_token_is_refused_then_asked_for_and_the_message_is_sent_again(
-    server: Served, bus: Path, new_device: Any, gorush: MockGorush
+    server: Served, bus: Path, new_device: Any, gorush: MockProviders
 ) -> None:
     alice, bob, carol = [await new_device(bus) for _ in range(3)]
     await registered(alice, server, options=Options(contacts=(bob.key, carol.key)))
@@ -166,7 +166,7 @@ async def test_a_stale_token_is_refused_then_asked_for_and_the_message_is_sent_a
 
 
 async def test_whoever_is_blocked_or_muted_is_told_success_and_rings_nobody(
-    server: Served, bus: Path, new_device: Any, gorush: MockGorush
+    server: Served, bus: Path, new_device: Any, gorush: MockProviders
 ) -> None:
     alice, bob, mallory = [await new_device(bus) for _ in range(3)]
     await registered(alice, server, options=Options(blocked=(contact_id(mallory.key),), muted=("loud",)))
@@ -179,7 +179,7 @@ async def test_whoever_is_blocked_or_muted_is_told_success_and_rings_nobody(
 
 
 async def test_mentions_ring_in_the_chats_that_allow_them(
-    server: Served, bus: Path, new_device: Any, gorush: MockGorush
+    server: Served, bus: Path, new_device: Any, gorush: MockProviders
 ) -> None:
     alice, bob = await new_device(bus), await new_device(bus)
     await registered(alice, server, options=Options(mentions_in=("status",)))
@@ -187,28 +187,28 @@ async def test_mentions_ring_in_the_chats_that_allow_them(
     await bob.ring(alice, "elsewhere", type=NotificationType.MENTION)
     assert rung(gorush) == []
     await bob.ring(alice, "status", type=NotificationType.MENTION)
-    [posted] = gorush.posted[0].notifications
+    [posted] = gorush.requests[0].json["notifications"]
     assert posted["message"] == "Someone mentioned you"
 
     await alice.account.set_options(Options(mentions_in=("status",), block_mentions=True))
     assert await alice.account.registered(server.key)
     await bob.ring(alice, "status", type=NotificationType.MENTION)
-    assert len(gorush.posted) == 1
+    assert len(gorush.requests) == 1
 
 
-async def test_a_request_to_join_rings(server: Served, bus: Path, new_device: Any, gorush: MockGorush) -> None:
+async def test_a_request_to_join_rings(server: Served, bus: Path, new_device: Any, gorush: MockProviders) -> None:
     owner, bob = await new_device(bus), await new_device(bus)
     await registered(owner, server)
 
     await bob.ring(owner, contact_id(owner.key), type=NotificationType.REQUEST_TO_JOIN_COMMUNITY)
 
-    assert len(gorush.posted) == 1
-    assert "author" not in gorush.posted[0].notifications[0]["data"]
-    assert hash_author(bob.key).hex() not in str(gorush.posted[0])
+    assert len(gorush.requests) == 1
+    assert "author" not in gorush.requests[0].json["notifications"][0]["data"]
+    assert hash_author(bob.key).hex() not in gorush.requests[0].request.body.decode()
 
 
 async def test_who_left_is_rung_no_more_and_can_come_back(
-    server: Served, bus: Path, new_device: Any, gorush: MockGorush
+    server: Served, bus: Path, new_device: Any, gorush: MockProviders
 ) -> None:
     alice, bob = await new_device(bus), await new_device(bus)
     await registered(alice, server)
@@ -227,7 +227,7 @@ async def test_who_left_is_rung_no_more_and_can_come_back(
 
 
 async def test_a_group_rings_with_one_request_for_all_members_of_a_server(
-    server: Served, bus: Path, new_device: Any, gorush: MockGorush
+    server: Served, bus: Path, new_device: Any, gorush: MockProviders
 ) -> None:
     bob, *members = [await new_device(bus) for _ in range(4)]
     for number, member in enumerate(members):
@@ -237,5 +237,5 @@ async def test_a_group_rings_with_one_request_for_all_members_of_a_server(
     ended = await bob.account.ring(secrets.token_bytes(32), "group", [Target(member.key) for member in members])
 
     assert [one.result for one in ended] == [Result.ACCEPTED] * 3
-    assert len(gorush.posted) == 1
+    assert len(gorush.requests) == 1
     assert sorted(rung(gorush)) == [str(number) * 64 for number in range(3)]

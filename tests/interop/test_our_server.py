@@ -1,6 +1,5 @@
 """The unmodified client of status-go against our server: register, re-register, query, send, be refused."""
 
-import json
 import secrets
 import uuid
 from typing import Any
@@ -55,7 +54,8 @@ async def test_status_go_finds_and_rings_a_phone_through_us(
     assert len(sent["sent_to"]) == 1
     assert response["decoded"]["message_id"] == message_id.hex()
     assert [report["success"] for report in response["decoded"]["reports"]] == [True]
-    body = json.loads((await gorush.wait_for(1))[0])
+    await gorush.wait_for(1, "gorush")
+    body = gorush.requests[0].json
     assert body["notifications"][0]["tokens"] == [DEVICE_TOKEN]
     assert body["notifications"][0]["message"] == "You have a new message"
 
@@ -78,7 +78,7 @@ async def test_a_chat_message_with_a_stale_token_is_refused_then_asked_for_and_s
     accepted = await alice.event("push_response", number=3)
     assert refused["decoded"]["reports"][0]["error"] == "WRONG_TOKEN"
     assert accepted["decoded"]["reports"][0]["success"] is True
-    await gorush.wait_for(2)
+    await gorush.wait_for(2, "gorush")
 
 
 async def test_contacts_only_lets_a_contact_ring_and_nobody_else(

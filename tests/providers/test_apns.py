@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hushbell.config.gateway import ApnsSettings, HttpSettings, Texts
+from hushbell.config.gateway import ApnsSettings, Texts
 from hushbell.core.push import Push
 from hushbell.errors import ConfigError
 from hushbell.http.curl import CurlHttp
@@ -19,9 +19,9 @@ from hushbell.ports.http import HttpRequest, HttpResponse
 from hushbell.providers.apns.adapter import SANDBOX, Apns, App, payload, request
 from hushbell.providers.apns.outcome import outcome
 from hushbell.providers.apns.token import TokenSigner
-from hushbell.testing.apns import Act, Answer, MockApns
 from hushbell.testing.certificates import new_key
 from hushbell.testing.clock import FakeClock
+from hushbell.testing.mock.server import MockProviders
 from hushbell.types import NotificationType
 
 MakePush = Callable[..., Push]
@@ -242,53 +242,56 @@ def test_a_clock_set_back_far_signs_anew() -> None:
 
 
 @pytest.fixture
-async def mock(clock: FakeClock) -> AsyncIterator[MockApns]:
-    async with MockApns(now=clock.now) as made:
+async def mock(clock: FakeClock) -> AsyncIterator[MockProviders]:
+    async with MockProviders(now=clock.now) as made:
         yield made
 
 
 @pytest.fixture
-def signer(mock: MockApns) -> TokenSigner:
-    return TokenSigner(mock.key, key_id=mock.key_id, team_id=mock.team_id)
+def signer(mock: MockProviders) -> TokenSigner:
+    return TokenSigner(mock.apns.key_pem, key_id=mock.apns.key_id, team_id=mock.apns.team_id)
 
 
 @pytest.fixture(params=["own sender", "own sender attempted", "libcurl"])
 async def apns(
     request: pytest.FixtureRequest,
-    mock: MockApns,
+    mock: MockProviders,
     signer: TokenSigner,
     clock: FakeClock,
     attempted: Callable[[Apns], Gateway],
 ) -> AsyncIterator[Gateway]:
-    http = HttpSettings(connect=mock.address, ca_file=str(mock.ca_file))
+    http = mock.http()
     settings = ApnsSettings(key_file="", key_id="", team_id="", timeout=2.0, http=http)
     made = Apns(settings, CurlHttp(http) if request.param == "libcurl" else H2Client(http), signer, clock)
     yield attempted(made) if "attempted" in request.param else made
     await made.close()
 
 
-async def test_what_apple_gets_passes_apples_checks(apns: Gateway, mock: MockApns, push: MakePush) -> None:
+async def test_what_apple_gets_passes_apples_checks(apns: Gateway, mock: MockProviders, push: MakePush) -> None:
     assert await apns.deliver([push(1), push(2)]) == [ACCEPTED] * 2
-    assert {received.token for received in mock.received} == {push(1).device_token, push(2).device_token}
-    assert {received.apns_id for received in mock.received} == {push(1).notification_id, push(2).notification_id}
+    assert {line["token"] for line in mock.log} == {push(1).device_token, push(2).device_token}
+    assert {line["apns_id"] for line in mock.log} == {push(1).notification_id, push(2).notification_id}
     assert mock.connections_made == 1
 
 
-async def test_a_refused_push_does_not_disturb_its_neighbours(apns: Gateway, mock: MockApns, push: MakePush) -> None:
-    mock.rules[push(2).device_token] = Answer(status=410, timestamp=7)
+async def test_a_refused_push_does_not_disturb_its_neighbours(
+    apns: Gateway, mock: MockProviders, push: MakePush
+) -> None:
+    dead = {"status": 410, "timestamp": 7}
+    mock.rule({"match": {"token_prefix": push(2).device_token}, "reply": dead})
 
     outcomes = await apns.deliver([push(1), push(2), push(3, device_token="no hex"), push(4)])
 
-    dead = Outcome(Verdict.DEAD_TOKEN, "BadDeviceToken")
-    assert outcomes == [ACCEPTED, Outcome(Verdict.DEAD_TOKEN, "Unregistered", since=7), dead, ACCEPTED]  # type: ignore[arg-type]
+    bad = Outcome(Verdict.DEAD_TOKEN, "BadDeviceToken")
+    assert outcomes == [ACCEPTED, Outcome(Verdict.DEAD_TOKEN, "Unregistered", since=7), bad, ACCEPTED]  # type: ignore[arg-type]
 
 
 async def test_a_token_that_apple_calls_expired_is_signed_again_once(
-    apns: Gateway, mock: MockApns, signer: TokenSigner, clock: FakeClock, push: MakePush
+    apns: Gateway, mock: MockProviders, signer: TokenSigner, clock: FakeClock, push: MakePush
 ) -> None:
     await apns.deliver([push(1)])
     clock.advance(25 * MINUTE)
-    mock.script.append(Answer(status=403, reason="ExpiredProviderToken"))
+    mock.rule({"reply": {"status": 403, "reason": "ExpiredProviderToken"}, "times": 1})
 
     outcomes = await apns.deliver([push(2)])
 
@@ -297,9 +300,9 @@ async def test_a_token_that_apple_calls_expired_is_signed_again_once(
 
 
 async def test_a_fresh_token_called_expired_is_a_wrong_clock(
-    apns: Gateway, mock: MockApns, signer: TokenSigner, push: MakePush
+    apns: Gateway, mock: MockProviders, signer: TokenSigner, push: MakePush
 ) -> None:
-    mock.script.append(Answer(status=403, reason="ExpiredProviderToken"))
+    mock.rule({"reply": {"status": 403, "reason": "ExpiredProviderToken"}, "times": 1})
 
     [result] = await apns.deliver([push(1)])
 
@@ -308,18 +311,18 @@ async def test_a_fresh_token_called_expired_is_a_wrong_clock(
 
 
 async def test_reconnecting_signs_nothing_anew(
-    apns: Gateway, mock: MockApns, signer: TokenSigner, push: MakePush
+    apns: Gateway, mock: MockProviders, signer: TokenSigner, push: MakePush
 ) -> None:
     for number in range(1, 6):
-        mock.script.append(Answer(act=Act.CLOSE))
+        mock.rule({"reply": {"close": True}, "times": 1})
         await apns.deliver([push(number)])
 
     assert signer.signed == 1
     assert mock.connections_made >= 5
 
 
-async def test_a_goaway_loses_nothing(apns: Gateway, mock: MockApns, push: MakePush) -> None:
-    mock.script.append(Answer(act=Act.GOAWAY))
+async def test_a_goaway_loses_nothing(apns: Gateway, mock: MockProviders, push: MakePush) -> None:
+    mock.rule({"reply": {"goaway": True}, "times": 1})
 
     outcomes = [await apns.deliver([push(number)]) for number in (1, 2, 3)]
 
@@ -327,15 +330,15 @@ async def test_a_goaway_loses_nothing(apns: Gateway, mock: MockApns, push: MakeP
     assert mock.connections_made == 2
 
 
-async def test_a_stream_apple_did_not_look_at_is_sent_again(apns: Gateway, mock: MockApns, push: MakePush) -> None:
-    mock.script.append(Answer(act=Act.REFUSE_STREAM))
+async def test_a_stream_apple_did_not_look_at_is_sent_again(apns: Gateway, mock: MockProviders, push: MakePush) -> None:
+    mock.rule({"reply": {"refuse": True}, "times": 1})
 
     assert await apns.deliver([push(1)]) == [ACCEPTED]
-    assert len(mock.received) == 1
+    assert mock.count("apns", 200) == 1
 
 
-async def test_a_reset_stream_leaves_the_outcome_unknown(apns: Gateway, mock: MockApns, push: MakePush) -> None:
-    mock.script.append(Answer(act=Act.RESET))
+async def test_a_reset_stream_leaves_the_outcome_unknown(apns: Gateway, mock: MockProviders, push: MakePush) -> None:
+    mock.rule({"reply": {"reset": True}, "times": 1})
 
     [result] = await apns.deliver([push(1)])
 
@@ -343,10 +346,10 @@ async def test_a_reset_stream_leaves_the_outcome_unknown(apns: Gateway, mock: Mo
 
 
 async def test_more_pushes_than_streams_wait_their_turn(clock: FakeClock, push: MakePush) -> None:
-    async with MockApns(now=clock.now, max_concurrent_streams=3) as mock:
-        http = HttpSettings(connect=mock.address, ca_file=str(mock.ca_file), connections=1)
+    async with MockProviders(now=clock.now, streams=3) as mock:
+        http = mock.http(connections=1)
         settings = ApnsSettings(key_file="", key_id="", team_id="", timeout=5.0, http=http)
-        signer = TokenSigner(mock.key, key_id=mock.key_id, team_id=mock.team_id)
+        signer = TokenSigner(mock.apns.key_pem, key_id=mock.apns.key_id, team_id=mock.apns.team_id)
         apns = Apns(settings, H2Client(http), signer, clock)
 
         outcomes = await apns.deliver([push(number) for number in range(1, 41)])

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from hushbell.config.gateway import ApnsSettings, GorushSettings, HttpSettings, Shape
+from hushbell.config.gateway import ApnsSettings, GorushSettings, Shape
 from hushbell.core.push import Push
 from hushbell.http.curl import CurlHttp
 from hushbell.http.h2.client import H2Client
@@ -18,9 +18,10 @@ from hushbell.providers.apns.adapter import Apns
 from hushbell.providers.apns.token import TokenSigner
 from hushbell.providers.gorush.adapter import GorushGateway
 from hushbell.providers.routing import Router
-from hushbell.testing.apns import Act, Answer, MockApns
 from hushbell.testing.clock import FakeClock
-from hushbell.testing.gorush import MockGorush, Reply
+from hushbell.testing.mock.http import Fault
+from hushbell.testing.mock.rules import ScriptedReply
+from hushbell.testing.mock.server import MockProviders
 from hushbell.types import TokenType
 
 TIMEOUT = 0.5  # seconds; the other side is on this machine, which may be busy
@@ -40,50 +41,41 @@ class World:
     arrived: Callable[[], int]
 
 
+def made_world(mock: MockProviders, gateway: Gateway, arrived: Callable[[], int]) -> World:
+    def reply(**fields: Any) -> None:
+        mock.decide = lambda _request, _push: ScriptedReply(**fields)
+
+    return World(
+        gateway,
+        answer=lambda status: reply(status=status),
+        hang=lambda: reply(fault=Fault.BLACKHOLE),
+        cut=lambda: reply(fault=Fault.CLOSE),
+        garbage=lambda status: reply(status=status, body=random.Random(1).randbytes(200_000)),
+        refuse=mock.refuse,
+        arrived=arrived,
+    )
+
+
 async def gorush_world(shape: Shape) -> AsyncIterator[World]:
-    async with MockGorush() as mock:
-        settings = GorushSettings(url=mock.url, shape=shape, timeout=TIMEOUT)
+    async with MockProviders() as mock:
+        settings = GorushSettings(url="https://localhost", shape=shape, timeout=TIMEOUT, http=mock.http())
         gateway = GorushGateway(settings, CurlHttp(settings.http))
-
-        def reply(**fields: Any) -> None:
-            mock.reply = Reply(**fields)
-
-        yield World(
-            gateway,
-            answer=lambda status: reply(status=status),
-            hang=lambda: reply(hang=True),
-            cut=lambda: reply(close=True),
-            garbage=lambda status: reply(status=status, body=random.Random(1).randbytes(200_000)),
-            refuse=mock.refuse,
-            arrived=lambda: sum(len(note["tokens"]) for post in mock.posted for note in post.notifications),
-        )
+        yield made_world(mock, gateway, lambda: sum(len(request.push.tokens) for request in mock.requests))
         await gateway.close()
 
 
 async def apns_world(client: type[CurlHttp] | type[H2Client], *, routed: bool = False) -> AsyncIterator[World]:
     clock = FakeClock()
-    async with MockApns(now=clock.now) as mock:
-        http = HttpSettings(connect=mock.address, ca_file=str(mock.ca_file))
+    async with MockProviders(now=clock.now) as mock:
+        apple, http = mock.apns, mock.http()
         settings = ApnsSettings(
-            key_file=str(mock.key_file), key_id=mock.key_id, team_id=mock.team_id, timeout=TIMEOUT, http=http
+            key_file=str(apple.key_file), key_id=apple.key_id, team_id=apple.team_id, timeout=TIMEOUT, http=http
         )
-        signer = TokenSigner(mock.key, key_id=mock.key_id, team_id=mock.team_id)
+        signer = TokenSigner(apple.key_pem, key_id=apple.key_id, team_id=apple.team_id)
         gateway: Gateway = Apns(settings, client(http), signer, clock)
         if routed:
             gateway = Router({TokenType.APN: gateway})
-
-        def reply(**fields: Any) -> None:
-            mock.decide = lambda _push: Answer(**fields)
-
-        yield World(
-            gateway,
-            answer=lambda status: reply(status=status),
-            hang=lambda: reply(act=Act.HANG),
-            cut=lambda: reply(act=Act.CLOSE),
-            garbage=lambda status: reply(status=status, body='{"reason": [[["\u2028' * 100),
-            refuse=mock.refuse,
-            arrived=lambda: mock.pushes,
-        )
+        yield made_world(mock, gateway, lambda: mock.count("apns"))
         await gateway.close()
 
 

@@ -15,7 +15,7 @@ from hushbell.http.curl import CurlHttp
 from hushbell.ports.gateway import Outcome, Scope, Verdict
 from hushbell.providers.gorush.adapter import GorushGateway, logged_outcomes
 from hushbell.providers.gorush.payload import body, own_item, quote, spec_items, status_item
-from hushbell.testing.gorush import MockGorush, Reply
+from hushbell.testing.mock.server import MockProviders
 from hushbell.types import (
     DeviceKey,
     DeviceToken,
@@ -38,17 +38,17 @@ TYPES = {
 
 
 @pytest.fixture
-async def gorush() -> AsyncIterator[MockGorush]:
-    async with MockGorush() as mock:
+async def gorush() -> AsyncIterator[MockProviders]:
+    async with MockProviders() as mock:
         yield mock
 
 
 @pytest.fixture
-async def opened(gorush: MockGorush) -> AsyncIterator[Callable[..., GorushGateway]]:
+async def opened(gorush: MockProviders) -> AsyncIterator[Callable[..., GorushGateway]]:
     made: list[GorushGateway] = []
 
     def make(**changes: Any) -> GorushGateway:
-        fields: dict[str, Any] = {"url": gorush.url, "timeout": 2.0, "gather": 0.001}
+        fields: dict[str, Any] = {"url": gorush.plain_url, "timeout": 2.0, "gather": 0.001}
         settings = GorushSettings(**fields | changes)
         made.append(GorushGateway(settings, CurlHttp(settings.http)))
         return made[-1]
@@ -95,7 +95,7 @@ def read_back(notification: dict[str, Any], push: MakePush) -> Push:
     )
 
 
-async def test_g1_three_items_make_three_notifications(gorush: MockGorush, opened: Opened, push: MakePush) -> None:
+async def test_g1_three_items_make_three_notifications(gorush: MockProviders, opened: Opened, push: MakePush) -> None:
     pushes = [
         push(1, device_token="token-1", apn_topic="", message=b"m1"),
         push(2, device_token="token-2", apn_topic="", token_type=FCM, message=b"m2"),
@@ -104,10 +104,10 @@ async def test_g1_three_items_make_three_notifications(gorush: MockGorush, opene
 
     await opened().deliver(pushes)
 
-    [posted] = gorush.posted
-    assert posted.path == "/api/push"
-    assert posted.headers["content-type"] == "application/json"
-    notes = posted.notifications
+    [posted] = gorush.requests
+    assert posted.request.path == "/api/push"
+    assert posted.request.headers["content-type"] == "application/json"
+    notes = posted.json["notifications"]
     assert [note["platform"] for note in notes] == [1, 2, 2]
     assert [note["tokens"] for note in notes] == [["token-1"], ["token-2"], ["token-3"]]
     assert [note["message"] for note in notes] == ["You have a new message"] * 2 + ["Someone mentioned you"]
@@ -120,7 +120,7 @@ async def test_g1_three_items_make_three_notifications(gorush: MockGorush, opene
 
 
 async def test_bodies_are_those_of_status_go_byte_for_byte(
-    gorush: MockGorush, opened: Opened, push: MakePush, recorded_bodies: list[bytes]
+    gorush: MockProviders, opened: Opened, push: MakePush, recorded_bodies: list[bytes]
 ) -> None:
     gateway = opened()
     for recorded in recorded_bodies:
@@ -128,7 +128,7 @@ async def test_bodies_are_those_of_status_go_byte_for_byte(
         await gateway.deliver([read_back(note, push) for note in notes])
 
     assert len(recorded_bodies) > 10
-    assert gorush.bodies == recorded_bodies
+    assert [posted.request.body for posted in gorush.requests] == recorded_bodies
 
 
 @pytest.mark.parametrize(
@@ -163,25 +163,25 @@ def test_a_hostile_registration_adds_no_field(token: str, topic: str) -> None:
     assert set(spec) <= {"tokens", "platform", "message", "topic", "data"}
 
 
-async def test_more_than_a_hundred_items_are_split(gorush: MockGorush, opened: Opened, push: MakePush) -> None:
+async def test_more_than_a_hundred_items_are_split(gorush: MockProviders, opened: Opened, push: MakePush) -> None:
     pushes = [push(1, device_token=f"token-{n}") for n in range(250)]
 
     outcomes = await opened().deliver(pushes)
 
-    sizes = sorted(len(posted.notifications) for posted in gorush.posted)
+    sizes = sorted(len(posted.json["notifications"]) for posted in gorush.requests)
     assert sizes == [50, 100, 100]
     assert len(outcomes) == 250
 
 
 async def test_the_specifications_shape_puts_tokens_side_by_side(
-    gorush: MockGorush, opened: Opened, push: MakePush
+    gorush: MockProviders, opened: Opened, push: MakePush
 ) -> None:
     alike = [push(n, apn_topic="") for n in (1, 2)]
 
     await opened(shape=Shape.SPEC).deliver([alike[0], push(3, type=NotificationType.MENTION, apn_topic=""), alike[1]])
 
-    [posted] = gorush.posted
-    assert posted.notifications[0] == {
+    [posted] = gorush.requests
+    assert posted.json["notifications"][0] == {
         "tokens": [alike[0].device_token, alike[1].device_token],
         "platform": 1,
         "message": "You have a new message",
@@ -191,16 +191,18 @@ async def test_the_specifications_shape_puts_tokens_side_by_side(
             "installation_ids": ["phone-1", "phone-2"],
         },
     }
-    assert len(posted.notifications) == 2
+    assert len(posted.json["notifications"]) == 2
 
 
-async def test_our_own_shape_gathers_requests_into_one_post(gorush: MockGorush, opened: Opened, push: MakePush) -> None:
+async def test_our_own_shape_gathers_requests_into_one_post(
+    gorush: MockProviders, opened: Opened, push: MakePush
+) -> None:
     gateway = opened(shape=Shape.OWN, gather=0.05)
 
     await asyncio.gather(*(gateway.deliver([push(n)]) for n in range(1, 8)))
 
-    [posted] = gorush.posted
-    assert [note["notif_id"] for note in posted.notifications] == [push(n).notification_id for n in range(1, 8)]
+    [posted] = gorush.requests
+    assert [note["notif_id"] for note in posted.json["notifications"]] == [push(n).notification_id for n in range(1, 8)]
 
 
 @given(st.integers(0, 1400))
@@ -211,13 +213,15 @@ def test_padded_data_has_few_sizes(length: int) -> None:
     assert len(json.dumps(data, separators=(",", ":"))) in (512, 1024, 2048, 3584)
 
 
-async def test_our_own_shape_reads_the_outcome_of_each_push(gorush: MockGorush, opened: Opened, push: MakePush) -> None:
+async def test_our_own_shape_reads_the_outcome_of_each_push(
+    gorush: MockProviders, opened: Opened, push: MakePush
+) -> None:
     logs = [
         {"type": "failed-push", "notif_id": push(2).notification_id, "error": "Unregistered", "timestamp": 5},
         {"type": "failed-push", "notif_id": push(3).notification_id, "error": "Requested entity was not found."},
         {"type": "failed-push", "notif_id": push(4).notification_id, "error": 'Post "https://…/token": EOF'},
     ]
-    gorush.reply = Reply(body=json.dumps({"success": "ok", "counts": 4, "logs": logs}).encode())
+    gorush.rule({"reply": {"body": json.dumps({"success": "ok", "counts": 4, "logs": logs})}})
 
     outcomes = await opened(shape=Shape.OWN).deliver([push(n) for n in (1, 2, 3, 4)])
 
@@ -237,19 +241,21 @@ def test_any_answer_is_read_without_an_error(answer: bytes) -> None:
     assert isinstance(logged_outcomes(answer), dict)
 
 
-async def test_one_bad_item_loses_no_other(gorush: MockGorush, opened: Opened, push: MakePush) -> None:
-    gorush.script.extend([Reply(status=400), Reply(), Reply(status=400), Reply()])
+async def test_one_bad_item_loses_no_other(gorush: MockProviders, opened: Opened, push: MakePush) -> None:
+    gorush.rule(*({"reply": {"status": status}, "times": 1} for status in (400, 200, 400, 200)))
     gateway = opened()
 
     outcomes = await gateway.deliver([push(n) for n in (1, 2, 3)])
 
     verdicts = sorted(outcome.verdict.name for outcome in outcomes)
     assert verdicts == ["ACCEPTED", "ACCEPTED", "INVALID"]
-    assert [len(posted.notifications) for posted in gorush.posted] == [3, 1, 1, 1]
+    assert [len(posted.json["notifications"]) for posted in gorush.requests] == [3, 1, 1, 1]
 
 
-async def test_a_server_under_load_says_when_to_come_back(gorush: MockGorush, opened: Opened, push: MakePush) -> None:
-    gorush.reply = Reply(status=429, headers=(("Retry-After", "17"),))
+async def test_a_server_under_load_says_when_to_come_back(
+    gorush: MockProviders, opened: Opened, push: MakePush
+) -> None:
+    gorush.rule({"reply": {"status": 429, "retry_after": 17}})
 
     outcomes = await opened().deliver([push(1)])
 
@@ -257,8 +263,8 @@ async def test_a_server_under_load_says_when_to_come_back(gorush: MockGorush, op
 
 
 async def test_a_slash_at_the_end_of_the_url_is_no_second_one(
-    gorush: MockGorush, opened: Opened, push: MakePush
+    gorush: MockProviders, opened: Opened, push: MakePush
 ) -> None:
-    await opened(url=gorush.url + "/").deliver([push(1)])
+    await opened(url=gorush.plain_url + "/").deliver([push(1)])
 
-    assert gorush.posted[0].path == "/api/push"
+    assert gorush.requests[0].request.path == "/api/push"

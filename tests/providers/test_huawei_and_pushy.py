@@ -278,14 +278,12 @@ async def test_without_an_access_token_nothing_goes_to_huawei(mock: MockProvider
 
 
 async def test_pushy_keeps_nothing_longer_than_the_notification_lives(mock: MockProviders, opened: Opened) -> None:
-    bodies: list[dict[str, Any]] = []
-    look = mock.pushy.look
-    mock.pushy.look = lambda request, now: bodies.append(json.loads(request.body)) or look(request, now)  # type: ignore[method-assign, func-returns-value]
     provider = opened(PushyProvider)
 
     await attempt(provider, note(PushyProvider, "t"))
     await attempt(provider, note(PushyProvider, "t", body=b'{"data":{},"time_to_live":5,"collapse_key":"mine"}'))
 
+    bodies = [request.json for request in mock.requests]
     assert [(body["time_to_live"], body["collapse_key"]) for body in bodies] == [(60, "0" * 32), (5, "mine")]
 
 

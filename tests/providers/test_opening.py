@@ -5,14 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from hushbell.config.gateway import ApnsSettings, GatewaySettings, GorushSettings, HttpSettings
+from hushbell.config.gateway import ApnsSettings, GatewaySettings, GorushSettings
 from hushbell.core.push import Push
 from hushbell.errors import ConfigError
 from hushbell.ports.gateway import Verdict
 from hushbell.providers.opening import open_gateway
-from hushbell.testing.apns import MockApns
 from hushbell.testing.clock import FakeClock
-from hushbell.testing.gorush import MockGorush
+from hushbell.testing.mock.server import MockProviders
 
 MakePush = Callable[..., Push]
 
@@ -27,9 +26,11 @@ async def test_a_push_without_a_provider_waits_for_the_operator(push: MakePush) 
 
 async def test_outcomes_keep_the_order_of_the_pushes(push: MakePush) -> None:
     clock = FakeClock()
-    async with MockApns(now=clock.now) as mock:
-        http = HttpSettings(connect=mock.address, ca_file=str(mock.ca_file))
-        apns = ApnsSettings(key_file=str(mock.key_file), key_id=mock.key_id, team_id=mock.team_id, http=http)
+    async with MockProviders(now=clock.now) as mock:
+        http = mock.http()
+        apns = ApnsSettings(
+            key_file=str(mock.apns.key_file), key_id=mock.apns.key_id, team_id=mock.apns.team_id, http=http
+        )
         gateway = open_gateway(GatewaySettings(apns=apns), clock)
 
         outcomes = await gateway.deliver([push(1, token_type=2), push(2), push(3, token_type=2), push(4)])
@@ -39,13 +40,13 @@ async def test_outcomes_keep_the_order_of_the_pushes(push: MakePush) -> None:
 
 
 async def test_with_a_gorush_everything_goes_there(push: MakePush) -> None:
-    async with MockGorush() as mock:
-        gateway = open_gateway(GatewaySettings(gorush=GorushSettings(url=mock.url)), FakeClock())
+    async with MockProviders() as mock:
+        gateway = open_gateway(GatewaySettings(gorush=GorushSettings(url=mock.plain_url)), FakeClock())
 
         await gateway.deliver([push(1), push(2, token_type=2)])
         await gateway.close()
 
-        assert [note["platform"] for note in mock.posted[0].notifications] == [1, 2]
+        assert [note["platform"] for note in mock.requests[0].json["notifications"]] == [1, 2]
 
 
 def test_a_missing_key_file_is_named(tmp_path: Path) -> None:

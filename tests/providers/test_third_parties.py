@@ -18,7 +18,7 @@ from hushbell.ports.making import ProviderContext
 from hushbell.ports.provider import Provider
 from hushbell.providers.registry import open_other, open_provider, third_parties
 from hushbell.testing.clock import FakeClock
-from hushbell.testing.gorush import MockGorush, Reply
+from hushbell.testing.mock.server import MockProviders
 from hushbell.testing.scripted_provider import attempt
 from hushbell.types import Millis
 
@@ -106,10 +106,10 @@ def test_the_example_refuses_bad_settings_by_name(
 
 
 @pytest.fixture
-async def example(installed: Path, settings: dict[str, Any]) -> AsyncIterator[tuple[Provider, MockGorush]]:
-    async with MockGorush() as server:
+async def example(installed: Path, settings: dict[str, Any]) -> AsyncIterator[tuple[Provider, MockProviders]]:
+    async with MockProviders() as server:
         provider: Any = open_provider("webhook", settings, TOOLS)
-        provider._url = server.url
+        provider._url = server.plain_url + "/hook"
         yield provider, server
         await provider.close()
 
@@ -123,49 +123,49 @@ async def attempted(provider: Provider, *tokens: str) -> list[Outcome]:
     return await attempt(provider, note)
 
 
-async def test_the_example_delivers_each_push_under_its_own_name(example: tuple[Provider, MockGorush]) -> None:
-    import json
-
+async def test_the_example_delivers_each_push_under_its_own_name(example: tuple[Provider, MockProviders]) -> None:
     provider, server = example
 
     assert [outcome.verdict for outcome in await attempted(provider, "a", "b")] == [Verdict.ACCEPTED] * 2
 
-    posted = sorted((json.loads(body) for body in server.bodies), key=lambda one: str(one["to"]))
+    posted = sorted((request.json for request in server.requests), key=lambda one: str(one["to"]))
     assert [(one["to"], one["id"]) for one in posted] == [("a", push_id(bytes(16), 0)), ("b", push_id(bytes(16), 1))]
-    assert server.posted[0].headers["authorization"] == "Bearer sesame"
+    assert server.requests[0].request.headers["authorization"] == "Bearer sesame"
 
 
 @pytest.mark.parametrize(
     "reply,verdict",
     [
-        (Reply(status=204), Verdict.ACCEPTED),
-        (Reply(status=410), Verdict.DEAD_TOKEN),
-        (Reply(status=401), Verdict.MISCONFIGURED),
-        (Reply(status=413), Verdict.INVALID),
-        (Reply(status=503), Verdict.RETRY),
-        (Reply(close=True), Verdict.UNKNOWN),
+        ({"status": 204}, Verdict.ACCEPTED),
+        ({"status": 410}, Verdict.DEAD_TOKEN),
+        ({"status": 401}, Verdict.MISCONFIGURED),
+        ({"status": 413}, Verdict.INVALID),
+        ({"status": 503}, Verdict.RETRY),
+        ({"close": True}, Verdict.UNKNOWN),
     ],
 )
 async def test_the_example_knows_what_answers_mean(
-    example: tuple[Provider, MockGorush], reply: Reply, verdict: Verdict
+    example: tuple[Provider, MockProviders], reply: dict[str, Any], verdict: Verdict
 ) -> None:
     provider, server = example
-    server.reply = reply
+    server.rule({"reply": reply})
 
     assert [outcome.verdict for outcome in await attempted(provider, "a")] == [verdict]
 
 
-async def test_the_example_keeps_its_key_if_the_new_one_is_bad(example: tuple[Provider, MockGorush], key: Path) -> None:
+async def test_the_example_keeps_its_key_if_the_new_one_is_bad(
+    example: tuple[Provider, MockProviders], key: Path
+) -> None:
     provider, server = example
     await asyncio.to_thread(key.write_text, "two words")
 
     provider.reload()
     await attempted(provider, "a")
 
-    assert server.posted[0].headers["authorization"] == "Bearer sesame"
+    assert server.requests[0].request.headers["authorization"] == "Bearer sesame"
 
 
-async def test_the_example_refuses_what_can_never_be_delivered(example: tuple[Provider, MockGorush]) -> None:
+async def test_the_example_refuses_what_can_never_be_delivered(example: tuple[Provider, MockProviders]) -> None:
     provider, _ = example
     provider.check(Message(provider="webhook", body=b"{}"))
 

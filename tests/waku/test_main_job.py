@@ -19,7 +19,7 @@ from hushbell.runtime.client.account import Account
 from hushbell.runtime.client.client import Client
 from hushbell.runtime.clock import SystemClock, system_random
 from hushbell.simulator.over_waku import join_waku
-from hushbell.testing.gorush import MockGorush
+from hushbell.testing.mock.server import MockProviders
 from hushbell.types import PublicKey
 
 SOURCES = Path(hushbell.__file__).parents[1]
@@ -28,13 +28,13 @@ NewAccount = Callable[[str], Awaitable[Account]]
 
 
 @pytest.fixture
-async def gateway() -> AsyncIterator[MockGorush]:
-    async with MockGorush() as made:
+async def gateway() -> AsyncIterator[MockProviders]:
+    async with MockProviders() as made:
         yield made
 
 
 @pytest.fixture
-async def server(tmp_path: Path, gateway: MockGorush) -> AsyncIterator[dict[str, Any]]:
+async def server(tmp_path: Path, gateway: MockProviders) -> AsyncIterator[dict[str, Any]]:
     """A server with its own node, reached over TCP and over WebSocket; yields its ready line."""
     command = [
         sys.executable,
@@ -44,7 +44,7 @@ async def server(tmp_path: Path, gateway: MockGorush) -> AsyncIterator[dict[str,
         "--data",
         str(tmp_path / "data"),
         "--gateway",
-        gateway.url,
+        gateway.plain_url,
     ]
     command += ["--listen", "/ip4/127.0.0.1/tcp/0", "--listen", "/ip4/127.0.0.1/tcp/0/ws"]
     process = await asyncio.create_subprocess_exec(
@@ -69,7 +69,7 @@ async def new_account() -> AsyncIterator[NewAccount]:
 
 
 async def test_bob_rings_alice_over_tcp_and_websocket(
-    server: dict[str, Any], gateway: MockGorush, new_account: NewAccount
+    server: dict[str, Any], gateway: MockProviders, new_account: NewAccount
 ) -> None:
     tcp, websocket = server["addresses"]
     identity = PublicKey(bytes.fromhex(server["identity"]))
@@ -80,5 +80,5 @@ async def test_bob_rings_alice_over_tcp_and_websocket(
     ended = await bob.ring(b"m" * 32, "chat", [Target(alice.identity.public)])
 
     assert [one.result for one in ended] == [Result.ACCEPTED]
-    await gateway.wait_for(1)
-    assert gateway.posted[0].notifications[0]["tokens"] == [TOKEN]
+    await gateway.wait_for(1, "gorush")
+    assert gateway.requests[0].json["notifications"][0]["tokens"] == [TOKEN]

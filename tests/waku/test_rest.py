@@ -17,7 +17,8 @@ from hushbell.config.gateway import HttpSettings
 from hushbell.errors import TransportError, WireError
 from hushbell.http.curl import CurlHttp
 from hushbell.runtime.clock import SystemClock, system_random
-from hushbell.testing.mock_waku_rest import Answer, MockRestNode, RestNetwork
+from hushbell.testing.mock.http import Fault, Response
+from hushbell.testing.mock_waku_rest import MockRestNode, RestNetwork
 from hushbell.transports.waku import rest_dialects
 from hushbell.transports.waku.rest import ANSWER, RestHealth, RestNode, RestTransport
 from hushbell.types import DEFAULT_PUBSUB_TOPIC, ContentTopic, Envelope, Millis
@@ -130,7 +131,7 @@ async def test_what_a_small_cache_lost_is_fetched_from_the_store(
     sent = [message(number) for number in range(70)]
 
     for one in sent:
-        network.spread(DEFAULT_PUBSUB_TOPIC, fields(one))
+        network.relay(DEFAULT_PUBSUB_TOPIC, fields(one))
 
     assert await received(transport, 70) == {wire.encode(one) for one in sent}
     assert counted["rest_cache_full"] == 1
@@ -138,7 +139,7 @@ async def test_what_a_small_cache_lost_is_fetched_from_the_store(
 
 async def test_what_was_published_before_the_start_is_fetched(network: RestNetwork, connect: Connect) -> None:
     missed = message(1)
-    network.spread(DEFAULT_PUBSUB_TOPIC, fields(missed))
+    network.relay(DEFAULT_PUBSUB_TOPIC, fields(missed))
 
     transport = await connect()
 
@@ -152,12 +153,12 @@ async def test_a_node_that_was_started_anew_is_subscribed_to_again(
     await node.refuse()
     node.forget()
     lost = message(1)
-    network.spread(DEFAULT_PUBSUB_TOPIC, fields(lost))
+    network.relay(DEFAULT_PUBSUB_TOPIC, fields(lost))
     await node.listen()
 
     assert await received(transport, 1) == {wire.encode(lost)}
     later = message(2)
-    network.spread(DEFAULT_PUBSUB_TOPIC, fields(later))
+    network.relay(DEFAULT_PUBSUB_TOPIC, fields(later))
     assert await received(transport, 1) == {wire.encode(later)}
 
 
@@ -165,8 +166,8 @@ async def test_a_message_that_nobody_else_got_is_no_success(
     node: MockRestNode, connect: Connect, counted: Counter[str]
 ) -> None:
     transport = await connect()
-    node.network.kept.clear()
-    node.script[MESSAGES] = deque([Answer(500)] * 50)
+    node.network.stored.clear()
+    node.script[MESSAGES] = deque([Response(500)] * 50)
 
     with pytest.raises(TransportError, match="nobody confirmed"):
         await transport.publish([Envelope(DEFAULT_PUBSUB_TOPIC, wire.encode(message(1)))])
@@ -177,16 +178,16 @@ async def test_a_message_that_nobody_else_got_is_no_success(
 async def test_without_a_service_node_only_a_store_that_has_it_is_a_receipt(
     node: MockRestNode, peer: MockRestNode, connect: Connect
 ) -> None:
-    node.lightpush = False
+    node.has_lightpush = False
     transport = await connect()
 
     await transport.publish([Envelope(DEFAULT_PUBSUB_TOPIC, wire.encode(message(1)))])
 
-    assert any(asked.startswith("GET /store/v3/messages?hashes=") for asked in node.asked)
+    assert any(asked.startswith("GET /store/v3/messages?hashes=") for asked in node.requests)
 
 
 async def test_a_refusal_to_subscribe_is_told_at_once(node: MockRestNode, connect: Connect) -> None:
-    node.script["/relay/v1/subscriptions"] = deque([Answer(400, b"bad topic")])
+    node.script["/relay/v1/subscriptions"] = deque([Response(400, body=b"bad topic")])
 
     with pytest.raises(TransportError, match="400"):
         await connect()
@@ -195,27 +196,27 @@ async def test_a_refusal_to_subscribe_is_told_at_once(node: MockRestNode, connec
 @pytest.mark.parametrize(
     "answer",
     [
-        Answer(200, b""),
-        Answer(200, b"[" * 5000),
-        Answer(200, b'{"messages": 1}'),
-        Answer(200, b'[1, null, {"payload": 5}, {"payload": "!!", "contentTopic": "t"}]'),
-        Answer(200, b'[{"payload": "aa==", "contentTopic": "\\ud800"}]'),
-        Answer(200, b'[{"payload": "YQ==", "contentTopic": "t", "timestamp": 1e400}]'),
-        Answer(200, b'[{"payload": "YQ==", "contentTopic": "t", "version": -1}]'),
-        Answer(500, b"x"),
-        Answer(302, b""),
-        Answer(close=True),
+        Response(200, body=b""),
+        Response(200, body=b"[" * 5000),
+        Response(200, body=b'{"messages": 1}'),
+        Response(200, body=b'[1, null, {"payload": 5}, {"payload": "!!", "contentTopic": "t"}]'),
+        Response(200, body=b'[{"payload": "aa==", "contentTopic": "\\ud800"}]'),
+        Response(200, body=b'[{"payload": "YQ==", "contentTopic": "t", "timestamp": 1e400}]'),
+        Response(200, body=b'[{"payload": "YQ==", "contentTopic": "t", "version": -1}]'),
+        Response(500, body=b"x"),
+        Response(302, body=b""),
+        Response(fault=Fault.CLOSE),
     ],
     ids=repr,
 )
 async def test_an_answer_that_makes_no_sense_is_counted_and_the_next_is_read(
-    network: RestNetwork, node: MockRestNode, connect: Connect, counted: Counter[str], answer: Answer
+    network: RestNetwork, node: MockRestNode, connect: Connect, counted: Counter[str], answer: Response
 ) -> None:
     node.script[MESSAGES] = deque([answer])
     transport = await connect()
     sent = message(1)
 
-    network.spread(DEFAULT_PUBSUB_TOPIC, fields(sent))
+    network.relay(DEFAULT_PUBSUB_TOPIC, fields(sent))
 
     assert await received(transport, 1) == {wire.encode(sent)}
     while not node.script[MESSAGES]:
@@ -225,12 +226,12 @@ async def test_an_answer_that_makes_no_sense_is_counted_and_the_next_is_read(
 
 
 async def test_only_one_look_is_under_way_at_a_time(node: MockRestNode, connect: Connect) -> None:
-    node.script[MESSAGES] = deque([Answer(200, b"[]", delay=0.4)])
+    node.script[MESSAGES] = deque([Response(200, body=b"[]", delay=0.4)])
 
     await connect()
     await asyncio.sleep(0.3)
 
-    assert len([asked for asked in node.asked if asked.startswith("GET " + MESSAGES)]) == 1
+    assert len([asked for asked in node.requests if asked.startswith("GET " + MESSAGES)]) == 1
 
 
 async def test_a_node_without_messages_is_asked_less_and_less(node: MockRestNode, connect: Connect) -> None:
@@ -238,7 +239,7 @@ async def test_a_node_without_messages_is_asked_less_and_less(node: MockRestNode
 
     await asyncio.sleep(1.2)
 
-    assert 3 <= len([asked for asked in node.asked if asked.startswith("GET " + MESSAGES)]) <= 8
+    assert 3 <= len([asked for asked in node.requests if asked.startswith("GET " + MESSAGES)]) <= 8
 
 
 async def test_the_health_of_a_node_is_in_its_own_words(node: MockRestNode, dialect: Dialect) -> None:
@@ -246,7 +247,7 @@ async def test_the_health_of_a_node_is_in_its_own_words(node: MockRestNode, dial
     rest = RestNode(http, node.url, dialect)
 
     healthy = await rest.health()
-    node.script["/health"] = deque([Answer(503, b"<html>"), Answer(200, b'{"nodeHealth": "NOT_READY"}')])
+    node.script["/health"] = deque([Response(503, body=b"<html>"), Response(200, body=b'{"nodeHealth": "NOT_READY"}')])
     broken, waking = await rest.health(), await rest.health()
     await node.refuse()
     gone = await rest.health()
@@ -264,7 +265,7 @@ async def test_a_page_of_large_messages_is_asked_for_in_smaller_ones(
     rest = RestNode(CurlHttp(HttpSettings(answer=8 * 1024)), node.url, dialect)
     for number in range(40):
         large = WakuMessage(payload=b"%03d" % number * 100, content_topic=TOPIC, timestamp=number + 1)
-        network.spread(DEFAULT_PUBSUB_TOPIC, fields(large))
+        network.relay(DEFAULT_PUBSUB_TOPIC, fields(large))
     came, cursor = 0, None
 
     while True:

@@ -1,4 +1,4 @@
-"""``hushbell mock-providers``: a stand-in for Apple, Google and the others, for tests and measurements."""
+"""``hushbell mock-providers``: a mock of Apple, Google and the others, for tests and measurements."""
 
 import asyncio
 import contextlib
@@ -13,7 +13,8 @@ from hushbell.cli.event_loop import run_loop
 from hushbell.cli.lifecycle import cannot_listen
 from hushbell.config.rules import NUMBERS
 from hushbell.stores.at_rest import make_folder
-from hushbell.testing.mock.server import KEPT, STREAMS, MockProviders
+from hushbell.testing.mock.listener import MAX_STREAMS
+from hushbell.testing.mock.server import MAX_KEPT_REQUESTS, MockProviders
 
 
 @click.command("mock-providers", epilog="Example: hushbell mock-providers --listen 127.0.0.1:8443 --dir /tmp/mock")
@@ -26,10 +27,11 @@ from hushbell.testing.mock.server import KEPT, STREAMS, MockProviders
     help="Plain HTTP for rules, log and counts.  [default: any]",
 )
 @click.option("--dir", "folder", metavar="DIR", help="Keys, credentials and CA file.  [default: a temporary one]")
-@click.option("--streams", default=STREAMS, show_default=True, help="Side by side on one connection.")
-@click.option("--keep", default=KEPT, show_default=True, help="Requests that the log remembers.")
+@click.option("--streams", default=MAX_STREAMS, show_default=True, help="Side by side on one connection.")
+@click.option("--keep", default=MAX_KEPT_REQUESTS, show_default=True, help="Requests that the log remembers.")
+@click.option("--log", "log_file", metavar="FILE", help="Gets each request's log line before the response is sent.")
 @click.option("--bare", is_flag=True, help="Good answers of Apple's carry no apns-id.")
-def command(listen: str, control: int, folder: str | None, **options: int) -> int:
+def command(listen: str, control: int, folder: str | None, log_file: str | None, **options: int) -> int:
     """
     Stand in for every push provider.
 
@@ -42,19 +44,23 @@ def command(listen: str, control: int, folder: str | None, **options: int) -> in
     directory = Path(folder) if folder else None
     if directory is not None:
         make_folder(directory)
-    mock = MockProviders(
-        host=host.strip("[]"),
-        port=int(port),
-        control_port=control,
-        directory=directory,
-        streams=options["streams"],
-        keep=options["keep"],
-        echo=not options["bare"],
-    )
-    try:
-        run_loop(_serve(mock))
-    except OSError as error:
-        raise cannot_listen(f"{listen}, or for --control", error) from error
+    with contextlib.ExitStack() as stack:
+        log = stack.enter_context(Path(log_file).open("ab", buffering=0)) if log_file else None
+        mock = MockProviders(
+            host=host.strip("[]"),
+            port=int(port),
+            control_port=control,
+            directory=directory,
+            streams=options["streams"],
+            keep=options["keep"],
+            keep_bodies=False,
+            log=log,
+            echo_apns_id=not options["bare"],
+        )
+        try:
+            run_loop(_serve(mock))
+        except OSError as error:
+            raise cannot_listen(f"{listen}, or for --control", error) from error
     return 0
 
 

@@ -8,15 +8,14 @@ push after its restart.
 
 import asyncio
 import itertools
-import json
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from hushbell.config.gateway import ApnsSettings, GatewaySettings, HttpSettings
+from hushbell.config.gateway import ApnsSettings, GatewaySettings
 from hushbell.core.client.query import Info
 from hushbell.core.delivery.backoff import Backoff
 from hushbell.crypto import secp256k1
@@ -27,8 +26,7 @@ from hushbell.runtime.clock import SystemClock, system_random
 from hushbell.runtime.server.service import ServerService
 from hushbell.simulator.phone import Phone
 from hushbell.stores.sqlite.server import SqliteServerStore
-from hushbell.testing.apns import MockApns
-from hushbell.testing.apns_rules import Received
+from hushbell.testing.mock.server import MockProviders
 from hushbell.transports.bus import Bus
 from hushbell.types import AccessToken, DeviceToken, KeyPair, NotificationType
 from hushbell.wire.messages import Report, ReportError
@@ -90,28 +88,28 @@ class Story:
         Raises:
             Unexpected: a step failed; the text names the step and its result.
         """
-        async with MockApns(topics=[TOPIC]) as apns, self._alice, self._bob, self._mallory:
-            async with self._serving(apns):
+        async with _mock() as mock, self._alice, self._bob, self._mallory:
+            async with self._serving(mock):
                 infos = await self._register_and_find()
-                await self._ring(apns, infos)
-                await self._ask_again(apns, infos)
+                await self._ring(mock, infos)
+                await self._ask_again(mock, infos)
                 await self._refuse_mallory(infos)
                 await self._mention(infos)
-            await self._ring_through_a_restart(apns, infos)
+            await self._ring_through_a_restart(mock, infos)
 
     def _phone(self, identity: KeyPair) -> Phone:
         return Phone(self._bus.connect(), identity=identity, patience=PATIENCE)
 
     @asynccontextmanager
-    async def _serving(self, apns: MockApns) -> AsyncIterator[None]:
+    async def _serving(self, mock: MockProviders) -> AsyncIterator[None]:
         """Run the server on the same data folder as the last time."""
         counters = Counters()
         settings = ApnsSettings(
-            key_file=str(apns.key_file),
-            key_id=apns.key_id,
-            team_id=apns.team_id,
+            key_file=str(mock.apns.key_file),
+            key_id=mock.apns.key_id,
+            team_id=mock.apns.team_id,
             topic=TOPIC,
-            http=HttpSettings(connect=apns.address, ca_file=str(apns.ca_file)),
+            http=mock.http(),
         )
         service = await ServerService.start(
             identity=self._server,
@@ -139,19 +137,19 @@ class Story:
         self._tell("Bob", "got an access token; Alice's grant for this server is genuine")
         return infos
 
-    async def _ring(self, apns: MockApns, infos: tuple[Info, ...]) -> None:
-        before = len(apns.received)
+    async def _ring(self, mock: MockProviders, infos: tuple[Info, ...]) -> None:
+        before = mock.count("apns", 200)
         reports = await self._step("Bob asks the server to ring Alice", self._notify(self._bob, infos))
         self._expect_success(reports)
-        await self._rung(apns, before + 1)
+        await self._rung(mock, before + 1)
 
-    async def _ask_again(self, apns: MockApns, infos: tuple[Info, ...]) -> None:
+    async def _ask_again(self, mock: MockProviders, infos: tuple[Info, ...]) -> None:
         """The same chat message once more, under another key: reported as success, but the phone rang already."""
         self._messages -= 1
-        before = len(apns.received)
+        before = mock.count("apns", 200)
         reports = await self._step("Bob sends the same message again", self._notify(self._bob, infos))
         self._expect_success(reports)
-        self._expect(len(apns.received) == before, "the phone rang twice for one message")
+        self._expect(mock.count("apns", 200) == before, "the phone rang twice for one message")
         self._tell("Alice's phone", "stays silent: one message rings once")
 
     async def _refuse_mallory(self, infos: tuple[Info, ...]) -> None:
@@ -171,19 +169,19 @@ class Story:
         self._expect_success(reports)
         self._tell("Alice's phone", "stays silent: her rules filter it, and Mallory cannot tell")
 
-    async def _ring_through_a_restart(self, apns: MockApns, infos: tuple[Info, ...]) -> None:
-        before = len(apns.received)
-        await apns.refuse()
+    async def _ring_through_a_restart(self, mock: MockProviders, infos: tuple[Info, ...]) -> None:
+        before = mock.count("apns", 200)
+        await mock.refuse()
         self._tell("Apple", "is not reachable")
-        async with self._serving(apns):
+        async with self._serving(mock):
             reports = await self._step("Bob rings Alice all the same", self._notify(self._bob, infos))
             self._expect_success(reports)
         self._tell("server", "stops; the push is on disk")
-        await apns.listen()
+        await mock.listen()
         self._tell("Apple", "is back")
-        async with self._serving(apns):
+        async with self._serving(mock):
             self._tell("server", "starts again")
-            await self._rung(apns, before + 1)
+            await self._rung(mock, before + 1)
 
     async def _notify(
         self, sender: Phone, infos: tuple[Info, ...], type_: NotificationType = NotificationType.MESSAGE
@@ -192,14 +190,15 @@ class Story:
         message_id = self._messages.to_bytes(32, "big")
         return await sender.notify(infos, message_id, "0x" + sender.identity.public.hex(), type_)
 
-    async def _rung(self, apns: MockApns, number: int) -> None:
+    async def _rung(self, mock: MockProviders, number: int) -> None:
         for _ in range(int(PATIENCE * 1000)):
-            if len(apns.received) >= number:
+            if mock.count("apns", 200) >= number:
                 break
             await asyncio.sleep(0.001)
-        self._expect(len(apns.received) == number, f"Apple has {len(apns.received)} pushes instead of {number}")
+        accepted = mock.count("apns", 200)
+        self._expect(accepted == number, f"Apple has {accepted} pushes instead of {number}")
         self._tell("Apple", "accepted the push: HTTP/2 200")
-        self._tell("Alice's phone", f"rings: “{_screen(apns.received[-1])}”")
+        self._tell("Alice's phone", f"rings: “{_screen(mock.requests[-1].json)}”")
 
     async def _step(self, what: str, doing: Awaitable[T]) -> T:
         self._tell(what.split(maxsplit=1)[0], what.split(" ", 1)[1])
@@ -217,9 +216,15 @@ class Story:
             raise Unexpected(otherwise)
 
 
-def _screen(push: Received) -> str:
+def _mock() -> MockProviders:
+    mock = MockProviders(keep=1)
+    mock.apns.topics = frozenset([TOPIC])
+    return mock
+
+
+def _screen(payload: Any) -> str:
     """Return what the phone shows."""
-    alert = json.loads(push.payload)["aps"]["alert"]
+    alert = payload["aps"]["alert"]
     return str(alert["body"] if isinstance(alert, dict) else alert)
 
 

@@ -1,8 +1,8 @@
 """
-Stand-ins for an operator's nwaku and go-waku behind REST, with the habits that a client must know.
+Mocks of an operator's nwaku and go-waku behind REST, with the habits that a client must know.
 
-Reading empties the cache; a small cache pushes out the message with the oldest time of its sender's; a node hears
-itself; the relay answers 200 though nobody is there; stores are asked by at most ten topics.
+Reading empties the cache; a full cache drops the message with its sender's oldest timestamp; a node receives its own
+messages; the relay answers 200 though no peer is there; a store query holds at most ten topics.
 """
 
 import asyncio
@@ -15,43 +15,34 @@ from hashlib import sha256
 from typing import Any, Literal, Self
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from hushbell.testing.plain_http import PlainHttp, RecordedRequest
+from hushbell.testing.mock.http import Request, Response
+from hushbell.testing.mock.listener import MockListener
 
-TOPICS = 10  # content topics in a question to a store
-PAGE = 100  # messages in its answer
+MAX_CONTENT_TOPICS = 10  # in a store query
+MAX_PAGE_MESSAGES = 100  # in its response
 
 Fields = dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What is sent back."""
-
-    status: int = 200
-    body: bytes = b"OK"
-    delay: float = 0.0  # seconds
-    close: bool = False  # cuts the connection instead of answering
-
-
 @dataclass(slots=True)
-class _Kept:
+class _StoredMessage:
     pubsub_topic: str
     fields: Fields
     hash: bytes
 
 
 class RestNetwork:
-    """The nodes that relay to each other, and what a store among them keeps."""
+    """Nodes that relay to each other, and the messages that a store among them keeps."""
 
     def __init__(self) -> None:
         self.nodes: list[MockRestNode] = []
-        self.kept: list[_Kept] = []
+        self.stored: list[_StoredMessage] = []
 
-    def spread(self, pubsub_topic: str, fields: Fields) -> int:
-        """Give a message to every node and to the store; return how many other nodes there are."""
-        self.kept.append(_Kept(pubsub_topic, fields, _hash(pubsub_topic, fields)))
+    def relay(self, pubsub_topic: str, fields: Fields) -> int:
+        """Hand a message to every node and to the store; return how many other nodes there are."""
+        self.stored.append(_StoredMessage(pubsub_topic, fields, _hash(pubsub_topic, fields)))
         for node in self.nodes:
-            node.heard(pubsub_topic, fields)
+            node.on_message(pubsub_topic, fields)
         return len(self.nodes) - 1
 
 
@@ -61,28 +52,28 @@ class MockRestNode:
     One node with its REST API on loopback.
 
     Attributes:
-        asked: method and target of each request, in order.
-        script: answers for the next requests whose target begins so, in place of the node's own.
-        lightpush: whether somebody publishes for it.
+        requests: method and target of each request, in order.
+        script: responses to the next requests whose target begins so, in place of the node's own.
+        has_lightpush: whether a service peer publishes for it.
     """
 
     network: RestNetwork
     dialect: Literal["nwaku", "go-waku"] = "nwaku"
     capacity: int = 50
-    lightpush: bool = True
+    has_lightpush: bool = True
     port: int = 0
-    asked: list[str] = field(default_factory=list)
-    script: dict[str, deque[Answer]] = field(default_factory=dict)
+    requests: list[str] = field(default_factory=list)
+    script: dict[str, deque[Response]] = field(default_factory=dict)
     _cache: dict[str, list[Fields]] = field(default_factory=dict)
-    _http: PlainHttp = field(init=False)
+    _listener: MockListener = field(init=False)
 
     def __post_init__(self) -> None:
-        self._http = PlainHttp(self._exchange, port=self.port)
+        self._listener = MockListener(self._handle, port=self.port)
 
     @property
     def url(self) -> str:
         """What a client is configured with."""
-        return self._http.url
+        return f"http://{self._listener.address}"
 
     async def __aenter__(self) -> Self:
         self.network.nodes.append(self)
@@ -94,20 +85,21 @@ class MockRestNode:
         self.network.nodes.remove(self)
 
     async def listen(self) -> None:
-        """Take connections, always on the same port."""
-        await self._http.listen()
-        self.port = self._http.port
+        """Accept connections, always on the same port."""
+        await self._listener.listen()
+        self.port = self._listener.port
 
     async def refuse(self) -> None:
-        """Cut every connection and take no more until :meth:`listen`."""
-        await self._http.refuse()
+        """Cut every connection and accept none until :meth:`listen`."""
+        self._listener.refuse()
+        await asyncio.sleep(0)
 
     def forget(self) -> None:
-        """Be as after a new start: no subscriptions, nothing in the cache."""
+        """Return to the state after a start: no subscriptions, an empty cache."""
         self._cache.clear()
 
-    def heard(self, pubsub_topic: str, fields: Fields) -> None:
-        """Keep a message for whoever reads next, as far as there is room."""
+    def on_message(self, pubsub_topic: str, fields: Fields) -> None:
+        """Cache a message for the next read, as far as there is room."""
         cache = self._cache.get(pubsub_topic)
         if cache is None:
             return
@@ -117,99 +109,92 @@ class MockRestNode:
             cache.append(fields)
             cache.remove(min(cache, key=lambda kept: int(kept.get("timestamp", 0))))
 
-    async def _exchange(
-        self, asked: RecordedRequest, _reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-    ) -> bool:
-        self.asked.append(f"{asked.method} {asked.target}")
-        answer = self._scripted(asked.target) or self._answer(asked.method, asked.target, asked.body)
-        await asyncio.sleep(answer.delay)
-        if answer.close:
-            return False
-        head = f"HTTP/1.1 {answer.status} Status\r\nContent-Length: {len(answer.body)}\r\n\r\n"
-        writer.write(head.encode() + answer.body)
-        await writer.drain()
-        return True
+    def _handle(self, request: Request) -> Response:
+        self.requests.append(f"{request.method} {request.path}")
+        return self._scripted(request.path) or self._respond(request.method, request.path, request.body)
 
-    def _scripted(self, target: str) -> Answer | None:
-        for beginning, answers in self.script.items():
-            if target.startswith(beginning) and answers:
-                return answers.popleft()
+    def _scripted(self, target: str) -> Response | None:
+        for prefix, responses in self.script.items():
+            if target.startswith(prefix) and responses:
+                return responses.popleft()
         return None
 
-    def _answer(self, method: str, target: str, body: bytes) -> Answer:
+    def _respond(self, method: str, target: str, body: bytes) -> Response:
         parts = urlsplit(target)
-        ways: dict[tuple[str, str], Callable[[], Answer]] = {
+        routes: dict[tuple[str, str], Callable[[], Response]] = {
             ("POST", "/relay/v1/subscriptions"): lambda: self._subscribe(json.loads(body)),
-            ("POST", self._lightpush_path): lambda: self._push(json.loads(body)),
+            ("POST", self._lightpush_path): lambda: self._publish_by_lightpush(json.loads(body)),
             ("GET", "/store/v3/messages"): lambda: self._store(
                 {name: values[0] for name, values in parse_qs(parts.query).items()}
             ),
             ("GET", "/health"): self._health,
         }
-        way = ways.get((method, parts.path))
-        if way is not None:
-            return way()
+        route = routes.get((method, parts.path))
+        if route is not None:
+            return route()
         relay = "/relay/v1/messages/"
         if parts.path.startswith(relay):
             topic = unquote(parts.path.removeprefix(relay))
             return self._read(topic) if method == "GET" else self._relay(topic, json.loads(body))
-        return Answer(404, b"")
+        return Response(404, body=b"")
 
     @property
     def _lightpush_path(self) -> str:
         return "/lightpush/v3/message" if self.dialect == "nwaku" else "/lightpush/v1/message"
 
     @property
-    def _fine(self) -> Answer:
-        return Answer(body=b"OK" if self.dialect == "nwaku" else b"true")
+    def _success(self) -> Response:
+        return Response(body=b"OK" if self.dialect == "nwaku" else b"true")
 
-    def _subscribe(self, topics: list[str]) -> Answer:
+    def _subscribe(self, topics: list[str]) -> Response:
         for topic in topics:
             self._cache.setdefault(topic, [])
-        return self._fine
+        return self._success
 
-    def _read(self, topic: str) -> Answer:
+    def _read(self, topic: str) -> Response:
         if topic not in self._cache:
-            return Answer(404, b"not subscribed")
+            return Response(404, body=b"not subscribed")
         kept, self._cache[topic] = self._cache[topic], []
         if self.dialect == "go-waku":
-            return Answer(body=json.dumps(kept or None).encode())
-        return Answer(body=json.dumps([{"version": 0, "ephemeral": False, "proof": ""} | one for one in kept]).encode())
+            return Response(body=json.dumps(kept or None).encode())
+        return Response(
+            body=json.dumps([{"version": 0, "ephemeral": False, "proof": ""} | one for one in kept]).encode()
+        )
 
-    def _relay(self, topic: str, fields: Fields) -> Answer:
-        if not _valid(fields, strict=self.dialect == "nwaku"):
-            return Answer(400, b"bad message")
-        self.network.spread(topic, fields)
-        return self._fine
+    def _relay(self, topic: str, fields: Fields) -> Response:
+        if not _is_valid(fields, strict=self.dialect == "nwaku"):
+            return Response(400, body=b"bad message")
+        self.network.relay(topic, fields)
+        return self._success
 
-    def _push(self, request: Fields) -> Answer:
-        if not self.lightpush:
-            return Answer(503, b"no service peer")
-        if not _valid(request["message"], strict=self.dialect == "nwaku"):
-            return Answer(400, b"bad message")
+    def _publish_by_lightpush(self, request: Fields) -> Response:
+        if not self.has_lightpush:
+            return Response(503, body=b"no service peer")
+        if not _is_valid(request["message"], strict=self.dialect == "nwaku"):
+            return Response(400, body=b"bad message")
         if len(self.network.nodes) == 1:
-            nobody = json.dumps({"statusDesc": "no peers"}).encode() if self.dialect == "nwaku" else b"no peers"
-            return Answer(505 if self.dialect == "nwaku" else 503, nobody)
-        peers = self.network.spread(request["pubsubTopic"], request["message"])
-        return Answer(body=json.dumps({"relayPeerCount": peers}).encode() if self.dialect == "nwaku" else b"true")
+            no_peers = json.dumps({"statusDesc": "no peers"}).encode() if self.dialect == "nwaku" else b"no peers"
+            return Response(505 if self.dialect == "nwaku" else 503, body=no_peers)
+        peers = self.network.relay(request["pubsubTopic"], request["message"])
+        return Response(body=json.dumps({"relayPeerCount": peers}).encode() if self.dialect == "nwaku" else b"true")
 
-    def _store(self, query: dict[str, str]) -> Answer:
+    def _store(self, query: dict[str, str]) -> Response:
         nwaku = self.dialect == "nwaku"
         topics = [topic for topic in query.get("contentTopics", "").split(",") if topic]
-        if len(topics) > TOPICS or not (nwaku or topics or "hashes" in query):
-            return Answer(400, b"{}")
+        if len(topics) > MAX_CONTENT_TOPICS or not (nwaku or topics or "hashes" in query):
+            return Response(400, body=b"{}")
         if "hashes" in query:
-            found = [kept for kept in self.network.kept if kept.hash == self._decoded(query["hashes"])]
+            found = [kept for kept in self.network.stored if kept.hash == self._decoded(query["hashes"])]
         else:
-            found = [kept for kept in self.network.kept if _matches(kept, query, topics)]
+            found = [kept for kept in self.network.stored if _matches(kept, query, topics)]
         found.sort(key=lambda kept: (int(kept.fields.get("timestamp", 0)), kept.hash))
         if "cursor" in query:
             hashes = [kept.hash for kept in found]
             found = found[hashes.index(self._decoded(query["cursor"])) + 1 :]
-        size = min(int(query.get("pageSize", "20")), PAGE)
+        size = min(int(query.get("pageSize", "20")), MAX_PAGE_MESSAGES)
         return self._page(found[:size], more=len(found) > size, data=query.get("includeData") == "true")
 
-    def _page(self, found: list[_Kept], *, more: bool, data: bool) -> Answer:
+    def _page(self, found: list[_StoredMessage], *, more: bool, data: bool) -> Response:
         nwaku = self.dialect == "nwaku"
         entries = []
         for kept in found:
@@ -220,11 +205,11 @@ class MockRestNode:
                     fields["content_topic"] = fields.pop("contentTopic")
                 entry |= {"message": fields, "pubsubTopic" if nwaku else "pubsub_topic": kept.pubsub_topic}
             entries.append(entry)
-        answer: Fields = {"statusCode" if nwaku else "status_code": 200, "messages": entries}
+        page: Fields = {"statusCode" if nwaku else "status_code": 200, "messages": entries}
         if more:
             cursor = self._encoded(found[-1].hash)
-            answer["paginationCursor" if nwaku else "pagination_cursor"] = cursor
-        return Answer(body=json.dumps(answer).encode())
+            page["paginationCursor" if nwaku else "pagination_cursor"] = cursor
+        return Response(body=json.dumps(page).encode())
 
     def _encoded(self, value: bytes) -> str:
         return "0x" + value.hex() if self.dialect == "nwaku" else b64encode(value).decode()
@@ -232,13 +217,13 @@ class MockRestNode:
     def _decoded(self, text: str) -> bytes:
         return bytes.fromhex(text.removeprefix("0x")) if self.dialect == "nwaku" else urlsafe_b64decode(text)
 
-    def _health(self) -> Answer:
+    def _health(self) -> Response:
         if self.dialect == "go-waku":
-            return Answer(501, b'"Non RLN healthcheck is not implemented"')
-        return Answer(body=b'{"nodeHealth":"READY","protocolsHealth":[{"Relay":"READY"}]}')
+            return Response(501, body=b'"Non RLN healthcheck is not implemented"')
+        return Response(body=b'{"nodeHealth":"READY","protocolsHealth":[{"Relay":"READY"}]}')
 
 
-def _matches(kept: _Kept, query: dict[str, str], topics: list[str]) -> bool:
+def _matches(kept: _StoredMessage, query: dict[str, str], topics: list[str]) -> bool:
     if "pubsubTopic" in query and kept.pubsub_topic != query["pubsubTopic"]:
         return False
     if topics and kept.fields["contentTopic"] not in topics:
@@ -246,8 +231,8 @@ def _matches(kept: _Kept, query: dict[str, str], topics: list[str]) -> bool:
     return int(kept.fields.get("timestamp", 0)) >= int(query.get("startTime", "0"))
 
 
-def _valid(fields: Fields, *, strict: bool) -> bool:
-    """Whether a node takes the message; ``strict`` wants base64 of the standard alphabet, padded."""
+def _is_valid(fields: Fields, *, strict: bool) -> bool:
+    """Say whether a node accepts the message; ``strict`` demands padded base64 of the standard alphabet."""
     text = fields.get("payload", "")
     try:
         return bool(b64decode(text, validate=True) if strict else text) and bool(fields.get("contentTopic"))
@@ -257,6 +242,6 @@ def _valid(fields: Fields, *, strict: bool) -> bool:
 
 def _hash(pubsub_topic: str, fields: Fields) -> bytes:
     """Return the hash of RFC 14."""
-    time = int(fields.get("timestamp", 0)).to_bytes(8, "big", signed=True)
+    timestamp = int(fields.get("timestamp", 0)).to_bytes(8, "big", signed=True)
     parts = (pubsub_topic.encode(), b64decode(fields["payload"]), fields["contentTopic"].encode())
-    return sha256(b"".join(parts) + b64decode(fields.get("meta", "")) + time).digest()
+    return sha256(b"".join(parts) + b64decode(fields.get("meta", "")) + timestamp).digest()

@@ -10,7 +10,7 @@ import pytest
 from tests.interop.waku import peers
 from tests.interop.waku.peers import Hushbell, Peer
 
-from hushbell.testing.gorush import MockGorush
+from hushbell.testing.mock.server import MockProviders
 
 OURS = Path(__file__).with_name("ours.py")
 
@@ -102,8 +102,8 @@ async def node(tmp_path: Path) -> AsyncIterator[Hushbell]:
 
 
 @pytest.fixture
-async def push_server(tmp_path: Path, gorush: MockGorush) -> AsyncIterator[Hushbell]:
-    """`hushbell serve` with its own node, in front of a stand-in for gorush."""
-    started = await Hushbell.start(tmp_path, "serve", "--gateway", gorush.url)
+async def push_server(tmp_path: Path, gorush: MockProviders) -> AsyncIterator[Hushbell]:
+    """`hushbell serve` with its own node, in front of a mock of gorush."""
+    started = await Hushbell.start(tmp_path, "serve", "--gateway", gorush.plain_url)
     yield started
     await started.close()

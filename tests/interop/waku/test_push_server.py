@@ -4,7 +4,6 @@ Phones on @waku/sdk against `hushbell serve` with its own node: they register, a
 js-waku carries, seals and opens; what is inside is made and read by our client's rules.
 """
 
-import json
 import secrets
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -17,7 +16,7 @@ from hushbell.core import envelope
 from hushbell.core.client import query, registration, request
 from hushbell.core.client.registration import Device, Options
 from hushbell.crypto import hashes, secp256k1, topics
-from hushbell.testing.gorush import MockGorush
+from hushbell.testing.mock.server import MockProviders
 from hushbell.types import (
     DeviceToken,
     InstallationId,
@@ -104,7 +103,7 @@ async def test_it_registers_and_gets_its_encrypted_answer(phone: JsPhone) -> Non
     assert answer.server == phone.server
 
 
-async def test_it_asks_for_a_phone_and_rings_it(phone: JsPhone, gorush: MockGorush) -> None:
+async def test_it_asks_for_a_phone_and_rings_it(phone: JsPhone, gorush: MockProviders) -> None:
     bob, asker, ringer = new_key(), new_key(), new_key()
     assert (await registered(phone, bob)).success
 
@@ -117,5 +116,6 @@ async def test_it_asks_for_a_phone_and_rings_it(phone: JsPhone, gorush: MockGoru
 
     assert [info.installation_id for info in infos] == [DEVICE.installation_id]
     assert [report.success for report in reports] == [True]
-    body: dict[str, Any] = json.loads((await gorush.wait_for(1))[0])
+    await gorush.wait_for(1, "gorush")
+    body: dict[str, Any] = gorush.requests[0].json
     assert body["notifications"][0]["tokens"] == [DEVICE_TOKEN]

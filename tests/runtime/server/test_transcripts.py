@@ -15,7 +15,7 @@ from hushbell.errors import WireError
 from hushbell.http.curl import CurlHttp
 from hushbell.providers.gorush.adapter import GorushGateway
 from hushbell.stores.memory.server import MemoryServerStore
-from hushbell.testing.gorush import MockGorush
+from hushbell.testing.mock.server import MockProviders
 from hushbell.types import Envelope, KeyHash, PubsubTopic, SymmetricKey
 from hushbell.wire.messages import (
     NotificationResponse,
@@ -110,8 +110,8 @@ async def test_our_server_answers_as_status_go_did(path: Path, start_service: An
     listener = Listener(transcript)
     steps = {step["step"]: step for step in transcript["steps"] if "step" in step}
 
-    async with MockGorush() as gorush:
-        gateway = GorushGateway(GorushSettings(url=gorush.url), CurlHttp(HttpSettings()))
+    async with MockProviders() as gorush:
+        gateway = GorushGateway(GorushSettings(url=gorush.plain_url), CurlHttp(HttpSettings()))
         running = await start_service(identity=identity, store=store, gateway=gateway)
         everybody = running.bus.connect()
         sent, posted = 0, 0
@@ -126,8 +126,8 @@ async def test_our_server_answers_as_status_go_did(path: Path, start_service: An
                 sent += 1
                 await running.settled(sent)
                 answers += await heard(everybody, running, listener)
-            bodies = [body.decode() for body in gorush.bodies[posted:]]
-            posted = len(gorush.bodies)
+            bodies = [request.request.body.decode() for request in list(gorush.requests)[posted:]]
+            posted = len(gorush.requests)
             deviation = DEVIATIONS.get((path.stem.split("_")[0], outcome["action"]), Deviation(""))
             compare(outcome, deviation, answers, bodies, before)
             before = answers or before

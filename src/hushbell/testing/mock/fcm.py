@@ -1,6 +1,5 @@
-"""What the stand-in for Google checks: the OAuth endpoint and messages:send (reference/gateway.md 5.2)."""
+"""The mock of Google: the OAuth endpoint and messages:send (reference/gateway.md 5.2)."""
 
-import base64
 import json
 import re
 import secrets
@@ -16,13 +15,14 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from hushbell.config.providers import FcmApp
-from hushbell.testing.mock.http import Reply, Request
-from hushbell.testing.mock.rules import FINE, RecordedPush, ScriptedReply
+from hushbell.testing.mock.http import Request, Response
+from hushbell.testing.mock.jwt import json_object, split_jwt
+from hushbell.testing.mock.rules import SUCCESS, RecordedPush, ScriptedReply
 
 PROJECT = "demo-project"
 EMAIL = "push@demo-project.iam.gserviceaccount.com"
 TOKEN_URL = "https://oauth2.googleapis.com/token"
-LIFE = 3600  # seconds of an access token
+ACCESS_TOKEN_SECONDS = 3600
 
 _PATH = re.compile(r"/v1/projects/([^/]+)/messages:send")
 _STATUS = {400: "INVALID_ARGUMENT", 401: "UNAUTHENTICATED", 403: "PERMISSION_DENIED", 404: "NOT_FOUND"}
@@ -48,8 +48,8 @@ class MockFcm:
         """Take the folder that the service account is written to."""
         self._file = folder / "service-account.json"
         self.tokens: dict[str, int] = {}  # access token → ms at which it ends
-        self.life = LIFE
-        self._now = 0  # of the grant that was looked at last
+        self.access_token_seconds = ACCESS_TOKEN_SECONDS
+        self._now = 0  # ms, of the grant that was checked last
 
     @cached_property
     def credentials_file(self) -> Path:
@@ -68,49 +68,46 @@ class MockFcm:
         return self._file
 
     @staticmethod
-    def takes(request: Request) -> bool:
+    def matches(request: Request) -> bool:
         """Say whether a request is for Google."""
         return request.path == "/token" or request.path.startswith("/v1/projects/")
 
-    def look(self, request: Request, now: int) -> tuple[RecordedPush, ScriptedReply | None]:
-        """Return what the request is about, and the answer if Google would not take it."""
+    def check(self, request: Request, now: int) -> tuple[RecordedPush, ScriptedReply | None]:
+        """Return what the request asks for, and the refusal if Google refuses it."""
         if request.path == "/token":
             return RecordedPush("oauth", app="fcm"), self._bad_grant(request, now)
         match = _PATH.fullmatch(request.path)
         if match is None or request.method != "POST":
             return RecordedPush("fcm"), ScriptedReply(status=404, reason="-")
-        message = _object(_object(request.body).get("message"))
+        message = json_object(json_object(request.body).get("message"))
         target = [name for name in ("token", "topic", "condition") if isinstance(message.get(name), str)]
         token = message[target[0]] if target else ""
-        android, apns = _object(message.get("android")), _object(message.get("apns"))
-        seen = RecordedPush(
+        android, apns = json_object(message.get("android")), json_object(message.get("apns"))
+        push = RecordedPush(
             "fcm",
             token,
             match[1],
             collapse=str(android.get("collapse_key", "")),
             topic=token if target == ["topic"] else "",
-            push_type=str(_object(apns.get("headers")).get("apns-push-type", "")),
+            push_type=str(json_object(apns.get("headers")).get("apns-push-type", "")),
             priority=str(android.get("priority", "")),
             bytes=len(request.body),
         )
-        return seen, self._refusal(request, match[1], message, target, now)
+        return push, self._refusal(request, match[1], message, target, now)
 
-    def reply(self, request: Request, seen: RecordedPush, said: ScriptedReply) -> Reply:
-        """Say it as Google does."""
-        if said.body is not None:
-            return Reply(said.status, _JSON, said.body.encode())
-        if seen.provider == "oauth":
-            return self._grant(said)
-        if said is FINE:
-            return Reply(
-                200, _JSON, b'{\n  "name": "projects/%s/messages/%d"\n}\n' % (seen.app.encode(), request.stream)
-            )
-        if said.status == 200:
-            return Reply(200, _JSON, b"{}")
-        return Reply(said.status, _JSON, _error(said))
+    def respond(self, request: Request, push: RecordedPush, reply: ScriptedReply) -> Response:
+        """Return the reply in Google's form."""
+        if push.provider == "oauth":
+            return self._grant(reply)
+        if reply is SUCCESS:
+            name = b'{\n  "name": "projects/%s/messages/%d"\n}\n' % (push.app.encode(), request.stream)
+            return Response(200, _JSON, name)
+        if reply.status == 200:
+            return Response(200, _JSON, b"{}")
+        return Response(reply.status, _JSON, _error(reply))
 
     def app(self, **changes: object) -> FcmApp:
-        """Return settings of a provider that fit."""
+        """Return settings of a provider that this mock accepts."""
         return FcmApp(**{"credentials_file": str(self.credentials_file)} | changes)  # type: ignore[arg-type]
 
     def _refusal(
@@ -135,18 +132,15 @@ class MockFcm:
         if form.get("grant_type") != "urn:ietf:params:oauth:grant-type:jwt-bearer":
             return ScriptedReply(status=400, reason="unsupported_grant_type")
         try:
-            head, claims, signature = form["assertion"].split(".")
-            _account_key().public_key().verify(
-                _raw(signature), f"{head}.{claims}".encode(), padding.PKCS1v15(), SHA256()
-            )
-            said = json.loads(_raw(claims))
+            header, claims, signed, signature = split_jwt(form["assertion"])
+            _account_key().public_key().verify(signature, signed, padding.PKCS1v15(), SHA256())
             fits = (
-                json.loads(_raw(head))["alg"] == "RS256"
-                and said["iss"] == EMAIL
-                and said["aud"] == TOKEN_URL
-                and said["scope"].endswith("firebase.messaging")
-                and 0 <= said["exp"] - said["iat"] <= 3600
-                and abs(said["iat"] - now // 1000) < 300
+                header["alg"] == "RS256"
+                and claims["iss"] == EMAIL
+                and claims["aud"] == TOKEN_URL
+                and claims["scope"].endswith("firebase.messaging")
+                and 0 <= claims["exp"] - claims["iat"] <= 3600
+                and abs(claims["iat"] - now // 1000) < 300
             )
         except (ValueError, LookupError, TypeError, AttributeError, InvalidSignature):
             fits = False
@@ -155,44 +149,31 @@ class MockFcm:
         self._now = now
         return None
 
-    def _grant(self, said: ScriptedReply) -> Reply:
-        if said.status != 200:
-            return Reply(said.status, _JSON, json.dumps({"error": said.reason or "server_error"}).encode())
+    def _grant(self, reply: ScriptedReply) -> Response:
+        if reply.status != 200:
+            return Response(reply.status, _JSON, json.dumps({"error": reply.reason or "server_error"}).encode())
         token = "ya29." + secrets.token_urlsafe(96)
-        self.tokens[token] = self._now + self.life * 1000
-        body = {"access_token": token, "expires_in": self.life, "token_type": "Bearer"}
-        return Reply(200, _JSON, json.dumps(body).encode())
+        self.tokens[token] = self._now + self.access_token_seconds * 1000
+        body = {"access_token": token, "expires_in": self.access_token_seconds, "token_type": "Bearer"}
+        return Response(200, _JSON, json.dumps(body).encode())
 
 
 @cache
 def _account_key() -> rsa.RSAPrivateKey:
-    """Return the one key of all stand-ins in this process: making it takes longer than most tests."""
+    """Return the key of every mock in this process: making one takes longer than most tests."""
     return rsa.generate_private_key(public_exponent=65537, key_size=2048)
 
 
-def _error(said: ScriptedReply) -> bytes:
+def _error(reply: ScriptedReply) -> bytes:
     """Return Google's JSON. The reason "-" leaves Firebase's own code out, "token" blames the token."""
-    code = _CODES.get(said.status, "-") if said.reason in ("", "token") else said.reason
-    text = "The registration token is not a valid FCM registration token" if said.reason == "token" else "refused"
-    error: dict[str, Any] = {"code": said.status, "message": text, "status": _STATUS.get(said.status, "UNKNOWN")}
+    code = _CODES.get(reply.status, "-") if reply.reason in ("", "token") else reply.reason
+    text = "The registration token is not a valid FCM registration token" if reply.reason == "token" else "refused"
+    error: dict[str, Any] = {"code": reply.status, "message": text, "status": _STATUS.get(reply.status, "UNKNOWN")}
     if code != "-":
         kind = "type.googleapis.com/google.firebase.fcm.v1.FcmError"
         error["details"] = [{"@type": kind, "errorCode": code}]
-    if said.reason == "token":
+    if reply.reason == "token":
         violation = {"field": "message.token", "description": text}
         kind = "type.googleapis.com/google.rpc.BadRequest"
         error.setdefault("details", []).append({"@type": kind, "fieldViolations": [violation]})
     return json.dumps({"error": error}).encode()
-
-
-def _object(given: Any) -> dict[str, Any]:
-    if isinstance(given, bytes):
-        try:
-            given = orjson.loads(given)
-        except ValueError:
-            return {}
-    return given if isinstance(given, dict) else {}
-
-
-def _raw(part: str) -> bytes:
-    return base64.urlsafe_b64decode(part + "=" * (-len(part) % 4))

@@ -1,7 +1,7 @@
 """
-HPACK for a stand-in server that must not be the slowest part of a measurement (RFC 7541).
+HPACK for a mock that must not be the slowest part of a measurement (RFC 7541).
 
-Reads everything a client may send, with its dynamic table; writes literals only, so that answers carry no state.
+Reads every form that a client may send; writes literals only, so that responses need no table.
 """
 
 from collections.abc import Iterable
@@ -9,33 +9,33 @@ from collections.abc import Iterable
 from hpack.huffman_table import HUFFMAN_COMPLETE, HUFFMAN_EMIT_SYMBOL, HUFFMAN_FAIL, HUFFMAN_TABLE
 from hpack.table import HeaderTable
 
-TABLE = 4096  # bytes of the dynamic table, as every client may assume
-MEMORY = 20_000  # Huffman texts that are remembered; most come again and again
-BLOCK = 64 * 1024  # bytes of a header block
+MAX_TABLE_BYTES = 4096  # of the dynamic table, as every client may assume
+MAX_CACHED_TEXTS = 20_000  # Huffman texts; most come again and again
+MAX_BLOCK_BYTES = 64 * 1024
 
 _STATIC = tuple((name.decode(), value.decode()) for name, value in HeaderTable.STATIC_TABLE)
 _STATUS = {200: b"\x88", 204: b"\x89", 206: b"\x8a", 304: b"\x8b", 400: b"\x8c", 404: b"\x8d", 500: b"\x8e"}
 
 
-class Malformed(Exception):
-    """The block is no HPACK: the connection must end."""
+class MalformedBlock(Exception):
+    """A header block is no HPACK; the connection must end."""
 
 
-class Decoder:
+class HeaderDecoder:
     """The header blocks of one connection, in their order."""
 
     def __init__(self) -> None:
         self._table: list[tuple[str, str]] = []  # newest first
         self._size = 0
-        self._limit = TABLE
+        self._limit = MAX_TABLE_BYTES
         self._texts: dict[bytes, str] = {}
 
     def decode(self, block: bytes) -> list[tuple[str, str]]:
-        """Return the fields of a block. Raises Malformed."""
+        """Return the fields of a block. Raises MalformedBlock."""
         try:
             return self._decode(block)
         except IndexError as error:
-            raise Malformed("a field is cut, or an index leads nowhere") from error
+            raise MalformedBlock("a field is cut, or an index leads nowhere") from error
 
     def _decode(self, block: bytes) -> list[tuple[str, str]]:
         fields: list[tuple[str, str]] = []
@@ -70,7 +70,7 @@ class Decoder:
 
     def _entry(self, index: int) -> tuple[str, str]:
         if index < 62:
-            raise Malformed("index 0")
+            raise MalformedBlock("index 0")
         return self._table[index - 62]
 
     def _text(self, block: bytes, at: int) -> tuple[str, int]:
@@ -82,14 +82,14 @@ class Decoder:
         end = at + length
         raw = block[at:end]
         if len(raw) != length:
-            raise Malformed("a text is cut")
+            raise MalformedBlock("a text is cut")
         if not byte & 0x80:
             return raw.decode("latin-1"), end
         text = self._texts.get(raw)
         if text is None:
-            if len(self._texts) >= MEMORY:
+            if len(self._texts) >= MAX_CACHED_TEXTS:
                 self._texts.clear()
-            text = self._texts[raw] = unhuffed(raw)
+            text = self._texts[raw] = decode_huffman(raw)
         return text, end
 
     def _insert(self, name: str, value: str) -> None:
@@ -98,8 +98,8 @@ class Decoder:
         self._shrink()
 
     def _resize(self, size: int) -> None:
-        if size > TABLE:
-            raise Malformed("a larger table than allowed")
+        if size > MAX_TABLE_BYTES:
+            raise MalformedBlock("a larger table than allowed")
         self._limit = size
         self._shrink()
 
@@ -109,8 +109,8 @@ class Decoder:
             self._size -= len(name) + len(value) + 32
 
 
-def unhuffed(raw: bytes) -> str:
-    """Return the text that Huffman codes stand for, a byte at a step. Raises Malformed."""
+def decode_huffman(raw: bytes) -> str:
+    """Return the text of Huffman codes. Raises MalformedBlock."""
     steps, texts = _STEPS, []
     state, ends = 0, True
     for byte in raw:
@@ -118,7 +118,7 @@ def unhuffed(raw: bytes) -> str:
         state, text, ends = step
         texts.append(text)
     if not ends:
-        raise Malformed("a Huffman code is cut")
+        raise MalformedBlock("a Huffman code is cut")
     return "".join(texts)
 
 
@@ -131,7 +131,7 @@ def _step(key: int) -> tuple[int, str, bool]:
     for nibble in (key >> 4 & 15, key & 15):
         state, flags, symbol = HUFFMAN_TABLE[state * 16 + nibble]
         if flags & HUFFMAN_FAIL:
-            raise Malformed("no Huffman code")
+            raise MalformedBlock("no Huffman code")
         if flags & HUFFMAN_EMIT_SYMBOL:
             text += chr(symbol)
     step = _STEPS[key] = (state << 8, text, bool(flags & HUFFMAN_COMPLETE))
@@ -139,7 +139,7 @@ def _step(key: int) -> tuple[int, str, bool]:
 
 
 def encode(status: int, fields: Iterable[tuple[str, str]] = ()) -> bytes:
-    """Return the block of an answer, made of literals."""
+    """Return the header block of a response, made of literals."""
     start = _STATUS.get(status) or b"\x08\x03" + str(status).encode()
     return start + b"".join(literal(name, value) for name, value in fields)
 
@@ -168,8 +168,8 @@ def _integer(block: bytes, at: int, start: int) -> tuple[int, int]:
         byte = block[at]
         at += 1
         number += (byte & 0x7F) << shift
-        if number > BLOCK:
-            raise Malformed("a number is too large")
+        if number > MAX_BLOCK_BYTES:
+            raise MalformedBlock("a number is too large")
         if byte < 0x80:
             return number, at
         shift += 7

@@ -1,21 +1,21 @@
-"""What the stand-in's connections hand over, and what they are told to answer."""
+"""A request to the mock, its response, and the faults that a test can ask for; the same for HTTP/1.1 and HTTP/2."""
 
 from collections.abc import Callable
 from enum import StrEnum
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
-BODY = 1 << 20  # bytes kept of a request's body, so that a wrong sender cannot fill the memory
+MAX_BODY_BYTES = 1 << 21  # kept of a request's body, so that a wrong sender cannot fill the memory
 
 
 class Fault(StrEnum):
-    """What is done to a request beside, or in place of, answering it."""
+    """What happens to a request beside, or in place of, its response."""
 
-    ANSWER = "answer"
-    BLACKHOLE = "blackhole"  # never answers
-    CLOSE = "close"  # cuts the connection, the request is in
-    RESET = "reset"  # ends the stream with INTERNAL_ERROR, the request is in; HTTP/1.1: as CLOSE
-    REFUSE = "refuse"  # REFUSED_STREAM: nobody looked at it; HTTP/1.1: as CLOSE
-    GOAWAY = "goaway"  # answers, then takes no more on this connection
+    ANSWER = "answer"  # no fault: the response is sent
+    BLACKHOLE = "blackhole"  # no response is ever sent
+    CLOSE = "close"  # the connection is cut after the request was read
+    RESET = "reset"  # the stream ends with INTERNAL_ERROR after the request was read; HTTP/1.1: as CLOSE
+    REFUSE = "refuse"  # the stream ends with REFUSED_STREAM, the request counts as unprocessed; HTTP/1.1: as CLOSE
+    GOAWAY = "goaway"  # the response is sent, then the connection takes no more requests
 
 
 class Request(NamedTuple):
@@ -23,37 +23,26 @@ class Request(NamedTuple):
 
     method: str
     path: str  # with the query
-    headers: dict[str, str]  # lower case; "host" also for :authority
+    headers: dict[str, str]  # names in lower case; "host" also for :authority
     body: bytes
     connection: int  # number of the connection
-    stream: int  # HTTP/1.1: number of the request on it
-    certified: bool = False  # the client showed a certificate that the stand-in has issued
+    stream: int  # HTTP/1.1: number of the request on its connection
+    is_certified: bool = False  # the client showed a certificate of the mock's authority
+    is_http2: bool = True
 
     def __repr__(self) -> str:
         """Show no token and no credential."""
         return f"Request({self.method}, connection={self.connection}, stream={self.stream})"
 
 
-class Reply(NamedTuple):
-    """One answer."""
+class Response(NamedTuple):
+    """What is sent for a request, and how."""
 
     status: int = 200
     headers: tuple[tuple[str, str], ...] = ()
     body: bytes = b""
-    act: Fault = Fault.ANSWER
-    delay: float = 0.0  # seconds
+    fault: Fault = Fault.ANSWER
+    delay: float = 0.0  # seconds before it is sent
 
 
-class Connection(Protocol):
-    """What the server does to connections as a whole."""
-
-    def abort(self) -> None:
-        """Cut it."""
-        ...
-
-    def go_away(self) -> None:
-        """Take no more requests."""
-        ...
-
-
-Handle = Callable[[Request], Reply]
+Handler = Callable[[Request], Response]

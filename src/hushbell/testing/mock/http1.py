@@ -1,45 +1,45 @@
-"""One HTTP/1.1 connection to the stand-in."""
+"""The server's side of one HTTP/1.1 connection."""
 
 import asyncio
 from collections import deque
 
-from hushbell.testing.mock.http import BODY, Fault, Handle, Reply, Request
+from hushbell.testing.mock.http import MAX_BODY_BYTES, Fault, Handler, Request, Response
 
-HEAD = 64 * 1024  # bytes
+MAX_HEAD_BYTES = 64 * 1024
 
 
-class Http1:
-    """Reads requests one after another and answers them in their order."""
+class MockHttp1:
+    """Reads requests one after another and responds in their order."""
 
-    def __init__(self, transport: asyncio.Transport, handle: Handle, *, number: int, certified: bool) -> None:
+    def __init__(self, transport: asyncio.Transport, handle: Handler, *, number: int, is_certified: bool) -> None:
         self._transport = transport
         self._handle = handle
         self._number = number
-        self._certified = certified
+        self._is_certified = is_certified
         self._buffer = bytearray()
         self._requests = 0
         self._waiting: deque[Request] = deque()
-        self._busy = False
-        self._leaving = False
-        self.most = 1
+        self._is_busy = False
+        self._is_going_away = False
+        self.max_streams = 1
 
     def feed(self, data: bytes) -> None:
-        """Take bytes and answer everything that is complete."""
+        """Read bytes and handle every request that is complete."""
         self._buffer += data
         while (request := self._next()) is not None:
             self._waiting.append(request)
-        self._go_on()
+        self._handle_waiting()
 
     def go_away(self) -> None:
-        """Take no more requests."""
-        self._leaving = True
-        if not self._busy:
+        """Accept no more requests."""
+        self._is_going_away = True
+        if not self._is_busy:
             self._transport.close()
 
     def _next(self) -> Request | None:
         end = self._buffer.find(b"\r\n\r\n")
         if end < 0:
-            if len(self._buffer) > HEAD:
+            if len(self._buffer) > MAX_HEAD_BYTES:
                 self._transport.abort()
             return None
         first, *lines = self._buffer[:end].decode("latin-1").split("\r\n")
@@ -50,7 +50,7 @@ class Http1:
             headers["duplicate" if name in headers else name] = value.strip()
         length = headers.get("content-length", "0")
         parts = first.split(" ")
-        if len(parts) != 3 or not length.isdigit() or int(length) > BODY or "transfer-encoding" in headers:
+        if len(parts) != 3 or not length.isdigit() or int(length) > MAX_BODY_BYTES or "transfer-encoding" in headers:
             self._transport.abort()
             return None
         if headers.pop("expect", ""):
@@ -61,30 +61,32 @@ class Http1:
         body = bytes(self._buffer[end + 4 : stop])
         del self._buffer[:stop]
         self._requests += 1
-        return Request(parts[0], parts[1], headers, body, self._number, self._requests, self._certified)
+        return Request(
+            parts[0], parts[1], headers, body, self._number, self._requests, self._is_certified, is_http2=False
+        )
 
-    def _go_on(self) -> None:
-        while self._waiting and not self._busy and not self._transport.is_closing():
-            self._busy = True
-            reply = self._handle(self._waiting.popleft())
-            if reply.delay:
-                asyncio.get_running_loop().call_later(reply.delay, self._answer_late, reply)
+    def _handle_waiting(self) -> None:
+        while self._waiting and not self._is_busy and not self._transport.is_closing():
+            self._is_busy = True
+            response = self._handle(self._waiting.popleft())
+            if response.delay:
+                asyncio.get_running_loop().call_later(response.delay, self._respond_late, response)
             else:
-                self._answer(reply)
+                self._respond(response)
 
-    def _answer_late(self, reply: Reply) -> None:
-        self._answer(reply)
-        self._go_on()
+    def _respond_late(self, response: Response) -> None:
+        self._respond(response)
+        self._handle_waiting()
 
-    def _answer(self, reply: Reply) -> None:
-        if self._transport.is_closing() or reply.act is Fault.BLACKHOLE:
+    def _respond(self, response: Response) -> None:
+        if self._transport.is_closing() or response.fault is Fault.BLACKHOLE:
             return
-        if reply.act in (Fault.CLOSE, Fault.RESET, Fault.REFUSE):
+        if response.fault in (Fault.CLOSE, Fault.RESET, Fault.REFUSE):
             self._transport.abort()
             return
-        lines = [f"HTTP/1.1 {reply.status} Status", f"content-length: {len(reply.body)}"]
-        lines += [f"{name}: {value}" for name, value in reply.headers]
-        self._transport.write("\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + reply.body)
-        self._busy = False
-        if reply.act is Fault.GOAWAY or self._leaving:
+        lines = [f"HTTP/1.1 {response.status} Status", f"content-length: {len(response.body)}"]
+        lines += [f"{name}: {value}" for name, value in response.headers]
+        self._transport.write("\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + response.body)
+        self._is_busy = False
+        if response.fault is Fault.GOAWAY or self._is_going_away:
             self._transport.close()

@@ -1,4 +1,4 @@
-"""What the stand-in for Huawei checks: its OAuth endpoint and messages:send (reference/gateway.md 5.4)."""
+"""The mock of Huawei: the OAuth endpoint and messages:send (reference/gateway.md 5.4)."""
 
 import json
 import re
@@ -10,13 +10,14 @@ from urllib.parse import parse_qsl
 import orjson
 
 from hushbell.config.providers import HuaweiApp
-from hushbell.testing.mock.http import Reply, Request
-from hushbell.testing.mock.rules import FINE, RecordedPush, ScriptedReply, meant
+from hushbell.testing.mock.http import Request, Response
+from hushbell.testing.mock.jwt import json_object
+from hushbell.testing.mock.rules import SUCCESS, RecordedPush, ScriptedReply, split_tokens
 
 APP_ID = "100000001"
-LIFE = 3600  # seconds of an access token
-TOKENS = 1000  # of one request
-PAYLOAD = 4096  # bytes without the tokens
+ACCESS_TOKEN_SECONDS = 3600
+MAX_TOKENS = 1000  # of one request
+MAX_PAYLOAD_BYTES = 4096  # without the tokens
 
 _PATH = re.compile(r"/v[12]/([0-9]+)/messages:send")
 _JSON = (("content-type", "application/json;charset=utf-8"),)
@@ -38,12 +39,12 @@ class MockHuawei:
         self._now = 0
 
     @staticmethod
-    def takes(request: Request) -> bool:
+    def matches(request: Request) -> bool:
         """Say whether a request is for Huawei."""
         return request.path.startswith("/oauth2/v") or bool(_PATH.fullmatch(request.path))
 
-    def look(self, request: Request, now: int) -> tuple[RecordedPush, ScriptedReply | None]:
-        """Return what the request is about, and the answer if Huawei would not take it."""
+    def check(self, request: Request, now: int) -> tuple[RecordedPush, ScriptedReply | None]:
+        """Return what the request asks for, and the refusal if Huawei refuses it."""
         if request.path.startswith("/oauth2/"):
             self._now = now
             form = dict(parse_qsl(request.body.decode("latin-1")))
@@ -51,11 +52,11 @@ class MockHuawei:
             return RecordedPush("oauth", app="huawei"), None if form == wanted else ScriptedReply(
                 status=400, reason="1101"
             )
-        message = _object(_object(request.body).get("message"))
+        message = json_object(json_object(request.body).get("message"))
         listed = message.get("token")
         tokens = tuple(listed) if isinstance(listed, list) else ()
         target = " ".join(map(str, tokens)) or str(message.get("topic", message.get("condition", "")))
-        seen = RecordedPush(
+        push = RecordedPush(
             "huawei",
             target,
             request.path.split("/")[2],
@@ -63,67 +64,56 @@ class MockHuawei:
             bytes=len(request.body),
             tokens=tokens or (target,),
         )
-        refused = self._refusal(request, message, seen, now)
-        return seen, ScriptedReply(reason=refused) if refused else None
+        refused = self._refusal(request, message, push, now)
+        return push, ScriptedReply(reason=refused) if refused else None
 
-    def reply(self, request: Request, seen: RecordedPush, said: ScriptedReply) -> Reply:
-        """Say it as Huawei does: errors come with status 200, too."""
+    def respond(self, request: Request, push: RecordedPush, reply: ScriptedReply) -> Response:
+        """Return the reply in Huawei's form: errors have status 200 too."""
         del request
-        if said.body is not None:
-            return Reply(said.status, _JSON, said.body.encode())
-        if seen.provider == "oauth":
-            return self._grant(said)
-        if said.status != 200:
-            return Reply(said.status, _JSON, _coded(said.reason, "refused") if said.reason else b"")
-        if said is FINE or not said.reason:
-            return Reply(200, _JSON, _coded("80000000", "Success"))
-        about, others = meant(seen, said)
-        if said.reason == _DEAD and others:
-            told = {"success": len(others), "failure": len(about), "illegal_tokens": about}
-            return Reply(200, _JSON, _coded("80100000", json.dumps(told)))
-        return Reply(200, _JSON, _coded(said.reason, "refused"))
+        if push.provider == "oauth":
+            return self._grant(reply)
+        if reply.status != 200:
+            return Response(reply.status, _JSON, _coded(reply.reason, "refused") if reply.reason else b"")
+        if reply is SUCCESS or not reply.reason:
+            return Response(200, _JSON, _coded("80000000", "Success"))
+        about, others = split_tokens(push, reply)
+        if reply.reason == _DEAD and others:
+            result = {"success": len(others), "failure": len(about), "illegal_tokens": about}
+            return Response(200, _JSON, _coded("80100000", json.dumps(result)))
+        return Response(200, _JSON, _coded(reply.reason, "refused"))
 
     def app(self, **changes: object) -> HuaweiApp:
-        """Return settings of a provider that fit."""
+        """Return settings of a provider that this mock accepts."""
         given: dict[str, object] = {"app_id": APP_ID, "secret_file": str(self.secret_file)}
         return HuaweiApp(**given | changes)  # type: ignore[arg-type]
 
-    def _refusal(self, request: Request, message: dict[str, Any], seen: RecordedPush, now: int) -> str:
+    def _refusal(self, request: Request, message: dict[str, Any], push: RecordedPush, now: int) -> str:
         scheme, _, bearer = request.headers.get("authorization", "").partition(" ")
         if scheme != "Bearer" or bearer not in self.tokens:
             return "80200001"
         if self.tokens[bearer] <= now:
             return "80200003"
-        if seen.app != APP_ID:
+        if push.app != APP_ID:
             return "80300002"
         targets = [name for name in ("token", "topic", "condition") if name in message]
-        if len(targets) != 1 or not all(isinstance(token, str) and token for token in seen.tokens):
+        if len(targets) != 1 or not all(isinstance(token, str) and token for token in push.tokens):
             return "80100003"
-        if len(seen.tokens) > TOKENS or len(set(seen.tokens)) != len(seen.tokens):
+        if len(push.tokens) > MAX_TOKENS or len(set(push.tokens)) != len(push.tokens):
             return "80300010"
         if not isinstance(message.get("data", ""), str):
             return "80100001"
         rest = {name: value for name, value in message.items() if name != targets[0]}
-        return "80300008" if len(orjson.dumps(rest)) > PAYLOAD else ""
+        return "80300008" if len(orjson.dumps(rest)) > MAX_PAYLOAD_BYTES else ""
 
-    def _grant(self, said: ScriptedReply) -> Reply:
-        if said.status != 200:
-            body = {"error": said.reason or "1203", "sub_error": 0, "error_description": "refused"}
-            return Reply(said.status, _JSON, json.dumps(body).encode())
+    def _grant(self, reply: ScriptedReply) -> Response:
+        if reply.status != 200:
+            body = {"error": reply.reason or "1203", "sub_error": 0, "error_description": "refused"}
+            return Response(reply.status, _JSON, json.dumps(body).encode())
         token = "DQEB+" + secrets.token_urlsafe(60) + "/="
-        self.tokens[token] = self._now + LIFE * 1000
-        body = {"access_token": token, "expires_in": LIFE, "token_type": "Bearer"}
-        return Reply(200, _JSON, json.dumps(body).replace("/", "\\/").encode())  # as theirs does
+        self.tokens[token] = self._now + ACCESS_TOKEN_SECONDS * 1000
+        body = {"access_token": token, "expires_in": ACCESS_TOKEN_SECONDS, "token_type": "Bearer"}
+        return Response(200, _JSON, json.dumps(body).replace("/", "\\/").encode())  # as theirs does
 
 
 def _coded(code: str, text: str) -> bytes:
     return json.dumps({"code": code, "msg": text, "requestId": "157"}).encode()
-
-
-def _object(given: Any) -> dict[str, Any]:
-    if isinstance(given, bytes):
-        try:
-            given = orjson.loads(given)
-        except ValueError:
-            return {}
-    return given if isinstance(given, dict) else {}

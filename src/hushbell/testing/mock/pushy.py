@@ -1,4 +1,4 @@
-"""What the stand-in for Pushy checks (reference/gateway.md 5.4)."""
+"""The mock of Pushy (reference/gateway.md 5.4)."""
 
 import json
 import secrets
@@ -9,12 +9,13 @@ from urllib.parse import parse_qs, urlsplit
 import orjson
 
 from hushbell.config.providers import PushyApp
-from hushbell.testing.mock.http import Reply, Request
-from hushbell.testing.mock.rules import RecordedPush, ScriptedReply, meant
+from hushbell.testing.mock.http import Request, Response
+from hushbell.testing.mock.jwt import json_object
+from hushbell.testing.mock.rules import RecordedPush, ScriptedReply, split_tokens
 
-TOKENS = 100_000  # of one request
-DATA = 4096  # bytes
-LONGEST_LIFE = 365 * 86_400  # seconds
+MAX_TOKENS = 100_000  # of one request
+MAX_DATA_BYTES = 4096
+MAX_TIME_TO_LIVE = 365 * 86_400  # seconds
 
 _JSON = (("content-type", "application/json; charset=utf-8"),)
 _CODES = {400: "INVALID_PARAM", 401: "INVALID_API_KEY", 403: "INVALID_API_KEY", 429: "RATE_LIMIT_EXCEEDED"}
@@ -33,21 +34,17 @@ class MockPushy:
         self.key_file.write_text(self._key + "\n")
 
     @staticmethod
-    def takes(request: Request) -> bool:
+    def matches(request: Request) -> bool:
         """Say whether a request is for Pushy."""
         return request.path.startswith("/push?")
 
-    def look(self, request: Request, now: int) -> tuple[RecordedPush, ScriptedReply | None]:
-        """Return what the request is about, and the answer if Pushy would not take it."""
+    def check(self, request: Request, now: int) -> tuple[RecordedPush, ScriptedReply | None]:
+        """Return what the request asks for, and the refusal if Pushy refuses it."""
         del now
-        try:
-            body = orjson.loads(request.body)
-        except ValueError:
-            body = None
-        body = body if isinstance(body, dict) else {}
+        body = json_object(request.body)
         to = body.get("to")
         tokens = tuple(to) if isinstance(to, list) else (to,) if isinstance(to, str) else ()
-        seen = RecordedPush(
+        push = RecordedPush(
             "pushy",
             " ".join(map(str, tokens)),
             collapse=str(body.get("collapse_key", "")),
@@ -56,23 +53,23 @@ class MockPushy:
             tokens=tokens,
         )
         refused = self._refusal(request, body, tokens)
-        return seen, ScriptedReply(status=refused[0], reason=refused[1]) if refused else None
+        return push, ScriptedReply(status=refused[0], reason=refused[1]) if refused else None
 
-    def reply(self, request: Request, seen: RecordedPush, said: ScriptedReply) -> Reply:
-        """Say it as Pushy does."""
+    def respond(self, request: Request, push: RecordedPush, reply: ScriptedReply) -> Response:
+        """Return the reply in Pushy's form."""
         del request
-        if said.body is not None:
-            return Reply(said.status, _JSON, said.body.encode())
-        about, others = meant(seen, said)
-        if said.status == 200 or (said.reason == "NO_RECIPIENTS" and others):
-            dead = about if said.reason == "NO_RECIPIENTS" else []
-            info = {"devices": len(seen.tokens) - len(dead), "failed": dead}
-            return Reply(200, _JSON, json.dumps({"success": True, "id": secrets.token_hex(12), "info": info}).encode())
-        code = said.reason or _CODES.get(said.status, "INTERNAL_ERROR")
-        return Reply(said.status, _JSON, json.dumps({"code": code, "error": "refused"}).encode())
+        about, others = split_tokens(push, reply)
+        if reply.status == 200 or (reply.reason == "NO_RECIPIENTS" and others):
+            dead = about if reply.reason == "NO_RECIPIENTS" else []
+            info = {"devices": len(push.tokens) - len(dead), "failed": dead}
+            return Response(
+                200, _JSON, json.dumps({"success": True, "id": secrets.token_hex(12), "info": info}).encode()
+            )
+        code = reply.reason or _CODES.get(reply.status, "INTERNAL_ERROR")
+        return Response(reply.status, _JSON, json.dumps({"code": code, "error": "refused"}).encode())
 
     def app(self, **changes: object) -> PushyApp:
-        """Return settings of a provider that fit."""
+        """Return settings of a provider that this mock accepts."""
         return PushyApp(**{"key_file": str(self.key_file)} | changes)  # type: ignore[arg-type]
 
     def _refusal(self, request: Request, body: dict[str, Any], tokens: tuple[Any, ...]) -> tuple[int, str] | None:
@@ -83,9 +80,9 @@ class MockPushy:
         if not tokens or not all(isinstance(token, str) and token for token in tokens):
             return 400, "NO_RECIPIENTS"
         life = body.get("time_to_live", 0)
-        if len(tokens) > TOKENS or type(life) is not int or not 0 <= life <= LONGEST_LIFE:
+        if len(tokens) > MAX_TOKENS or type(life) is not int or not 0 <= life <= MAX_TIME_TO_LIVE:
             return 400, "INVALID_PARAM"
         data = body.get("data")
         if not isinstance(data, dict):
             return 400, "NO_DATA"
-        return (400, "PAYLOAD_LIMIT_EXCEEDED") if len(orjson.dumps(data)) > DATA else None
+        return (400, "PAYLOAD_LIMIT_EXCEEDED") if len(orjson.dumps(data)) > MAX_DATA_BYTES else None

@@ -1,4 +1,4 @@
-"""What the stand-in for Amazon SNS checks: the signature, written down anew, and Publish (reference/gateway.md 5.4)."""
+"""The mock of Amazon SNS: Publish, and a signature that is computed anew (reference/gateway.md 5.4)."""
 
 import hashlib
 import hmac
@@ -10,10 +10,10 @@ from pathlib import Path
 from urllib.parse import parse_qsl
 
 from hushbell.config.providers import SnsApp
-from hushbell.testing.mock.http import Reply, Request
+from hushbell.testing.mock.http import Request, Response
 from hushbell.testing.mock.rules import RecordedPush, ScriptedReply
 
-SKEW = 900  # seconds that clocks may differ
+MAX_CLOCK_SKEW_SECONDS = 900
 
 _AUTHORIZATION = re.compile(
     r"AWS4-HMAC-SHA256 Credential=([A-Z0-9]+)/(\d{8})/([a-z0-9-]+)/sns/aws4_request, "
@@ -39,41 +39,39 @@ class MockSns:
         self.credentials_file.write_text("\n".join(lines))
 
     @staticmethod
-    def takes(request: Request) -> bool:
+    def matches(request: Request) -> bool:
         """Say whether a request is for Amazon."""
         return request.path == "/"
 
-    def look(self, request: Request, now: int) -> tuple[RecordedPush, ScriptedReply | None]:
-        """Return what the request is about, and the answer if Amazon would not take it."""
+    def check(self, request: Request, now: int) -> tuple[RecordedPush, ScriptedReply | None]:
+        """Return what the request asks for, and the refusal if Amazon refuses it."""
         form = dict(parse_qsl(request.body.decode("latin-1"), keep_blank_values=True))
         target = form.get("TargetArn", form.get("TopicArn", ""))
         topic = form.get("TopicArn", "")
-        seen = RecordedPush("sns", target, request.headers.get("host", ""), topic=topic, bytes=len(request.body))
-        code = self._unsigned(request, now) or self._refusal(request, form, target)
+        push = RecordedPush("sns", target, request.headers.get("host", ""), topic=topic, bytes=len(request.body))
+        code = self._signature_error(request, now) or self._refusal(request, form, target)
         status = 403 if code and code not in ("InvalidParameter", "InvalidAction") else 400
-        return seen, ScriptedReply(status=status, reason=code) if code else None
+        return push, ScriptedReply(status=status, reason=code) if code else None
 
-    def reply(self, request: Request, seen: RecordedPush, said: ScriptedReply) -> Reply:
-        """Say it as Amazon does."""
-        del request, seen
-        if said.body is not None:
-            return Reply(said.status, _XML, said.body.encode())
+    def respond(self, request: Request, push: RecordedPush, reply: ScriptedReply) -> Response:
+        """Return the reply in Amazon's form."""
+        del request, push
         space = "http://sns.amazonaws.com/doc/2010-03-31/"
-        if said.status == 200:
+        if reply.status == 200:
             result = f"<PublishResult><MessageId>{secrets.token_hex(16)}</MessageId></PublishResult>"
-            return Reply(200, _XML, f'<PublishResponse xmlns="{space}">{result}</PublishResponse>'.encode())
-        code, text = said.reason or _CODES.get(said.status, "InternalError"), "refused"
+            return Response(200, _XML, f'<PublishResponse xmlns="{space}">{result}</PublishResponse>'.encode())
+        code, text = reply.reason or _CODES.get(reply.status, "InternalError"), "refused"
         if code == "NoEndpoint":
             code = "InvalidParameter"
             text = "Invalid parameter: TargetArn Reason: No endpoint found for the target arn specified"
         error = f"<Error><Type>Sender</Type><Code>{code}</Code><Message>{text}</Message></Error>"
-        return Reply(said.status, _XML, f'<ErrorResponse xmlns="{space}">{error}</ErrorResponse>'.encode())
+        return Response(reply.status, _XML, f'<ErrorResponse xmlns="{space}">{error}</ErrorResponse>'.encode())
 
     def app(self, **changes: object) -> SnsApp:
-        """Return settings of a provider that fit."""
+        """Return settings of a provider that this mock accepts."""
         return SnsApp(**{"credentials_file": str(self.credentials_file)} | changes)  # type: ignore[arg-type]
 
-    def _unsigned(self, request: Request, now: int) -> str:
+    def _signature_error(self, request: Request, now: int) -> str:
         headers = request.headers
         match = _AUTHORIZATION.fullmatch(headers.get("authorization", ""))
         if match is None:
@@ -88,7 +86,7 @@ class MockSns:
             return "IncompleteSignature"
         if not moment.startswith(day) or not {"host", "x-amz-date"} <= set(names.split(";")):
             return "SignatureDoesNotMatch"
-        if abs(at - now / 1000) > SKEW:
+        if abs(at - now / 1000) > MAX_CLOCK_SKEW_SECONDS:
             return "RequestExpired"
         lines = [request.method, "/", "", *(f"{name}:{headers.get(name, '')}" for name in names.split(";")), "", names]
         hashed = hashlib.sha256(("\n".join(lines) + "\n" + hashlib.sha256(request.body).hexdigest()).encode())

@@ -1,4 +1,4 @@
-"""What the stand-in for push services checks: VAPID, headers, and whether the message opens (RFC 8030, 8291, 8292)."""
+"""The mock of push services: VAPID, headers, and whether the message opens (RFC 8030, 8291, 8292)."""
 
 import base64
 import json
@@ -8,9 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from cryptography.exceptions import InvalidSignature, InvalidTag
+from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
@@ -18,12 +17,13 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from hushbell.config.providers import UnifiedPushApp, WebPushApp
 from hushbell.testing.certificates import new_key
-from hushbell.testing.mock.http import Reply, Request
-from hushbell.testing.mock.rules import FINE, RecordedPush, ScriptedReply
+from hushbell.testing.mock.http import Request, Response
+from hushbell.testing.mock.jwt import decode_base64url, verify_es256
+from hushbell.testing.mock.rules import RecordedPush, ScriptedReply
 
 HOST = "push.example.net"
-BODY = 4096  # bytes
-KEPT = 10_000  # plaintexts remembered
+MAX_BODY_BYTES = 4096
+MAX_PLAINTEXTS = 10_000  # kept
 SUBJECT = "mailto:operator@example.org"
 
 _PATH = re.compile(r"/(wpush|up)/([A-Za-z0-9_-]+)")
@@ -32,8 +32,8 @@ _VAPID = re.compile(r"vapid t=([A-Za-z0-9_.-]+), ?k=([A-Za-z0-9_-]+)")
 
 
 @dataclass(frozen=True, slots=True)
-class Subscribed:
-    """A browser of the stand-in's own: it can open what is sent to it."""
+class BrowserSubscription:
+    """A browser's subscription with its private key, which decrypts what is sent to it."""
 
     endpoint: str
     key: ec.EllipticCurvePrivateKey = field(repr=False)
@@ -75,28 +75,30 @@ class MockWebPush:
         self.key_file.touch(mode=0o600)
         self.key_file.write_bytes(pem)
         self._public = key.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
-        self.subscriptions: dict[str, Subscribed] = {}
+        self.subscriptions: dict[str, BrowserSubscription] = {}
         self.opened: list[tuple[str, bytes]] = []  # path and plaintext of what was accepted
         self._verified: dict[str, dict[str, Any]] = {}
 
-    def subscribe(self, name: str = "", host: str = HOST) -> Subscribed:
+    def subscribe(self, name: str = "", host: str = HOST) -> BrowserSubscription:
         """Return a new subscription; its address ends in ``name``."""
         path = f"/wpush/{name or secrets.token_urlsafe(16)}"
-        made = Subscribed(f"https://{host}{path}", ec.generate_private_key(ec.SECP256R1()), secrets.token_bytes(16))
+        made = BrowserSubscription(
+            f"https://{host}{path}", ec.generate_private_key(ec.SECP256R1()), secrets.token_bytes(16)
+        )
         self.subscriptions[path] = made
         return made
 
     @staticmethod
-    def takes(request: Request) -> bool:
+    def matches(request: Request) -> bool:
         """Say whether a request is for a push service."""
         return request.path.startswith(("/wpush/", "/up/"))
 
-    def look(self, request: Request, now: int) -> tuple[RecordedPush, ScriptedReply | None]:
-        """Return what the request is about, and the answer if no push service would take it."""
+    def check(self, request: Request, now: int) -> tuple[RecordedPush, ScriptedReply | None]:
+        """Return what the request asks for, and the refusal if no push service would take it."""
         headers = request.headers
         path, _, _ = request.path.partition("?")
         kind = "unifiedpush" if path.startswith("/up/") else "webpush"
-        seen = RecordedPush(
+        push = RecordedPush(
             kind,
             path,
             headers.get("host", ""),
@@ -106,23 +108,23 @@ class MockWebPush:
             bytes=len(request.body),
         )
         status = self._refusal(request, path, now)
-        return seen, ScriptedReply(status=status) if status else None
+        return push, ScriptedReply(status=status) if status else None
 
-    def reply(self, request: Request, seen: RecordedPush, said: ScriptedReply) -> Reply:
-        """Say it as push services do."""
-        if said is FINE or said.status == 200:
+    def respond(self, request: Request, push: RecordedPush, reply: ScriptedReply) -> Response:
+        """Return the reply as push services do."""
+        del push
+        if reply.status == 200:
             location = f"https://{request.headers.get('host', '')}/m/{secrets.token_urlsafe(8)}"
-            return Reply(201, (("location", location), ("ttl", request.headers.get("ttl", "0"))))
-        del seen
-        return Reply(said.status, (), (said.body or said.reason).encode())
+            return Response(201, (("location", location), ("ttl", request.headers.get("ttl", "0"))))
+        return Response(reply.status, (), reply.reason.encode())
 
     def web_app(self, **changes: object) -> WebPushApp:
-        """Return settings of a provider that fit."""
+        """Return settings of a provider that this mock accepts."""
         given: dict[str, object] = {"key_file": str(self.key_file), "subject": SUBJECT}
         return WebPushApp(**given | changes)  # type: ignore[arg-type]
 
     def unified_app(self, **changes: object) -> UnifiedPushApp:
-        """Return settings of a provider that fit."""
+        """Return settings of a provider that this mock accepts."""
         given: dict[str, object] = {"key_file": str(self.key_file), "subject": SUBJECT}
         return UnifiedPushApp(**given | changes)  # type: ignore[arg-type]
 
@@ -139,40 +141,40 @@ class MockWebPush:
             return 400
         if headers.get("urgency", "normal") not in ("very-low", "low", "normal", "high"):
             return 400
-        if len(request.body) > BODY:
+        if len(request.body) > MAX_BODY_BYTES:
             return 413
         if match[1] == "up":
-            return self._old(request, path)
-        if not self._is_ours(headers.get("authorization", ""), headers.get("host", ""), now):
+            return self._check_unencrypted(request, path)
+        if not self._is_authorized(headers.get("authorization", ""), headers.get("host", ""), now):
             return 401
-        return self._open(path, request)
+        return self._check_encrypted(path, request)
 
-    def _old(self, request: Request, path: str) -> int:
+    def _check_unencrypted(self, request: Request, path: str) -> int:
         if not request.body:
             return 400
         self._keep(path, request.body)
         return 0
 
-    def _open(self, path: str, request: Request) -> int:
-        subscribed = self.subscriptions.get(path)
-        if subscribed is None:
+    def _check_encrypted(self, path: str, request: Request) -> int:
+        subscription = self.subscriptions.get(path)
+        if subscription is None:
             return 404
         if request.headers.get("content-encoding") != "aes128gcm":
             return 415
         try:
-            plain = subscribed.open(request.body)
+            plain = subscription.open(request.body)
         except (ValueError, IndexError, InvalidTag):
             return 400
         self._keep(path, plain)
         return 0
 
     def _keep(self, path: str, plain: bytes) -> None:
-        if len(self.opened) < KEPT:
+        if len(self.opened) < MAX_PLAINTEXTS:
             self.opened.append((path, plain))
 
-    def _is_ours(self, authorization: str, host: str, now: int) -> bool:
+    def _is_authorized(self, authorization: str, host: str, now: int) -> bool:
         match = _VAPID.fullmatch(authorization)
-        if match is None or _raw(match[2]) != self._public:
+        if match is None or decode_base64url(match[2]) != self._public:
             return False
         claims = self._verified.get(match[1])
         if claims is None:
@@ -186,24 +188,15 @@ class MockWebPush:
         )
 
     def _verify(self, token: str) -> dict[str, Any]:
+        public = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), self._public)
         try:
-            head, body, signature = token.split(".")
-            raw = _raw(signature)
-            der = encode_dss_signature(int.from_bytes(raw[:32], "big"), int.from_bytes(raw[32:], "big"))
-            public = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), self._public)
-            public.verify(der, f"{head}.{body}".encode(), ec.ECDSA(SHA256()))
-            claims = json.loads(_raw(body))
-        except (ValueError, InvalidSignature):
+            return verify_es256(token, public)[1]
+        except ValueError:
             return {}
-        return claims if isinstance(claims, dict) and len(raw) == 64 else {}
 
 
 def _hkdf(salt: bytes, secret: bytes, info: bytes, length: int) -> bytes:
     return HKDF(SHA256(), length, salt, info).derive(secret)
-
-
-def _raw(part: str) -> bytes:
-    return base64.urlsafe_b64decode(part + "=" * (-len(part) % 4))
 
 
 def _text(raw: bytes) -> str:

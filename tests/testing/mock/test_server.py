@@ -1,28 +1,22 @@
-"""The stand-in for all push providers: protocol, rules, record and control."""
+"""All mocks on one port: connections, rules, log and control."""
 
 import asyncio
 import json
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-import hpack
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from hushbell.config.gateway import HttpSettings
 from hushbell.http.client import fetch
 from hushbell.http.curl import CurlHttp
 from hushbell.ports.http import HttpFailure, HttpRequest, HttpResponse
 from hushbell.testing.clock import FakeClock
-from hushbell.testing.mock.h2 import PREFACE, Http2, frame
-from hushbell.testing.mock.hpack import Decoder, Malformed, encode
-from hushbell.testing.mock.http import Reply, Request
-from hushbell.testing.mock.rules import RecordedPush, ScriptedReply, parse
+from hushbell.testing.mock.http import Request
+from hushbell.testing.mock.rules import RecordedPush, ScriptedReply
 from hushbell.testing.mock.server import MockProviders
 
 APNS = "https://api.push.apple.com/3/device/"
@@ -64,119 +58,6 @@ async def push(http: CurlHttp) -> int:
     return await status(http, FCM, PUSH, authorization="Bearer good")
 
 
-# Header blocks.
-
-FIELD = st.tuples(st.text("abc-", min_size=1, max_size=6), st.text(st.characters(min_codepoint=32, max_codepoint=255)))
-
-
-@given(st.lists(st.lists(FIELD, max_size=8), max_size=6), st.booleans(), st.integers(0, 4096))
-def test_header_blocks_are_read_as_hpack_writes_them(blocks: list[Any], huffman: bool, size: int) -> None:
-    encoder, decoder = hpack.Encoder(), Decoder()
-    encoder.header_table_size = size
-
-    for fields in blocks:
-        raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in fields]
-        assert decoder.decode(encoder.encode(raw, huffman=huffman)) == fields
-
-
-@given(st.sampled_from([200, 204, 400, 404, 410, 500, 503]), st.lists(FIELD, max_size=4))
-def test_answers_are_read_by_hpack_as_they_were_meant(status: int, fields: list[tuple[str, str]]) -> None:
-    decoded = hpack.Decoder().decode(encode(status, fields), raw=True)
-
-    raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in fields]
-    assert decoded == [(b":status", str(status).encode()), *raw]
-
-
-@given(st.binary(max_size=64))
-def test_any_bytes_are_fields_or_malformed(block: bytes) -> None:
-    with suppress(Malformed):
-        assert isinstance(Decoder().decode(block), list)
-
-
-# Connections.
-
-
-class Wire:
-    """A transport that remembers."""
-
-    def __init__(self) -> None:
-        self.written = b""
-        self.closed = False
-
-    def write(self, data: bytes) -> None:
-        self.written += data
-
-    def is_closing(self) -> bool:
-        return self.closed
-
-    def close(self) -> None:
-        self.closed = True
-
-    abort = close
-
-
-def connection(answer: Callable[[Request], Reply], **changes: Any) -> tuple[Http2, Wire]:
-    wire = Wire()
-    given: dict[str, Any] = {"number": 1, "streams": 2, "certified": False}
-    return Http2(wire, answer, **given | changes), wire  # type: ignore[arg-type]
-
-
-@given(st.binary(max_size=200), st.lists(st.integers(0, 200), max_size=4))
-def test_any_bytes_end_a_connection_in_order_or_are_taken(data: bytes, cuts: list[int]) -> None:
-    http, _ = connection(lambda request: Reply())
-    http.feed(PREFACE)
-
-    for start, end in zip([0, *sorted(cuts)], [*sorted(cuts), len(data)], strict=True):
-        http.feed(data[start:end])
-
-
-@pytest.mark.parametrize(
-    "sent",
-    [
-        *(b"GET / HTTP/1.1\r\n\r\n" + bytes(20), PREFACE + frame(4, 0, 0, b"cut"), PREFACE + frame(1, 4, 2, b"\x83")),
-        *(PREFACE + frame(0, 1, 1) + frame(1, 4, 1, b"\xff" * 9), PREFACE + b"\0\xff\xff" + bytes(6)),
-        *(PREFACE + frame(9, 4, 1, b"\x83"), PREFACE + frame(1, 0, 1, b"\x83") + frame(6, 0, 0, bytes(8))),
-        PREFACE + frame(1, 0x0C, 1, b"\x09\x83"),
-    ],
-)
-def test_a_client_that_breaks_the_protocol_is_told_goodbye(sent: bytes) -> None:
-    http, wire = connection(lambda request: Reply())
-
-    http.feed(sent)
-
-    assert wire.closed
-    assert wire.written.endswith(frame(7, 0, 0, bytes(7) + b"\1"))
-
-
-def test_a_request_in_pieces_is_one_request() -> None:
-    got: list[Request] = []
-    http, _ = connection(lambda request: got.append(request) or Reply())  # type: ignore[func-returns-value]
-    block = hpack.Encoder().encode([(":method", "POST"), (":path", "/x"), (":authority", "h"), ("a", "b")])
-    sent = (
-        PREFACE
-        + frame(1, 0, 1, block[:3])
-        + frame(9, 4, 1, block[3:])
-        + frame(0, 8, 1, b"\2he\0\0")
-        + frame(0, 1, 1, b"y")
-    )
-
-    for byte in sent:
-        http.feed(bytes([byte]))
-
-    assert [(one.method, one.path, one.headers, one.body) for one in got] == [
-        ("POST", "/x", {"host": "h", "a": "b"}, b"hey")
-    ]
-
-
-def test_more_streams_than_told_are_refused() -> None:
-    http, wire = connection(lambda request: Reply(delay=1.0))
-    block = hpack.Encoder().encode([(":method", "POST"), (":path", "/x")])
-
-    http.feed(PREFACE + b"".join(frame(1, 4, stream, block) for stream in (1, 3, 5)))
-
-    assert wire.written.endswith(frame(3, 0, 5, b"\0\0\0\7"))
-
-
 async def test_curl_sends_many_side_by_side(mock: MockProviders, http: CurlHttp) -> None:
     requests = [HttpRequest(APNS + "ab", (), b"x" * 3000, 30.0) for _ in range(300)]
 
@@ -204,16 +85,13 @@ async def test_http_1_is_spoken_where_the_client_wants_it(mock: MockProviders) -
     context = ssl.create_default_context(cafile=mock.ca_file)
     reader, writer = await asyncio.open_connection("127.0.0.1", mock.port, ssl=context, server_hostname="localhost")
     for _ in range(2):
-        writer.write(b"POST /3/device/ab HTTP/1.1\r\nHost: api.push.apple.com\r\nContent-Length: 2\r\n\r\n{}")
+        writer.write(b"POST /v1/projects/x/messages:send HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{}")
         head = await reader.readuntil(b"\r\n\r\n")
-        assert head.startswith(b"HTTP/1.1 403")
+        assert head.startswith(b"HTTP/1.1 401")
         length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
-        assert json.loads(await reader.readexactly(length)) == {"reason": "MissingProviderToken"}
+        assert json.loads(await reader.readexactly(length))["error"]["code"] == 401
     writer.close()
     await writer.wait_closed()
-
-
-# Rules.
 
 
 async def test_the_first_rule_that_fits_decides_and_may_run_out(mock: MockProviders, http: CurlHttp) -> None:
@@ -270,69 +148,7 @@ async def test_a_test_can_look_at_every_request_before_it_is_answered(mock: Mock
     assert seen == ["a"] * 3
 
 
-@pytest.mark.parametrize(
-    "rules",
-    [
-        1,
-        {"rules": 1},
-        [1],
-        [{"when": {}}],
-        [{"match": 1}],
-        [{"match": {"tokn": "a"}}],
-        [{"match": {"nth": "2"}}],
-        [{"match": {"nth": 0}}],
-        [{"reply": {"stauts": 1}}],
-        [{"reply": {"act": "explode"}}],
-        [{"times": "2"}],
-        [{"reply": {"status": "many"}}],
-    ],
-)
-def test_rules_with_unknown_words_are_refused(rules: Any) -> None:
-    with pytest.raises(ValueError):
-        parse(rules)
-
-
-# Google's checks. Apple's are those of test_apns_stand_in.
-
-
-@pytest.mark.parametrize(
-    "body,status_,code",
-    [
-        ({"message": {"token": "a"}}, 200, None),
-        ({"message": {"token": "a", "topic": "b"}}, 400, "INVALID_ARGUMENT"),
-        ({"message": {}}, 400, "INVALID_ARGUMENT"),
-        ({"message": {"token": "a", "data": {"n": 1}}}, 400, "INVALID_ARGUMENT"),
-        ({"message": {"token": "a", "colour": "red"}}, 400, "INVALID_ARGUMENT"),
-        ({"message": {"token": "a", "data": {"n": "x" * 4096}}}, 400, "INVALID_ARGUMENT"),
-        (b"nonsense", 400, "INVALID_ARGUMENT"),
-    ],
-)
-async def test_each_of_googles_checks_has_its_answer(
-    mock: MockProviders, http: CurlHttp, body: Any, status_: int, code: str | None
-) -> None:
-    answer = await ask(http, FCM, body, authorization="Bearer good")
-
-    assert isinstance(answer, HttpResponse)
-    said = json.loads(answer.body)
-    assert (answer.status, said.get("error", {}).get("details", [{}])[0].get("errorCode")) == (status_, code)
-
-
-async def test_a_bad_bearer_a_wrong_project_and_a_wrong_path_are_told(mock: MockProviders, http: CurlHttp) -> None:
-    mock.fcm.tokens["old"] = 0
-    assert await status(http, FCM, {"message": {"token": "a"}}, authorization="Bearer old") == 401
-    other = FCM.replace("demo", "other")
-    assert await status(http, other, {"message": {"token": "a"}}, authorization="Bearer good") == 403
-    assert await status(http, FCM + "x", b"{}") == 404
-
-
-@pytest.mark.parametrize(
-    "form", ["", "grant_type=password", "grant_type=urn:ietf:params:oauth:grant-type:jwt-bearer&assertion=a.b.c"]
-)
-async def test_only_the_accounts_own_key_gets_an_access_token(mock: MockProviders, http: CurlHttp, form: str) -> None:
-    assert await status(http, "https://oauth2.googleapis.com/token", form.encode()) == 400
-
-
-# Record and control.
+# Log and control.
 
 
 async def test_scripts_control_it_over_plain_http(mock: MockProviders) -> None:
@@ -340,13 +156,13 @@ async def test_scripts_control_it_over_plain_http(mock: MockProviders) -> None:
     tls = CurlHttp(mock.http())
 
     rules = [{"match": {"provider": "apns"}, "reply": {"status": 410}}]
-    assert await status(plain, mock.control + "/_mock/rules", rules, "PUT") == 204
-    assert await status(plain, mock.control + "/_mock/rules", b"[{", "PUT") == 400
-    assert await status(plain, mock.control + "/_mock/nothing") == 404
+    assert await status(plain, mock.plain_url + "/_mock/rules", rules, "PUT") == 204
+    assert await status(plain, mock.plain_url + "/_mock/rules", b"[{", "PUT") == 400
+    assert await status(plain, mock.plain_url + "/_mock/nothing") == 404
     for _ in range(3):
         await ask(tls, APNS + "ab", b"{}")
-    log = await ask(plain, mock.control + "/_mock/log?since=1", method="GET")
-    stats = await ask(plain, mock.control + "/_mock/stats", method="GET")
+    log = await ask(plain, mock.plain_url + "/_mock/log?since=1", method="GET")
+    stats = await ask(plain, mock.plain_url + "/_mock/stats", method="GET")
 
     assert isinstance(log, HttpResponse)
     assert isinstance(stats, HttpResponse)
@@ -363,7 +179,7 @@ async def test_scripts_control_it_over_plain_http(mock: MockProviders) -> None:
 async def test_it_can_be_down_for_a_while(mock: MockProviders) -> None:
     plain, tls = CurlHttp(HttpSettings()), CurlHttp(mock.http())
 
-    assert await status(plain, mock.control + "/_mock/down", {"seconds": 0.05}) == 204
+    assert await status(plain, mock.plain_url + "/_mock/down", {"seconds": 0.05}) == 204
     await asyncio.sleep(0)
     assert isinstance(await ask(tls, APNS + "ab"), HttpFailure)
     while isinstance(await ask(tls, APNS + "ab"), HttpFailure):  # noqa: ASYNC110 - the other side knows no event
@@ -389,13 +205,13 @@ async def test_it_remembers_only_so_much(mock: MockProviders) -> None:
         await http.close()
 
         assert [line["token"] for line in small.log] == ["02", "03"]
-        assert small._record.log(3)[1].count(b"\n") == 1
+        assert small._log.lines(3)[1].count(b"\n") == 1
         assert small.count("apns") == 4
 
 
 def test_as_a_process_it_says_where_it_is_and_stops_when_told(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "hushbell.cli", "mock-providers", "--dir", str(tmp_path)]
-    source = str(Path(__file__).parents[2] / "src")
+    source = str(Path(__file__).parents[3] / "src")
 
     with subprocess.Popen(command, stdout=subprocess.PIPE, env={"PYTHONPATH": source}, text=True) as process:
         assert process.stdout is not None
@@ -407,3 +223,65 @@ def test_as_a_process_it_says_where_it_is_and_stops_when_told(tmp_path: Path) ->
     assert Path(ready["ca_file"]).exists()
     assert "PRIVATE KEY" in Path(ready["apns"]["key_file"]).read_text()
     assert json.loads(Path(ready["fcm"]["credentials_file"]).read_text())["project_id"] == ready["fcm"]["project"]
+
+
+async def test_each_request_is_in_the_log_file_before_its_response(tmp_path: Path) -> None:
+    def lines() -> list[dict[str, Any]]:
+        return [json.loads(line) for line in file.read_text().splitlines()]
+
+    file = tmp_path / "log"
+    with file.open("ab", buffering=0) as log:
+        async with MockProviders(log=log, keep=0) as mock:
+            http = CurlHttp(HttpSettings())
+            mock.rule({"reply": {"delay_ms": 60_000}})
+            call = asyncio.ensure_future(status(http, mock.plain_url + "/hook/secret", authorization="Bearer secret"))
+            await mock.wait_for(1, "webhook")
+            written = lines()
+            call.cancel()
+            await asyncio.gather(call, return_exceptions=True)
+            await http.close()
+
+    assert [(line["provider"], line["token"], line["status"], line["act"]) for line in written] == [
+        ("webhook", "/hook/secret", 200, "answer")
+    ]
+    assert "Bearer" not in file.read_text()
+
+
+async def test_plain_http_reaches_every_provider(mock: MockProviders) -> None:
+    plain = CurlHttp(HttpSettings())
+    body = {"notifications": [{"tokens": ["a"], "platform": 1}]}
+
+    assert await status(plain, mock.plain_url + "/api/push", body) == 200
+    await plain.close()
+
+    assert mock.requests[0].json == body
+    assert mock.requests[0].push.tokens == ("a",)
+
+
+async def test_bodies_are_kept_only_where_that_is_asked_for() -> None:
+    async with MockProviders(keep_bodies=False) as mock:
+        plain = CurlHttp(HttpSettings())
+        await status(plain, mock.plain_url + "/hook", b"{}", authorization="Bearer secret")
+        await plain.close()
+
+        [recorded] = mock.requests
+        assert (recorded.request.body, recorded.push.bytes) == (b"", 2)
+        assert set(recorded.request.headers) == {"host"}
+
+
+async def test_whoever_waits_for_requests_is_woken_or_given_up(mock: MockProviders) -> None:
+    with pytest.raises(TimeoutError):
+        await mock.wait_for(1, "apns", patience=0.01)
+
+
+async def test_it_is_back_as_soon_as_it_is_told(mock: MockProviders) -> None:
+    plain, tls = CurlHttp(HttpSettings()), CurlHttp(mock.http())
+    await status(plain, mock.plain_url + "/_mock/down", {"seconds": 3600})
+    assert isinstance(await ask(tls, APNS + "ab"), HttpFailure)
+
+    assert await status(plain, mock.plain_url + "/_mock/up") == 204
+    while isinstance(await ask(tls, APNS + "ab"), HttpFailure):  # noqa: ASYNC110 - the other side knows no event
+        await asyncio.sleep(0.01)
+
+    await plain.close()
+    await tls.close()
