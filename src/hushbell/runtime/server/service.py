@@ -115,10 +115,6 @@ class ServerService:
         """How much was received or taken from the outbox and is not finished yet; 0 when idle."""
         return self._server.in_hand + self._outbox.in_hand
 
-    def wants(self, topic: str) -> bool:
-        """Whether messages on a content topic concern the server: a look-up, and true as of now."""
-        return self.route(topic) is not None
-
     def route(self, topic: str) -> Route | None:
         """Return what messages on a content topic are to the server, or None; a look-up, and true as of now."""
         return self._topic_index.route(topic)
