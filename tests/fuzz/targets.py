@@ -176,7 +176,7 @@ def answers(data: bytes) -> None:
     header = data[2:8].decode("latin-1")
     answer = HttpResponse(status, (("retry-after", header),), data[8:])
     apns_outcome.outcome(answer)
-    apns_outcome.outcome(answer, own_topic=True)
+    apns_outcome.outcome(answer, is_default_topic=True)
     gorush.outcome(answer)
     gorush.logged_outcomes(answer.body)
 

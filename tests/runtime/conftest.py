@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from hushbell.core.delivery.outcome import ACCEPTED, Outcome
 from hushbell.core.push import Push
 from hushbell.crypto import secp256k1
-from hushbell.ports.gateway import ACCEPTED, Outcome
 from hushbell.ports.server_store import ServerStore
 from hushbell.runtime.clock import system_random
 from hushbell.runtime.server.service import ServerService

@@ -537,7 +537,7 @@ async def test_a_provider_that_raises_is_asked_again(
     def raising(*_: object) -> None:
         raise RuntimeError
 
-    monkeypatch.setattr(apns, "attempt", raising)
+    monkeypatch.setattr(apns, "send", raising)
     receipt = rig.accept(ask(("phone",)))
     lane = rig.engine.lanes["chat", "apns"]
     await rig.until(lambda: lane.tally[State.RETRYING])

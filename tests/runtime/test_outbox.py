@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from hushbell.core.delivery.backoff import Backoff
+from hushbell.core.delivery.outcome import ACCEPTED, Outcome, Scope, Verdict
 from hushbell.core.push import Push
 from hushbell.core.server.facts import Enqueue
 from hushbell.errors import StoreUnavailable
-from hushbell.ports.gateway import ACCEPTED, Done, Outcome, Scope, Verdict
+from hushbell.ports.gateway import Done
 from hushbell.runtime.server.outbox import Outbox
 from hushbell.stores.memory.server import MemoryServerStore
 from hushbell.testing.clock import FakeClock

@@ -100,7 +100,7 @@ class QueueStatus(Protocol):
         ...
 
     @property
-    def expires_at(self) -> Millis | None:
+    def credential_expires_at(self) -> Millis | None:
         """Return when its credential ends, if it tells."""
         ...
 

@@ -19,7 +19,7 @@ from hushbell.core.delivery.state import FINAL, State
 from hushbell.core.delivery.window import Window
 from hushbell.ports.provider import Attempt, Provider
 from hushbell.runtime.delivery.active_job import ActiveJob, ActiveNotification, FailedPush
-from hushbell.runtime.delivery.handing import handing
+from hushbell.runtime.delivery.send_guard import guard_send
 from hushbell.types import Millis
 
 HELD = 16_384  # pushes in memory, of one lane; more stay on the disk alone until there is room
@@ -80,7 +80,7 @@ class ProviderQueue:
         self.app = app
         self.name = name
         self.provider = provider
-        self._hand_over = handing(provider)
+        self._send = guard_send(provider)
         self.final: Final | None = None
         self.spilled = NumberQueue()  # jobs that are on the disk alone, oldest first
         self.held = 0  # pushes in memory that have no final state
@@ -102,9 +102,9 @@ class ProviderQueue:
         self._accepted_since = 0  # accepted pushes that the breaker does not know yet
 
     @property
-    def expires_at(self) -> Millis | None:
+    def credential_expires_at(self) -> Millis | None:
         """Return when the credential ends, if it tells."""
-        return None if self.provider is None else self.provider.expires_at
+        return None if self.provider is None else self.provider.credential_expires_at
 
     @property
     def is_behind(self) -> bool:
@@ -174,9 +174,9 @@ class ProviderQueue:
             elif free:
                 begun += len(free)
                 self._begun(note, free)
-                attempts.append((note.notification, free, note.done))
+                attempts.append(Attempt(note.notification, free, note.done))
         if attempts:
-            self._hand_over(attempts)
+            self._send(attempts)
         return begun
 
     def concluded(self, note: ActiveNotification, place: int, outcome: Outcome) -> None:
