@@ -59,7 +59,7 @@ class Served:
             clock=SystemClock(),
             random=system_random,
         )
-        engine.start()
+        await engine.start()
         self._front = GatewayApi(
             engine,
             SETTINGS,

@@ -1,6 +1,7 @@
 """The outbox: whatever the gateway does, nothing is lost, retries back off, one final state comes in time."""
 
 import asyncio
+import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -86,7 +87,7 @@ class Bench:
 
     def __init__(self, gateway: type[Gateway] = Gateway) -> None:
         self.clock = FakeClock(manual=True)
-        self.store = FlakyStore()
+        self.store = FlakyStore(random=os.urandom)
         self.gateway = gateway(self.clock)
         self.counters: Counter[str] = Counter()
         self.outbox = self.new_outbox()

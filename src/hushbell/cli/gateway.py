@@ -92,7 +92,7 @@ async def serve(settings: Settings) -> None:
             masking=Masking(token=settings.gateway.hide_token, words=settings.gateway.hide_messages),
         )
         engine.tell(hooks)
-        engine.start()
+        await engine.start()
         http = GatewayApi(engine, settings, clock=clock, random=system_random, counters=counters, version=__version__)
         rpc = _grpc(settings, http) if settings.gateway.grpc else None
         service = GatewayService(

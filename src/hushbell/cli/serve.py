@@ -129,7 +129,7 @@ def _identity(settings: Settings) -> KeyPair:
 
 def _open_store(settings: Settings, folder: Path) -> ServerStore:
     if settings.store.url == "memory":
-        return MemoryServerStore()
+        return MemoryServerStore(random=system_random)
     return SqliteServerStore.open(folder / "hushbell.db", folder / "at-rest.key", random=system_random)
 
 

@@ -76,6 +76,7 @@ def apply(facts: Facts, decision: Decision) -> None:
         match write:
             case SaveRegistration(device, stored):
                 facts.devices[device] = stored
+                facts.damaged.discard(device)
                 is_live = stored.registration is not None
                 facts.installations.setdefault(device.owner, {})[device.installation_id] = is_live
             case SaveResponse(request_id, response):

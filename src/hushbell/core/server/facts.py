@@ -52,6 +52,8 @@ class Facts:
     answered: dict[MessageId, bytes] = field(default_factory=dict)  # wrapper id → encoded response
     rung: set[NotificationKey] = field(default_factory=set)
     omitted: set[DeviceKey] = field(default_factory=set)  # over the byte limit: not loaded
+    # Stored, but cannot be read: ``devices`` holds the version alone.
+    damaged: set[DeviceKey] = field(default_factory=set)
     buckets: dict[DeviceKey, Bucket] = field(default_factory=dict)  # rate limits of devices, where one is known
 
 

@@ -69,9 +69,10 @@ def decide(
     if device in facts.omitted:  # what is stored is not known, so nothing can be compared with it
         return _refuse(event, RegistrationError.INTERNAL_ERROR, "facts")
     known = facts.devices.get(device, NEVER_SEEN)
-    if repeats(event, new, known):
+    is_damaged = device in facts.damaged  # then whatever has at least its version replaces it
+    if not is_damaged and repeats(event, new, known):
         return _accept(event, new, device, known, now)
-    if new.version <= known.version:
+    if new.version < known.version or (new.version == known.version and not is_damaged):
         return _refuse(event, RegistrationError.VERSION_MISMATCH)
     error, bound = refusal(event, new, token_types), exceeded(device, new, facts, limits)
     if error or bound:

@@ -122,8 +122,8 @@ class _Items:
         if item.type not in KNOWN_TYPES:  # met with silence, not with a report
             return
         device = _device(item)
-        if device in self.facts.omitted:
-            self.refused.append("facts")
+        if device in self.facts.omitted or device in self.facts.damaged:
+            self.refused.append("damaged" if device in self.facts.damaged else "facts")
             self._add(item, ReportError.INTERNAL_ERROR)
             return
         registration = self._registration(device)

@@ -14,8 +14,9 @@ from dataclasses import dataclass
 
 from hushbell.core.delivery.backoff import Backoff
 from hushbell.core.delivery.changes import DeadToken, IdempotentResponse
-from hushbell.core.delivery.job import Job, JobProgress, JobResult
+from hushbell.core.delivery.job import Damaged, Job, JobOnDisk, JobResult
 from hushbell.core.delivery.notification import Draft, Message, Notification, notifications
+from hushbell.core.delivery.state import State
 from hushbell.core.delivery.webhook import Webhook
 from hushbell.errors import CallerError, Overloaded, StoreError
 from hushbell.ports.clock import Clock
@@ -71,6 +72,7 @@ class DeliveryEngine:
         self._longest = 1  # notifications in one of them, at most
         self._turns: deque[ProviderQueue] = deque()
         self._turning = False
+        self._reads: set[asyncio.Task[None]] = set()
         self._alarms: list[tuple[int, int, ProviderQueue, ActiveNotification | None, int]] = []
         self._alarm_count = 0
         self._alarm = asyncio.Event()
@@ -79,14 +81,16 @@ class DeliveryEngine:
             for name in app.providers:
                 self._lane(app.name, name)
 
-    def start(self) -> None:
+    async def start(self) -> None:
         """
         Find what was open when the queue was closed. Called once, before anything is accepted.
 
         Raises:
             StoreUnavailable: the queue cannot be read.
         """
-        for waiting in self._queue.open_jobs():
+        if self.listeners is not None:
+            await self._hooks_changed()
+        for waiting in await self._queue.open_jobs():
             self._lane(waiting.app, waiting.provider).spilled.append(waiting.number)
             self.open[waiting.app] = self.open.get(waiting.app, 0) + waiting.pushes
         for lane in self.lanes.values():
@@ -129,7 +133,7 @@ class DeliveryEngine:
             raise CallerError("provider", f"{message.provider} is not configured for this app")
         provider.check(message)
 
-    def find(self, ident: bytes) -> tuple[int, JobResult | tuple[Job, JobProgress | None]] | None:
+    async def find(self, ident: bytes) -> tuple[int, JobResult | JobOnDisk] | None:
         """See :meth:`hushbell.ports.delivery.Intake.find`."""
         number = self._queue.number_of(ident)
         if number is None:
@@ -137,44 +141,43 @@ class DeliveryEngine:
         for first in range(number, number - self._longest, -1):
             work = self._works.get(first)
             if work is not None and number < first + len(work.job.notifications):
-                return number - first, (work.job, work.progress())
-        found = self._queue.find(number)
+                return number - first, JobOnDisk(work.job, work.progress())
+        found = await self._queue.find(number)
         if found is None:
             return None
         return number - (found.number if isinstance(found, JobResult) else found[0].number), found
 
-    def repeated(self, digest: bytes) -> IdempotentResponse | None:
+    async def repeated(self, digest: bytes) -> IdempotentResponse | None:
         """See :meth:`hushbell.ports.delivery.Intake.repeated`."""
-        return self._queue.repeatable(digest)
+        return await self._queue.idempotent_response(digest)
 
-    def dead(self, app: str, after: int, limit: int) -> Sequence[DeadToken]:
+    async def dead(self, app: str, after: int, limit: int) -> Sequence[DeadToken]:
         """See :meth:`hushbell.ports.delivery.Intake.dead`."""
-        return self._queue.dead(app, after, limit)
+        return await self._queue.dead_tokens(app, after, limit)
 
-    def hooks(self, app: str) -> Sequence[Webhook]:
+    async def hooks(self, app: str) -> Sequence[Webhook]:
         """See :meth:`hushbell.ports.delivery.Intake.hooks`."""
-        return [hook for hook in self._queue.hooks() if hook.app == app]
+        return [hook for hook in await self._queue.webhooks() if hook.app == app]
 
-    def save_hook(self, hook: Webhook) -> None:
+    async def save_hook(self, hook: Webhook) -> None:
         """See :meth:`hushbell.ports.delivery.Intake.save_hook`."""
-        self._queue.save_hook(hook)
-        self._hooks_changed()
+        await self._queue.save_webhook(hook)
+        await self._hooks_changed()
 
-    def drop_hook(self, name: str) -> None:
+    async def drop_hook(self, name: str) -> None:
         """See :meth:`hushbell.ports.delivery.Intake.drop_hook`."""
-        self._queue.drop_hook(name)
-        self._hooks_changed()
+        await self._queue.drop_webhook(name)
+        await self._hooks_changed()
 
-    def _hooks_changed(self) -> None:
+    async def _hooks_changed(self) -> None:
         if self.listeners is not None:
-            self.listeners.reload()
+            await self.listeners.reload()
             for lane in self.lanes.values():
                 self.listeners.attach(lane)
 
     def tell(self, listeners: Listeners) -> None:
         """Have every lane tell its final states to whoever wants to hear of them."""
         self.listeners = listeners
-        self._hooks_changed()
 
     @property
     def providers(self) -> Mapping[str, frozenset[str]]:
@@ -201,6 +204,7 @@ class DeliveryEngine:
             "queue_commit_failures": self.commits.failures,
             "queue_waiting_attempts": len(self._alarms),
             "queue_notifications_ended": self._notifications_ended,
+            "outbox_rows_quarantined": self._queue.rows_quarantined,
         }
 
     async def run(self) -> None:
@@ -300,8 +304,7 @@ class DeliveryEngine:
         return pushes
 
     def _work(self, rules: App, drafts: Sequence[Draft], receipt: Submission, now: Millis) -> ActiveJob:
-        first = self._queue.numbers(len(drafts))
-        idents = self._queue.idents(first, len(drafts))
+        first, idents = self._queue.reserve(len(drafts))
         notes = notifications(drafts, rules.name, idents, now, ttl=rules.ttl, retries=rules.retries)
         job = Job(first, rules.name, now, notes)
         return ActiveJob(job, _size(notes), receipt)
@@ -335,7 +338,10 @@ class DeliveryEngine:
         while turns and left > 0:
             lane = turns.popleft()
             if lane.wants_jobs:
-                self._refill(lane)
+                lane.is_reading = True
+                task = asyncio.get_running_loop().create_task(self._refill(lane))
+                self._reads.add(task)
+                task.add_done_callback(self._reads.discard)
             left -= 1 + lane.begin(min(SHARE, left)) if lane.may_begin else 1
             if lane.may_begin or lane.wants_jobs:
                 turns.append(lane)
@@ -345,8 +351,16 @@ class DeliveryEngine:
             self._turning = True
             asyncio.get_running_loop().call_soon(self._turn)
 
-    def _refill(self, lane: ProviderQueue) -> None:
-        """Read some of what is on the disk alone, not more than a turn of the event loop has time for."""
+    async def _refill(self, lane: ProviderQueue) -> None:
+        """Read some of what is on the disk alone, then let the queue go on."""
+        try:
+            await self._read(lane)
+        finally:
+            lane.is_reading = False
+            self.wake(lane)
+
+    async def _read(self, lane: ProviderQueue) -> None:
+        """Read some jobs, not more than a turn of the event loop has time for."""
         pushes = 0
         for _ in range(REFILL):
             numbers = lane.spilled.take(REFILL_STEP)
@@ -354,18 +368,28 @@ class DeliveryEngine:
                 lane.spilled.give_back(numbers)
                 return
             try:
-                found = self._queue.jobs(numbers)
+                found = await self._queue.read(numbers)
             except StoreError as error:
                 log.error("the queue cannot be read: %s", error)  # noqa: TRY400  the text names the cause
                 lane.spilled.give_back(numbers)
                 lane.pause_for_the_disk()
                 return
-            for job, progress in found:
+            for row in found:
+                if isinstance(row, Damaged):
+                    self._quarantine(row, lane)
+                    continue
+                job, progress = row
                 work = ActiveJob(job, _size(job.notifications), None, progress)
                 self._works[job.number] = work
                 self._longest = max(self._longest, len(job.notifications))
                 lane.hold(work)
                 pushes += work.pushes
+
+    def _quarantine(self, damaged: Damaged, lane: ProviderQueue) -> None:
+        """End the pushes of a job that cannot be read, and have its row put aside."""
+        self.open[lane.app] -= damaged.pushes
+        lane.tally[State.FAILED] += max(0, damaged.pushes)
+        self.commits.quarantine(damaged)
 
     def _ring(self) -> float:
         """Wake whom it is time for, and return the seconds until the next."""

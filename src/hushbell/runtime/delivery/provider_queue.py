@@ -83,6 +83,7 @@ class ProviderQueue:
         self._send = guard_send(provider)
         self.final: Final | None = None
         self.spilled = NumberQueue()  # jobs that are on the disk alone, oldest first
+        self.is_reading = False  # jobs are on their way from the disk
         self.held = 0  # pushes in memory that have no final state
         self.held_bytes = 0
         self.in_flight = 0
@@ -109,7 +110,7 @@ class ProviderQueue:
     @property
     def is_behind(self) -> bool:
         """Whether the disk holds jobs that memory does not."""
-        return self.spilled.left > 0
+        return self.spilled.left > 0 or self.is_reading
 
     @property
     def has_room(self) -> bool:
@@ -124,7 +125,9 @@ class ProviderQueue:
     @property
     def wants_jobs(self) -> bool:
         """Whether it is time to read from the disk."""
-        return self.is_behind and not self.is_stopped and self.held * 2 < HELD and self.held_bytes * 2 < HELD_BYTES
+        if self.is_reading or self.is_stopped or not self.spilled.left:
+            return False
+        return self.held * 2 < HELD and self.held_bytes * 2 < HELD_BYTES
 
     @property
     def is_paused(self) -> bool:
