@@ -79,8 +79,8 @@ def registrations(server: PublicKey, count: int) -> tuple[list[Message], list[In
             token_type=TokenType.APN,
             apn_topic="org.example.messenger",
         )
-        last = registration.registered(registration.Options(), device, None, client, os.urandom)
-        sealed = registration.sealed(last.registration, client, server, os.urandom)
+        last = registration.next_registration(registration.Options(), device, None, client, os.urandom)
+        sealed = registration.seal_registration(last.registration, client, server, os.urandom)
         messages.append(_sealed(sealed.application, server, client, topic))
         token = AccessToken(last.registration.access_token)
         infos.append(
@@ -102,8 +102,8 @@ def requests(server: PublicKey, infos: Sequence[Info], count: int) -> list[Messa
     messages = []
     for number in range(count):
         signer = secp256k1.key_pair(os.urandom)
-        ringing = request.Ringing(os.urandom(32), CHAT, NotificationType.MESSAGE, author)
-        (asked,) = request.requests([infos[number % len(infos)]], ringing, signer)
+        ringing = request.NotificationContent(os.urandom(32), CHAT, NotificationType.MESSAGE, author)
+        (asked,) = request.build_requests([infos[number % len(infos)]], ringing, signer)
         messages.append(_sealed(asked.application, server, signer, topic))
     return messages
 

@@ -7,7 +7,8 @@ import inspect
 import sys
 import textwrap
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import Any, NewType, get_args
 
 import hushbell
 
@@ -21,7 +22,7 @@ together is in [integrate.md](integrate.md).
 
 def main() -> int:
     """Write the page, or compare it."""
-    page = HEAD + "".join(_described(name, getattr(hushbell, name)) for name in hushbell.PUBLIC)
+    page = HEAD + "".join(_described(name, getattr(hushbell, name)) for name in hushbell.__all__)
     if "--check" not in sys.argv:
         PAGE.write_text(page)
         return 0
@@ -33,13 +34,27 @@ def main() -> int:
 
 def _described(name: str, what: Any) -> str:
     text = f"\n## {name}\n\n"
-    if inspect.isclass(what):
+    if isinstance(what, NewType):
+        text += f"`{what.__supertype__.__name__}` at run time; a type of its own for type checkers.\n"
+    elif inspect.isclass(what):
         text += _class(name, what)
+    elif inspect.ismodule(what):
+        text += f"{_said(what)}\n" + "".join(
+            _described(f"{name}.{part}", vars(what)[part]) for part in _defined_in(what)
+        )
     elif callable(what):
         text += _function(name, what) + "\n"
     else:
-        text += f"A type: `{what}`.\n"
+        text += "One of " + ", ".join(f"`{one.__name__}`" for one in get_args(what)) + ".\n"
     return text
+
+
+def _defined_in(module: ModuleType) -> list[str]:
+    return [
+        name
+        for name, what in vars(module).items()
+        if not name.startswith("_") and getattr(what, "__module__", "") == module.__name__
+    ]
 
 
 def _class(name: str, what: type[Any]) -> str:
@@ -54,7 +69,7 @@ def _class(name: str, what: type[Any]) -> str:
             continue
         if isinstance(function, property):
             text += f"\n### {name}.{method}\n\n{_said(function)}\n"
-        elif inspect.isfunction(function):
+        elif inspect.isfunction(function) and function.__name__ == method:  # not an old name of it
             text += f"\n### {name}.{method}\n\n" + _function(method, function) + "\n"
     return text
 

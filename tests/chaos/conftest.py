@@ -278,14 +278,14 @@ class Load:
         """Ask once, as often as it takes, and note what the answer promises."""
         self._messages += 1
         message_id = self._messages.to_bytes(32, "big")
-        ringing = request.Ringing(message_id, "chat", NotificationType.MESSAGE, sender.identity.public)
-        (asked,) = request.requests(infos, ringing, sender.identity)
+        ringing = request.NotificationContent(message_id, "chat", NotificationType.MESSAGE, sender.identity.public)
+        (asked,) = request.build_requests(infos, ringing, sender.identity)
         tokens = [self._tokens[info.target] for info in infos]
         reports = await sender.send(asked, sender.identity)
         self.acknowledged += 1
         for place, (token, report) in enumerate(zip(tokens, reports, strict=True)):
             if report.success:
-                self.owed[notification_id(asked.wrapper_id, place)] = collapse_id(token, message_id)
+                self.owed[notification_id(asked.request_message_id, place)] = collapse_id(token, message_id)
         return reports
 
     async def _ring_on(self, bob: Phone) -> None:

@@ -155,10 +155,10 @@ async def test_nothing_published_while_the_server_was_dead_or_dying_is_missed(wo
                     await new[number].register(world.identity, DeviceToken(f"{RUNG + number:064x}"))
             if number < RUNG:
                 bob = await world.phone(patience=0.01)
-                ringing = request.Ringing(
+                ringing = request.NotificationContent(
                     number.to_bytes(32, "big"), "chat", NotificationType.MESSAGE, bob.identity.public
                 )
-                [asked] = request.requests([infos[number]], ringing, bob.identity)
+                [asked] = request.build_requests([infos[number]], ringing, bob.identity)
                 with suppress(NoAnswer):
                     await bob.send(asked, bob.identity)
             await asyncio.sleep(PAUSE)

@@ -9,10 +9,10 @@ import pytest
 
 import hushbell
 from hushbell.core.client import rotating_identity
-from hushbell.core.client.events import Finished, Learnt, Notified, Registered, Result, Target
-from hushbell.core.client.facts import Sending
-from hushbell.core.client.inbox import Dismiss, Fetch, Message, Show
-from hushbell.core.client.lifecycles import Enrolled
+from hushbell.core.client.events import DevicesFound, Finished, Notified, Registered, Result, Target
+from hushbell.core.client.facts import SendOptions
+from hushbell.core.client.inbox import ChatMessage, Dismiss, Fetch, Show
+from hushbell.core.client.lifecycles import RegistrationState
 from hushbell.core.client.preview import Preview
 from hushbell.core.client.registration import Options
 from hushbell.crypto import hashes, secp256k1
@@ -44,7 +44,7 @@ def keys() -> KeyPair:
 def test_the_package_offers_the_client() -> None:
     assert hushbell.Client is Client
     with pytest.raises(AttributeError, match="nobody"):
-        hushbell.nobody  # noqa: B018
+        hushbell.nobody  # type: ignore[attr-defined]  # noqa: B018
 
 
 async def test_two_people_register_and_one_rings_the_other(served: Any, alice: Client, bob: Client) -> None:
@@ -52,7 +52,7 @@ async def test_two_people_register_and_one_rings_the_other(served: Any, alice: C
     sender = await alice.account(keys())
     await account.enable("bobs-token", servers=[served.identity.public])
     assert await account.registered(served.identity.public)
-    assert account.servers == {served.identity.public: Enrolled.REGISTERED}
+    assert account.servers == {served.identity.public: RegistrationState.REGISTERED}
 
     ended = await sender.ring(b"m" * 32, "chat", [Target(account.identity.public)])
 
@@ -92,7 +92,7 @@ async def test_a_push_without_text_is_fetched_and_filled(served: Any, bob: Clien
     data = {"publicKey": "0x" + owner.hex(), "chatId": "0x" + chat_hash.hex(), "encryptedMessage": "0x"}
 
     _hint, fetch = await bob.pushed(data)
-    message = Message(message_id=b"m" * 32, chat_id=chat, author=author.public, text="Hello", sent_at=Millis(5))
+    message = ChatMessage(message_id=b"m" * 32, chat_id=chat, author=author.public, text="Hello", sent_at=Millis(5))
     steps = await bob.arrived(account.identity.public, message)
 
     assert fetch == Fetch(owner, chat_hash, None)
@@ -133,7 +133,7 @@ async def test_events_tell_what_happens(served: Any, alice: Client, bob: Client)
     await sender.notify(b"m" * 32, "chat", [Target(account.identity.public)])
     await listening
 
-    assert [type(event) for event in heard] == [Registered, Learnt, Notified, Finished]
+    assert [type(event) for event in heard] == [Registered, DevicesFound, Notified, Finished]
 
 
 async def test_a_contact_code_spares_the_query(served: Any, alice: Client, bob: Client) -> None:
@@ -148,7 +148,7 @@ async def test_a_contact_code_spares_the_query(served: Any, alice: Client, bob: 
 
     await account.enable("bobs-token", servers=[served.identity.public])
 
-    assert await told == Learnt(account.identity.public, (bob.installation_id,))
+    assert await told == DevicesFound(account.identity.public, (bob.installation_id,))
     await sender.unfollow(account.identity.public)
 
 
@@ -157,14 +157,14 @@ async def test_leaving_and_sending_nothing_are_respected(served: Any, alice: Cli
     server = served.identity.public
     await account.enable("bobs-token", servers=[server], options=Options(muted=("loud",)))
     assert await account.registered(server)
-    await sender.set_sending(Sending(off=True))
+    await sender.set_sending(SendOptions(off=True))
     assert await sender.ring(b"1" * 32, "chat", [Target(account.identity.public)]) == []
 
     await account.set_options(Options(enabled=False))
     assert await account.registered(server)
     await account.disable()
     assert not await account.registered(server)
-    assert account.servers == {server: Enrolled.GONE}
+    assert account.servers == {server: RegistrationState.UNREGISTERED}
     await account.remove_server(server)
     assert account.servers == {}
     assert served.gateway.pushes == []
@@ -198,8 +198,8 @@ async def test_a_persona_rings_today_under_a_key_that_only_its_contacts_compute(
 ) -> None:
     now = SystemClock().now()
     ours = rotating_identity.create(now, system_random)
-    invited = rotating_identity.decode(rotating_identity.encode(rotating_identity.invitation(ours)))
-    for epoch in rotating_identity.epochs_to_serve(ours, now):
+    invited = rotating_identity.decode(rotating_identity.encode(rotating_identity.invite(ours)))
+    for epoch in rotating_identity.periods_to_serve(ours, now):
         account = await bob.account(rotating_identity.key(ours, epoch), advertises=False)
         await account.enable("bobs-token", servers=[served.identity.public])
         assert await account.registered(served.identity.public)

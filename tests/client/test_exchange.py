@@ -18,7 +18,7 @@ class Hearing:
     def __init__(self) -> None:
         self.came: list[tuple[PublicKey, int]] = []
 
-    def heard(self, opened: OpenedEnvelope, to: PublicKey) -> None:
+    def on_envelope(self, opened: OpenedEnvelope, to: PublicKey) -> None:
         self.came.append((to, opened.type))
 
 

@@ -21,11 +21,11 @@ def test_the_published_vectors_are_reproduced(vector: dict[str, str]) -> None:
     root = secp256k1.key_pair_from(bytes.fromhex(VECTORS["root_private"]))
     secret = bytes.fromhex(vector["secret"])
 
-    key = key_diversification.epoch_key(root, secret)
+    key = key_diversification.period_key(root, secret)
 
     assert key.private.hex() == vector["private"]
     assert secp256k1.compress(key.public).hex() == vector["address"]
-    assert key_diversification.epoch_address(root.public, secret) == key.public
+    assert key_diversification.period_address(root.public, secret) == key.public
     assert key_diversification.next_secret(secret).hex() == vector["next_secret"]
 
 
@@ -33,15 +33,17 @@ def test_the_published_vectors_are_reproduced(vector: dict[str, str]) -> None:
 def test_a_contact_computes_the_address_of_the_owners_key(private: bytes, secret: bytes) -> None:
     root = secp256k1.key_pair_from(private)
 
-    assert key_diversification.epoch_address(root.public, secret) == key_diversification.epoch_key(root, secret).public
+    assert (
+        key_diversification.period_address(root.public, secret) == key_diversification.period_key(root, secret).public
+    )
 
 
 @given(SCALARS, SECRETS)
 def test_epochs_share_nothing_that_can_be_seen(private: bytes, secret: bytes) -> None:
     root = secp256k1.key_pair_from(private)
 
-    today = key_diversification.epoch_key(root, secret)
-    tomorrow = key_diversification.epoch_key(root, key_diversification.next_secret(secret))
+    today = key_diversification.period_key(root, secret)
+    tomorrow = key_diversification.period_key(root, key_diversification.next_secret(secret))
 
     assert len({root.public, today.public, tomorrow.public}) == 3
 
@@ -50,7 +52,7 @@ def test_two_personas_of_one_secret_are_strangers() -> None:
     one, other = (secp256k1.key_pair_from(bytes([n]) * 32) for n in (1, 2))
     secret = bytes(32)
 
-    assert key_diversification.epoch_key(one, secret).private != key_diversification.epoch_key(other, secret).private
+    assert key_diversification.period_key(one, secret).private != key_diversification.period_key(other, secret).private
 
 
 @pytest.mark.parametrize("secret", [b"", bytes(31), bytes(33)])
@@ -61,4 +63,4 @@ def test_a_secret_of_another_length_is_refused(secret: bytes) -> None:
 
 def test_what_is_no_point_has_no_address() -> None:
     with pytest.raises(Unauthentic):
-        key_diversification.epoch_address(PublicKey(b"\x04" + bytes(64)), bytes(32))
+        key_diversification.period_address(PublicKey(b"\x04" + bytes(64)), bytes(32))

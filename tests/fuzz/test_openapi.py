@@ -59,7 +59,7 @@ class Served:
             clock=SystemClock(),
             random=system_random,
         )
-        await engine.start()
+        engine.start()
         self._front = GatewayApi(
             engine,
             SETTINGS,

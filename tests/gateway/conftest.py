@@ -121,7 +121,7 @@ async def start() -> AsyncIterator[Start]:
         )
         clock, counters, queue = FakeClock(manual=True), Counters(), MemoryOutbox(random=os.urandom)
         engine = DeliveryEngine(queue=queue, apps=apps, clock=clock, random=os.urandom)
-        await engine.start()
+        engine.start()
         front = GatewayApi(engine, settings, clock=clock, random=os.urandom, counters=counters, version="1.2.3")
         port = await front.front.listen("127.0.0.1", 0)
         running = asyncio.create_task(engine.run())

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from hushbell.core.client.events import Learnt, Result
+from hushbell.core.client.events import DevicesFound, Result
 from hushbell.core.client.registration import Options
 from hushbell.crypto import secp256k1
 from hushbell.crypto.hashes import contact_id
@@ -69,9 +69,9 @@ async def rung(gorush: MockProviders, number: int = 1) -> list[str]:
     return [token for posted in gorush.requests for item in posted.json["notifications"] for token in item["tokens"]]
 
 
-async def first_learnt(device: Any) -> Learnt:
+async def first_learnt(device: Any) -> DevicesFound:
     async for one in device.account.events():
-        if isinstance(one, Learnt):
+        if isinstance(one, DevicesFound):
             return one
     raise AssertionError("the account was closed")
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from hushbell.core.client.events import Result, Target
-from hushbell.core.client.lifecycles import Enrolled
+from hushbell.core.client.lifecycles import RegistrationState
 from hushbell.core.client.registration import Options
 from hushbell.crypto.hashes import contact_id, hash_author, hash_chat_id, hash_public_key
 from hushbell.testing.mock.server import MockProviders
@@ -216,7 +216,7 @@ async def test_who_left_is_rung_no_more_and_can_come_back(
 
     await alice.account.disable()
     assert not await alice.account.registered(server.key)
-    assert alice.account.servers == {server.key: Enrolled.GONE}
+    assert alice.account.servers == {server.key: RegistrationState.UNREGISTERED}
     ended = await bob.ring(alice, CHAT, patience=SHORT)
     await registered(alice, server, OTHER_DEVICE_TOKEN)
     again = await bob.ring(alice, CHAT)

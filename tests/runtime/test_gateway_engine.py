@@ -5,7 +5,6 @@ import os
 from collections.abc import AsyncIterator, Sequence
 
 import pytest
-from tests.inline import inline
 
 from hushbell.core.delivery.changes import Changes
 from hushbell.core.delivery.job import JobResult
@@ -73,7 +72,7 @@ class Rig:
         self.queue = queue
         self.clock = clock
         self.engine = DeliveryEngine(queue=queue, apps=apps, clock=clock, random=lambda size: b"\x80" * size)
-        inline(self.engine.start())
+        self.engine.start()
         self.running = asyncio.create_task(self.engine.run())
         self.told: list[tuple[Submission, StoreError | None]] = []
 
@@ -93,7 +92,7 @@ class Rig:
             await asyncio.sleep(0)
 
     def ended(self, receipt: Submission) -> JobResult:
-        found = inline(self.queue.find(receipt.jobs[0].number))
+        found = self.queue.find(receipt.jobs[0].number)
         assert isinstance(found, JobResult)
         return found
 
@@ -249,7 +248,7 @@ async def test_a_dead_token_is_listed_with_what_its_provider_said(rig: Rig, apns
     receipt = rig.accept(ask(("gone", "here")))
     await rig.until(lambda: rig.engine.is_idle)
 
-    (dead,) = await rig.queue.dead_tokens("chat", 0, 9)
+    (dead,) = rig.queue.dead("chat", 0, 9)
     assert (dead.token, dead.provider, dead.reason, dead.since) == ("gone", "apns", "Unregistered", 7)
     ended = rig.ended(receipt)
     assert list(ended.states) == [State.DEAD_TOKEN, State.ACCEPTED]
@@ -262,13 +261,13 @@ async def test_many_dead_tokens_at_once_are_a_mistake_and_no_purge(rig: Rig, apn
     await rig.until(lambda: len(apns.attempts) == 40)
     await rig.quiet()
 
-    assert len(await rig.queue.dead_tokens("chat", 0, 99)) < 10
+    assert len(rig.queue.dead("chat", 0, 99)) < 10
     assert rig.engine.lanes["chat", "apns"].is_paused
 
     apns.outcome = Outcome(Verdict.ACCEPTED)
     rig.clock.advance(700.0)
     await rig.until(lambda: rig.engine.is_idle)
-    assert len(await rig.queue.dead_tokens("chat", 0, 99)) < 10
+    assert len(rig.queue.dead("chat", 0, 99)) < 10
 
 
 async def test_a_callers_retries_are_a_cap(rig: Rig, apns: ScriptedProvider) -> None:
@@ -385,7 +384,7 @@ async def test_what_expires_while_its_provider_rests_ends_meanwhile(rig: Rig, ap
         rig.clock.advance(60.0)
 
     await rig.until(lambda: rig.engine.open["chat"] == 1)
-    await rig.until(lambda: isinstance(inline(rig.queue.find(receipt.jobs[0].number)), JobResult))
+    await rig.until(lambda: isinstance(rig.queue.find(receipt.jobs[0].number), JobResult))
 
     assert list(rig.ended(receipt).states) == [State.EXPIRED]
     assert len(apns.attempts) == 1
@@ -519,7 +518,7 @@ async def test_an_open_notification_is_found_with_how_far_it_is(rig: Rig, apns: 
     await rig.until(lambda: len(apns.attempts) == 2)
     await rig.quiet()
 
-    found = await rig.engine.find(receipt.jobs[0].notifications[1].ident)
+    found = rig.engine.find(receipt.jobs[0].notifications[1].ident)
 
     assert found is not None
     place, open_job = found
@@ -529,7 +528,7 @@ async def test_an_open_notification_is_found_with_how_far_it_is(rig: Rig, apns: 
     assert job == receipt.jobs[0]
     assert progress is not None
     assert list(progress.states) == [State.ACCEPTED, State.RETRYING]
-    assert await rig.engine.find(os.urandom(16)) is None
+    assert rig.engine.find(os.urandom(16)) is None
 
 
 async def test_a_provider_that_raises_is_asked_again(
@@ -538,7 +537,7 @@ async def test_a_provider_that_raises_is_asked_again(
     def raising(*_: object) -> None:
         raise RuntimeError
 
-    monkeypatch.setattr(apns, "send", raising)
+    monkeypatch.setattr(apns, "attempt", raising)
     receipt = rig.accept(ask(("phone",)))
     lane = rig.engine.lanes["chat", "apns"]
     await rig.until(lambda: lane.tally[State.RETRYING])

@@ -7,7 +7,6 @@ import os
 from collections.abc import AsyncIterator, Sequence
 
 import pytest
-from tests.inline import inline
 
 from hushbell.core.delivery.notification import Draft, Message
 from hushbell.core.delivery.outcome import Outcome, Verdict
@@ -84,12 +83,11 @@ class Rig:
             feedback=[feedback("chat", "http://127.0.0.1:9/hook", ["x-one: 1", "x-two:http://a:b", "bad"])],
         )
         self.engine.tell(self.hooks)
-        inline(self.engine.start())
         self.tasks = [asyncio.create_task(self.engine.run()), asyncio.create_task(self.hooks.run())]
 
     def subscribe(self, url: str = "https://hook.example/x", shape: str = "event", *events: str) -> None:
         wanted = events or ("bridge_transmitted", "not_delivered")
-        inline(self.engine.save_hook(Webhook("h1", "chat", url, b"secret", wanted, shape)))
+        self.engine.save_hook(Webhook("h1", "chat", url, b"secret", wanted, shape))
 
     def send(self, *tokens: str) -> None:
         self.engine.accept("chat", [ask(tokens)], lambda *_: None)
@@ -132,7 +130,7 @@ async def test_a_hook_is_told_of_each_final_state_with_a_signature(rig: Rig) -> 
     assert hmac.compare_digest(headers["hushbell-signature"], signature(b"secret", seconds, request.body))
     assert request.address == "93.184.216.34"
     assert b"gone" not in request.body
-    await rig.until(lambda: not inline(rig.queue.due_events(rig.clock.now(), 0, 9)))
+    await rig.until(lambda: not rig.queue.due_events(rig.clock.now(), 0, 9))
 
 
 async def test_tokens_are_told_only_where_that_was_asked_for(rig: Rig) -> None:
@@ -159,7 +157,7 @@ async def test_a_hook_that_did_not_hear_is_told_again_under_the_same_number(
     rig.web.answer = OK
 
     await rig.until(lambda: rig.hooks.told == 1)
-    await rig.until(lambda: not inline(rig.queue.due_events(rig.clock.now(), 0, 9)))
+    await rig.until(lambda: not rig.queue.due_events(rig.clock.now(), 0, 9))
 
     assert len({dict(request.headers)["hushbell-event"] for request in rig.web.requests}) == 1
 
@@ -168,7 +166,7 @@ async def test_an_address_in_our_own_network_is_never_reached(rig: Rig) -> None:
     rig.subscribe("https://inside.example/x")
     rig.send("token")
 
-    await rig.until(lambda: rig.engine.is_idle and not inline(rig.queue.due_events(rig.clock.now(), 0, 9)))
+    await rig.until(lambda: rig.engine.is_idle and not rig.queue.due_events(rig.clock.now(), 0, 9))
 
     assert not rig.web.requests
 
@@ -199,7 +197,7 @@ async def test_events_nobody_wants_any_more_are_forgotten(rig: Rig) -> None:
     rig.send("token")
     await rig.until(lambda: rig.web.requests)
 
-    await rig.engine.drop_hook("h1")
+    rig.engine.drop_hook("h1")
 
-    await rig.until(lambda: not inline(rig.queue.due_events(rig.clock.now(), 0, 9)))
+    await rig.until(lambda: not rig.queue.due_events(rig.clock.now(), 0, 9))
     assert rig.engine.lanes["chat", "apns"].final is not None, "feedback is still wanted"

@@ -35,7 +35,7 @@ async def test_a_credential_is_read_again_when_its_file_changes_and_a_stop_close
     queue, http = MemoryOutbox(random=os.urandom), NoHttp()
     app = App(name="chat", providers={"apns": apns, "fcm": fcm})
     engine = DeliveryEngine(queue=queue, apps=[app], clock=clock, random=os.urandom)
-    await engine.start()
+    engine.start()
     hooks = Webhooks(
         queue=queue,
         commits=engine.commits,

@@ -12,7 +12,7 @@ import click
 
 from hushbell import wire
 from hushbell.cli.device_fleet import run_fleet
-from hushbell.cli.device_output import told, written
+from hushbell.cli.device_output import as_json, print_line
 from hushbell.cli.device_phone import Phone, Where, kept, run_phone
 from hushbell.cli.files import read_settings
 from hushbell.cli.lifecycle import say_ready, stop_on_signals
@@ -96,7 +96,7 @@ def unregister(where: Where) -> int:
         await phone.account.disable()
         for server in phone.account.servers:
             await phone.account.registered(server)
-        written({"servers": {server.hex(): stage.value for server, stage in phone.account.servers.items()}})
+        print_line({"servers": {server.hex(): stage.value for server, stage in phone.account.servers.items()}})
         return True
 
     return run_phone(where, work)
@@ -150,8 +150,8 @@ def ring(
             message_id=message, chat_id=chat_id, author=author.public, text=text, sent_at=SystemClock().now()
         )
         sealed = [phone.client.sealed_for(author, target, shown) if text else Target(target) for target in targets]
-        ended = await phone.account.ring(message, chat_id, sealed, type=TYPES[kind], patience=where.patience)
-        written({"message_id": message.hex(), "rings": [_rung(one) for one in ended]})
+        ended = await phone.account.notify_and_wait(message, chat_id, sealed, type=TYPES[kind], patience=where.patience)
+        print_line({"message_id": message.hex(), "rings": [_rung(one) for one in ended]})
         return bool(ended) and all(one.result is Result.ACCEPTED for one in ended)
 
     return run_phone(where, work)
@@ -169,8 +169,8 @@ def receive(where: Where) -> int:
             except ValueError:
                 raise ConfigError("standard input: each line must be a JSON object") from None
             for step in await phone.client.pushed(data if isinstance(data, dict) else {}):
-                written(told(step))
-        written({"unread": phone.client.unread})
+                print_line(as_json(step))
+        print_line({"unread": phone.client.unread})
         return True
 
     return run_phone(where, work, online=False)
@@ -188,7 +188,7 @@ def run(where: Where) -> int:
 
         async def tell() -> None:
             async for event in phone.account.events():
-                written(told(event))
+                print_line(as_json(event))
 
         telling = asyncio.create_task(tell())
         await stopped.wait()
@@ -205,7 +205,7 @@ def status(where: Where) -> int:
 
     async def work(phone: Phone) -> bool:
         servers = {server.hex(): stage.value for server, stage in phone.account.servers.items()}
-        written({"identity": phone.account.identity.public.hex(), "servers": servers, "unread": phone.client.unread})
+        print_line({"identity": phone.account.identity.public.hex(), "servers": servers, "unread": phone.client.unread})
         return True
 
     return run_phone(where, work, online=False)
@@ -216,7 +216,7 @@ async def _registered(account: Account, servers: Sequence[PublicKey]) -> bool:
     for server in servers:
         taken = await account.registered(server)
         good = good and taken
-    written({"servers": {server.hex(): stage.value for server, stage in account.servers.items()}})
+    print_line({"servers": {server.hex(): stage.value for server, stage in account.servers.items()}})
     return good
 
 

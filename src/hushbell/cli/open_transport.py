@@ -1,76 +1,50 @@
-"""
-The transport of a server, as the settings say: a Unix socket, a Waku node within, or an operator's node over REST.
+"""What carries a server's envelopes, as the settings say: a Waku node within, or an operator's node."""
 
-Each kind is imported when it is opened: a server on a socket loads nothing of Waku.
-"""
-
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Protocol
 
+from hushbell.cli.carrier import Carrier, Wants
+from hushbell.cli.files import made_identity, read_identity
+from hushbell.config.gateway import HttpSettings
+from hushbell.config.node import pubsub_topics
 from hushbell.config.settings import Settings
 from hushbell.crypto import topics
 from hushbell.errors import ConfigError
+from hushbell.http.curl import CurlHttp
 from hushbell.observability.metrics import Counters
-from hushbell.ports.transport import Transport
 from hushbell.runtime.clock import SystemClock, system_random
-from hushbell.types import ContentTopic, PublicKey, PubsubTopic
-
-TopicRoute = Callable[[str], object]
-"""Returns what messages on a content topic are to the server; a false value: they do not concern it."""
-
-
-async def _ignore_route(route: TopicRoute) -> None:
-    """Receive everything: nothing was left to start."""
+from hushbell.transports.waku import rest
+from hushbell.transports.waku.opening import Topics, open_rest, open_waku
+from hushbell.transports.waku.relay import WakuTransport
+from hushbell.transports.waku.rest import RestTransport
+from hushbell.types import PrivateKey, PublicKey, PubsubTopic
+from hushbell.waku.node import Node
 
 
-@dataclass(frozen=True, slots=True)
-class OpenTransport:
-    """A transport, how it is started, and its part of the ready line."""
-
-    transport: Transport
-    facts: Callable[[], Mapping[str, object]]
-    start: Callable[[TopicRoute], Awaitable[None]] = _ignore_route
-    """Receive messages that have a route. Raises TransportError, ConfigError: the network cannot be joined."""
-
-
-async def open_transport(
+async def open_carrier(
     settings: Settings, identity: PublicKey, *, folder: Path, clock: SystemClock, counters: Counters
-) -> OpenTransport:
+) -> Carrier:
     """
-    Return the transport of the server with this key.
+    Return what carries the envelopes of the server with this key.
 
     Raises:
         ConfigError, StoreError, TransportError: it cannot be opened.
     """
-    if bus := settings.transport.bus:
-        from hushbell.transports.socket import SocketBusServer
-
-        socket = await SocketBusServer.listen(Path(bus), count=counters.count)
-        return OpenTransport(socket, lambda: {"addresses": [], "bus": bus})
-    return await open_network(settings, identity, folder=folder, clock=clock, counters=counters)
-
-
-async def open_network(
-    settings: Settings, identity: PublicKey, *, folder: Path, clock: SystemClock, counters: Counters
-) -> OpenTransport:
-    """Return a transport on Waku. Raises as :func:`open_transport`."""
-    if settings.node.rest:
-        return await _open_rest(settings, identity, folder, clock, counters)
-    return await _open_waku(settings, identity, folder, clock, counters)
-
-
-async def _open_waku(
-    settings: Settings, identity: PublicKey, folder: Path, clock: SystemClock, counters: Counters
-) -> OpenTransport:
-    from hushbell.cli.node import open_node
-    from hushbell.transports.waku.opening import open_waku
-
     shards = _shards(settings)
+    if settings.node.rest:
+        over_rest = await open_rest(
+            CurlHttp(HttpSettings(answer=rest.ANSWER)),
+            settings.node,
+            topics=_own_topics(identity, shards),
+            folder=folder,
+            clock=clock,
+            random=system_random,
+            count=counters.count,
+        )
+        return Carrier(over_rest, lambda: {"addresses": []}, partial(_join, over_rest))
     node = await open_node(settings, folder, shards, clock, counters)
-    transport = await open_waku(
+    waku = await open_waku(
         node,
         settings.node,
         topics=_own_topics(identity, shards),
@@ -79,41 +53,43 @@ async def _open_waku(
         random=system_random,
         count=counters.count,
     )
-    return OpenTransport(transport, lambda: {"addresses": node.addresses}, partial(_start, transport))
+    return Carrier(waku, lambda: {"addresses": node.addresses}, partial(_join, waku))
 
 
-async def _open_rest(
-    settings: Settings, identity: PublicKey, folder: Path, clock: SystemClock, counters: Counters
-) -> OpenTransport:
-    from hushbell.config.gateway import HttpSettings
-    from hushbell.http.curl import CurlHttp
-    from hushbell.transports.waku.opening import open_rest
-    from hushbell.transports.waku.rest import MAX_RESPONSE
+async def _join(transport: WakuTransport | RestTransport, wants: Wants) -> None:
+    transport.listen_only(wants)
+    await transport.start()
 
-    transport = await open_rest(
-        CurlHttp(HttpSettings(answer=MAX_RESPONSE)),
+
+async def open_node(
+    settings: Settings, folder: Path, shards: Sequence[PubsubTopic], clock: SystemClock, counters: Counters
+) -> Node:
+    """Return the node, which neither listens nor dials yet. Raises ConfigError, StoreError."""
+    return await Node.open(
         settings.node,
-        topics=_own_topics(identity, _shards(settings)),
+        key=node_key(settings, folder),
         folder=folder,
+        pubsub_topics=[*pubsub_topics(settings.node), *shards],
         clock=clock,
         random=system_random,
         count=counters.count,
     )
-    return OpenTransport(transport, lambda: {"addresses": []}, partial(_start, transport))
 
 
-class _RoutedTransport(Transport, Protocol):
-    def set_route(self, route: TopicRoute) -> None: ...
-    async def start(self) -> None: ...
+def node_key(settings: Settings, folder: Path) -> PrivateKey:
+    """Return the key that the node's peer id is made of; the one in the data folder is made on first use."""
+    path = node_key_path(settings, folder)
+    made_or_read = read_identity if settings.node.identity_file else made_identity
+    return made_or_read(path, "node.identity_file").private
 
 
-async def _start(transport: _RoutedTransport, route: TopicRoute) -> None:
-    transport.set_route(route)
-    await transport.start()
+def node_key_path(settings: Settings, folder: Path) -> Path:
+    """Return where that key is."""
+    return Path(settings.node.identity_file or folder / "node.key")
 
 
 def _shards(settings: Settings) -> Sequence[PubsubTopic]:
-    """Return the shards that the server listens to. Raises ConfigError: the node is of another cluster."""
+    """Return what the server listens to. Raises ConfigError: the node is of another cluster."""
     shards = [PubsubTopic(topic) for topic in settings.server.pubsub_topics]
     ours = f"/waku/2/rs/{settings.node.cluster}/"
     if not settings.node.rest and not all(shard.startswith(ours) for shard in shards):
@@ -121,7 +97,7 @@ def _shards(settings: Settings) -> Sequence[PubsubTopic]:
     return shards
 
 
-def _own_topics(identity: PublicKey, shards: Sequence[PubsubTopic]) -> Mapping[PubsubTopic, Sequence[ContentTopic]]:
-    """Return the topics of registrations and requests for the server."""
+def _own_topics(identity: PublicKey, shards: Sequence[PubsubTopic]) -> Topics:
+    """Return where registrations and requests for the server come."""
     own = (topics.personal_topic(identity), topics.partitioned_topic(identity))
     return dict.fromkeys(shards, own)

@@ -1,4 +1,4 @@
-"""Rate limits: a token bucket as a value, time as an argument."""
+"""How often something may happen: a token bucket as a value, time as an argument."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from hushbell.types import Millis
 
 @dataclass(frozen=True, slots=True)
 class Bucket:
-    """The tokens of a bucket, as they stood at one moment."""
+    """What is left of a budget, as it stood at one moment."""
 
     tokens: float
     at: Millis
@@ -15,9 +15,9 @@ class Bucket:
 
 def spend(bucket: Bucket | None, now: Millis, *, per_minute: int, burst: int) -> tuple[Bucket, bool]:
     """
-    Return the bucket without one token, and whether there was one.
+    Take one token, and say whether there was one.
 
-    No bucket means a full one. A clock that goes backwards adds nothing.
+    A bucket nobody has seen is full. A clock that goes backwards adds nothing.
     """
     if bucket is None:
         return Bucket(burst - 1.0, now), True

@@ -1,9 +1,9 @@
 """
-Keys that change every epoch, and addresses that only those who share a secret can follow (docs/anonymous-mode.md).
+Key pairs that change every period, derived from a root key and a secret per period (docs/anonymous-mode.md).
 
-The key of an epoch is ``u * d + v`` for the root key d, and so its public key is ``u * D + v * G``: whoever knows D and
-the epoch's secret computes today's address, but no private key. The secret moves on by a one-way function, so that one
-which leaks says nothing about the epochs before it.
+The private key of a period is ``u * d + v`` for the root's private key d, so the public key is ``u * D + v * G``: D and
+the period's secret give the public key, the address, but no private key. The secret of the next period is a one-way
+function of it, so that a secret that leaks says nothing about earlier periods.
 """
 
 from coincurve import PublicKey as Point
@@ -17,14 +17,15 @@ from hushbell.types import KeyPair, PublicKey
 SECRET_BYTES = 32
 ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
 
+# "epoch" was the name of a period when these were fixed.
 _UPDATE = b"hushbell epoch v1 update"
 _DIVERSIFY = b"hushbell epoch v1 diversify"
-_WIDE = 48  # bytes; 16 more than the order, so that the remainder is uniform for all that can be told
+_WIDE = 48  # bytes; 16 more than the order, so that the remainder is uniform to within 2**-128
 
 
 def next_secret(secret: bytes) -> bytes:
     """
-    Return the secret of the next epoch.
+    Return the secret of the next period.
 
     Args:
         secret: 32 bytes.
@@ -32,12 +33,12 @@ def next_secret(secret: bytes) -> bytes:
     return _derive(secret, b"", _UPDATE, SECRET_BYTES)
 
 
-def epoch_key(root: KeyPair, secret: bytes) -> KeyPair:
+def period_key(root: KeyPair, secret: bytes) -> KeyPair:
     """
-    Return the key pair of the epoch whose secret this is.
+    Return the key pair of the period whose secret this is.
 
     Args:
-        root: the key that all epochs come from; it is used for nothing else.
+        root: the key of all periods; it is used for nothing else.
         secret: 32 bytes.
 
     Raises:
@@ -48,29 +49,29 @@ def epoch_key(root: KeyPair, secret: bytes) -> KeyPair:
     return secp256k1.key_pair_from(scalar.to_bytes(32))
 
 
-def epoch_address(root: PublicKey, secret: bytes) -> PublicKey:
+def period_address(root: PublicKey, secret: bytes) -> PublicKey:
     """
-    Return the public key of the epoch whose secret this is, from the root's public key alone.
+    Return the public key of the period whose secret this is, from the root's public key alone.
 
     Raises:
-        Unauthentic: the root is not a point of the curve, or the epoch's key is the point at infinity.
+        Unauthentic: the root is not a point of the curve, or the period's key is the point at infinity.
     """
     scale, shift = _scalars(root, secret)
     try:
         point = Point(root).multiply(scale.to_bytes(32)).add(shift.to_bytes(32))
     except ValueError:
-        raise Unauthentic("no address of an epoch") from None
+        raise Unauthentic("no address of an period") from None
     return PublicKey(point.format(compressed=False))
 
 
 def _scalars(root: PublicKey, secret: bytes) -> tuple[int, int]:
     """Return u and v, each from 1 to the order less one."""
-    drawn = _derive(secret, secp256k1.compress(root), _DIVERSIFY, 2 * _WIDE)
-    scale, shift = (int.from_bytes(part) % (ORDER - 1) + 1 for part in (drawn[:_WIDE], drawn[_WIDE:]))
+    derived = _derive(secret, secp256k1.compress(root), _DIVERSIFY, 2 * _WIDE)
+    scale, shift = (int.from_bytes(part) % (ORDER - 1) + 1 for part in (derived[:_WIDE], derived[_WIDE:]))
     return scale, shift
 
 
 def _derive(secret: bytes, salt: bytes, info: bytes, length: int) -> bytes:
     if len(secret) != SECRET_BYTES:
-        raise ValueError("the secret of an epoch is 32 bytes")
+        raise ValueError("the secret of an period is 32 bytes")
     return HKDF(algorithm=SHA256(), length=length, salt=salt, info=info).derive(secret)

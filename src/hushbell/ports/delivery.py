@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from hushbell.core.delivery.changes import DeadToken, IdempotentResponse
-from hushbell.core.delivery.job import Job, JobOnDisk, JobResult
+from hushbell.core.delivery.job import Job, JobProgress, JobResult
 from hushbell.core.delivery.notification import Draft, Message, Notification
 from hushbell.core.delivery.outcome import Outcome
 from hushbell.core.delivery.webhook import Webhook
@@ -17,7 +17,7 @@ __all__ = [
     "FailedPush",
     "IdempotentResponse",
     "Job",
-    "JobOnDisk",
+    "JobProgress",
     "JobResult",
     "Submission",
     "Told",
@@ -100,7 +100,7 @@ class QueueStatus(Protocol):
         ...
 
     @property
-    def credential_expires_at(self) -> Millis | None:
+    def expires_at(self) -> Millis | None:
         """Return when its credential ends, if it tells."""
         ...
 
@@ -137,7 +137,7 @@ class Delivery(Protocol):
         """
         ...
 
-    async def find(self, ident: bytes) -> tuple[int, JobResult | JobOnDisk] | None:
+    def find(self, ident: bytes) -> tuple[int, JobResult | tuple[Job, JobProgress | None]] | None:
         """
         Return the place of a notification in its job, and the job: how far it is, or how it ended.
 
@@ -146,23 +146,23 @@ class Delivery(Protocol):
         """
         ...
 
-    async def repeated(self, digest: bytes) -> IdempotentResponse | None:
+    def repeated(self, digest: bytes) -> IdempotentResponse | None:
         """Return the answer that was given under a key, if it is on the disk."""
         ...
 
-    async def dead(self, app: str, after: int, limit: int) -> Sequence[DeadToken]:
+    def dead(self, app: str, after: int, limit: int) -> Sequence[DeadToken]:
         """Return dead tokens of an app with cursors greater than ``after``, oldest first."""
         ...
 
-    async def hooks(self, app: str) -> Sequence[Webhook]:
+    def hooks(self, app: str) -> Sequence[Webhook]:
         """Return the hooks of an app."""
         ...
 
-    async def save_hook(self, hook: Webhook) -> None:
+    def save_hook(self, hook: Webhook) -> None:
         """Add a hook; durable when this returns."""
         ...
 
-    async def drop_hook(self, name: str) -> None:
+    def drop_hook(self, name: str) -> None:
         """Forget a hook and what it was still to be told."""
         ...
 

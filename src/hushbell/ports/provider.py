@@ -1,66 +1,33 @@
-"""The port for providers: how an app's pushes leave, and what a provider is made with."""
+"""How the gateway's pushes leave for one provider, with the credentials of one app."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from collections.abc import Callable, Sequence
+from typing import Protocol, runtime_checkable
 
-from hushbell.config.gateway import HttpSettings
 from hushbell.core.delivery.notification import Message, Notification
-from hushbell.core.delivery.outcome import ACCEPTED, Outcome, Scope, Verdict
-from hushbell.ports.clock import Clock
-from hushbell.ports.http import HttpClient
-from hushbell.types import Millis, Random
+from hushbell.core.delivery.outcome import Outcome
+from hushbell.types import Millis
 
-# With the values that the port speaks of, so that a provider of another package imports this module alone.
-__all__ = [
-    "ACCEPTED",
-    "Attempt",
-    "Done",
-    "Message",
-    "Notification",
-    "OpenHttp",
-    "Outcome",
-    "Provider",
-    "ProviderContext",
-    "Scope",
-    "Verdict",
-]
+__all__ = ["Attempt", "Done", "ManyAtOnce", "Message", "Notification", "Outcome", "Provider"]
 
 Done = Callable[[int, Outcome], None]
-"""Called once for each push, with its index in ``notification.targets`` and the outcome of the attempt."""
+"""Told once for each push: its place in ``notification.tokens``, and what came of the attempt."""
 
 
-class Attempt(NamedTuple):
-    """One attempt at some pushes of a notification."""
-
-    notification: Notification
-    indexes: Sequence[int]  # of the targets to send to
-    done: Done
-
-    @property
-    def targets(self) -> list[str]:
-        """Return the targets to send to, each once."""
-        targets = self.notification.targets
-        return list(dict.fromkeys([targets[index] for index in self.indexes]))
-
-    def report(self, outcome: Outcome, by_target: Mapping[str, Outcome] | None = None) -> None:
-        """Report the outcome of every push: that of its target, if there is one, or else the common one."""
-        targets, done = self.notification.targets, self.done
-        for index in self.indexes:
-            done(index, by_target.get(targets[index], outcome) if by_target else outcome)
+Attempt = tuple[Notification, Sequence[int], Done]
+"""A notification, the places in it to try, and who is told of each."""
 
 
 class Provider(Protocol):
-    """Every adapter passes every test in tests/contracts/test_provider.py."""
+    """Every adapter passes every test in tests/providers/test_provider_contract.py."""
 
     @property
     def name(self) -> str:
-        """Return the name that ``Message.provider`` has for it."""
+        """Return what ``Message.provider`` says for it."""
         ...
 
     @property
-    def credential_expires_at(self) -> Millis | None:
-        """Return when the credential ends, or None if that is unknown."""
+    def expires_at(self) -> Millis | None:
+        """Return when the credential ends, or None if it does not tell."""
         ...
 
     def check(self, message: Message) -> None:
@@ -72,43 +39,27 @@ class Provider(Protocol):
         """
         ...
 
-    def send(self, attempts: Sequence[Attempt]) -> None:
+    def attempt(self, notification: Notification, places: Sequence[int], done: Done) -> None:
         """
-        Send pushes; ``done`` of each attempt is called once for each of its indexes, now or later.
+        Try to deliver to the tokens at these places; ``done`` is called once for each, now or later.
 
-        Never raises and never blocks. Every push is reported within the provider's own deadline.
+        Never raises and never blocks; every attempt ends within the provider's own deadline.
         """
         ...
 
     def reload(self) -> None:
-        """Read the credentials from their files again. Bad ones are logged, and the current ones stay in use."""
+        """Read the credentials from their files again. Bad ones are told in the log, and the old ones stay."""
         ...
 
     async def close(self) -> None:
-        """Close all connections. Pushes under way end with UNKNOWN."""
+        """Let go of connections. Attempts under way end with UNKNOWN."""
         ...
 
 
-class OpenHttp(Protocol):
-    """Opens HTTP clients, each with the settings of one provider."""
+@runtime_checkable
+class ManyAtOnce(Protocol):
+    """What a provider may do besides, if many pushes together cost it less than each alone."""
 
-    def __call__(self, settings: HttpSettings, *, hosts: tuple[str, ...] = ()) -> HttpClient:
-        """
-        Return a client; no connection is made yet.
-
-        Args:
-            settings: of the provider.
-            hosts: the few servers that receive all requests and speak HTTP/2, if they are known.
-        """
+    def attempt_all(self, attempts: Sequence[Attempt]) -> None:
+        """Do what ``attempt`` does, for all of them."""
         ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProviderContext:
-    """Time, randomness and the network: what providers are made with, ours and those of other packages."""
-
-    clock: Clock
-    random: Random
-    open_http: OpenHttp
-    allow: tuple[str, ...] = ()  # networks that addresses from users may lead to, beside the public internet
-    resolve: Callable[[str], "tuple[str, ...]"] | None = None  # name → IP addresses, blocking; None asks the system

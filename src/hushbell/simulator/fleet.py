@@ -128,7 +128,7 @@ class Fleet:
 
     async def _ring(self, place: int) -> bool:
         phone, other = self._phones[place], self._phones[(place + 1) % len(self._phones)]
-        ended = await phone.ring(self._random(32), "chat", [Target(other.identity.public)])
+        ended = await phone.notify_and_wait(self._random(32), "chat", [Target(other.identity.public)])
         return bool(ended) and all(one.result is Result.ACCEPTED for one in ended)
 
     def _phone(self) -> Account:

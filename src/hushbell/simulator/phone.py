@@ -13,9 +13,9 @@ from uuid import UUID
 
 from hushbell import wire
 from hushbell.core.client import query, registration, request
-from hushbell.core.client.events import Effect, Post, Send
+from hushbell.core.client.events import Effect, SendToKey, SendToTopic
 from hushbell.core.client.query import Info
-from hushbell.core.client.registration import Device, Last, Options
+from hushbell.core.client.registration import Device, LastRegistration, Options
 from hushbell.core.envelope import OpenedEnvelope
 from hushbell.crypto import hashes, secp256k1, topics
 from hushbell.errors import HushbellError, WireError
@@ -37,7 +37,7 @@ from hushbell.types import (
     TokenType,
 )
 
-RESEND = request.ANSWER_WAIT  # seconds to wait for an answer before the same bytes are sent again
+RESEND = request.RESPONSE_TIMEOUT  # seconds to wait for an answer before the same bytes are sent again
 PATIENCE = 10.0  # seconds until a call gives up
 
 Answer = TypeVar("Answer")
@@ -82,7 +82,7 @@ class Phone:
         self._random = random
         self._resend = resend
         self._patience = patience
-        self._last: Last | None = None
+        self._last: LastRegistration | None = None
         self._exchange = EnvelopeExchange(
             transport,
             clock=clock or SystemClock(),
@@ -115,7 +115,7 @@ class Phone:
         *,
         options: Options | None = None,
         apn_topic: str = "",
-    ) -> registration.Answer:
+    ) -> registration.RegistrationResult:
         """Register, or register again with the next version; the answer may be a refusal. Raises NoAnswer."""
         device = Device(
             installation_id=self.installation_id,
@@ -123,23 +123,25 @@ class Phone:
             token_type=token_type,
             apn_topic=apn_topic,
         )
-        self._last = registration.registered(options or Options(), device, self._last, self.identity, self._random)
+        self._last = registration.next_registration(
+            options or Options(), device, self._last, self.identity, self._random
+        )
         return await self._tell(server, self._last)
 
-    async def unregister(self, server: PublicKey) -> registration.Answer:
+    async def unregister(self, server: PublicKey) -> registration.RegistrationResult:
         """End the registration. Raises NoAnswer."""
-        self._last = registration.unregistered(self.installation_id, self._last)
+        self._last = registration.next_unregistration(self.installation_id, self._last)
         return await self._tell(server, self._last)
 
     async def query(self, target: PublicKey) -> tuple[Info, ...]:
         """Return how to ring somebody, as the first who knows says. Raises NoAnswer: nobody who knows answered."""
         async with self._ephemeral() as signer:
-            asked = query.query(target, signer)
+            asked = query.build_query(target, signer)
             name = topics.query_topic_name(hashes.hash_public_key(target))
             pending = {MessageId(asked.message_id): target}
-            post = Post(application=asked.application, topic_name=name, signer=signer)
+            post = SendToTopic(application=asked.application, topic_name=name, signer=signer)
             return query.newest(
-                await self._ask(post, lambda opened: query.answer(opened, pending, self.identity.private))
+                await self._ask(post, lambda opened: query.read_response(opened, pending, self.identity.private))
             )
 
     async def notify(
@@ -152,39 +154,39 @@ class Phone:
     ) -> tuple[wire.Report, ...]:
         """Ask each server of the infos once to ring their devices; return all reports. Raises NoAnswer."""
         async with self._ephemeral() as signer:
-            ringing = request.Ringing(message_id, chat_id, type, self.identity.public, message)
-            asked = request.requests(infos, ringing, signer)
+            ringing = request.NotificationContent(message_id, chat_id, type, self.identity.public, message)
+            asked = request.build_requests(infos, ringing, signer)
             answers = await asyncio.gather(*(self.send(each, signer) for each in asked))
         return tuple(report for reports in answers for report in reports)
 
-    async def send(self, asked: request.Asked, signer: KeyPair) -> tuple[wire.Report, ...]:
+    async def send(self, asked: request.RequestMessage, signer: KeyPair) -> tuple[wire.Report, ...]:
         """Send one request, or the same again, which gets the stored answer and rings nobody twice. Raises NoAnswer."""
         return await self._ask(
-            Send(
+            SendToKey(
                 application=asked.application,
                 recipient=asked.server,
                 signer=signer,
                 content_topic=topics.partitioned_topic(asked.server),
             ),
-            lambda opened: request.reports(opened, asked),
+            lambda opened: request.read_reports(opened, asked),
         )
 
-    def heard(self, opened: OpenedEnvelope, to: PublicKey) -> None:  # noqa: ARG002  the answer names what it is for
+    def on_envelope(self, opened: OpenedEnvelope, to: PublicKey) -> None:  # noqa: ARG002  the answer names what it is for
         """Take what the exchange opened for this phone."""
         for take in tuple(self._waiting):
             take(opened)
 
-    async def _tell(self, server: PublicKey, last: Last) -> registration.Answer:
-        sealed = registration.sealed(last.registration, self.identity, server, self._random)
+    async def _tell(self, server: PublicKey, last: LastRegistration) -> registration.RegistrationResult:
+        sealed = registration.seal_registration(last.registration, self.identity, server, self._random)
         pending = {RequestId(sealed.request_id): server}
         return await self._ask(
-            Send(
+            SendToKey(
                 application=sealed.application,
                 recipient=server,
                 signer=self.identity,
                 content_topic=topics.personal_topic(server),
             ),
-            lambda opened: registration.answer(opened, pending),
+            lambda opened: registration.read_response(opened, pending),
         )
 
     async def _ask(self, effect: Effect, read: Callable[[OpenedEnvelope], Answer]) -> Answer:
@@ -210,7 +212,7 @@ class Phone:
         left = False
         while True:
             self.resent += left
-            sealed = await self._exchange.sealed([effect], self.identity, self.installation_id)
+            sealed = await self._exchange.seal([effect], self.identity, self.installation_id)
             left = await self._exchange.publish(sealed) or left
             done, _pending = await asyncio.wait({answered}, timeout=self._resend)
             if done:

@@ -9,7 +9,7 @@ from hushbell.core.push import Push
 from hushbell.crypto import secp256k1
 from hushbell.ports.gateway import ACCEPTED, Outcome
 from hushbell.ports.transport import Transport
-from hushbell.runtime.client.client import no_count
+from hushbell.runtime.client.client import ignore_counts
 from hushbell.runtime.clock import SystemClock, system_random
 from hushbell.runtime.server.service import ServerService
 from hushbell.stores.memory.server import MemoryServerStore
@@ -58,12 +58,12 @@ async def serving(transport: Transport) -> AsyncIterator[Served]:
     served = Served(secp256k1.key_pair(system_random), Accepting())
     service = await ServerService.start(
         identity=served.identity,
-        store=MemoryServerStore(random=system_random),
+        store=MemoryServerStore(),
         transport=transport,
         gateway=served.gateway,
         clock=SystemClock(),
         random=system_random,
-        count=no_count,
+        count=ignore_counts,
         derivations_per_second=1000.0,
     )
     running = asyncio.create_task(service.run())

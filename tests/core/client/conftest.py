@@ -12,22 +12,22 @@ from hushbell import wire
 from hushbell.config.limits import Limits
 from hushbell.core import envelope
 from hushbell.core.client.events import (
+    AccountEvent,
     AddServer,
     Advertise,
-    Arrived,
     ClientDecision,
     Configure,
     Effect,
+    EnvelopeReceived,
     Follow,
     Input,
-    News,
     Notify,
-    Post,
-    Send,
+    SendToKey,
+    SendToTopic,
     Target,
     Tick,
 )
-from hushbell.core.client.facts import ClientFacts, Sending
+from hushbell.core.client.facts import ClientFacts, SendOptions
 from hushbell.core.client.machine import decide
 from hushbell.core.client.registration import Device, Options
 from hushbell.core.envelope import OpenedEnvelope
@@ -130,7 +130,7 @@ class Client:
     world: "World"
     advertises: bool = True
     facts: ClientFacts = field(default_factory=ClientFacts)
-    news: list[News] = field(default_factory=list)
+    events: list[AccountEvent] = field(default_factory=list)
     left: list[Effect] = field(default_factory=list)
     decisions: list[ClientDecision] = field(default_factory=list)
     wakes_at: Millis | None = None
@@ -145,7 +145,7 @@ class Client:
             random=self.world.random,
             advertises=self.advertises,
         )
-        self.news.extend(made.news)
+        self.events.extend(made.events)
         self.left.extend(made.effects)
         self.decisions.append(made)
         self.world.carry(self, made.effects)
@@ -159,9 +159,9 @@ class Client:
         wishes: list[Input] = [AddServer(server.keys.public) for server in servers]
         return self.take(*wishes, Configure(device=self.device(token), options=options or Options()))
 
-    def change(self, options: Options, sending: Sending | None = None) -> ClientDecision:
+    def change(self, options: Options, sending: SendOptions | None = None) -> ClientDecision:
         """Change the options."""
-        return self.take(Configure(device=self.device(), options=options, sending=sending or Sending()))
+        return self.take(Configure(device=self.device(), options=options, sending=sending or SendOptions()))
 
     def device(self, token: str = "") -> Device:
         """Return what rings."""
@@ -182,9 +182,9 @@ class Client:
         """Listen to contact codes."""
         self.take(*(Follow(other.identity.public) for other in others))
 
-    def heard(self, kind: type[News]) -> list[News]:
+    def heard(self, kind: type[AccountEvent]) -> list[AccountEvent]:
         """Return the news of a kind."""
-        return [one for one in self.news if isinstance(one, kind)]
+        return [one for one in self.events if isinstance(one, kind)]
 
     def restart(self) -> None:
         """Go on with nothing but what was committed."""
@@ -259,12 +259,12 @@ class World:
 
     def _arrive(self, sender: Client, effect: Effect) -> None:
         match effect:
-            case Send():
+            case SendToKey():
                 opened = envelope.open_application(effect.application)
                 for server in self.servers:
                     if server.keys.public == effect.recipient:
                         self._answer(server, opened)
-            case Post():
+            case SendToTopic():
                 opened = envelope.open_application(effect.application)
                 for server in self.servers:
                     names = {topics.query_topic_name(owner) for owner in server.known.installations}
@@ -274,9 +274,9 @@ class World:
                 opened = envelope.open_application(effect.application)
                 public = sender.identity.public
                 for client in self.clients:
-                    known = client.facts.knowledge.get(public)
+                    known = client.facts.contacts.get(public)
                     if known is not None and known.followed:
-                        client.take(Arrived(opened, public))
+                        client.take(EnvelopeReceived(opened, public))
 
     def _answer(self, server: Server, opened: OpenedEnvelope) -> None:
         for reply in server.hear(opened, self.now):
@@ -286,8 +286,8 @@ class World:
 
     def _deliver(self, signed: bytes, to: PublicKey) -> None:
         for client in self.clients:
-            if to == client.identity.public or to in client.facts.ephemerals:
-                client.take(Arrived(envelope.open_application(signed), to))
+            if to == client.identity.public or to in client.facts.ephemeral_keys:
+                client.take(EnvelopeReceived(envelope.open_application(signed), to))
 
     def shown(self) -> dict[tuple[str, str], int]:
         """Return how often each phone was told of each message: device token and collapse id."""

@@ -3,9 +3,18 @@
 from typing import Any
 
 from hushbell import wire
-from hushbell.core.client.events import Arrived, Learn, Notified, Notify, Post, Result, Send, Target
-from hushbell.core.client.facts import ClientFacts, Ephemeral, Purpose, Save
-from hushbell.core.client.lifecycles import Enrolled, Rung
+from hushbell.core.client.events import (
+    EnvelopeReceived,
+    Learn,
+    Notified,
+    Notify,
+    Result,
+    SendToKey,
+    SendToTopic,
+    Target,
+)
+from hushbell.core.client.facts import ClientFacts, EphemeralKey, Purpose, Save
+from hushbell.core.client.lifecycles import DeviceState, RegistrationState
 from hushbell.core.client.machine import decide
 from hushbell.core.client.query import Info
 from hushbell.core.client.registration import Options
@@ -24,7 +33,7 @@ def pushed_tokens(server: Any) -> list[str]:
     return [token for token, _, _ in server.pushes]
 
 
-def report(server: Any, ring: Send, device: Any, **said: Any) -> Arrived:
+def report(server: Any, ring: SendToKey, device: Any, **said: Any) -> EnvelopeReceived:
     """Return a server's word on one device of a request."""
     asked = wire.decode(wire.NotificationRequest, open_application(ring.application).payload)
     one = wire.Report(
@@ -32,13 +41,13 @@ def report(server: Any, ring: Send, device: Any, **said: Any) -> Arrived:
     )
     response = wire.encode(wire.NotificationResponse(message_id=asked.message_id, reports=(one,)))
     kind = wire.ApplicationType.PUSH_NOTIFICATION_RESPONSE
-    return Arrived(OpenedEnvelope(server.keys.public, MessageId(b""), kind, response), ring.signer.public)
+    return EnvelopeReceived(OpenedEnvelope(server.keys.public, MessageId(b""), kind, response), ring.signer.public)
 
 
-def stages(client: Any) -> dict[tuple[bytes, str], Rung]:
+def stages(client: Any) -> dict[tuple[bytes, str], DeviceState]:
     return {
-        (one.message_id, one.installation_id): one.stage
-        for devices in client.facts.device_rings.values()
+        (one.message_id, one.installation_id): one.state
+        for devices in client.facts.recipient_devices.values()
         for one in devices.values()
     }
 
@@ -99,7 +108,7 @@ def test_of_several_servers_one_is_asked_to_ring_a_device(world: Any) -> None:
     alice.notify(bob)
     world.run(60)
 
-    assert len([one for one in alice.left if isinstance(one, Send)]) == 1
+    assert len([one for one in alice.left if isinstance(one, SendToKey)]) == 1
     assert sum(len(server.pushes) for server in servers) == 1
 
 
@@ -116,7 +125,7 @@ def test_what_the_advert_lacks_is_asked_for(world: Any) -> None:
     alice.notify(Target(bob.identity.public, devices=(tablet.installation_id, bob.installation_id)))
     world.run(1)
 
-    assert [type(one) for one in alice.left].count(Post) == 1
+    assert [type(one) for one in alice.left].count(SendToTopic) == 1
     assert sorted(pushed_tokens(server)) == ["token-of-bob", "token-of-tablet"]
 
 
@@ -135,10 +144,12 @@ def hears(facts: ClientFacts, server: KeyPair, version: int) -> tuple[Info, ...]
         server.public, MessageId(b""), wire.ApplicationType.PUSH_NOTIFICATION_QUERY_RESPONSE, payload
     )
     facts.apply(
-        Save(Ephemeral(key=ASKING, purpose=Purpose.QUERY, until=Millis(NOW + 1), target=BOB.public, message_id=asked))
+        Save(
+            EphemeralKey(key=ASKING, purpose=Purpose.QUERY, until=Millis(NOW + 1), target=BOB.public, message_id=asked)
+        )
     )
-    decide(facts, [Arrived(opened, ASKING.public)], identity=ALICE, now=NOW, random=bytes)
-    return facts.knowledge[BOB.public].infos
+    decide(facts, [EnvelopeReceived(opened, ASKING.public)], identity=ALICE, now=NOW, random=bytes)
+    return facts.contacts[BOB.public].infos
 
 
 def test_of_a_device_only_the_newest_version_is_known_with_all_its_servers() -> None:  # CP3
@@ -163,14 +174,14 @@ def test_a_refusal_is_tried_again_and_a_success_is_final(world: Any) -> None:  #
 
     alice.notify(bob)
     world.run(1)
-    first, again = [one for one in alice.left if isinstance(one, Send)]
+    first, again = [one for one in alice.left if isinstance(one, SendToKey)]
     alice.take(report(server, again, bob, error=ReportError.WRONG_TOKEN))
     alice.take(report(server, first, bob, error=ReportError.WRONG_TOKEN))
     world.run(10)
 
     assert [one.result for one in alice.heard(Notified)] == [Result.ACCEPTED]
-    assert list(stages(alice).values()) == [Rung.ACCEPTED]
-    assert len([one for one in alice.left if isinstance(one, Send)]) == 2
+    assert list(stages(alice).values()) == [DeviceState.ACCEPTED]
+    assert len([one for one in alice.left if isinstance(one, SendToKey)]) == 2
 
 
 def test_an_answer_changes_how_far_a_server_is_and_nothing_else_of_it(world: Any) -> None:  # 10.17
@@ -180,16 +191,16 @@ def test_an_answer_changes_how_far_a_server_is_and_nothing_else_of_it(world: Any
     bob.enable(server)
     world.run(40)
     server.troubled = False
-    before = bob.facts.enrolments[server.keys.public]
+    before = bob.facts.registrations[server.keys.public]
 
     world.run(200)
 
-    after = bob.facts.enrolments[server.keys.public]
-    assert (before.stage, after.stage) == (Enrolled.WAITING, Enrolled.REGISTERED)
+    after = bob.facts.registrations[server.keys.public]
+    assert (before.state, after.state) == (RegistrationState.WAITING, RegistrationState.REGISTERED)
     assert after.trials == before.trials + 1
     assert after.last > before.last
     bob.restart()
-    assert bob.facts.enrolments[server.keys.public] == after
+    assert bob.facts.registrations[server.keys.public] == after
 
 
 def test_many_messages_at_once_wait_for_nobody(world: Any) -> None:  # 10.19
@@ -204,7 +215,7 @@ def test_many_messages_at_once_wait_for_nobody(world: Any) -> None:  # 10.19
 
     made = alice.take(*wishes)
 
-    assert len([one for one in made.effects if isinstance(one, Send)]) == 300
+    assert len([one for one in made.effects if isinstance(one, SendToKey)]) == 300
     assert len(made.effects) == 301  # one query for the stranger
     world.run(1)
     assert len(server.pushes) == 300
@@ -222,13 +233,13 @@ def test_a_report_moves_only_the_message_and_the_device_it_names(world: Any) -> 
     server.silent = True
     alice.notify(bob, message_id=b"1" * 32)
     alice.notify(bob, message_id=b"2" * 32)
-    first, _second = [one for one in alice.left if isinstance(one, Send)]
+    first, _second = [one for one in alice.left if isinstance(one, SendToKey)]
 
     alice.take(report(server, first, bob, success=True))
 
     assert stages(alice) == {
-        (b"1" * 32, bob.installation_id): Rung.ACCEPTED,
-        (b"1" * 32, tablet.installation_id): Rung.ASKED,
-        (b"2" * 32, bob.installation_id): Rung.ASKED,
-        (b"2" * 32, tablet.installation_id): Rung.ASKED,
+        (b"1" * 32, bob.installation_id): DeviceState.ACCEPTED,
+        (b"1" * 32, tablet.installation_id): DeviceState.REQUESTED,
+        (b"2" * 32, bob.installation_id): DeviceState.REQUESTED,
+        (b"2" * 32, tablet.installation_id): DeviceState.REQUESTED,
     }

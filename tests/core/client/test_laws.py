@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from hushbell.core.client.events import Configure, Notified, Result, Tick
 from hushbell.core.client.facts import ClientFacts
-from hushbell.core.client.lifecycles import ENDED, Enrolled
+from hushbell.core.client.lifecycles import FINAL_DEVICE_STATES, RegistrationState
 from hushbell.core.client.registration import Options
 from hushbell.crypto import hashes
 
@@ -85,12 +85,14 @@ def test_no_client_is_ever_stuck(
 
     for person in world.clients:
         facts = person.facts
-        assert not facts.open_rings
-        assert not facts.asking
-        assert {ring.stage for devices in facts.device_rings.values() for ring in devices.values()} <= ENDED
+        assert not facts.open_recipients
+        assert not facts.pending_queries
+        assert {
+            ring.state for devices in facts.recipient_devices.values() for ring in devices.values()
+        } <= FINAL_DEVICE_STATES
         wanted = facts.profile.device is not None
-        for enrolment in facts.enrolments.values():
-            assert enrolment.stage is (Enrolled.REGISTERED if wanted else Enrolled.GONE)
+        for enrolment in facts.registrations.values():
+            assert enrolment.state is (RegistrationState.REGISTERED if wanted else RegistrationState.UNREGISTERED)
         assert person.wakes_at is None or (wanted and person.wakes_at > world.now)
 
 
@@ -156,9 +158,9 @@ def test_committed_changes_alone_rebuild_what_is_known(
         for decision in person.decisions:
             for change in decision.changes:
                 rebuilt.apply(change)
-        assert set(map(repr, rebuilt.every())) == set(map(repr, person.facts.every()))
-        assert rebuilt.open_rings.keys() == person.facts.open_rings.keys()
-        assert rebuilt.asking.keys() == person.facts.asking.keys()
+        assert set(map(repr, rebuilt.all_facts())) == set(map(repr, person.facts.all_facts()))
+        assert rebuilt.open_recipients.keys() == person.facts.open_recipients.keys()
+        assert rebuilt.pending_queries.keys() == person.facts.pending_queries.keys()
 
 
 @settings(deadline=None, max_examples=60)

@@ -9,26 +9,26 @@ from hushbell.core.client import contacts, retry
 from hushbell.core.client.events import (
     AddServer,
     Advertise,
-    Arrived,
     Configure,
+    DevicesFound,
+    EnvelopeReceived,
     Finished,
     Learn,
-    Learnt,
-    Left,
     Notified,
     Notify,
-    Post,
     Refused,
     Registered,
     RemoveServer,
     Result,
-    Send,
+    SendToKey,
+    SendToTopic,
     Target,
     Tick,
     Unreachable,
+    Unregistered,
 )
-from hushbell.core.client.facts import Sending
-from hushbell.core.client.lifecycles import Enrolled, Rung
+from hushbell.core.client.facts import SendOptions
+from hushbell.core.client.lifecycles import DeviceState, RegistrationState
 from hushbell.core.client.registration import Options
 from hushbell.core.envelope import OpenedEnvelope, open_application
 from hushbell.crypto import hashes
@@ -112,7 +112,7 @@ def test_an_advert_says_how_to_ring_without_a_query(world: Any) -> None:  # I4
     world.run(1)
 
     assert ends(alice) == [Result.ACCEPTED]
-    assert not [one for one in alice.left if isinstance(one, Post)]
+    assert not [one for one in alice.left if isinstance(one, SendToTopic)]
 
 
 def test_adverts_are_repeated_every_six_hours_and_after_each_change(world: Any) -> None:
@@ -194,7 +194,7 @@ def test_members_of_a_group_who_share_a_server_share_a_request(world: Any) -> No
     world.run(1)
 
     assert ends(alice) == [Result.ACCEPTED] * 8
-    assert len([one for one in alice.left if isinstance(one, Send)]) == 1
+    assert len([one for one in alice.left if isinstance(one, SendToKey)]) == 1
 
 
 def test_a_silent_server_costs_three_seconds_and_the_phone_shows_one_message(world: Any) -> None:
@@ -208,7 +208,7 @@ def test_a_silent_server_costs_three_seconds_and_the_phone_shows_one_message(wor
 
     alice.notify(bob)
     world.run(2.5)
-    assert len([one for one in alice.left if isinstance(one, Send)]) == 1
+    assert len([one for one in alice.left if isinstance(one, SendToKey)]) == 1
     lost.answers_lost = other.answers_lost = False
     world.run(1)
 
@@ -232,7 +232,7 @@ def test_the_only_server_gets_the_same_bytes_again(world: Any) -> None:
     server.answers_lost = False
     world.run(20)
 
-    sent = [one.application for one in alice.left if isinstance(one, Send)]
+    sent = [one.application for one in alice.left if isinstance(one, SendToKey)]
     assert len(sent) >= 2
     assert len(set(sent)) == 1
     assert ends(alice) == [Result.ACCEPTED]
@@ -253,7 +253,7 @@ def test_nobody_answers_and_the_ring_ends_at_its_deadline(world: Any) -> None:
 
     assert ends(alice) == [Result.EXPIRED]
     assert alice.heard(Finished) == [Finished(b"m" * 32, bob.identity.public, 0)]
-    assert not alice.facts.open_rings
+    assert not alice.facts.open_recipients
 
 
 def test_a_success_after_the_deadline_still_counts(world: Any) -> None:
@@ -283,7 +283,7 @@ def test_a_lost_answer_never_leaves_the_client_unregistered(world: Any, like_sta
 
     world.run(60)
 
-    assert bob.facts.enrolments[server.keys.public].stage is Enrolled.REGISTERED
+    assert bob.facts.registrations[server.keys.public].state is RegistrationState.REGISTERED
     assert len(bob.heard(Registered)) == 1
 
 
@@ -300,7 +300,7 @@ def test_a_server_with_a_much_later_version_is_caught_up_with(world: Any) -> Non
     old.enable(server)
     world.run(1)
 
-    assert old.facts.enrolments[server.keys.public].stage is Enrolled.REGISTERED
+    assert old.facts.registrations[server.keys.public].state is RegistrationState.REGISTERED
 
 
 def test_what_a_server_calls_malformed_is_not_sent_again(world: Any) -> None:  # 10.16
@@ -310,7 +310,7 @@ def test_what_a_server_calls_malformed_is_not_sent_again(world: Any) -> None:  #
 
     world.run(86_400)
 
-    assert [type(one) for one in bob.news] == [Refused]
+    assert [type(one) for one in bob.events] == [Refused]
     assert len(bob.left) == 1
 
 
@@ -336,7 +336,7 @@ def test_silence_is_tried_twelve_times_and_then_told(world: Any) -> None:
 
     world.run(30 * 86_400)
 
-    assert len(bob.left) == retry.TRIALS
+    assert len(bob.left) == retry.MAX_TRIALS
     assert bob.heard(Unreachable) == [Unreachable(server.keys.public)]
     assert bob.wakes_at is None
 
@@ -349,7 +349,7 @@ def test_an_answer_to_a_trial_before_the_restart_counts(world: Any) -> None:  # 
 
     world.run(20)
 
-    assert bob.facts.enrolments[server.keys.public].stage is Enrolled.REGISTERED
+    assert bob.facts.registrations[server.keys.public].state is RegistrationState.REGISTERED
 
 
 def test_leaving_is_told_to_every_server_and_senders_learn_it(world: Any) -> None:
@@ -362,7 +362,7 @@ def test_leaving_is_told_to_every_server_and_senders_learn_it(world: Any) -> Non
 
     bob.take(Configure(device=None))
     world.run(1)
-    assert bob.heard(Left) == [Left(server.keys.public)]
+    assert bob.heard(Unregistered) == [Unregistered(server.keys.public)]
     alice.notify(bob, message_id=b"2" * 32)
     world.run(60)
     assert ends(alice) == [Result.ACCEPTED, Result.FAILED]
@@ -382,13 +382,13 @@ def test_a_removed_server_is_left_and_forgotten_and_can_come_back(world: Any) ->
 
     bob.take(RemoveServer(first.keys.public))
     world.run(1)
-    assert bob.heard(Left) == [Left(first.keys.public)]
-    assert set(bob.facts.enrolments) == {second.keys.public}
-    assert bob.facts.enrolments[second.keys.public].stage is Enrolled.REGISTERED
+    assert bob.heard(Unregistered) == [Unregistered(first.keys.public)]
+    assert set(bob.facts.registrations) == {second.keys.public}
+    assert bob.facts.registrations[second.keys.public].state is RegistrationState.REGISTERED
 
     bob.take(AddServer(first.keys.public))
     world.run(1)
-    assert bob.facts.enrolments[first.keys.public].stage is Enrolled.REGISTERED
+    assert bob.facts.registrations[first.keys.public].state is RegistrationState.REGISTERED
 
 
 def test_wishes_that_change_nothing_are_told_to_nobody(world: Any) -> None:
@@ -417,12 +417,12 @@ def test_a_message_is_announced_once_and_never_to_ourselves(world: Any) -> None:
     world.run(1)
 
     assert ends(alice) == [Result.ACCEPTED]
-    assert Finished(b"m" * 32, alice.identity.public, 0) in alice.news
+    assert Finished(b"m" * 32, alice.identity.public, 0) in alice.events
     assert len(server.pushes) == 1
 
 
-@pytest.mark.parametrize("sending", [Sending(off=True), Sending(silent_chats=frozenset({"chat"}))])
-def test_sending_can_be_switched_off_for_everything_or_for_a_chat(world: Any, sending: Sending) -> None:
+@pytest.mark.parametrize("sending", [SendOptions(off=True), SendOptions(silent_chats=frozenset({"chat"}))])
+def test_sending_can_be_switched_off_for_everything_or_for_a_chat(world: Any, sending: SendOptions) -> None:
     server = world.server()
     alice, bob = world.client("alice"), world.client("bob")
     bob.enable(server)
@@ -441,8 +441,8 @@ def test_an_unanswered_query_is_no_answer(world: Any) -> None:  # 10.21
     alice, bob = world.client("alice"), world.client("bob")
     alice.notify(bob, message_id=b"1" * 32)
     world.run(60)
-    assert alice.heard(Learnt) == [Learnt(bob.identity.public, ())]
-    assert len([one for one in alice.left if isinstance(one, Post)]) == contacts.TRIALS
+    assert alice.heard(DevicesFound) == [DevicesFound(bob.identity.public, ())]
+    assert len([one for one in alice.left if isinstance(one, SendToTopic)]) == contacts.MAX_TRIALS
 
     bob.enable(server)
     world.run(1)
@@ -479,7 +479,7 @@ def test_knowledge_of_yesterday_rings_at_once_and_is_renewed(world: Any) -> None
     alice.notify(bob)
     world.run(1)
 
-    assert sorted(type(one).__name__ for one in alice.left) == ["Post", "Send"]
+    assert sorted(type(one).__name__ for one in alice.left) == ["SendToKey", "SendToTopic"]
     assert ends(alice) == [Result.ACCEPTED]
 
 
@@ -497,7 +497,7 @@ def test_each_request_and_each_query_has_a_key_of_its_own(world: Any) -> None:  
         alice.notify(*people, message_id=bytes([number]) * 32)
         world.run(1)
 
-    signers = [one.signer.public for one in alice.left if isinstance(one, Send | Post)]
+    signers = [one.signer.public for one in alice.left if isinstance(one, SendToKey | SendToTopic)]
     assert len(signers) == len(set(signers)) == 6 + 9
     assert alice.identity.public not in signers
 
@@ -546,14 +546,16 @@ def test_nonsense_from_anybody_changes_nothing(world: Any, payload: bytes) -> No
     bob.enable(server)
     world.run(1)
     alice.notify(bob)
-    keys = [alice.identity.public, *alice.facts.ephemerals]
-    before = list(alice.facts.every())
+    keys = [alice.identity.public, *alice.facts.ephemeral_keys]
+    before = list(alice.facts.all_facts())
 
     for to in keys:
         for kind in (0, 16, 17, 18, 19, 20, 21, 15, 99):
-            alice.take(Arrived(OpenedEnvelope(mallory.identity.public, MessageId(b"x" * 32), kind, payload), to))
+            alice.take(
+                EnvelopeReceived(OpenedEnvelope(mallory.identity.public, MessageId(b"x" * 32), kind, payload), to)
+            )
 
-    assert list(alice.facts.every()) == before
+    assert list(alice.facts.all_facts()) == before
 
 
 def test_another_server_cannot_speak_for_the_one_that_was_asked(world: Any) -> None:
@@ -566,15 +568,15 @@ def test_another_server_cannot_speak_for_the_one_that_was_asked(world: Any) -> N
     server.silent = True
     alice.notify(bob)
 
-    (request,) = [one for one in alice.left if isinstance(one, Send)]
+    (request,) = [one for one in alice.left if isinstance(one, SendToKey)]
     (reply,) = server_replies(server, request)
     forged = OpenedEnvelope(liar.keys.public, MessageId(b"x" * 32), reply.type, reply.payload)
-    alice.take(Arrived(forged, reply.recipient))
+    alice.take(EnvelopeReceived(forged, reply.recipient))
 
     assert ends(alice) == []
 
 
-def server_replies(server: Any, request: Send) -> Any:
+def server_replies(server: Any, request: SendToKey) -> Any:
     server.silent = False
     replies = server.hear(open_application(request.application), 0)
     server.silent = True
@@ -591,9 +593,9 @@ def test_old_messages_and_keys_are_forgotten(world: Any) -> None:
 
     alice.take(Tick())
 
-    assert not alice.facts.rings
-    assert not alice.facts.device_rings
-    assert not alice.facts.ephemerals
+    assert not alice.facts.recipients
+    assert not alice.facts.recipient_devices
+    assert not alice.facts.ephemeral_keys
     assert hashes.hash_public_key(bob.identity.public)
 
 
@@ -607,5 +609,5 @@ def test_a_finished_client_waits_for_nothing(world: Any, new_world: Callable[...
     world.run(1)
 
     assert alice.wakes_at is None
-    stages = [one.stage for devices in alice.facts.device_rings.values() for one in devices.values()]
-    assert stages == [Rung.ACCEPTED]
+    stages = [one.state for devices in alice.facts.recipient_devices.values() for one in devices.values()]
+    assert stages == [DeviceState.ACCEPTED]

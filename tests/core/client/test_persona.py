@@ -15,7 +15,7 @@ from hushbell.types import Millis
 
 VECTORS = json.loads((Path(__file__).parents[2] / "vectors" / "anonymous-mode.json").read_bytes())
 DRAW = random.Random(7).randbytes
-DAY = rotating_identity.EPOCH
+DAY = rotating_identity.PERIOD
 START = Millis(20_778 * DAY + DAY // 2)
 
 
@@ -34,9 +34,9 @@ def test_whatever_the_time_the_address_that_a_contact_computes_is_served(later: 
     ours = rotating_identity.create(START, DRAW)
     now = Millis(START + later)
 
-    served = {rotating_identity.key(ours, epoch).public for epoch in rotating_identity.epochs_to_serve(ours, now)}
+    served = {rotating_identity.key(ours, epoch).public for epoch in rotating_identity.periods_to_serve(ours, now)}
 
-    assert rotating_identity.address(rotating_identity.invitation(ours), now) in served
+    assert rotating_identity.address(rotating_identity.invite(ours), now) in served
     assert 1 <= len(served) <= 2
 
 
@@ -45,9 +45,9 @@ def test_a_clock_that_is_two_hours_wrong_still_rings(wrong: int, later: int) -> 
     ours = rotating_identity.create(START, DRAW)
     now = Millis(START + later)
 
-    served = {rotating_identity.key(ours, epoch).public for epoch in rotating_identity.epochs_to_serve(ours, now)}
+    served = {rotating_identity.key(ours, epoch).public for epoch in rotating_identity.periods_to_serve(ours, now)}
 
-    assert rotating_identity.address(rotating_identity.invitation(ours), Millis(now + wrong)) in served
+    assert rotating_identity.address(rotating_identity.invite(ours), Millis(now + wrong)) in served
 
 
 @given(st.integers(0, 3 * DAY))
@@ -56,11 +56,11 @@ def test_what_is_served_changes_only_when_foretold(later: int) -> None:
     now = Millis(START + later)
     change = rotating_identity.next_change(now)
 
-    before = rotating_identity.epochs_to_serve(ours, now)
+    before = rotating_identity.periods_to_serve(ours, now)
 
     assert change > now
-    assert rotating_identity.epochs_to_serve(ours, Millis(change - 1)) == before
-    assert rotating_identity.epochs_to_serve(ours, change) != before or change % DAY == 0
+    assert rotating_identity.periods_to_serve(ours, Millis(change - 1)) == before
+    assert rotating_identity.periods_to_serve(ours, change) != before or change % DAY == 0
 
 
 def test_a_device_that_went_forward_cannot_tell_old_addresses_but_all_new_ones() -> None:
@@ -70,24 +70,24 @@ def test_a_device_that_went_forward_cannot_tell_old_addresses_but_all_new_ones()
     moved = rotating_identity.forward(ours, later)
 
     with pytest.raises(ValueError, match="reach"):
-        rotating_identity.key(moved, ours.epoch)
-    epoch = rotating_identity.epoch_at(later)
+        rotating_identity.key(moved, ours.period)
+    epoch = rotating_identity.period_at(later)
     assert rotating_identity.key(moved, epoch) == rotating_identity.key(ours, epoch)
     assert rotating_identity.forward(moved, START) == moved
 
 
 def test_an_invitation_tells_nothing_about_epochs_before_it() -> None:
-    invited = rotating_identity.invitation(rotating_identity.create(START, DRAW))
+    invited = rotating_identity.invite(rotating_identity.create(START, DRAW))
 
     with pytest.raises(ValueError, match="reach"):
         rotating_identity.address(invited, Millis(START - DAY))
 
 
 def test_an_invitation_that_is_years_old_costs_no_endless_work() -> None:
-    invited = rotating_identity.invitation(rotating_identity.create(START, DRAW))
+    invited = rotating_identity.invite(rotating_identity.create(START, DRAW))
 
     with pytest.raises(ValueError, match="reach"):
-        rotating_identity.address(invited, Millis(START + (rotating_identity.FARTHEST + 1) * DAY))
+        rotating_identity.address(invited, Millis(START + (rotating_identity.MAX_PERIODS + 1) * DAY))
 
 
 @pytest.mark.parametrize("data", [b"", bytes(73), bytes(75), b"\x02" + bytes(73)])
@@ -104,5 +104,5 @@ def test_a_root_off_the_curve_is_refused() -> None:
 def test_nothing_secret_is_shown() -> None:
     ours = rotating_identity.create(START, DRAW)
 
-    assert ours.secret.hex() not in repr(ours) + repr(rotating_identity.invitation(ours))
-    assert str(ours.secret) not in repr(ours) + repr(rotating_identity.invitation(ours))
+    assert ours.secret.hex() not in repr(ours) + repr(rotating_identity.invite(ours))
+    assert str(ours.secret) not in repr(ours) + repr(rotating_identity.invite(ours))

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from hushbell import wire
-from hushbell.core.client.query import answer, query
+from hushbell.core.client.query import build_query, read_response
 from hushbell.core.envelope import OpenedEnvelope, open_application
 from hushbell.crypto.grants import make_grant
 from hushbell.crypto.hashes import hash_public_key
@@ -34,7 +34,7 @@ def answered(info: wire.QueryInfo, *, server: PublicKey = SERVER.public, asked: 
 
 
 def test_a_query_is_signed_by_the_ephemeral_key_and_readable_by_every_server_of_the_topic() -> None:
-    asked = query(ALICE.public, EPHEMERAL)
+    asked = build_query(ALICE.public, EPHEMERAL)
 
     opened = open_application(asked.application)
     assert (opened.sender, opened.message_id) == (EPHEMERAL.public, asked.message_id)
@@ -42,7 +42,7 @@ def test_a_query_is_signed_by_the_ephemeral_key_and_readable_by_every_server_of_
 
 
 def test_an_answer_is_believed_with_the_grant_of_its_server() -> None:
-    [info] = answer(answered(TOLD), PENDING, BOB.private)
+    [info] = read_response(answered(TOLD), PENDING, BOB.private)
 
     assert (info.target, info.server, info.access_token) == (ALICE.public, SERVER.public, TOKEN)
 
@@ -58,9 +58,9 @@ def test_an_answer_is_believed_with_the_grant_of_its_server() -> None:
     ids=["another server's grant", "no grant", "granted by another", "another token"],
 )
 def test_an_answer_without_a_grant_that_covers_it_is_not_believed(told: wire.QueryInfo, server: PublicKey) -> None:
-    assert answer(answered(told, server=server), PENDING, BOB.private) == ()
+    assert read_response(answered(told, server=server), PENDING, BOB.private) == ()
 
 
 def test_an_answer_to_nobodys_query_is_not_believed() -> None:
     with pytest.raises(Unauthentic):
-        answer(answered(TOLD, asked=MessageId(b"x" * 32)), PENDING, BOB.private)
+        read_response(answered(TOLD, asked=MessageId(b"x" * 32)), PENDING, BOB.private)

@@ -9,14 +9,14 @@ import pytest
 from hushbell import wire
 from hushbell.core.client.registration import (
     Device,
-    Last,
+    LastRegistration,
     Options,
-    answer,
-    outdated,
-    refresh_token,
-    registered,
-    sealed,
-    unregistered,
+    is_outdated,
+    needs_new_token,
+    next_registration,
+    next_unregistration,
+    read_response,
+    seal_registration,
 )
 from hushbell.core.envelope import OpenedEnvelope
 from hushbell.crypto.ciphers import open_gcm
@@ -51,7 +51,7 @@ def hashed(*chats: str) -> tuple[bytes, ...]:
 def test_c1_a_first_registration_has_version_1_a_fresh_token_and_hashed_lists() -> None:
     options = Options(muted=("a", "b"), blocked=("c", "d"), contacts=(CONTACT.public,))
 
-    first = registered(options, DEVICE, None, ALICE, counting()).registration
+    first = next_registration(options, DEVICE, None, ALICE, counting()).registration
 
     assert (first.version, first.enabled, len(first.access_token)) == (1, True, 36)
     assert (first.muted_chat_list, first.blocked_chat_list) == (hashed("a", "b"), hashed("c", "d"))
@@ -62,7 +62,7 @@ def test_c1_a_first_registration_has_version_1_a_fresh_token_and_hashed_lists() 
 def test_c2_contacts_only_seals_the_token_for_each_contact() -> None:
     options = Options(mentions_in=("c", "d"), contacts=(CONTACT.public,), contacts_only=True)
 
-    first = registered(options, DEVICE, None, ALICE, counting()).registration
+    first = next_registration(options, DEVICE, None, ALICE, counting()).registration
 
     [entry] = first.allowed_key_list
     shared = SymmetricKey(ecdh_x(CONTACT.private, ALICE.public))
@@ -85,33 +85,37 @@ def test_c2_contacts_only_seals_the_token_for_each_contact() -> None:
 def test_c4_the_token_changes_when_somebody_must_no_longer_ring(
     was_only: bool, is_only: bool, before: tuple[KeyPair, ...], after: tuple[KeyPair, ...], fresh: bool
 ) -> None:
-    last = Last(
+    last = LastRegistration(
         wire.Registration(access_token="known", allow_from_contacts_only=was_only), tuple(k.public for k in before)
     )
 
     options = Options(contacts_only=is_only, contacts=tuple(k.public for k in after))
 
-    assert refresh_token(last, options) == fresh
+    assert needs_new_token(last, options) == fresh
 
 
 def test_only_the_server_that_was_asked_can_answer() -> None:
-    sent = sealed(registered(Options(), DEVICE, None, ALICE, counting()).registration, ALICE, SERVER.public, counting())
+    sent = seal_registration(
+        next_registration(Options(), DEVICE, None, ALICE, counting()).registration, ALICE, SERVER.public, counting()
+    )
     payload = wire.encode(wire.RegistrationResponse(success=True, request_id=sent.request_id))
     pending = {sent.request_id: SERVER.public}
 
-    assert answer(OpenedEnvelope(SERVER.public, MessageId(b""), 17, payload), pending).success
+    assert read_response(OpenedEnvelope(SERVER.public, MessageId(b""), 17, payload), pending).success
     with pytest.raises(Unauthentic):
-        answer(OpenedEnvelope(MALLORY.public, MessageId(b""), 17, payload), pending)
+        read_response(OpenedEnvelope(MALLORY.public, MessageId(b""), 17, payload), pending)
     with pytest.raises(Unauthentic):
-        answer(OpenedEnvelope(SERVER.public, MessageId(b""), 17, payload), {})
+        read_response(OpenedEnvelope(SERVER.public, MessageId(b""), 17, payload), {})
 
 
 def test_every_server_is_told_the_same_but_for_its_grant() -> None:
-    made = registered(Options(muted=("a",)), DEVICE, None, ALICE, counting()).registration
+    made = next_registration(Options(muted=("a",)), DEVICE, None, ALICE, counting()).registration
 
     told = []
     for server in (SERVER, OTHER):
-        sent = wire.decode(wire.ApplicationMessage, sealed(made, ALICE, server.public, counting()).application)
+        sent = wire.decode(
+            wire.ApplicationMessage, seal_registration(made, ALICE, server.public, counting()).application
+        )
         shared = SymmetricKey(ecdh_x(server.private, ALICE.public))
         told.append(wire.decode(wire.Registration, open_gcm(shared, sent.payload)))
 
@@ -132,30 +136,30 @@ def test_every_server_is_told_the_same_but_for_its_grant() -> None:
     ids=["nothing new", "device token", "provider", "muted chat", "switched off", "contact that needs no list"],
 )
 def test_a_new_device_token_or_wish_is_a_reason_to_register_again(options: Options, device: Device, due: bool) -> None:
-    last = registered(Options(), DEVICE, None, ALICE, counting())
+    last = next_registration(Options(), DEVICE, None, ALICE, counting())
 
-    assert outdated(last, options, device) == due
+    assert is_outdated(last, options, device) == due
 
 
 def test_for_contacts_only_a_new_contact_is_a_reason_to_register_again() -> None:
     before = Options(contacts_only=True, contacts=(CONTACT.public,))
-    last = registered(before, DEVICE, None, ALICE, counting())
+    last = next_registration(before, DEVICE, None, ALICE, counting())
 
-    assert not outdated(last, before, DEVICE)
-    assert outdated(last, replace(before, contacts=(CONTACT.public, OTHER.public)), DEVICE)
+    assert not is_outdated(last, before, DEVICE)
+    assert is_outdated(last, replace(before, contacts=(CONTACT.public, OTHER.public)), DEVICE)
 
 
 def test_who_unregistered_is_not_registered_again_by_a_new_device_token() -> None:
-    gone = unregistered(DEVICE.installation_id, registered(Options(), DEVICE, None, ALICE, counting()))
+    gone = next_unregistration(DEVICE.installation_id, next_registration(Options(), DEVICE, None, ALICE, counting()))
 
-    assert not outdated(gone, Options(), replace(DEVICE, device_token=DeviceToken("another")))
+    assert not is_outdated(gone, Options(), replace(DEVICE, device_token=DeviceToken("another")))
 
 
 def test_registering_again_says_the_latest_wishes_with_a_higher_version() -> None:
-    last = registered(Options(muted=("a",)), DEVICE, None, ALICE, counting())
+    last = next_registration(Options(muted=("a",)), DEVICE, None, ALICE, counting())
     device = replace(DEVICE, device_token=DeviceToken("another"))
 
-    again = registered(Options(muted=("b",)), device, last, ALICE, counting()).registration
+    again = next_registration(Options(muted=("b",)), device, last, ALICE, counting()).registration
 
     assert again.version > last.registration.version
     assert (again.device_token, again.muted_chat_list) == ("another", hashed("b"))

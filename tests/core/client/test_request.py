@@ -2,7 +2,7 @@
 
 from hushbell import wire
 from hushbell.core.client.query import Info
-from hushbell.core.client.request import Ringing, requests
+from hushbell.core.client.request import NotificationContent, build_requests
 from hushbell.core.envelope import open_application
 from hushbell.crypto.secp256k1 import key_pair_from
 from hushbell.types import AccessToken, InstallationId, NotificationType, PublicKey
@@ -10,7 +10,7 @@ from hushbell.types import AccessToken, InstallationId, NotificationType, Public
 US, ALICE, CAROL, SERVER, SPARE = (key_pair_from(bytes([n]) * 32).public for n in range(1, 6))
 EPHEMERAL = key_pair_from(b"e" * 32)
 PHONE, TABLET = InstallationId("phone"), InstallationId("tablet")
-RINGING = Ringing(b"m" * 32, "chat", NotificationType.MESSAGE, US)
+RINGING = NotificationContent(b"m" * 32, "chat", NotificationType.MESSAGE, US)
 
 
 def info(device: str = PHONE, server: PublicKey = SERVER, token: str = "token") -> Info:
@@ -26,7 +26,7 @@ def info(device: str = PHONE, server: PublicKey = SERVER, token: str = "token") 
 def test_every_device_with_a_token_rings_with_the_token_that_was_learnt() -> None:
     known = [info(PHONE, SERVER, "one"), info(TABLET, SPARE, "two")]
 
-    asked = requests(known, RINGING, EPHEMERAL)
+    asked = build_requests(known, RINGING, EPHEMERAL)
 
     items = [
         item
@@ -38,6 +38,6 @@ def test_every_device_with_a_token_rings_with_the_token_that_was_learnt() -> Non
 
 
 def test_a_request_is_signed_by_the_ephemeral_key() -> None:
-    [asked] = requests([info()], RINGING, EPHEMERAL)
+    [asked] = build_requests([info()], RINGING, EPHEMERAL)
 
     assert open_application(asked.application).sender == EPHEMERAL.public

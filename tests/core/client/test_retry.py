@@ -6,8 +6,8 @@ SCHEDULE = [30, 120, 360, 960, 2400, 5760, 13_440, 30_720, 69_120, 153_600, 337_
 
 
 def test_silence_is_waited_out_ever_longer_as_status_go_does() -> None:
-    assert [retry.wait(trials) // 1000 for trials in range(1, retry.TRIALS)] == SCHEDULE
+    assert [retry.delay_millis(trials) // 1000 for trials in range(1, retry.MAX_TRIALS)] == SCHEDULE
 
 
 def test_the_first_trial_is_at_once() -> None:
-    assert retry.wait(0) == 0
+    assert retry.delay_millis(0) == 0

@@ -9,11 +9,11 @@ import pytest
 from hushbell import wire
 from hushbell.core import envelope
 from hushbell.core.client import query, registration
-from hushbell.core.client.events import Arrived, ClientDecision
-from hushbell.core.client.facts import ClientFacts, Enrolment, Ephemeral, Profile, Purpose, Save
-from hushbell.core.client.lifecycles import Enrolled
+from hushbell.core.client.events import ClientDecision, EnvelopeReceived
+from hushbell.core.client.facts import ClientFacts, EphemeralKey, Profile, Purpose, Save, ServerRegistration
+from hushbell.core.client.lifecycles import RegistrationState
 from hushbell.core.client.machine import decide
-from hushbell.core.client.registration import Last
+from hushbell.core.client.registration import LastRegistration
 from hushbell.core.envelope import OpenedEnvelope, open_waku, open_with_private, open_with_symmetric
 from hushbell.crypto import ciphers
 from hushbell.crypto.hashes import hash_public_key
@@ -68,7 +68,7 @@ def test_registrations_are_answered_as_status_go_believed(name: str) -> None:
             pending[request_id(replay.opened(step).payload)] = replay.keys["server"].public
         if step["type"] == "PUSH_NOTIFICATION_REGISTRATION_RESPONSE":
             try:
-                believed.append(registration.answer(replay.opened(step), pending).success)
+                believed.append(registration.read_response(replay.opened(step), pending).success)
             except WireError:
                 believed.append(False)
 
@@ -99,7 +99,7 @@ def test_the_tokens_learnt_from_answers_are_those_that_status_go_learnt(name: st
         for step in replay.between(first, last, "PUSH_NOTIFICATION_QUERY_RESPONSE"):
             asker = replay.identity(step)
             try:
-                infos = query.answer(replay.opened(step), pending, asker.private)
+                infos = query.read_response(replay.opened(step), pending, asker.private)
             except WireError:
                 continue
             known[asker.public] = query.newest((*known.get(asker.public, ()), *infos))
@@ -116,7 +116,7 @@ def test_a_contact_code_is_believed_entry_by_entry() -> None:
     bob, alice = replay.keys["bob"], replay.keys["alice"]
     adverts = replay.between(0, 1000, "CONTACT_CODE_ADVERTISEMENT")
 
-    infos = [query.advertised(replay.opened(step), bob.public, alice.private) for step in adverts]
+    infos = [query.read_contact_code(replay.opened(step), bob.public, alice.private) for step in adverts]
 
     assert infos
     assert any(infos)
@@ -134,7 +134,7 @@ JUDGED = {
 
 def taken(facts: ClientFacts, identity: KeyPair, opened: OpenedEnvelope, to: PublicKey) -> ClientDecision:
     """Let the machine judge one message."""
-    return decide(facts, [Arrived(opened, to)], identity=identity, now=NOW, random=drawn, advertises=False)
+    return decide(facts, [EnvelopeReceived(opened, to)], identity=identity, now=NOW, random=drawn, advertises=False)
 
 
 def test_the_machine_learns_from_each_answer_what_status_go_learnt() -> None:
@@ -145,12 +145,14 @@ def test_the_machine_learns_from_each_answer_what_status_go_learnt() -> None:
     for outcome in replay.told["outcomes"][1:]:
         asked, answered = (replay.opened(replay.steps[number]) for number in outcome["steps"])
         key = next(key for key in replay.keys.values() if key.public == asked.sender)
-        sent = Ephemeral(key=key, purpose=Purpose.QUERY, until=Millis(NOW + 1), target=bob, message_id=asked.message_id)
+        sent = EphemeralKey(
+            key=key, purpose=Purpose.QUERY, until=Millis(NOW + 1), target=bob, message_id=asked.message_id
+        )
         facts.apply(Save(sent))
 
         taken(facts, alice, answered, replay.keys[replay.steps[outcome["steps"][1]]["to"]].public)
 
-        known = facts.knowledge[bob].infos if bob in facts.knowledge else ()
+        known = facts.contacts[bob].infos if bob in facts.contacts else ()
         learnt = {(info.access_token, info.installation_id, info.server.hex()) for info in known}
         theirs = {
             (info["access_token"], info["installation_id"], info["server_public_key"])
@@ -161,7 +163,7 @@ def test_the_machine_learns_from_each_answer_what_status_go_learnt() -> None:
 
     assert wrong == {}
     stored = replay.told["databases_after"]["alice"]["push_notification_client_info"]
-    assert {(info.installation_id, info.version) for info in facts.knowledge[bob].infos} == {
+    assert {(info.installation_id, info.version) for info in facts.contacts[bob].infos} == {
         (row["installation_id"], row["version"]) for row in stored
     }
 
@@ -175,14 +177,20 @@ def test_the_machine_believes_each_answer_to_a_registration_that_status_go_belie
     judged = {}
     for outcome in replay.told["outcomes"][1:]:
         facts = ClientFacts()
-        facts.apply(Save(Profile(last=Last(told))))
+        facts.apply(Save(Profile(last=LastRegistration(told))))
         sent = (request_id(opened.payload),)
-        facts.apply(Save(Enrolment(server=server, stage=Enrolled.WAITING, trials=1, last=NOW, requests=sent)))
+        facts.apply(
+            Save(ServerRegistration(server=server, state=RegistrationState.WAITING, trials=1, last=NOW, requests=sent))
+        )
 
         decision = taken(facts, bob, replay.opened(replay.steps[outcome["steps"][0]]), bob.public)
 
         theirs = bool(outcome["servers"][0].get("registered"))
-        judged[outcome["action"]] = (facts.enrolments[server].stage is Enrolled.REGISTERED, theirs, decision.effects)
+        judged[outcome["action"]] = (
+            facts.registrations[server].state is RegistrationState.REGISTERED,
+            theirs,
+            decision.effects,
+        )
 
     assert [action for action, (ours, theirs, _) in judged.items() if ours is not theirs] == []
     acted = {action: len(effects) for action, (_, _, effects) in judged.items() if effects}

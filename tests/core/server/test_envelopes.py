@@ -8,7 +8,7 @@ import pytest
 
 from hushbell import wire
 from hushbell.config.limits import Limits
-from hushbell.core.client.registration import sealed
+from hushbell.core.client.registration import seal_registration
 from hushbell.core.envelope import open_waku, open_with_private, seal_to_key, sign_application
 from hushbell.core.server.envelopes import seal_reply, server_event
 from hushbell.core.server.events import RegistrationReceived
@@ -67,7 +67,7 @@ def test_a_reply_travels_on_its_recipients_partition_with_the_fields_of_status_g
 
 
 def test_a_registration_is_opened_and_its_grant_checked() -> None:
-    sent = sealed(wire.Registration(access_token="token", version=1), ALICE, SERVER.public, drawn)
+    sent = seal_registration(wire.Registration(access_token="token", version=1), ALICE, SERVER.public, drawn)
     opened = open_with_private(to_server(sent.application).payload, SERVER.private)
 
     event = server_event(opened, SERVER, Limits())
@@ -79,7 +79,7 @@ def test_a_registration_is_opened_and_its_grant_checked() -> None:
 
 
 def test_an_oversized_registration_is_an_event_without_a_registration() -> None:
-    sent = sealed(wire.Registration(device_token="x" * 100), ALICE, SERVER.public, drawn)
+    sent = seal_registration(wire.Registration(device_token="x" * 100), ALICE, SERVER.public, drawn)
     opened = open_with_private(to_server(sent.application).payload, SERVER.private)
 
     event = server_event(opened, SERVER, Limits(registration=100))
@@ -89,7 +89,7 @@ def test_an_oversized_registration_is_an_event_without_a_registration() -> None:
 
 
 def test_a_registration_for_another_server_is_no_event() -> None:
-    sent = sealed(wire.Registration(version=1), ALICE, BOB.public, drawn)
+    sent = seal_registration(wire.Registration(version=1), ALICE, BOB.public, drawn)
     opened = open_with_private(to_server(sent.application).payload, SERVER.private)
 
     with pytest.raises(Unauthentic):

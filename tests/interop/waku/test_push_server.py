@@ -79,21 +79,21 @@ async def phone(request: pytest.FixtureRequest, js_light: Start, push_server: Hu
     return JsPhone(peer, push_server)
 
 
-async def registered(phone: JsPhone, bob: KeyPair) -> registration.Answer:
+async def registered(phone: JsPhone, bob: KeyPair) -> registration.RegistrationResult:
     await phone.listen(bob)
-    last = registration.registered(Options(), DEVICE, None, bob, secrets.token_bytes)
-    sent = registration.sealed(last.registration, bob, phone.server, secrets.token_bytes)
+    last = registration.next_registration(Options(), DEVICE, None, bob, secrets.token_bytes)
+    sent = registration.seal_registration(last.registration, bob, phone.server, secrets.token_bytes)
     await phone.to_server(sent.application, bob, topics.personal_topic(phone.server))
-    return registration.answer(await phone.answer(bob), {RequestId(sent.request_id): phone.server})
+    return registration.read_response(await phone.answer(bob), {RequestId(sent.request_id): phone.server})
 
 
 async def found(phone: JsPhone, bob: PublicKey, alice: KeyPair) -> tuple[query.Info, ...]:
     await phone.listen(alice)
-    asked = query.query(bob, alice)
+    asked = query.build_query(bob, alice)
     name = topics.query_topic_name(hashes.hash_public_key(bob))
     ct = topics.content_topic(topics.topic4(name))
     await phone.send(asked.application, alice, ct, symmetric=topics.topic_key(name).hex())
-    return query.answer(await phone.answer(alice), {MessageId(asked.message_id): bob}, alice.private)
+    return query.read_response(await phone.answer(alice), {MessageId(asked.message_id): bob}, alice.private)
 
 
 async def test_it_registers_and_gets_its_encrypted_answer(phone: JsPhone) -> None:
@@ -108,11 +108,11 @@ async def test_it_asks_for_a_phone_and_rings_it(phone: JsPhone, gorush: MockProv
     assert (await registered(phone, bob)).success
 
     infos = await found(phone, bob.public, asker)
-    message = request.Ringing(secrets.token_bytes(32), "chat", NotificationType.MESSAGE, asker.public)
-    [asked] = request.requests(infos, message, ringer)
+    message = request.NotificationContent(secrets.token_bytes(32), "chat", NotificationType.MESSAGE, asker.public)
+    [asked] = request.build_requests(infos, message, ringer)
     await phone.listen(ringer)
     await phone.to_server(asked.application, ringer, topics.partitioned_topic(phone.server))
-    reports = request.reports(await phone.answer(ringer), asked)
+    reports = request.read_reports(await phone.answer(ringer), asked)
 
     assert [info.installation_id for info in infos] == [DEVICE.installation_id]
     assert [report.success for report in reports] == [True]

@@ -1,7 +1,6 @@
 """Flood a service in this process and print how many MiB its memory grew at most: ``flood.py KIND``."""
 
 import asyncio
-import os
 import resource
 import sys
 from collections import Counter
@@ -94,7 +93,7 @@ def flood(kind: str) -> list[bytes]:
 
 
 async def main(kind: str) -> None:
-    bus, counters, store = Bus(), Counter[str](), MemoryServerStore(random=os.urandom)
+    bus, counters, store = Bus(), Counter[str](), MemoryServerStore()
     await store.keep_query_key(OWNER, QUERY_KEY)
     service = await ServerService.start(
         identity=SERVER,

@@ -5,7 +5,7 @@ from typing import Any
 
 from hushbell import wire
 from hushbell.core.client import registration
-from hushbell.core.client.registration import Device, Options, Sealed
+from hushbell.core.client.registration import Device, Options, SealedRegistration
 from hushbell.core.envelope import open_waku, open_with_private, seal_to_key
 from hushbell.crypto import topics
 from hushbell.crypto.secp256k1 import key_pair_from
@@ -27,9 +27,9 @@ DEVICE = Device(installation_id=PHONE, device_token=DeviceToken("device"), token
 NOW = Nanos(1_600_000_000_000_000_000)
 
 
-def registration_for(server: PublicKey, client: KeyPair) -> Sealed:
-    last = registration.registered(Options(), DEVICE, None, client, system_random)
-    return registration.sealed(last.registration, client, server, system_random)
+def registration_for(server: PublicKey, client: KeyPair) -> SealedRegistration:
+    last = registration.next_registration(Options(), DEVICE, None, client, system_random)
+    return registration.seal_registration(last.registration, client, server, system_random)
 
 
 def sent(application: bytes, server: PublicKey, client: KeyPair) -> Envelope:

@@ -36,10 +36,10 @@ class Phone:
             host=host,
             clock=net.clock,
             random=net.random,
-            on_message=lambda message: self.received.append(message.data),
+            received=lambda _, data: self.received.append(data),
             count=net.count,
             message_limit=LIMIT,
-            on_lost=self.lost.append,
+            lost=self.lost.append,
             seconds=0.2,
         )
 

@@ -206,7 +206,7 @@ class Node:
             clock=clock,
             random=Seeded(name).randbytes,
             count=self._count,
-            connection_info=self.host.origin,
+            origin=self.host.origin,
             **more,
         )
         self.relay.on_message = lambda topic, data: self.got.append((topic, data))

@@ -112,7 +112,7 @@ class V1:
             await asyncio.wait([pending])
         done = self._asked_now[digest] = asyncio.get_running_loop().create_future()
         try:
-            known = await self._intake.repeated(digest)
+            known = self._intake.repeated(digest)
             if known is None:
                 return await self._accept(caller, app, drafts, digest, body)
         finally:
@@ -152,7 +152,7 @@ class V1:
             ident = bytes.fromhex(request.path_params["ident"])
         except ValueError:
             ident = b""
-        found = await self._intake.find(ident)
+        found = self._intake.find(ident)
         if found is None or responses.app_of(found) not in caller.apps:
             raise Problem(404)
         shows = "tokens" in caller.scopes and request.query_params.get("tokens") == "true"
@@ -161,31 +161,30 @@ class V1:
     async def _dead(self, request: Request, caller: ApiClient) -> Response:
         app = caller.app(request.query_params.get("app"))
         since, limit = _number(request, "since", 0, 2**63 - 1), _number(request, "limit", 100, PAGE)
-        page = await self._intake.dead(app, since, limit) if limit else ()
+        page = self._intake.dead(app, since, limit) if limit else ()
         return _json(responses.dead_tokens(page, since, limit, shows_tokens="tokens" in caller.scopes))
 
     async def _hooks(self, request: Request, caller: ApiClient) -> Response:
         app = caller.app(request.query_params.get("app"))
-        return _json({"webhooks": [responses.hook(one) for one in await self._intake.hooks(app)]})
+        return _json({"webhooks": [responses.hook(one) for one in self._intake.hooks(app)]})
 
     async def _subscribe(self, request: Request, caller: ApiClient) -> Response:
         wanted = requests.webhook(requests.parse(await request.body()))
         app = caller.app(wanted.app)
         if wanted.shape == "tokens":
             caller.must("tokens")
-        if len(await self._intake.hooks(app)) >= HOOKS:
+        if len(self._intake.hooks(app)) >= HOOKS:
             raise Problem(422, f"an app has at most {HOOKS} webhooks", field="app")
         secret = self._random(SECRET)
         hook = Webhook(self._random(12).hex(), app, wanted.url, secret, wanted.events, wanted.shape)
-        await self._intake.save_hook(hook)
+        self._intake.save_hook(hook)
         return _json(responses.hook(hook) | {"secret": secret.hex()}, 201)
 
     async def _unsubscribe(self, request: Request, caller: ApiClient) -> Response:
         name = request.path_params["name"]
-        names = {hook.name for app in caller.apps for hook in await self._intake.hooks(app)}
-        if name not in names:
+        if not any(one.name == name for app in caller.apps for one in self._intake.hooks(app)):
             raise Problem(404)
-        await self._intake.drop_hook(name)
+        self._intake.drop_hook(name)
         return Response(b"", 204)
 
 

@@ -1,9 +1,9 @@
-"""Telling others how to ring us: the contact code (spec 16, "Advertising"; reference/status-go.md 5.6)."""
+"""The contact code, which says how to notify a device (spec 16, "Advertising"; reference/status-go.md 5.6)."""
 
 from collections.abc import Sequence
 
 from hushbell import wire
-from hushbell.core.client.registration import Last
+from hushbell.core.client.registration import LastRegistration
 from hushbell.core.envelope import seal_with_key, sign_application
 from hushbell.crypto import grants, hashes, secp256k1, topics
 from hushbell.types import AccessToken, InstallationId, KeyPair, Millis, Nanos, PublicKey, Random, SymmetricKey
@@ -11,30 +11,30 @@ from hushbell.types import AccessToken, InstallationId, KeyPair, Millis, Nanos, 
 PERIOD = 21_600_000  # milliseconds, 6 hours
 
 
-def advert(
-    last: Last, servers: Sequence[PublicKey], client: KeyPair, chat_identity: bytes | None = None
+def build_advert(
+    last: LastRegistration, servers: Sequence[PublicKey], client: KeyPair, chat_identity: bytes | None = None
 ) -> bytes | None:
     """
-    Return the application message that says how to ring this device through each server; None if it would be empty.
+    Return the advert: an application message with an info of each server; None if it would be empty.
 
-    Nobody is told how to ring after unregistering, or while notifications are switched off.
+    It has no infos after an unregistration, or while notifications are switched off.
 
     Args:
-        last: the registration that the servers have.
-        servers: those that accepted it.
+        last: the registration that the servers confirmed.
+        servers: those that confirmed it.
         client: the key that registered.
-        chat_identity: an encoded ChatIdentity that travels along, if one is due.
+        chat_identity: an encoded ChatIdentity to send along, if one is due.
     """
-    told = last.registration
-    silent = told.unregister or not told.enabled
-    infos = () if silent else tuple(_info(told, server, client) for server in servers)
+    registration = last.registration
+    is_silent = registration.unregister or not registration.enabled
+    infos = () if is_silent else tuple(_info(registration, server, client) for server in servers)
     payload = wire.encode(wire.ContactCodeAdvertisement(push_notification_info=infos, chat_identity=chat_identity))
     if not payload:
         return None
     return sign_application(payload, wire.ApplicationType.CONTACT_CODE_ADVERTISEMENT, client)
 
 
-def sealed(
+def seal_advert(
     advert: bytes,
     *,
     installation_id: InstallationId,
@@ -67,19 +67,19 @@ def sealed(
     )
 
 
-def due(advertised: Millis | None, registered: Millis, now: Millis) -> bool:
-    """Say whether to advertise: never yet, not since the last accepted registration, or not for six hours."""
+def is_due(advertised: Millis | None, registered: Millis, now: Millis) -> bool:
+    """Say whether to advertise: never done, not since the last confirmed registration, or not for six hours."""
     return advertised is None or advertised <= registered or now >= advertised + PERIOD
 
 
-def _info(told: wire.Registration, server: PublicKey, client: KeyPair) -> wire.QueryInfo:
-    token = AccessToken(told.access_token)
+def _info(registration: wire.Registration, server: PublicKey, client: KeyPair) -> wire.QueryInfo:
+    token = AccessToken(registration.access_token)
     return wire.QueryInfo(
-        access_token="" if told.allow_from_contacts_only else token,
-        installation_id=told.installation_id,
+        access_token="" if registration.allow_from_contacts_only else token,
+        installation_id=registration.installation_id,
         public_key=hashes.hash_public_key(client.public),
-        allowed_key_list=told.allowed_key_list,
+        allowed_key_list=registration.allowed_key_list,
         grant=grants.make_grant(client, server, token),
-        version=told.version,
+        version=registration.version,
         server_public_key=secp256k1.compress(server),
     )

@@ -1,148 +1,150 @@
-"""Learning how to ring somebody, and knowing when that is out of date (reference/status-go.md 7.5 and 10.21)."""
+"""The infos about other people: when to query, what to keep, when it is stale (reference/status-go.md 7.5, 10.21)."""
 
 from collections.abc import Iterable
 from dataclasses import replace
 
 from hushbell.core.client import query
-from hushbell.core.client.decision import Work
-from hushbell.core.client.events import Follow, Learn, Learnt, Post, Unfollow
-from hushbell.core.client.facts import Asking, ClientFacts, Ephemeral, Knowledge, Purpose
+from hushbell.core.client.decision import DecisionBuilder
+from hushbell.core.client.events import DevicesFound, Follow, Learn, SendToTopic, Unfollow
+from hushbell.core.client.facts import ClientFacts, Contact, EphemeralKey, PendingQuery, Purpose
 from hushbell.core.client.query import Info
 from hushbell.core.envelope import OpenedEnvelope
 from hushbell.crypto import hashes, topics
 from hushbell.errors import WireError
 from hushbell.types import MILLIS_PER_DAY, InstallationId, Millis, PublicKey
 
-STALE = MILLIS_PER_DAY  # milliseconds after the last answer; a query that nobody answered is no answer
-ANSWER_WAIT = 3_000  # milliseconds until a query is asked again; doubled each time
-TRIALS = 4
-PAUSE = 60_000  # milliseconds after asking in vain in which one query is enough
-KEY_LIFE = 600_000  # milliseconds that an answer may be late
-MOST_KNOWN = 10_000  # people; beyond that, those learnt longest ago are forgotten
+MAX_AGE = MILLIS_PER_DAY  # after the last response with an info; a query without a response does not count
+QUERY_TIMEOUT = 3_000  # milliseconds until a query is repeated; doubled each time
+MAX_TRIALS = 4
+UNANSWERED_PAUSE = 60_000  # milliseconds after an unanswered query in which a further one is sent once only
+KEY_LIFE = 600_000  # milliseconds that a response may be late
+MAX_CONTACTS = 10_000  # beyond that, those updated longest ago are forgotten
 
 
-def of(facts: ClientFacts, target: PublicKey) -> Knowledge:
-    """Return what we know of somebody."""
-    return facts.knowledge.get(target) or Knowledge(target=target)
+def contact_of(facts: ClientFacts, target: PublicKey) -> Contact:
+    """Return what is known of a person."""
+    return facts.contacts.get(target) or Contact(target=target)
 
 
-def stale(known: Knowledge, now: Millis) -> bool:
-    """Say whether it is time to ask again."""
-    return not known.infos or known.heard_at is None or now - known.heard_at > STALE
+def is_stale(contact: Contact, now: Millis) -> bool:
+    """Say whether a query is due."""
+    return not contact.infos or contact.updated_at is None or now - contact.updated_at > MAX_AGE
 
 
-def follow(work: Work, wish: Follow) -> None:
-    """Listen to somebody's contact code."""
-    work.save(replace(of(work.facts, wish.target), followed=True))
+def follow(decision: DecisionBuilder, wish: Follow) -> None:
+    """Listen to a person's contact code."""
+    decision.save(replace(contact_of(decision.facts, wish.target), followed=True))
 
 
-def unfollow(work: Work, wish: Unfollow) -> None:
-    """No longer listen to it."""
-    work.save(replace(of(work.facts, wish.target), followed=False))
+def unfollow(decision: DecisionBuilder, wish: Unfollow) -> None:
+    """Stop listening to a person's contact code."""
+    decision.save(replace(contact_of(decision.facts, wish.target), followed=False))
 
 
-def learn(work: Work, wish: Learn) -> None:
-    """Ask, unless we know."""
-    known = of(work.facts, wish.target)
-    if stale(known, work.now):
-        ask(work, wish.target)
+def learn(decision: DecisionBuilder, wish: Learn) -> None:
+    """Find a person's devices: from what is known, or by a query."""
+    contact = contact_of(decision.facts, wish.target)
+    if is_stale(contact, decision.now):
+        start_query(decision, wish.target)
     else:
-        work.tell(Learnt(wish.target, _devices(known.infos)))
+        decision.add_event(DevicesFound(wish.target, _devices(contact.infos)))
 
 
-def ask(work: Work, target: PublicKey) -> None:
-    """Ask everybody how to ring somebody, unless a query is on its way."""
-    known = of(work.facts, target)
-    if known.asking is None:
-        _make_room(work)
-        lately = known.asked_in_vain is not None and work.now - known.asked_in_vain < PAUSE
-        _query(work, known, trials=TRIALS if lately else 1)
+def start_query(decision: DecisionBuilder, target: PublicKey) -> None:
+    """Query all servers for a person's devices, unless a query is under way."""
+    contact = contact_of(decision.facts, target)
+    if contact.pending_query is None:
+        _make_room(decision)
+        unanswered = contact.unanswered_at
+        is_recent = unanswered is not None and decision.now - unanswered < UNANSWERED_PAUSE
+        _send_query(decision, contact, trials=MAX_TRIALS if is_recent else 1)
 
 
-def answered(work: Work, opened: OpenedEnvelope, ephemeral: Ephemeral) -> PublicKey | None:
-    """Take over what an answer to a query says; return whom it tells about, None if it cannot be believed."""
+def on_query_response(decision: DecisionBuilder, opened: OpenedEnvelope, ephemeral: EphemeralKey) -> PublicKey | None:
+    """Merge the infos of a response to a query; return whose they are, None if the response is not valid."""
     target, message_id = ephemeral.target, ephemeral.message_id
     if target is None or message_id is None:
         return None
     try:
-        infos = query.answer(opened, {message_id: target}, work.identity.private)
+        infos = query.read_response(opened, {message_id: target}, decision.identity.private)
     except WireError:
         return None
-    return _learn(work, target, infos)
+    return _merge(decision, target, infos)
 
 
-def advertised(work: Work, opened: OpenedEnvelope, target: PublicKey) -> PublicKey | None:
-    """Take over what somebody's own contact code says; return whom it tells about."""
+def on_contact_code(decision: DecisionBuilder, opened: OpenedEnvelope, target: PublicKey) -> PublicKey | None:
+    """Merge the infos of a person's contact code; return whose they are, None if it is not valid."""
     try:
-        infos = query.advertised(opened, target, work.identity.private)
+        infos = query.read_contact_code(opened, target, decision.identity.private)
     except WireError:
         return None
-    return _learn(work, target, infos)
+    return _merge(decision, target, infos)
 
 
-def distrust(work: Work, info: Info) -> None:
-    """Forget what a server refused to ring with."""
-    known = of(work.facts, info.target)
-    work.save(replace(known, infos=tuple(one for one in known.infos if one != info)))
+def drop_info(decision: DecisionBuilder, info: Info) -> None:
+    """Forget an info whose access token a server refused."""
+    contact = contact_of(decision.facts, info.target)
+    decision.save(replace(contact, infos=tuple(other for other in contact.infos if other != info)))
 
 
-def advance(work: Work) -> list[PublicKey]:
-    """Ask again whom nobody answered for; return those whom nobody knows."""
-    vain = []
-    for target in tuple(work.facts.asking):
-        known = work.facts.knowledge[target]
-        asking = known.asking
-        if asking is None or _again_at(asking) > work.now:
+def advance(decision: DecisionBuilder) -> list[PublicKey]:
+    """Repeat the queries that are due; return the people whose last trial had no response."""
+    unanswered = []
+    for target in tuple(decision.facts.pending_queries):
+        contact = decision.facts.contacts[target]
+        pending = contact.pending_query
+        if pending is None or _repeat_at(pending) > decision.now:
             continue
-        if asking.trials < TRIALS:
-            _query(work, known, asking.trials + 1)
+        if pending.trials < MAX_TRIALS:
+            _send_query(decision, contact, pending.trials + 1)
             continue
-        work.save(replace(known, asking=None, asked_in_vain=work.now))
-        work.tell(Learnt(target, _devices(known.infos)))
-        vain.append(target)
-    return vain
+        decision.save(replace(contact, pending_query=None, unanswered_at=decision.now))
+        decision.add_event(DevicesFound(target, _devices(contact.infos)))
+        unanswered.append(target)
+    return unanswered
 
 
 def due(facts: ClientFacts) -> Millis | None:
-    """Return when the next query is to be repeated."""
-    asked = (facts.knowledge[target].asking for target in facts.asking)
-    return min((_again_at(asking) for asking in asked if asking is not None), default=None)
+    """Return when the next query is repeated."""
+    pending = (facts.contacts[target].pending_query for target in facts.pending_queries)
+    return min((_repeat_at(query) for query in pending if query is not None), default=None)
 
 
-def _again_at(asking: Asking) -> Millis:
-    return Millis(asking.since + (ANSWER_WAIT << (asking.trials - 1)))
+def _repeat_at(pending: PendingQuery) -> Millis:
+    return Millis(pending.since + (QUERY_TIMEOUT << (pending.trials - 1)))
 
 
-def _query(work: Work, known: Knowledge, trials: int) -> None:
-    key = work.fresh_key()
-    asked = query.query(known.target, key)
-    work.save(
-        Ephemeral(
+def _send_query(decision: DecisionBuilder, contact: Contact, trials: int) -> None:
+    key = decision.draw_key()
+    message = query.build_query(contact.target, key)
+    decision.save(
+        EphemeralKey(
             key=key,
             purpose=Purpose.QUERY,
-            until=Millis(work.now + KEY_LIFE),
-            target=known.target,
-            message_id=asked.message_id,
+            until=Millis(decision.now + KEY_LIFE),
+            target=contact.target,
+            message_id=message.message_id,
         )
     )
-    work.save(replace(known, asking=Asking(message_id=asked.message_id, since=work.now, trials=trials)))
-    name = topics.query_topic_name(hashes.hash_public_key(known.target))
-    work.do(Post(application=asked.application, topic_name=name, signer=key))
+    pending = PendingQuery(message_id=message.message_id, since=decision.now, trials=trials)
+    decision.save(replace(contact, pending_query=pending))
+    name = topics.query_topic_name(hashes.hash_public_key(contact.target))
+    decision.add_effect(SendToTopic(application=message.application, topic_name=name, signer=key))
 
 
-def _learn(work: Work, target: PublicKey, infos: Iterable[Info]) -> PublicKey | None:
-    heard = {(info.installation_id, info.server): info for info in infos}
-    if not heard:
+def _merge(decision: DecisionBuilder, target: PublicKey, infos: Iterable[Info]) -> PublicKey | None:
+    received = {(info.installation_id, info.server): info for info in infos}
+    if not received:
         return None  # another server may know more
-    known = of(work.facts, target)
-    before = {(info.installation_id, info.server): info for info in known.infos}
-    for key, info in heard.items():
-        if key not in before or before[key].version <= info.version:
-            before.pop(key, None)
-            before[key] = info  # at the end: the latest heard of
-    merged = query.newest(before.values())
-    work.save(replace(known, infos=merged, heard_at=work.now, asking=None, asked_in_vain=None))
-    work.tell(Learnt(target, _devices(merged)))
+    contact = contact_of(decision.facts, target)
+    merged = {(info.installation_id, info.server): info for info in contact.infos}
+    for key, info in received.items():
+        if key not in merged or merged[key].version <= info.version:
+            merged.pop(key, None)
+            merged[key] = info  # at the end: the order is that of the latest update
+    latest = query.newest(merged.values())
+    decision.save(replace(contact, infos=latest, updated_at=decision.now, pending_query=None, unanswered_at=None))
+    decision.add_event(DevicesFound(target, _devices(latest)))
     return target
 
 
@@ -150,9 +152,10 @@ def _devices(infos: Iterable[Info]) -> tuple[InstallationId, ...]:
     return tuple(dict.fromkeys(info.installation_id for info in infos))
 
 
-def _make_room(work: Work) -> None:
-    while len(work.facts.knowledge) >= MOST_KNOWN:
-        idle = next((one for one in work.facts.knowledge.values() if one.asking is None and not one.followed), None)
+def _make_room(decision: DecisionBuilder) -> None:
+    contacts = decision.facts.contacts
+    while len(contacts) >= MAX_CONTACTS:
+        idle = next((one for one in contacts.values() if one.pending_query is None and not one.followed), None)
         if idle is None:
             return
-        work.forget(idle)
+        decision.forget(idle)

@@ -1,21 +1,21 @@
-"""One decision while it is being made: the facts so far, and what has come of them."""
+"""The accumulator of one decision: the facts so far, and what the rules have added."""
 
-from hushbell.core.client.events import ClientDecision, Effect, News
+from hushbell.core.client.events import AccountEvent, ClientDecision, Effect
 from hushbell.core.client.facts import Change, ClientFacts, Fact, Forget, Key, Profile, Save, key_of
 from hushbell.crypto import secp256k1
 from hushbell.types import KeyPair, Millis, Random
 
 
-class Work:
+class DecisionBuilder:
     """
-    What the rules of one decision share.
+    The arguments that the rules of one decision share, and their results.
 
     Args:
-        facts: are taken forward with each change, so that later rules of the same decision see it.
-        identity: the key that registers and is rung.
-        now: the time of the decision.
-        random: unpredictable bytes.
-        advertises: whether this key tells everybody how to ring it.
+        facts: updated with each change, so that later rules of the same decision see it.
+        identity: the key that registers and is notified.
+        now: Unix time of the decision in milliseconds.
+        random: returns unpredictable bytes.
+        advertises: whether this key publishes a contact code.
     """
 
     def __init__(self, facts: ClientFacts, identity: KeyPair, now: Millis, random: Random, *, advertises: bool) -> None:
@@ -26,37 +26,37 @@ class Work:
         self.advertises = advertises
         self._changes: dict[Key, Change] = {}
         self._effects: list[Effect] = []
-        self._news: list[News] = []
+        self._events: list[AccountEvent] = []
 
     @property
     def profile(self) -> Profile:
-        """The wishes, and what the servers were told."""
+        """The user's settings and the latest registration."""
         return self.facts.profile
 
     def save(self, fact: Fact) -> None:
-        """Note a fact that is new or has changed."""
-        self._note(Save(fact))
+        """Add a fact that is new or has changed."""
+        self._add_change(Save(fact))
 
     def forget(self, fact: Fact) -> None:
-        """Note that a fact is no longer needed."""
-        self._note(Forget(fact))
+        """Remove a fact."""
+        self._add_change(Forget(fact))
 
-    def do(self, effect: Effect) -> None:
-        """Note what shall happen after the commit."""
+    def add_effect(self, effect: Effect) -> None:
+        """Add what leaves after the commit."""
         self._effects.append(effect)
 
-    def tell(self, news: News) -> None:
-        """Note what the app shall hear."""
-        self._news.append(news)
+    def add_event(self, event: AccountEvent) -> None:
+        """Add an event for the app."""
+        self._events.append(event)
 
-    def fresh_key(self) -> KeyPair:
-        """Draw a key that nobody can link to us."""
+    def draw_key(self) -> KeyPair:
+        """Draw an ephemeral key, which nobody can link to the identity."""
         return secp256k1.key_pair(self.random)
 
-    def decision(self, due: Millis | None) -> ClientDecision:
-        """Return what has come of it."""
-        return ClientDecision(tuple(self._changes.values()), tuple(self._effects), tuple(self._news), due)
+    def build(self, due: Millis | None) -> ClientDecision:
+        """Return the decision."""
+        return ClientDecision(tuple(self._changes.values()), tuple(self._effects), tuple(self._events), due)
 
-    def _note(self, change: Change) -> None:
+    def _add_change(self, change: Change) -> None:
         self.facts.apply(change)
         self._changes[key_of(change.fact)] = change

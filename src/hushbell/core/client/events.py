@@ -1,9 +1,9 @@
-"""What reaches a client, what it does about it, and what it tells its app."""
+"""The inputs, effects and events of a client's decisions."""
 
 from dataclasses import dataclass, field
 from enum import Enum
 
-from hushbell.core.client.facts import Change, Sending
+from hushbell.core.client.facts import Change, SendOptions
 from hushbell.core.client.registration import Device, Options
 from hushbell.core.envelope import OpenedEnvelope
 from hushbell.types import ContentTopic, InstallationId, KeyPair, Millis, NotificationType, PublicKey
@@ -11,73 +11,73 @@ from hushbell.types import ContentTopic, InstallationId, KeyPair, Millis, Notifi
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Configure:
-    """The user's wishes, all of them. No device means that no notification is wanted any more."""
+    """Replace all of the user's settings. Without a device no notification is wanted any more."""
 
     device: Device | None
     options: Options = field(default_factory=Options)
-    sending: Sending = field(default_factory=Sending)
+    sending: SendOptions = field(default_factory=SendOptions)
 
 
 @dataclass(frozen=True, slots=True)
 class AddServer:
-    """Register with this server too."""
+    """Register with a further server."""
 
     server: PublicKey
 
 
 @dataclass(frozen=True, slots=True)
 class RemoveServer:
-    """Leave this server, and forget it once it has confirmed."""
+    """Unregister from a server, and forget it when it has confirmed."""
 
     server: PublicKey
 
 
 @dataclass(frozen=True, slots=True)
 class Follow:
-    """Listen to somebody's contact code."""
+    """Listen to a person's contact code."""
 
     target: PublicKey = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Unfollow:
-    """No longer listen to it."""
+    """Stop listening to a person's contact code."""
 
     target: PublicKey = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Learn:
-    """Find out how to ring somebody, without ringing."""
+    """Find the devices of a person without a notification."""
 
     target: PublicKey = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Somebody to ring."""
+    """A person to notify."""
 
     key: PublicKey = field(repr=False)
-    # That the message was encrypted for, the latest active first; () means whichever devices are known.
+    # For which the message was encrypted, the latest active first; () means all known devices.
     devices: tuple[InstallationId, ...] = ()
-    message: bytes = field(default=b"", repr=False)  # encrypted for this target, for its preview
+    message: bytes = field(default=b"", repr=False)  # the preview sealed for this person, if any
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Notify:
-    """A chat message was sent: ring these people, each device once."""
+    """Notify people of a chat message, each device once."""
 
     message_id: bytes
     chat_id: str = field(repr=False)
     targets: tuple[Target, ...] = field(repr=False)
     type: NotificationType = NotificationType.MESSAGE
-    most: int | None = 3  # devices of each person; None means all of them
-    patience: float = 60.0  # seconds until whoever did not answer is given up
+    most: int | None = 3  # devices of each person; None means all
+    patience: float = 60.0  # seconds until a device without a result is given up
 
 
 @dataclass(frozen=True, slots=True)
-class Arrived:
-    """Something was opened with the key that answers ``to``: ours, an ephemeral one's, or somebody's contact code."""
+class EnvelopeReceived:
+    """An envelope for ``to`` was opened: for the identity or an ephemeral key, or a followed person's contact code."""
 
     opened: OpenedEnvelope
     to: PublicKey = field(repr=False)
@@ -88,12 +88,12 @@ class Tick:
     """Time has passed."""
 
 
-Input = Configure | AddServer | RemoveServer | Follow | Unfollow | Learn | Notify | Arrived | Tick
+Input = Configure | AddServer | RemoveServer | Follow | Unfollow | Learn | Notify | EnvelopeReceived | Tick
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Send:
-    """Seal for one recipient and publish."""
+class SendToKey:
+    """Seal for a recipient's key and publish."""
 
     application: bytes = field(repr=False)
     recipient: PublicKey
@@ -102,7 +102,7 @@ class Send:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Post:
+class SendToTopic:
     """Seal with the key of a topic and publish."""
 
     application: bytes = field(repr=False)
@@ -112,32 +112,32 @@ class Post:
 
 @dataclass(frozen=True, slots=True)
 class Advertise:
-    """Publish our contact code with this advert in it."""
+    """Publish the account's contact code with this advert in it."""
 
     application: bytes = field(repr=False)
 
 
-Effect = Send | Post | Advertise
+Effect = SendToKey | SendToTopic | Advertise
 
 
 class Result(Enum):
-    """How ringing a device ended."""
+    """Result of a message for one device."""
 
-    ACCEPTED = "accepted"  # a server took it, or the recipient's own rules filter it: the sender cannot tell
-    FAILED = "failed"  # no server rings this device
-    EXPIRED = "expired"  # nobody answered in time; it may have rung all the same
+    ACCEPTED = "accepted"  # a server stored the push, or the recipient's rules filter it: the sender cannot tell which
+    FAILED = "failed"  # no server notifies this device
+    EXPIRED = "expired"  # no response in time; the device may have been notified all the same
 
 
 @dataclass(frozen=True, slots=True)
 class Registered:
-    """A server has our registration."""
+    """A server confirmed the current registration."""
 
     server: PublicKey
 
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """A server will not take our registration."""
+    """A server refused the current registration."""
 
     server: PublicKey
     error: int  # RegistrationError
@@ -145,21 +145,21 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Unreachable:
-    """A server has not answered for days; it is not asked again until something changes."""
+    """A server has not responded for days; the registration is not sent again until it changes."""
 
     server: PublicKey
 
 
 @dataclass(frozen=True, slots=True)
-class Left:
-    """A server confirmed that it forgot us."""
+class Unregistered:
+    """A server confirmed the unregistration."""
 
     server: PublicKey
 
 
 @dataclass(frozen=True, slots=True)
-class Learnt:
-    """We know how to ring these devices of somebody; none means that nobody told us."""
+class DevicesFound:
+    """The known devices of a person, after a query or a contact code; none if no server responded."""
 
     target: PublicKey = field(repr=False)
     devices: tuple[InstallationId, ...]
@@ -167,7 +167,7 @@ class Learnt:
 
 @dataclass(frozen=True, slots=True)
 class Notified:
-    """How ringing one device ended."""
+    """The result of a message for one device."""
 
     message_id: bytes
     target: PublicKey = field(repr=False)
@@ -177,21 +177,21 @@ class Notified:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """Nothing more happens to a message for one person. ``devices`` rang, as far as we know."""
+    """A message is over for one person. ``devices`` counts those with the result ACCEPTED."""
 
     message_id: bytes
     target: PublicKey = field(repr=False)
     devices: int
 
 
-News = Registered | Refused | Unreachable | Left | Learnt | Notified | Finished
+AccountEvent = Registered | Refused | Unreachable | Unregistered | DevicesFound | Notified | Finished
 
 
 @dataclass(frozen=True, slots=True)
 class ClientDecision:
-    """Commit the changes, then carry out the effects, then tell the news."""
+    """Commit the changes, then carry out the effects, then publish the events."""
 
     changes: tuple[Change, ...]
     effects: tuple[Effect, ...]
-    news: tuple[News, ...]
-    due: Millis | None  # when to tick next, if nothing else happens
+    events: tuple[AccountEvent, ...]
+    due: Millis | None  # when to decide again without a further input

@@ -1,13 +1,13 @@
-"""What a client knows and must not forget: the facts its rules read, and the changes they make (DESIGN.md, law 2)."""
+"""The facts of a client that its rules read and that outlive a restart, and the changes of them (DESIGN.md, law 2)."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import TypeVar
 
-from hushbell.core.client.lifecycles import Enrolled, Rung
+from hushbell.core.client.lifecycles import DeviceState, RegistrationState
 from hushbell.core.client.query import Info
-from hushbell.core.client.registration import Device, Last, Options
+from hushbell.core.client.registration import Device, LastRegistration, Options
 from hushbell.types import (
     InstallationId,
     KeyPair,
@@ -20,8 +20,8 @@ from hushbell.types import (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sending:
-    """Whom the user lets us ring: ``off`` for nobody, or nobody about these chats."""
+class SendOptions:
+    """Whom this account notifies: nobody if ``off``, and nobody about ``silent_chats``."""
 
     off: bool = False
     silent_chats: frozenset[str] = field(default=frozenset(), repr=False)
@@ -29,32 +29,32 @@ class Sending:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:
-    """What this device wants, and what it told the servers last."""
+    """The user's settings, and the latest registration made from them."""
 
     device: Device | None = None  # None: notifications are off, the default
     options: Options = field(default_factory=Options)
-    sending: Sending = field(default_factory=Sending)
-    last: Last | None = None
-    leaps: int = 0  # versions jumped over since a server last took one
+    sending: SendOptions = field(default_factory=SendOptions)
+    last: LastRegistration | None = None
+    version_raises: int = 0  # since a server last confirmed
     registered_at: Millis = Millis(0)  # when a server last confirmed
     advertised_at: Millis | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Enrolment:
-    """A server and how far our registration is with it."""
+class ServerRegistration:
+    """A server, and the state of the registration with it."""
 
     server: PublicKey
-    stage: Enrolled = Enrolled.DUE
-    leaving: bool = False  # the user chose another server: it is told to forget us
+    state: RegistrationState = RegistrationState.DUE
+    leaving: bool = False  # the user removed the server: it is sent an unregistration
     trials: int = 0
-    last: Millis = Millis(0)  # of the last trial
-    requests: tuple[RequestId, ...] = ()  # trials of what it is told now, newest last; their answers count
+    last: Millis = Millis(0)  # time of the last trial
+    requests: tuple[RequestId, ...] = ()  # of the trials of the current content, newest last; their responses count
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asking:
-    """A query that waits for an answer."""
+class PendingQuery:
+    """A query without a response so far."""
 
     message_id: MessageId
     since: Millis
@@ -62,67 +62,67 @@ class Asking:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Knowledge:
-    """How to ring somebody, as far as we know."""
+class Contact:
+    """What is known of a person: how to notify each device through each server."""
 
     target: PublicKey = field(repr=False)
     infos: tuple[Info, ...] = ()  # the newest version of each device, all its servers
-    heard_at: Millis | None = None  # the last answer or advert that held something
-    asking: Asking | None = None
-    asked_in_vain: Millis | None = None  # the last time that nobody answered
-    followed: bool = False  # whether we listen to its contact code
+    updated_at: Millis | None = None  # the last response or contact code with an info in it
+    pending_query: PendingQuery | None = None
+    unanswered_at: Millis | None = None  # when the last trial of a query had no response
+    followed: bool = False  # whether the contact code is listened to
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ring:
-    """A message that shall ring somebody."""
+class Recipient:
+    """One message for one person."""
 
     message_id: bytes
     target: PublicKey = field(repr=False)
     chat_id: str = field(repr=False)
     type: NotificationType
     message: bytes = field(default=b"", repr=False)
-    devices: tuple[InstallationId, ...] = ()  # that can read it, the latest active first; () means whichever we know
-    most: int | None  # of those; None means all
+    devices: tuple[InstallationId, ...] = ()  # that can read it, the latest active first; () means all known ones
+    most: int | None  # of those at most; None means all
     since: Millis
     deadline: Millis
     ended: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DeviceRing:
-    """The same, for one device."""
+class RecipientDevice:
+    """One message for one device of a person."""
 
     message_id: bytes
     target: PublicKey = field(repr=False)
     installation_id: InstallationId
-    stage: Rung = Rung.UNKNOWN
-    tried: tuple[PublicKey, ...] = ()  # servers that were asked with what we know now, in order
+    state: DeviceState = DeviceState.UNKNOWN
+    tried: tuple[PublicKey, ...] = ()  # servers that were sent a request with the current infos, in order
     attempts: int = 0
     resends: int = 0  # queries made because the access token was refused
-    since: Millis = Millis(0)  # of the last attempt
-    version: int = 0  # of the info it was asked with
+    since: Millis = Millis(0)  # time of the last attempt
+    version: int = 0  # of the info that the last attempt used
 
 
 class Purpose(Enum):
-    """What an ephemeral key was drawn for."""
+    """What an ephemeral key is for. The values are on the disk."""
 
     QUERY = "query"
     REQUEST = "request"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ephemeral:
-    """A key that nobody can link to us, and what is answered to it."""
+class EphemeralKey:
+    """A key that nobody can link to the identity, and the message that it signed. Its response is sealed for it."""
 
     key: KeyPair
     purpose: Purpose
-    until: Millis  # answers that come later are not heard
+    until: Millis  # later responses are ignored
     target: PublicKey | None = field(default=None, repr=False)  # of a query
     message_id: MessageId | None = None  # of a query
     server: PublicKey | None = None  # of a request
-    application: bytes = field(default=b"", repr=False)  # of a request: the same bytes ring nobody twice
-    about: bytes = b""  # of a request: the chat message
+    application: bytes = field(default=b"", repr=False)  # of a request: the same bytes notify a device once
+    chat_message_id: bytes = b""  # of a request
     items: tuple[tuple[PublicKey, InstallationId], ...] = field(default=(), repr=False)  # of a request
     sent_at: Millis = Millis(0)
     trials: int = 0
@@ -130,26 +130,26 @@ class Ephemeral:
 
 
 Key = tuple[object, ...]
-"""Names a fact: its class, then what distinguishes it from others of the class."""
+"""Identifies a fact: its class, then the values that differ between facts of the class."""
 
-Fact = Profile | Enrolment | Knowledge | Ring | DeviceRing | Ephemeral
+Fact = Profile | ServerRegistration | Contact | Recipient | RecipientDevice | EphemeralKey
 
 
 def key_of(fact: Fact) -> Key:
-    """Return what names a fact."""
+    """Return the key of a fact."""
     match fact:
         case Profile():
             return (Profile,)
-        case Enrolment():
-            return (Enrolment, fact.server)
-        case Knowledge():
-            return (Knowledge, fact.target)
-        case Ring():
-            return (Ring, fact.message_id, fact.target)
-        case DeviceRing():
-            return (DeviceRing, fact.message_id, fact.target, fact.installation_id)
-        case Ephemeral():
-            return (Ephemeral, fact.key.public)
+        case ServerRegistration():
+            return (ServerRegistration, fact.server)
+        case Contact():
+            return (Contact, fact.target)
+        case Recipient():
+            return (Recipient, fact.message_id, fact.target)
+        case RecipientDevice():
+            return (RecipientDevice, fact.message_id, fact.target, fact.installation_id)
+        case EphemeralKey():
+            return (EphemeralKey, fact.key.public)
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +161,7 @@ class Save:
 
 @dataclass(frozen=True, slots=True)
 class Forget:
-    """A fact that is no longer needed."""
+    """A fact that is removed."""
 
     fact: Fact
 
@@ -171,79 +171,79 @@ Change = Save | Forget
 
 class ClientFacts:
     """
-    All facts of one account. ``apply`` is for whoever has committed the changes; the rules only read.
+    All facts of one account.
 
-    Mappings are by what distinguishes facts of a class, in order of arrival.
+    The mappings are in order of arrival and by the values that differ between facts of a class.
     """
 
     def __init__(self) -> None:
         self.profile = Profile()
-        self.enrolments: dict[PublicKey, Enrolment] = {}
-        self.knowledge: dict[PublicKey, Knowledge] = {}
-        self.rings: dict[tuple[bytes, PublicKey], Ring] = {}
-        self.device_rings: dict[tuple[bytes, PublicKey], dict[InstallationId, DeviceRing]] = {}
-        self.ephemerals: dict[PublicKey, Ephemeral] = {}
-        # What still waits for something, so that nobody has to look through everything that is over.
-        self.open_rings: dict[tuple[bytes, PublicKey], None] = {}
-        self.asking: dict[PublicKey, None] = {}
+        self.registrations: dict[PublicKey, ServerRegistration] = {}
+        self.contacts: dict[PublicKey, Contact] = {}
+        self.recipients: dict[tuple[bytes, PublicKey], Recipient] = {}
+        self.recipient_devices: dict[tuple[bytes, PublicKey], dict[InstallationId, RecipientDevice]] = {}
+        self.ephemeral_keys: dict[PublicKey, EphemeralKey] = {}
+        # Indexes of what is not over, so that no decision looks through everything.
+        self.open_recipients: dict[tuple[bytes, PublicKey], None] = {}
+        self.pending_queries: dict[PublicKey, None] = {}
 
     def apply(self, change: Change) -> None:
-        """Take a change over."""
+        """Apply a change."""
         if isinstance(change, Save):
             self._save(change.fact)
         else:
             self._forget(change.fact)
 
-    def every(self) -> Iterator[Fact]:
+    def all_facts(self) -> Iterator[Fact]:
         """Return all facts."""
         yield self.profile
-        yield from self.enrolments.values()
-        yield from self.knowledge.values()
-        yield from self.rings.values()
-        for devices in self.device_rings.values():
+        yield from self.registrations.values()
+        yield from self.contacts.values()
+        yield from self.recipients.values()
+        for devices in self.recipient_devices.values():
             yield from devices.values()
-        yield from self.ephemerals.values()
+        yield from self.ephemeral_keys.values()
 
-    def devices_of(self, ring: Ring) -> Mapping[InstallationId, DeviceRing]:
-        """Return the devices that a message rings."""
-        return self.device_rings.get((ring.message_id, ring.target), {})
+    def devices_of(self, recipient: Recipient) -> Mapping[InstallationId, RecipientDevice]:
+        """Return the devices of a recipient."""
+        return self.recipient_devices.get((recipient.message_id, recipient.target), {})
 
     def _save(self, fact: Fact) -> None:
         match fact:
             case Profile():
                 self.profile = fact
-            case Enrolment():
-                self.enrolments[fact.server] = fact
-            case Knowledge():
-                self.knowledge[fact.target] = fact
-                _mark(self.asking, fact.target, fact.asking is not None)
-            case Ring():
-                self.rings[fact.message_id, fact.target] = fact
-                _mark(self.open_rings, (fact.message_id, fact.target), not fact.ended)
-            case DeviceRing():
-                self.device_rings.setdefault((fact.message_id, fact.target), {})[fact.installation_id] = fact
-            case Ephemeral():
-                self.ephemerals[fact.key.public] = fact
+            case ServerRegistration():
+                self.registrations[fact.server] = fact
+            case Contact():
+                self.contacts[fact.target] = fact
+                _mark(self.pending_queries, fact.target, fact.pending_query is not None)
+            case Recipient():
+                self.recipients[fact.message_id, fact.target] = fact
+                _mark(self.open_recipients, (fact.message_id, fact.target), not fact.ended)
+            case RecipientDevice():
+                self.recipient_devices.setdefault((fact.message_id, fact.target), {})[fact.installation_id] = fact
+            case EphemeralKey():
+                self.ephemeral_keys[fact.key.public] = fact
 
     def _forget(self, fact: Fact) -> None:
         match fact:
             case Profile():
                 self.profile = Profile()
-            case Enrolment():
-                self.enrolments.pop(fact.server, None)
-            case Knowledge():
-                self.knowledge.pop(fact.target, None)
-                self.asking.pop(fact.target, None)
-            case Ring():
-                self.rings.pop((fact.message_id, fact.target), None)
-                self.open_rings.pop((fact.message_id, fact.target), None)
-            case DeviceRing():
-                devices = self.device_rings.get((fact.message_id, fact.target), {})
+            case ServerRegistration():
+                self.registrations.pop(fact.server, None)
+            case Contact():
+                self.contacts.pop(fact.target, None)
+                self.pending_queries.pop(fact.target, None)
+            case Recipient():
+                self.recipients.pop((fact.message_id, fact.target), None)
+                self.open_recipients.pop((fact.message_id, fact.target), None)
+            case RecipientDevice():
+                devices = self.recipient_devices.get((fact.message_id, fact.target), {})
                 devices.pop(fact.installation_id, None)
                 if not devices:
-                    self.device_rings.pop((fact.message_id, fact.target), None)
-            case Ephemeral():
-                self.ephemerals.pop(fact.key.public, None)
+                    self.recipient_devices.pop((fact.message_id, fact.target), None)
+            case EphemeralKey():
+                self.ephemeral_keys.pop(fact.key.public, None)
 
 
 Name = TypeVar("Name")

@@ -1,9 +1,9 @@
 """
-What a phone does with pushes: which account and chat they are for, what to show, to fetch, to dismiss and to count.
+The rules for pushes on a phone: which account and chat one is for, what to show, fetch and dismiss, and the badge.
 
-One entry per message, whoever told of it and how often: pushes by two servers, a push and the message itself, a message
-that was read on another device before its push came. The count is the number of unread entries, so it cannot lie
-(Push Notifications v2: preview, right chat, dismissal, quick actions).
+A message has one entry, also if two servers push it, if it arrives by itself as well, or if it was read on another
+device before its push. The badge is the number of unread entries (Push Notifications v2: preview, right chat,
+dismissal, quick actions).
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -14,13 +14,13 @@ from hushbell.core.client import preview
 from hushbell.core.client.preview import Preview
 from hushbell.crypto import hashes
 from hushbell.errors import Undecodable, WireError
-from hushbell.types import Hash64, KeyHash, KeyPair, Millis, PublicKey
+from hushbell.types import MILLIS_PER_DAY, Hash64, KeyHash, KeyPair, Millis, PublicKey
 
-MOST_ENTRIES = 10_000  # messages remembered; the oldest read ones are forgotten first
-KEPT = 2_592_000_000  # milliseconds, 30 days: a push that comes later for a message that was read shows again
+MAX_ENTRIES = 10_000  # the oldest are forgotten first
+READ_ENTRY_LIFE = 30 * MILLIS_PER_DAY  # a later push for a message that was read shows it again
 CATEGORY = "message"
 
-# No message id is 68 bytes.
+# Prefixes of ids of 68 bytes, which no message has.
 _HINT = b"hint"
 _READ = b"read"
 
@@ -34,8 +34,8 @@ class Action(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Incoming:
-    """A push as the operating system hands it over: ``publicKey``, ``chatId`` and ``encryptedMessage`` of its data."""
+class PushData:
+    """The data of a push: ``publicKey``, ``chatId`` and ``encryptedMessage``."""
 
     owner: KeyHash
     chat_hash: Hash64 = field(repr=False)
@@ -43,16 +43,16 @@ class Incoming:
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
-    """An account on this device, and the chats it is in."""
+class InboxAccount:
+    """An account on this device, and its chats."""
 
     keys: KeyPair
-    chats: Mapping[Hash64, str] = field(default_factory=dict, repr=False)  # by hash; the id of each
+    chats: Mapping[Hash64, str] = field(default_factory=dict, repr=False)  # the id by its hash
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Message:
-    """A chat message that the app has, from the network or a store."""
+class ChatMessage:
+    """A chat message that the app received or fetched."""
 
     message_id: bytes
     chat_id: str = field(repr=False)
@@ -61,48 +61,48 @@ class Message:
     sent_at: Millis = Millis(0)
 
 
-class State(Enum):
-    """What became of a message on this device."""
+class EntryState(Enum):
+    """State of a message on this device. The values are on the disk."""
 
     SHOWN = "shown"  # unread
-    HINTED = "hinted"  # unread; a push told of something new in a chat, without saying what
+    HINTED = "hinted"  # unread; a push without a preview: something is new in the chat
     READ = "read"
     DELETED = "deleted"
 
 
-_UNREAD = (State.SHOWN, State.HINTED)
+_UNREAD = (EntryState.SHOWN, EntryState.HINTED)
 _Name = tuple[KeyHash, bytes]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """A message and its state. A hint stands for whatever is new in its chat, under an id of its own."""
+    """A message and its state. A hint, which has an id of its own, stands for whatever is new in its chat."""
 
     owner: KeyHash
     message_id: bytes
     chat_hash: Hash64 = field(repr=False)
-    state: State
+    state: EntryState
     at: Millis
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Show:
-    """Put a notification on the screen, or replace the one of the same id."""
+    """Show a notification, or replace the one of the same id."""
 
     id: str  # of the notification
     owner: KeyHash
-    chat_id: str = field(repr=False)  # "" if the account is in no such chat
+    chat_id: str = field(repr=False)  # "" if the account has no such chat
     author: PublicKey | None = field(repr=False)  # None: unknown
-    text: str = field(repr=False)  # "" means the app's own words for "a new message"
-    group: str  # notifications of one chat stand together
-    link: str  # opens the chat, at the message if it is known
+    text: str = field(repr=False)  # "": the app's own text for "a new message"
+    group: str  # the same for all notifications of a chat
+    link: str  # URL that opens the chat, at the message if it is known
     category: str = CATEGORY
     badge: int
 
 
 @dataclass(frozen=True, slots=True)
 class Dismiss:
-    """Take these notifications from the screen."""
+    """Remove notifications from the screen."""
 
     ids: tuple[str, ...]
     badge: int
@@ -110,7 +110,7 @@ class Dismiss:
 
 @dataclass(frozen=True, slots=True)
 class Fetch:
-    """Get the message, or whatever is new in the chat if the id is unknown, from the network."""
+    """Fetch the message, or whatever is new in the chat if the id is None."""
 
     owner: KeyHash
     chat_hash: Hash64 = field(repr=False)
@@ -118,8 +118,8 @@ class Fetch:
 
 
 @dataclass(frozen=True, slots=True)
-class Do:
-    """The user chose this without opening the app."""
+class Perform:
+    """Carry out what the user chose on a notification without opening the app."""
 
     action: Action
     owner: KeyHash
@@ -127,69 +127,73 @@ class Do:
     text: str = field(default="", repr=False)  # of a reply
 
 
-Step = Show | Dismiss | Fetch | Do
+Step = Show | Dismiss | Fetch | Perform
 
 
-def read_data(data: Mapping[str, object]) -> Incoming:
+def read_data(data: Mapping[str, object]) -> PushData:
     """
-    Return the push in a notification's data, as servers of spec 16 fill it (reference/status-go.md 6.5).
+    Parse the data of a push of a server of spec 16 (reference/status-go.md 6.5).
 
     Raises:
         Undecodable: a field is missing, or not hexadecimal of its length.
     """
     owner, chat = _hex(data, "publicKey", 64), _hex(data, "chatId", 64)
-    return Incoming(KeyHash(owner), Hash64(chat), _hex(data, "encryptedMessage", None))
+    return PushData(KeyHash(owner), Hash64(chat), _hex(data, "encryptedMessage", None))
 
 
 class Inbox:
     """
-    All messages of all accounts on a device that pushes told of. Give the entries back to continue after a restart.
+    The entries of all accounts on a device.
 
-    Each method returns the steps to take, in order.
+    Each method returns the steps to carry out, in order.
+
+    Args:
+        entries: those kept before a restart.
+        scheme: of the links that open a chat.
     """
 
     def __init__(self, entries: Iterable[Entry] = (), *, scheme: str = "hushbell") -> None:
         self._entries: dict[_Name, Entry] = {}
-        self._open: dict[_Name, Entry] = {}  # those that are unread
+        self._open: dict[_Name, Entry] = {}  # the unread ones
         self._changes: dict[_Name, Entry | None] = {}
         for entry in entries:
-            self._keep(entry)
+            self._store(entry)
         self._changes.clear()
         self._scheme = scheme
 
     @property
     def entries(self) -> tuple[Entry, ...]:
-        """What must be kept."""
+        """All entries, oldest first."""
         return tuple(self._entries.values())
 
-    def take_changes(self) -> dict[tuple[KeyHash, bytes], Entry | None]:
-        """Return what is new or, as None, gone since this was last asked; to be kept before the steps are taken."""
+    def pop_changes(self) -> dict[tuple[KeyHash, bytes], Entry | None]:
+        """Return the entries that changed since the last call, None for removed ones. Store them before the steps."""
         changes, self._changes = self._changes, {}
         return changes
 
     def unread(self, owner: KeyHash | None = None) -> int:
-        """Count unread messages, of one account or all."""
+        """Return the number of unread messages, of one account or all."""
         return sum(1 for _ in self._unread(owner))
 
-    def pushed(self, incoming: Incoming, accounts: Mapping[KeyHash, Account], now: Millis) -> list[Step]:
-        """Take a push; nothing happens if its account is not on this device."""
+    def on_push(self, incoming: PushData, accounts: Mapping[KeyHash, InboxAccount], now: Millis) -> list[Step]:
+        """Apply a push. One for an account that is not on this device has no effect."""
         account = accounts.get(incoming.owner)
         if account is None:
             return []
-        shown = self._opened(incoming, account)
+        shown = self._open_preview(incoming, account)
         if shown is None:
             return self._hint(incoming, account, now)
-        steps = self._take(incoming.owner, incoming.chat_hash, shown, now)
+        steps = self._show_message(incoming.owner, incoming.chat_hash, shown, now)
         if steps and not shown.text:
             steps.append(Fetch(incoming.owner, incoming.chat_hash, shown.message_id))
         return steps
 
-    def arrived(self, message: Message, account: Account, now: Millis) -> list[Step]:
-        """Take a message itself: it fills its notification, and resolves the hint of its chat."""
+    def on_message(self, message: ChatMessage, account: InboxAccount, now: Millis) -> list[Step]:
+        """Apply a message that the app received: it fills its notification and replaces the hint of its chat."""
         owner, chat = hashes.hash_public_key(account.keys.public), hashes.hash_chat_id(message.chat_id)
         steps = self._resolve_hint(owner, chat)
         if message.author == account.keys.public:
-            return steps  # written on another of our devices
+            return steps  # sent from another device of the account
         shown = Preview(
             message_id=message.message_id,
             chat_id=message.chat_id,
@@ -197,69 +201,71 @@ class Inbox:
             text=message.text,
             sent_at=message.sent_at,
         )
-        return steps + self._take(owner, chat, shown, now)
+        return steps + self._show_message(owner, chat, shown, now)
 
-    def read(self, owner: KeyHash, chat_id: str, now: Millis, messages: Iterable[bytes] | None = None) -> list[Step]:
+    def mark_read(
+        self, owner: KeyHash, chat_id: str, now: Millis, messages: Iterable[bytes] | None = None
+    ) -> list[Step]:
         """
-        The chat was seen, here or on another device: these messages, or everything sent until now.
+        Mark messages of a chat, or all that were sent until now, as read on this or another device.
 
-        Also what this device has not heard of yet: its push will come late and show nothing.
+        Messages without an entry are marked as well: a later push for them shows nothing.
         """
         chat = hashes.hash_chat_id(chat_id)
-        seen = None if messages is None else set(messages)
-        gone = [
+        ids = None if messages is None else set(messages)
+        matching = [
             entry
             for entry in self._unread(owner)
-            if entry.chat_hash == chat and (seen is None or entry.message_id in seen)
+            if entry.chat_hash == chat and (ids is None or entry.message_id in ids)
         ]
-        steps = self._finish(gone, State.READ)
-        for message_id in (_READ + chat,) if seen is None else seen:
-            if (owner, message_id) not in self._entries or seen is None:
-                self._put(Entry(owner=owner, message_id=message_id, chat_hash=chat, state=State.READ, at=now))
+        steps = self._finish(matching, EntryState.READ)
+        for message_id in (_READ + chat,) if ids is None else ids:
+            if (owner, message_id) not in self._entries or ids is None:
+                self._put(Entry(owner=owner, message_id=message_id, chat_hash=chat, state=EntryState.READ, at=now))
         return steps
 
-    def acted(self, action: Action, owner: KeyHash, message_id: bytes, text: str = "") -> list[Step]:
-        """The user chose a button; whatever it was, the message is unread no more."""
+    def on_action(self, action: Action, owner: KeyHash, message_id: bytes, text: str = "") -> list[Step]:
+        """Apply a button that the user chose. The message is no longer unread."""
         entry = self._entries.get((owner, message_id))
         if entry is None:
             return []
-        state = State.DELETED if action is Action.DELETE else State.READ
-        return [Do(action, owner, message_id, text), *self._finish([entry], state)]
+        state = EntryState.DELETED if action is Action.DELETE else EntryState.READ
+        return [Perform(action, owner, message_id, text), *self._finish([entry], state)]
 
-    def removed(self, owner: KeyHash) -> list[Step]:
-        """The account left this device."""
-        gone = list(self._unread(owner))
-        steps = self._finish(gone, State.DELETED)
+    def remove_account(self, owner: KeyHash) -> list[Step]:
+        """Forget the entries of an account that is no longer on this device."""
+        matching = list(self._unread(owner))
+        steps = self._finish(matching, EntryState.DELETED)
         for name in [name for name in self._entries if name[0] == owner]:
             self._drop(name)
         return steps
 
-    def _opened(self, incoming: Incoming, account: Account) -> Preview | None:
+    def _open_preview(self, incoming: PushData, account: InboxAccount) -> Preview | None:
         if not incoming.message:
             return None
         try:
             opened = preview.open_preview(incoming.message, account.keys)
         except WireError:
             return None
-        # A server could hang somebody's preview under another chat.
+        # A server could send the preview of another chat.
         return opened if preview.names_chat(incoming.chat_hash, opened.chat_id) else None
 
-    def _take(self, owner: KeyHash, chat: Hash64, shown: Preview, now: Millis) -> list[Step]:
+    def _show_message(self, owner: KeyHash, chat: Hash64, shown: Preview, now: Millis) -> list[Step]:
         known = self._entries.get((owner, shown.message_id))
-        if known is not None and (known.state is not State.SHOWN or not shown.text):
+        if known is not None and (known.state is not EntryState.SHOWN or not shown.text):
             return []
         mark = self._entries.get((owner, _READ + chat))
         if mark is not None and 0 < shown.sent_at <= mark.at:
-            return []  # seen on another device, before this one heard of it
-        self._put(Entry(owner=owner, message_id=shown.message_id, chat_hash=chat, state=State.SHOWN, at=now))
+            return []  # read on another device before this push
+        self._put(Entry(owner=owner, message_id=shown.message_id, chat_hash=chat, state=EntryState.SHOWN, at=now))
         return [self._show(owner, chat, shown.chat_id, shown)]
 
-    def _hint(self, incoming: Incoming, account: Account, now: Millis) -> list[Step]:
+    def _hint(self, incoming: PushData, account: InboxAccount, now: Millis) -> list[Step]:
         entry = Entry(
             owner=incoming.owner,
             message_id=_HINT + incoming.chat_hash,
             chat_hash=incoming.chat_hash,
-            state=State.HINTED,
+            state=EntryState.HINTED,
             at=now,
         )
         self._put(entry)
@@ -284,30 +290,30 @@ class Inbox:
 
     def _resolve_hint(self, owner: KeyHash, chat: Hash64) -> list[Step]:
         hint = self._drop((owner, _HINT + chat))
-        if hint is None or hint.state is not State.HINTED:
+        if hint is None or hint.state is not EntryState.HINTED:
             return []
         return [Dismiss((_notification_id(owner, hint.message_id),), self.unread())]
 
-    def _finish(self, gone: Iterable[Entry], state: State) -> list[Step]:
+    def _finish(self, matching: Iterable[Entry], state: EntryState) -> list[Step]:
         ids = []
-        for entry in gone:
+        for entry in matching:
             if entry.state in _UNREAD:
                 ids.append(_notification_id(entry.owner, entry.message_id))
-            if entry.state is State.HINTED:
+            if entry.state is EntryState.HINTED:
                 self._drop((entry.owner, entry.message_id))
             else:
-                self._keep(replace(entry, state=state))
+                self._store(replace(entry, state=state))
         return [Dismiss(tuple(ids), self.unread())] if ids else []
 
     def _unread(self, owner: KeyHash | None = None) -> Iterator[Entry]:
         return (entry for entry in tuple(self._open.values()) if owner in (None, entry.owner))
 
     def _put(self, entry: Entry) -> None:
-        self._drop((entry.owner, entry.message_id))  # to the end: the latest
-        self._keep(entry)
+        self._drop((entry.owner, entry.message_id))  # moves it to the end: the latest
+        self._store(entry)
         self._make_room(entry.at)
 
-    def _keep(self, entry: Entry) -> None:
+    def _store(self, entry: Entry) -> None:
         name = entry.owner, entry.message_id
         self._entries[name] = entry
         self._changes.pop(name, None)
@@ -324,12 +330,12 @@ class Inbox:
         return self._entries.pop(name, None)
 
     def _make_room(self, now: Millis) -> None:
-        """Forget from the front, where the oldest are."""
+        """Forget the oldest entries, which come first."""
         while self._entries:
             name = next(iter(self._entries))
             entry = self._entries[name]
-            over = entry.state in (State.READ, State.DELETED) and entry.at + KEPT < now
-            if not over and len(self._entries) <= MOST_ENTRIES:
+            over = entry.state in (EntryState.READ, EntryState.DELETED) and entry.at + READ_ENTRY_LIFE < now
+            if not over and len(self._entries) <= MAX_ENTRIES:
                 return
             self._drop(name)
 
@@ -341,11 +347,11 @@ def _notification_id(owner: KeyHash, message_id: bytes) -> str:
 def _hex(data: Mapping[str, object], name: str, length: int | None) -> bytes:
     value = data.get(name)
     if not isinstance(value, str) or not value.startswith("0x") or len(value) > 8192:
-        raise Undecodable(f"{name} is no hexadecimal")
+        raise Undecodable(f"{name} is not hexadecimal")
     try:
         found = bytes.fromhex(value[2:])
     except ValueError:
-        raise Undecodable(f"{name} is no hexadecimal") from None
+        raise Undecodable(f"{name} is not hexadecimal") from None
     if length is not None and len(found) != length:
         raise Undecodable(f"{name} has the wrong length")
     return found

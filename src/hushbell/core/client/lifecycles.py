@@ -1,9 +1,9 @@
 """
-The two life cycles of a client as tables: a registration with one server, and one message ringing one device.
+The two state machines of a client as tables: its registration with one server, and one message for one device.
 
-Every pair of stage and signal is defined. A signal that changes nothing says so in its row, so that a late, lost or
-repeated answer cannot leave a client in a place that nobody thought of (spec 16, "Client responsibilities";
-reference/status-go.md 7.2, 7.6 and 10).
+Every pair of state and signal has an entry. A signal that changes nothing in a state is entered as well, so that a
+late, lost or repeated response has a defined effect (spec 16, "Client responsibilities"; reference/status-go.md 7.2,
+7.6 and 10).
 """
 
 from collections.abc import Mapping
@@ -12,142 +12,144 @@ from types import MappingProxyType
 from typing import Final
 
 
-class Enrolled(Enum):
-    """How far a registration is with one server."""
+class RegistrationState(Enum):
+    """State of the registration with one server. The values are on the disk."""
 
-    DUE = "due"  # the server has not been told yet
-    WAITING = "waiting"  # told, and silent so far; told again on the schedule of ``retry``
-    REGISTERED = "registered"  # it has what we said last
-    REFUSED = "refused"  # it will not take this; only other content is worth sending
-    UNREACHABLE = "unreachable"  # told as often as the schedule allows
-    GONE = "gone"  # it confirmed that we left
+    DUE = "due"  # the current content was not sent to the server yet
+    WAITING = "waiting"  # sent, no response yet; repeated on the schedule of ``retry``
+    REGISTERED = "registered"  # the server confirmed the current content
+    REFUSED = "refused"  # the server refused the current content; only other content is worth sending
+    UNREACHABLE = "unreachable"  # sent as often as the schedule allows
+    UNREGISTERED = "gone"  # the server confirmed the unregistration
 
 
-class Told(Enum):
-    """What happens to a registration."""
+class RegistrationSignal(Enum):
+    """Input of the registration's state machine."""
 
-    CHANGED = "changed"  # there is something new to tell
+    CHANGED = "changed"  # the content has changed
     SENT = "sent"
-    CONFIRMED = "confirmed"  # success, for a registration
-    RELEASED = "released"  # success, for an end of one
-    REJECTED = "rejected"  # an error that the same content will meet again
-    TROUBLED = "troubled"  # an error of the server's own, or one this version does not know
-    EXHAUSTED = "exhausted"  # the last trial had no answer in its time
+    CONFIRMED = "confirmed"  # success of a registration
+    UNREGISTERED = "unregistered"  # success of an unregistration
+    REJECTED = "rejected"  # an error that the same content meets again
+    SERVER_ERROR = "server_error"  # an error of the server itself, or one that this version does not know
+    EXHAUSTED = "exhausted"  # the last trial had no response in its time
 
 
-class Rung(Enum):
-    """How far a message is with one device."""
+class DeviceState(Enum):
+    """State of one message for one device. The values are on the disk."""
 
-    UNKNOWN = "unknown"  # nobody told us how to ring it
+    UNKNOWN = "unknown"  # no info says how to notify the device
     READY = "ready"  # a request can be sent
-    ASKED = "asked"  # a request is on its way
-    STALE = "stale"  # what we know no longer rings; a query is on its way
-    ACCEPTED = "accepted"  # a server took it
-    FAILED = "failed"  # no server will
-    EXPIRED = "expired"  # nobody answered before the deadline
+    REQUESTED = "asked"  # a request is under way
+    STALE = "stale"  # the known infos are refused; a query is under way
+    ACCEPTED = "accepted"  # a server reported success
+    FAILED = "failed"  # no server notifies the device
+    EXPIRED = "expired"  # no response before the deadline
 
 
-class Heard(Enum):
-    """What happens to a ring."""
+class DeviceSignal(Enum):
+    """Input of the state machine of a message for a device."""
 
-    LEARNT = "learnt"  # how to ring the device, or a server that was not tried
+    INFO_FOUND = "info_found"  # a newer info, or one of a server that was not tried
     SENT = "sent"
     SUCCESS = "success"
     WRONG_TOKEN = "wrong_token"
     NOT_REGISTERED = "not_registered"
-    TROUBLED = "troubled"  # the server failed, or says what this version does not know
-    SILENCE = "silence"  # no answer within three seconds
+    SERVER_ERROR = "server_error"  # an error of the server itself, or one that this version does not know
+    NO_RESPONSE = "no_response"  # none within three seconds
     GIVEN_UP = "given_up"  # nothing is left to try
     DEADLINE = "deadline"
 
 
-_E, _T, _R, _H = Enrolled, Told, Rung, Heard
+_E, _T, _R, _H = RegistrationState, RegistrationSignal, DeviceState, DeviceSignal
 
-ENROLLING: Final[Mapping[Enrolled, Mapping[Told, Enrolled]]] = MappingProxyType(
-    {
-        _E.DUE: {
-            _T.CHANGED: _E.DUE,
-            _T.SENT: _E.WAITING,
-            # An answer to a trial before the restart or the last change of plan.
-            _T.CONFIRMED: _E.REGISTERED,
-            _T.RELEASED: _E.GONE,
-            _T.REJECTED: _E.REFUSED,
-            _T.TROUBLED: _E.DUE,
-            _T.EXHAUSTED: _E.UNREACHABLE,
-        },
-        _E.WAITING: {
-            _T.CHANGED: _E.DUE,
-            _T.SENT: _E.WAITING,
-            _T.CONFIRMED: _E.REGISTERED,
-            _T.RELEASED: _E.GONE,
-            _T.REJECTED: _E.REFUSED,
-            _T.TROUBLED: _E.WAITING,
-            _T.EXHAUSTED: _E.UNREACHABLE,
-        },
-        _E.REGISTERED: {
-            _T.CHANGED: _E.DUE,
-            _T.SENT: _E.REGISTERED,
-            _T.CONFIRMED: _E.REGISTERED,
-            _T.RELEASED: _E.REGISTERED,
-            # The answer to a repeated trial that the server had already taken: it has what we said.
-            _T.REJECTED: _E.REGISTERED,
-            _T.TROUBLED: _E.REGISTERED,
-            _T.EXHAUSTED: _E.REGISTERED,
-        },
-        _E.REFUSED: {
-            _T.CHANGED: _E.DUE,
-            _T.SENT: _E.REFUSED,
-            _T.CONFIRMED: _E.REGISTERED,
-            _T.RELEASED: _E.GONE,
-            _T.REJECTED: _E.REFUSED,
-            _T.TROUBLED: _E.REFUSED,
-            _T.EXHAUSTED: _E.REFUSED,
-        },
-        _E.UNREACHABLE: {
-            _T.CHANGED: _E.DUE,
-            _T.SENT: _E.UNREACHABLE,
-            _T.CONFIRMED: _E.REGISTERED,
-            _T.RELEASED: _E.GONE,
-            _T.REJECTED: _E.REFUSED,
-            _T.TROUBLED: _E.UNREACHABLE,
-            _T.EXHAUSTED: _E.UNREACHABLE,
-        },
-        _E.GONE: {
-            _T.CHANGED: _E.DUE,
-            _T.SENT: _E.GONE,
-            _T.CONFIRMED: _E.GONE,
-            _T.RELEASED: _E.GONE,
-            _T.REJECTED: _E.GONE,
-            _T.TROUBLED: _E.GONE,
-            _T.EXHAUSTED: _E.GONE,
-        },
-    }
+REGISTRATION_TRANSITIONS: Final[Mapping[RegistrationState, Mapping[RegistrationSignal, RegistrationState]]] = (
+    MappingProxyType(
+        {
+            _E.DUE: {
+                _T.CHANGED: _E.DUE,
+                _T.SENT: _E.WAITING,
+                # A response to a trial from before a restart or before the last change of content.
+                _T.CONFIRMED: _E.REGISTERED,
+                _T.UNREGISTERED: _E.UNREGISTERED,
+                _T.REJECTED: _E.REFUSED,
+                _T.SERVER_ERROR: _E.DUE,
+                _T.EXHAUSTED: _E.UNREACHABLE,
+            },
+            _E.WAITING: {
+                _T.CHANGED: _E.DUE,
+                _T.SENT: _E.WAITING,
+                _T.CONFIRMED: _E.REGISTERED,
+                _T.UNREGISTERED: _E.UNREGISTERED,
+                _T.REJECTED: _E.REFUSED,
+                _T.SERVER_ERROR: _E.WAITING,
+                _T.EXHAUSTED: _E.UNREACHABLE,
+            },
+            _E.REGISTERED: {
+                _T.CHANGED: _E.DUE,
+                _T.SENT: _E.REGISTERED,
+                _T.CONFIRMED: _E.REGISTERED,
+                _T.UNREGISTERED: _E.REGISTERED,
+                # The response to a repetition of what the server had confirmed already: it has the current content.
+                _T.REJECTED: _E.REGISTERED,
+                _T.SERVER_ERROR: _E.REGISTERED,
+                _T.EXHAUSTED: _E.REGISTERED,
+            },
+            _E.REFUSED: {
+                _T.CHANGED: _E.DUE,
+                _T.SENT: _E.REFUSED,
+                _T.CONFIRMED: _E.REGISTERED,
+                _T.UNREGISTERED: _E.UNREGISTERED,
+                _T.REJECTED: _E.REFUSED,
+                _T.SERVER_ERROR: _E.REFUSED,
+                _T.EXHAUSTED: _E.REFUSED,
+            },
+            _E.UNREACHABLE: {
+                _T.CHANGED: _E.DUE,
+                _T.SENT: _E.UNREACHABLE,
+                _T.CONFIRMED: _E.REGISTERED,
+                _T.UNREGISTERED: _E.UNREGISTERED,
+                _T.REJECTED: _E.REFUSED,
+                _T.SERVER_ERROR: _E.UNREACHABLE,
+                _T.EXHAUSTED: _E.UNREACHABLE,
+            },
+            _E.UNREGISTERED: {
+                _T.CHANGED: _E.DUE,
+                _T.SENT: _E.UNREGISTERED,
+                _T.CONFIRMED: _E.UNREGISTERED,
+                _T.UNREGISTERED: _E.UNREGISTERED,
+                _T.REJECTED: _E.UNREGISTERED,
+                _T.SERVER_ERROR: _E.UNREGISTERED,
+                _T.EXHAUSTED: _E.UNREGISTERED,
+            },
+        }
+    )
 )
 
 _OPEN: Final = {
-    _H.LEARNT: _R.READY,
-    _H.SENT: _R.ASKED,
-    # However late, and whatever was sent since: it rang.
+    _H.INFO_FOUND: _R.READY,
+    _H.SENT: _R.REQUESTED,
+    # However late, and whatever was sent since: the device was notified.
     _H.SUCCESS: _R.ACCEPTED,
     _H.WRONG_TOKEN: _R.STALE,
     _H.NOT_REGISTERED: _R.STALE,
-    _H.TROUBLED: _R.READY,
-    _H.SILENCE: _R.READY,
+    _H.SERVER_ERROR: _R.READY,
+    _H.NO_RESPONSE: _R.READY,
     _H.GIVEN_UP: _R.FAILED,
     _H.DEADLINE: _R.EXPIRED,
 }
 
-RINGING: Final[Mapping[Rung, Mapping[Heard, Rung]]] = MappingProxyType(
+DEVICE_TRANSITIONS: Final[Mapping[DeviceState, Mapping[DeviceSignal, DeviceState]]] = MappingProxyType(
     {
-        _R.UNKNOWN: {**_OPEN, _H.SENT: _R.UNKNOWN, _H.TROUBLED: _R.UNKNOWN, _H.SILENCE: _R.UNKNOWN},
+        _R.UNKNOWN: {**_OPEN, _H.SENT: _R.UNKNOWN, _H.SERVER_ERROR: _R.UNKNOWN, _H.NO_RESPONSE: _R.UNKNOWN},
         _R.READY: _OPEN,
-        # What is learnt while a server is being asked waits for its answer.
-        _R.ASKED: {**_OPEN, _H.LEARNT: _R.ASKED},
-        _R.STALE: {**_OPEN, _H.SENT: _R.STALE, _H.TROUBLED: _R.STALE, _H.SILENCE: _R.STALE},
-        _R.ACCEPTED: dict.fromkeys(Heard, _R.ACCEPTED),
-        _R.FAILED: {**dict.fromkeys(Heard, _R.FAILED), _H.SUCCESS: _R.ACCEPTED},
-        _R.EXPIRED: {**dict.fromkeys(Heard, _R.EXPIRED), _H.SUCCESS: _R.ACCEPTED},
+        # An info that is found while a request is under way is used after its response.
+        _R.REQUESTED: {**_OPEN, _H.INFO_FOUND: _R.REQUESTED},
+        _R.STALE: {**_OPEN, _H.SENT: _R.STALE, _H.SERVER_ERROR: _R.STALE, _H.NO_RESPONSE: _R.STALE},
+        _R.ACCEPTED: dict.fromkeys(DeviceSignal, _R.ACCEPTED),
+        _R.FAILED: {**dict.fromkeys(DeviceSignal, _R.FAILED), _H.SUCCESS: _R.ACCEPTED},
+        _R.EXPIRED: {**dict.fromkeys(DeviceSignal, _R.EXPIRED), _H.SUCCESS: _R.ACCEPTED},
     }
 )
 
-ENDED: Final = frozenset({Rung.ACCEPTED, Rung.FAILED, Rung.EXPIRED})
+FINAL_DEVICE_STATES: Final = frozenset({DeviceState.ACCEPTED, DeviceState.FAILED, DeviceState.EXPIRED})

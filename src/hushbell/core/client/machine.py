@@ -1,19 +1,20 @@
 """
-A whole client as one function: what reached it and what it knows, in; what changes, leaves and is told, out.
+The rules of a client as one function: facts and inputs in; changes, effects and events out.
 
-The caller commits the changes, then carries out the effects, then tells the news, and comes back with a Tick when
-the decision is due. Nothing that left can then be forgotten, and doing it all again after a crash harms nobody.
+The caller commits the changes, then carries out the effects, then publishes the events, and calls again with a Tick
+when the decision is due. An effect therefore never precedes the facts it depends on, and repeating it after a crash
+is harmless.
 """
 
 from collections.abc import Sequence
 
 from hushbell.core.client import contacts, recipients, servers
-from hushbell.core.client.decision import Work
+from hushbell.core.client.decision import DecisionBuilder
 from hushbell.core.client.events import (
     AddServer,
-    Arrived,
     ClientDecision,
     Configure,
+    EnvelopeReceived,
     Follow,
     Input,
     Learn,
@@ -39,63 +40,63 @@ def decide(
     Decide about inputs in order.
 
     Args:
-        facts: what is known; it is taken forward by the decision's changes.
-        inputs: what reached the client since the last decision.
-        identity: the key that registers and is rung.
+        facts: the account's facts; updated with the decision's changes.
+        inputs: what has arrived since the last decision.
+        identity: the key that registers and is notified.
         now: Unix time in milliseconds.
         random: draws ephemeral keys, nonces and access tokens.
-        advertises: whether this key publishes a contact code; a key that only some people know does not.
+        advertises: whether this key publishes a contact code; the key of a rotating identity does not.
     """
-    work = Work(facts, identity, now, random, advertises=advertises)
+    decision = DecisionBuilder(facts, identity, now, random, advertises=advertises)
     for each in inputs:
-        _handle(work, each)
-    for target in contacts.advance(work):
-        recipients.learnt(work, target)
-    servers.advance(work)
-    recipients.advance(work)
-    recipients.prune(work)
-    return work.decision(due(facts, advertises=advertises))
+        _apply_input(decision, each)
+    for target in contacts.advance(decision):
+        recipients.on_contact(decision, target)
+    servers.advance(decision)
+    recipients.advance(decision)
+    recipients.prune(decision)
+    return decision.build(due(facts, advertises=advertises))
 
 
 def due(facts: ClientFacts, *, advertises: bool = True) -> Millis | None:
-    """Return when to decide again although nothing reached the client; None if nothing is waited for."""
+    """Return when to decide again without a further input; None if nothing is scheduled."""
     times = (servers.due(facts, advertises=advertises), contacts.due(facts), recipients.due(facts))
     return min((time for time in times if time is not None), default=None)
 
 
-def _handle(work: Work, each: Input) -> None:
+def _apply_input(decision: DecisionBuilder, each: Input) -> None:
     match each:
         case Configure():
-            servers.configure(work, each)
+            servers.configure(decision, each)
         case AddServer():
-            servers.add_server(work, each)
+            servers.add_server(decision, each)
         case RemoveServer():
-            servers.remove_server(work, each)
+            servers.remove_server(decision, each)
         case Follow():
-            contacts.follow(work, each)
+            contacts.follow(decision, each)
         case Unfollow():
-            contacts.unfollow(work, each)
+            contacts.unfollow(decision, each)
         case Learn():
-            contacts.learn(work, each)
+            contacts.learn(decision, each)
         case Notify():
-            recipients.notify(work, each)
-        case Arrived():
-            _arrived(work, each)
+            recipients.notify(decision, each)
+        case EnvelopeReceived():
+            _route(decision, each)
         case Tick():
             pass
 
 
-def _arrived(work: Work, came: Arrived) -> None:
-    if came.to == work.identity.public:
-        servers.answered(work, came.opened)
+def _route(decision: DecisionBuilder, received: EnvelopeReceived) -> None:
+    if received.to == decision.identity.public:
+        servers.on_response(decision, received.opened)
         return
-    ephemeral = work.facts.ephemerals.get(came.to)
+    ephemeral = decision.facts.ephemeral_keys.get(received.to)
     if ephemeral is None:
-        target = contacts.advertised(work, came.opened, came.to)
+        target = contacts.on_contact_code(decision, received.opened, received.to)
     elif ephemeral.purpose is Purpose.REQUEST:
-        recipients.answered(work, came.opened, ephemeral)
+        recipients.on_response(decision, received.opened, ephemeral)
         return
     else:
-        target = contacts.answered(work, came.opened, ephemeral)
+        target = contacts.on_query_response(decision, received.opened, ephemeral)
     if target is not None:
-        recipients.learnt(work, target)
+        recipients.on_contact(decision, target)

@@ -1,9 +1,8 @@
 """
-What a phone shows before the app is opened, sealed by the sender for the recipient alone (docs/preview.md).
+The text of a notification, sealed by the sender for the recipient alone (docs/preview.md).
 
-Servers, gateways, Apple and Google carry it without being able to read it, and its length tells one of four sizes.
-The layout needs nothing that a notification service extension does not have: one shared secret, HKDF-SHA256,
-AES-256-GCM, JSON.
+Servers, gateways, Apple and Google cannot read it, and its length is one of four sizes. The layout uses only what a
+notification service extension has: one shared secret, HKDF-SHA256, AES-256-GCM, JSON.
 """
 
 from dataclasses import dataclass, field, replace
@@ -21,21 +20,21 @@ VERSION = 1
 SIZES = (448, 704, 1088, 1600)  # bytes; the largest still fits into 4 KiB as hexadecimal beside what servers add
 _HEAD = 1 + 33
 _SIGNATURE = 65
-_SPENT = _HEAD + _SIGNATURE + ciphers.TAG_BYTES
+_OVERHEAD = _HEAD + _SIGNATURE + ciphers.TAG_BYTES
 _INFO = b"hushbell preview v1"
-_NONCE = bytes(ciphers.NONCE_BYTES)  # each key seals one message
+_NONCE = bytes(ciphers.NONCE_BYTES)  # zeros: each key seals one message
 _DOMAIN = b"hushbell preview v1\0"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preview:
-    """A chat message as a notification shows it. Without text the phone fetches the message by its id."""
+    """A chat message as a notification shows it. Without a text the phone fetches the message by its id."""
 
     message_id: bytes  # 32 bytes
     chat_id: str = field(repr=False)
     author: PublicKey = field(repr=False)
     text: str = field(default="", repr=False)
-    cut: bool = False  # there is more text than fitted
+    cut: bool = False  # the text is longer
     sent_at: Millis = Millis(0)
 
 
@@ -46,7 +45,7 @@ def seal(preview: Preview, author: KeyPair, recipient: PublicKey, random: Random
     Layout: version (1 byte) ‖ ephemeral key (33) ‖ AES-256-GCM(signature (65) ‖ JSON ‖ spaces) with its tag (16).
 
     Args:
-        preview: what to show; ``author`` in it must be the signer's.
+        preview: the content; its ``author`` must be the signer.
         author: the sender's identity; its signature over the JSON and the recipient is inside.
         recipient: the identity that the phone holds.
         random: draws the ephemeral key.
@@ -55,8 +54,8 @@ def seal(preview: Preview, author: KeyPair, recipient: PublicKey, random: Random
         ValueError: the chat id alone is too long.
     """
     ephemeral = secp256k1.key_pair(random)
-    content = _fitted(preview)
-    plain = signatures.sign_payload(_signed(content, recipient), author.private) + content
+    content = _fit_json(preview)
+    plain = signatures.sign_payload(_signed_bytes(content, recipient), author.private) + content
     size = next(size for size in SIZES if size >= _HEAD + len(plain) + ciphers.TAG_BYTES)
     key = _key(ephemeral.private, recipient, ephemeral.public, recipient)
     sealed = ciphers.seal_gcm(key, _NONCE, plain.ljust(size - _HEAD - ciphers.TAG_BYTES))
@@ -65,11 +64,11 @@ def seal(preview: Preview, author: KeyPair, recipient: PublicKey, random: Random
 
 def open_preview(sealed: bytes, recipient: KeyPair) -> Preview:
     """
-    Return what a phone may show.
+    Return the content of a sealed preview.
 
     Raises:
         Undecodable: not a preview of version 1.
-        Unauthentic: for somebody else, altered, or not signed by whom it names as its author.
+        Unauthentic: for another recipient, altered, or not signed by its author.
     """
     if len(sealed) not in SIZES or sealed[0] != VERSION:
         raise Undecodable("not a preview of version 1")
@@ -77,13 +76,13 @@ def open_preview(sealed: bytes, recipient: KeyPair) -> Preview:
     key = _key(recipient.private, ephemeral, ephemeral, recipient.public)
     plain = ciphers.open_gcm(key, _NONCE + sealed[_HEAD:])
     content = plain[_SIGNATURE:].rstrip(b" ")
-    preview = _read(content)
-    if signatures.recover_signer(_signed(content, recipient.public), plain[:_SIGNATURE]) != preview.author:
+    preview = _from_json(content)
+    if signatures.recover_signer(_signed_bytes(content, recipient.public), plain[:_SIGNATURE]) != preview.author:
         raise Unauthentic("a preview that its author did not sign")
     return preview
 
 
-def _signed(content: bytes, recipient: PublicKey) -> bytes:
+def _signed_bytes(content: bytes, recipient: PublicKey) -> bytes:
     return _DOMAIN + secp256k1.compress(recipient) + content
 
 
@@ -93,26 +92,26 @@ def _key(private: PrivateKey, public: PublicKey, ephemeral: PublicKey, recipient
     return SymmetricKey(HKDF(algorithm=SHA256(), length=32, salt=salt, info=_INFO).derive(shared))
 
 
-def _fitted(preview: Preview) -> bytes:
+def _fit_json(preview: Preview) -> bytes:
     """Return the JSON, with as many characters of the text as fit into the largest size."""
-    room = SIZES[-1] - _SPENT
-    content = _written(preview)
+    room = SIZES[-1] - _OVERHEAD
+    content = _to_json(preview)
     if len(content) <= room:
         return content
-    shortest, longest = 0, min(len(preview.text), room)
-    while shortest < longest:
-        middle = (shortest + longest + 1) // 2
-        if len(_written(replace(preview, text=preview.text[:middle], cut=True))) <= room:
-            shortest = middle
+    low, high = 0, min(len(preview.text), room)
+    while low < high:
+        middle = (low + high + 1) // 2
+        if len(_to_json(replace(preview, text=preview.text[:middle], cut=True))) <= room:
+            low = middle
         else:
-            longest = middle - 1
-    content = _written(replace(preview, text=preview.text[:shortest], cut=True))
+            high = middle - 1
+    content = _to_json(replace(preview, text=preview.text[:low], cut=True))
     if len(content) > room:
         raise ValueError("a chat id this long cannot be previewed")
     return content
 
 
-def _written(preview: Preview) -> bytes:
+def _to_json(preview: Preview) -> bytes:
     fields: dict[str, Any] = {
         "id": preview.message_id.hex(),
         "chat": preview.chat_id,
@@ -127,7 +126,7 @@ def _written(preview: Preview) -> bytes:
     return orjson.dumps(fields)
 
 
-def _read(content: bytes) -> Preview:
+def _from_json(content: bytes) -> Preview:
     try:
         fields = orjson.loads(content)
         message_id = bytes.fromhex(fields["id"])
@@ -148,5 +147,5 @@ def _read(content: bytes) -> Preview:
 
 
 def names_chat(chat_hash: bytes, chat_id: str) -> bool:
-    """Say whether the hash in a push is this chat's."""
+    """Say whether a hash in a push is that of this chat."""
     return chat_hash == hashes.hash_chat_id(chat_id)

@@ -1,4 +1,4 @@
-"""Learning how to ring somebody: by asking, or from a contact code (reference/status-go.md 7.5 and 5.6)."""
+"""Queries for a person's devices, and what their responses and contact codes say (reference/status-go.md 7.5, 5.6)."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ from hushbell.types import AccessToken, InstallationId, KeyPair, MessageId, Priv
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Info:
-    """How to ring one device of somebody through one server. Its grant was verified."""
+    """How to notify one device of a person through one server. Its grant was verified."""
 
     target: PublicKey
     server: PublicKey
@@ -22,49 +22,51 @@ class Info:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """A query: the application message and its id, which the answer names."""
+class QueryMessage:
+    """A query: the application message and its id, which the response names."""
 
     application: bytes = field(repr=False)
     message_id: MessageId
 
 
-def query(target: PublicKey, signer: KeyPair) -> Asked:
+def build_query(target: PublicKey, signer: KeyPair) -> QueryMessage:
     """Return the query for one key, signed by an ephemeral key."""
     payload = wire.encode(wire.Query(public_keys=(hashes.hash_public_key(target),)))
     application = sign_application(payload, wire.ApplicationType.PUSH_NOTIFICATION_QUERY, signer)
-    return Asked(application, message_ids.message_id(signer.public, application))
+    return QueryMessage(application, message_ids.message_id(signer.public, application))
 
 
-def answer(opened: OpenedEnvelope, pending: Mapping[MessageId, PublicKey], identity: PrivateKey) -> tuple[Info, ...]:
+def read_response(
+    opened: OpenedEnvelope, pending: Mapping[MessageId, PublicKey], identity: PrivateKey
+) -> tuple[Info, ...]:
     """
-    Return what a server knows about the target of one of our queries, without what its grants do not cover.
+    Return the infos in a response to one of our queries, without those whose grant is not valid.
 
-    Any server may answer; the grant says whether the target let it in.
+    Any server may respond; the grant says whether the target authorised it.
 
     Args:
-        opened: what came for the key that asked.
-        pending: the target of each query that waits for an answer.
-        identity: our own identity key, which opens entries made for contacts.
+        opened: an envelope for the key that signed the query.
+        pending: the target of each query without a response.
+        identity: our identity's private key, which opens entries made for contacts.
 
     Raises:
-        Undecodable: not an answer to a query, or an empty one.
+        Undecodable: not a response to a query, or an empty one.
         Unauthentic: not to one of ours.
     """
     if opened.type != wire.ApplicationType.PUSH_NOTIFICATION_QUERY_RESPONSE:
-        raise Undecodable("not an answer to a query")
+        raise Undecodable("not a response to a query")
     response = wire.decode(wire.QueryResponse, opened.payload)
     if not response.info:
-        raise Undecodable("an empty answer")
+        raise Undecodable("an empty response")
     target = pending.get(MessageId(response.message_id))
     if target is None:
-        raise Unauthentic("no answer to a query of ours")
-    return _believed(response.info, target, identity, opened.sender)
+        raise Unauthentic("no response to a query of ours")
+    return _verified(response.info, target, identity, opened.sender)
 
 
-def advertised(opened: OpenedEnvelope, target: PublicKey, identity: PrivateKey) -> tuple[Info, ...]:
+def read_contact_code(opened: OpenedEnvelope, target: PublicKey, identity: PrivateKey) -> tuple[Info, ...]:
     """
-    Return what the target's own contact code says. Each entry names its server, for which its grant must hold.
+    Return the infos in the target's contact code. Each names its server, for which its grant must be valid.
 
     Raises:
         Undecodable: not a contact code.
@@ -75,11 +77,11 @@ def advertised(opened: OpenedEnvelope, target: PublicKey, identity: PrivateKey) 
     if opened.sender != target:
         raise Unauthentic("somebody else's contact code")
     advert = wire.decode(wire.ContactCodeAdvertisement, opened.payload)
-    return _believed(advert.push_notification_info, target, identity, None)
+    return _verified(advert.push_notification_info, target, identity, None)
 
 
 def newest(infos: Iterable[Info]) -> tuple[Info, ...]:
-    """Return the infos of the highest version of each device: older ones carry a token that no longer rings."""
+    """Return the infos of the highest version of each device: older ones carry an old access token."""
     known = tuple(infos)
     highest: dict[tuple[PublicKey, InstallationId], int] = {}
     for info in known:
@@ -88,7 +90,7 @@ def newest(infos: Iterable[Info]) -> tuple[Info, ...]:
     return tuple(info for info in known if info.version == highest[info.target, info.installation_id])
 
 
-def _believed(
+def _verified(
     infos: Iterable[wire.QueryInfo], target: PublicKey, identity: PrivateKey, server: PublicKey | None
 ) -> tuple[Info, ...]:
     owner = hashes.hash_public_key(target)

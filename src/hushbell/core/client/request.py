@@ -1,4 +1,4 @@
-"""Ringing devices (reference/status-go.md 7.4)."""
+"""Requests to notify devices, and their reports (reference/status-go.md 7.4)."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -12,12 +12,12 @@ from hushbell.errors import Unauthentic, Undecodable
 from hushbell.types import KeyPair, MessageId, NotificationType, PublicKey
 
 NO_MESSAGES: Mapping[PublicKey, bytes] = MappingProxyType({})
-ANSWER_WAIT = 3.0  # seconds, at least, before another server may be asked
+RESPONSE_TIMEOUT = 3.0  # seconds until another server may be sent a request
 
 
 @dataclass(frozen=True, slots=True)
-class Ringing:
-    """What all items of a request have in common."""
+class NotificationContent:
+    """The part that all items of a request have in common."""
 
     message_id: bytes  # of the chat message
     chat_id: str = field(repr=False)
@@ -27,68 +27,75 @@ class Ringing:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """A request to one server. Sending the same bytes again gets the same answer and rings nobody twice."""
+class RequestMessage:
+    """A request to one server. Sending the same bytes again gets the same response and no second notification."""
 
     server: PublicKey
     application: bytes = field(repr=False)
-    wrapper_id: MessageId
+    request_message_id: MessageId
     message_id: bytes
     items: int
 
 
-def requests(
-    infos: Iterable[Info], ringing: Ringing, signer: KeyPair, messages: Mapping[PublicKey, bytes] = NO_MESSAGES
-) -> tuple[Asked, ...]:
+def build_requests(
+    infos: Iterable[Info],
+    content: NotificationContent,
+    signer: KeyPair,
+    messages: Mapping[PublicKey, bytes] = NO_MESSAGES,
+) -> tuple[RequestMessage, ...]:
     """
     Return one request for each server of the infos, signed by an ephemeral key.
 
     Args:
-        infos: of the devices that shall ring.
-        ringing: what all items have in common.
+        infos: of the devices to notify.
+        content: the part that all items have in common.
         signer: the ephemeral key.
-        messages: what each person gets in place of the common message, encrypted for that person.
+        messages: by person, encrypted for that person; in place of the common message.
     """
     servers: dict[PublicKey, list[Info]] = {}
     for info in infos:
         servers.setdefault(info.server, []).append(info)
-    return tuple(_request(server, known, ringing, signer, messages) for server, known in servers.items())
+    return tuple(_build_request(server, known, content, signer, messages) for server, known in servers.items())
 
 
-def reports(opened: OpenedEnvelope, asked: Asked) -> tuple[wire.Report, ...]:
+def read_reports(opened: OpenedEnvelope, sent: RequestMessage) -> tuple[wire.Report, ...]:
     """
-    Return what became of a request.
+    Return the reports in the response to a request.
 
     Raises:
-        Undecodable: not an answer to a request.
-        Unauthentic: to another request, or from another server.
+        Undecodable: not a response to a request.
+        Unauthentic: a response to another request, or of another server.
     """
     if opened.type != wire.ApplicationType.PUSH_NOTIFICATION_RESPONSE:
-        raise Undecodable("not an answer to a request")
+        raise Undecodable("not a response to a request")
     response = wire.decode(wire.NotificationResponse, opened.payload)
-    if opened.sender != asked.server or response.message_id != asked.message_id:
-        raise Unauthentic("no answer to this request by the server it was for")
+    if opened.sender != sent.server or response.message_id != sent.message_id:
+        raise Unauthentic("no response to this request by the server it was for")
     return response.reports
 
 
-def _request(
-    server: PublicKey, infos: Iterable[Info], ringing: Ringing, signer: KeyPair, messages: Mapping[PublicKey, bytes]
-) -> Asked:
-    chat, author = hashes.hash_chat_id(ringing.chat_id), hashes.hash_author(ringing.author)
+def _build_request(
+    server: PublicKey,
+    infos: Iterable[Info],
+    content: NotificationContent,
+    signer: KeyPair,
+    messages: Mapping[PublicKey, bytes],
+) -> RequestMessage:
+    chat, author = hashes.hash_chat_id(content.chat_id), hashes.hash_author(content.author)
     items = tuple(
         wire.Notification(
             access_token=info.access_token,
             chat_id=chat,
             public_key=hashes.hash_public_key(info.target),
             installation_id=info.installation_id,
-            message=messages.get(info.target, ringing.message),
-            type=ringing.type,
+            message=messages.get(info.target, content.message),
+            type=content.type,
             author=author,
         )
         for info in infos
     )
-    payload = wire.encode(wire.NotificationRequest(requests=items, message_id=ringing.message_id))
+    payload = wire.encode(wire.NotificationRequest(requests=items, message_id=content.message_id))
     application = sign_application(payload, wire.ApplicationType.PUSH_NOTIFICATION_REQUEST, signer)
-    return Asked(
-        server, application, message_ids.message_id(signer.public, application), ringing.message_id, len(items)
+    return RequestMessage(
+        server, application, message_ids.message_id(signer.public, application), content.message_id, len(items)
     )

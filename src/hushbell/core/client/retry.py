@@ -1,7 +1,7 @@
 """
-When a registration is sent again (spec 16, "Registering"; reference/status-go.md 7.2).
+The schedule by which a registration is repeated (spec 16, "Registering"; reference/status-go.md 7.2).
 
-An answer is waited for as long as the next trial is away: until then silence is patience, after it a failure.
+A trial without a response fails when the next one is due.
 """
 
 from typing import Final
@@ -9,12 +9,12 @@ from typing import Final
 from hushbell.wire import RegistrationError
 
 BASE: Final = 15_000  # milliseconds
-TRIALS: Final = 12  # of one content; the last comes 7 days after the first
+MAX_TRIALS: Final = 12  # of one content; the last comes 7 days after the first
 
-# The same content will meet the same error.
+# Errors that the same content meets again.
 FINAL: Final = frozenset({RegistrationError.MALFORMED_MESSAGE, RegistrationError.UNSUPPORTED_TOKEN_TYPE})
 
 
-def wait(trials: int) -> int:
-    """Return the milliseconds between the last of that many trials and the next: 15 s times n times 2 to the n."""
+def delay_millis(trials: int) -> int:
+    """Return the milliseconds from trial n to the next one: 15 s · n · 2^n."""
     return BASE * trials << trials

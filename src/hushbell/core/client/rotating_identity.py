@@ -1,8 +1,8 @@
 """
-Anonymous mode: being rung under a key that is not the chat key, and that is another one every day.
+Rotating identity (anonymous mode): an account that registers under another key every day.
 
-A persona is what some contacts know: a root key, a secret and the epoch it belongs to. They get it inside the encrypted
-contact update of the messenger; servers only ever see the keys of epochs (docs/anonymous-mode.md).
+Contacts of a rotating identity hold its root key, and the secret of one period with the number of that period. They
+receive both in the messenger's encrypted contact update. Servers see the keys of periods only (docs/anonymous-mode.md).
 """
 
 from collections.abc import Sequence
@@ -12,49 +12,49 @@ from hushbell.crypto import key_diversification, secp256k1
 from hushbell.errors import Undecodable
 from hushbell.types import MILLIS_PER_DAY, KeyPair, Millis, PublicKey, Random
 
-EPOCH = MILLIS_PER_DAY
-OVERLAP = 7_200_000  # milliseconds around a change of epoch in which both keys ring: clocks differ, messages travel
-FARTHEST = 4_000  # epochs that an invitation can be carried forward; eleven years
+PERIOD = MILLIS_PER_DAY
+OVERLAP = 7_200_000  # milliseconds around a change of period in which both keys are registered, for clocks that differ
+MAX_PERIODS = 4_000  # from an invitation to the period it is used in: eleven years
 _VERSION = 1
 _BYTES = 1 + 33 + 8 + key_diversification.SECRET_BYTES
 
 
 @dataclass(frozen=True, slots=True)
 class Invitation:
-    """What a contact needs to ring a persona, in this epoch and all later ones."""
+    """What a contact needs to notify a rotating identity, in this period and all later ones."""
 
     root: PublicKey = field(repr=False)
-    epoch: int
-    secret: bytes = field(repr=False)  # 32 bytes, of that epoch
+    period: int
+    secret: bytes = field(repr=False)  # 32 bytes, of that period
 
 
 @dataclass(frozen=True, slots=True)
 class RotatingIdentity:
-    """A persona of ours: what its contacts have, and the root's private key."""
+    """The root's key pair, and the secret of the oldest period that is still needed."""
 
     root: KeyPair = field(repr=False)
-    epoch: int
-    secret: bytes = field(repr=False)  # 32 bytes, of that epoch
+    period: int
+    secret: bytes = field(repr=False)  # 32 bytes, of that period
 
 
-def epoch_at(now: Millis) -> int:
-    """Return the number of the epoch: days since 1970 in UTC."""
-    return now // EPOCH
+def period_at(now: Millis) -> int:
+    """Return the number of a period: days since 1970 in UTC."""
+    return now // PERIOD
 
 
 def create(now: Millis, random: Random) -> RotatingIdentity:
-    """Draw a persona that begins now."""
-    return RotatingIdentity(secp256k1.key_pair(random), epoch_at(now), random(key_diversification.SECRET_BYTES))
+    """Draw a rotating identity that begins now."""
+    return RotatingIdentity(secp256k1.key_pair(random), period_at(now), random(key_diversification.SECRET_BYTES))
 
 
-def invitation(persona: RotatingIdentity) -> Invitation:
-    """Return what to give to contacts. It says nothing about epochs before the persona's own."""
-    return Invitation(persona.root.public, persona.epoch, persona.secret)
+def invite(identity: RotatingIdentity) -> Invitation:
+    """Return the invitation for contacts. Earlier periods than the identity's own cannot be derived from it."""
+    return Invitation(identity.root.public, identity.period, identity.secret)
 
 
-def encode(invited: Invitation) -> bytes:
-    """Return an invitation as 74 bytes: version 1, compressed root, epoch (8, big-endian), secret (32)."""
-    return bytes((_VERSION,)) + secp256k1.compress(invited.root) + invited.epoch.to_bytes(8) + invited.secret
+def encode(invitation: Invitation) -> bytes:
+    """Return an invitation as 74 bytes: version 1, compressed root, period (8, big-endian), secret (32)."""
+    return bytes((_VERSION,)) + secp256k1.compress(invitation.root) + invitation.period.to_bytes(8) + invitation.secret
 
 
 def decode(data: bytes) -> Invitation:
@@ -70,52 +70,54 @@ def decode(data: bytes) -> Invitation:
     return Invitation(secp256k1.parse_public_key(data[1:34]), int.from_bytes(data[34:42]), data[42:])
 
 
-def address(invited: Invitation, now: Millis) -> PublicKey:
+def address(invitation: Invitation, now: Millis) -> PublicKey:
     """
-    Return the key to ring now.
+    Return the public key of the current period.
 
     Raises:
-        ValueError: the invitation begins in a later epoch, or is too old to be carried forward.
+        ValueError: the invitation begins in a later period, or more than MAX_PERIODS ago.
     """
-    return key_diversification.epoch_address(invited.root, _secret(invited.secret, invited.epoch, epoch_at(now)))
+    return key_diversification.period_address(
+        invitation.root, _secret(invitation.secret, invitation.period, period_at(now))
+    )
 
 
-def key(persona: RotatingIdentity, epoch: int) -> KeyPair:
+def key(identity: RotatingIdentity, period: int) -> KeyPair:
     """
-    Return the key of an epoch.
+    Return the key pair of a period.
 
     Raises:
-        ValueError: before the persona's own epoch, or too far ahead.
+        ValueError: before the identity's own period, or more than MAX_PERIODS after it.
     """
-    return key_diversification.epoch_key(persona.root, _secret(persona.secret, persona.epoch, epoch))
+    return key_diversification.period_key(identity.root, _secret(identity.secret, identity.period, period))
 
 
-def epochs_to_serve(persona: RotatingIdentity, now: Millis) -> Sequence[int]:
-    """Return the epochs whose keys must ring now: today's, and its neighbour while the change is near."""
-    today, into = divmod(now, EPOCH)
-    epochs = [today]
-    if into < OVERLAP and today > persona.epoch:
-        epochs.insert(0, today - 1)
-    if into >= EPOCH - OVERLAP:
-        epochs.append(today + 1)
-    return [epoch for epoch in epochs if epoch >= persona.epoch]
+def periods_to_serve(identity: RotatingIdentity, now: Millis) -> Sequence[int]:
+    """Return the periods whose keys must be registered: today's, and its neighbour within OVERLAP of the change."""
+    today, into = divmod(now, PERIOD)
+    periods = [today]
+    if into < OVERLAP and today > identity.period:
+        periods.insert(0, today - 1)
+    if into >= PERIOD - OVERLAP:
+        periods.append(today + 1)
+    return [period for period in periods if period >= identity.period]
 
 
 def next_change(now: Millis) -> Millis:
-    """Return when ``epochs_to_serve`` next says something else."""
-    start = now - now % EPOCH
-    return Millis(next(at for at in (start + OVERLAP, start + EPOCH - OVERLAP, start + EPOCH) if at > now))
+    """Return when the result of ``periods_to_serve`` next changes."""
+    start = now - now % PERIOD
+    return Millis(next(at for at in (start + OVERLAP, start + PERIOD - OVERLAP, start + PERIOD) if at > now))
 
 
-def forward(persona: RotatingIdentity, now: Millis) -> RotatingIdentity:
-    """Forget the secrets of epochs that are over, so that a device that is seized does not tell them."""
-    oldest = epochs_to_serve(persona, now)[0] if epoch_at(now) >= persona.epoch else persona.epoch
-    return replace(persona, epoch=oldest, secret=_secret(persona.secret, persona.epoch, oldest))
+def forward(identity: RotatingIdentity, now: Millis) -> RotatingIdentity:
+    """Forget the secrets of past periods, so that a seized device does not contain them."""
+    oldest = periods_to_serve(identity, now)[0] if period_at(now) >= identity.period else identity.period
+    return replace(identity, period=oldest, secret=_secret(identity.secret, identity.period, oldest))
 
 
-def _secret(secret: bytes, known: int, wanted: int) -> bytes:
-    if not 0 <= wanted - known <= FARTHEST:
-        raise ValueError("this secret does not reach that epoch")
-    for _ in range(wanted - known):
+def _secret(secret: bytes, period: int, wanted: int) -> bytes:
+    if not 0 <= wanted - period <= MAX_PERIODS:
+        raise ValueError("this secret does not reach that period")
+    for _ in range(wanted - period):
         secret = key_diversification.next_secret(secret)
     return secret

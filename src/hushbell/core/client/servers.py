@@ -1,218 +1,229 @@
-"""Registering with servers, leaving them, and telling others about it (spec 16; reference/status-go.md 7.2, 10.16)."""
+"""Registrations with servers, unregistrations, and the contact code (spec 16; reference/status-go.md 7.2, 10.16)."""
 
 from dataclasses import replace
 
 from hushbell import wire
 from hushbell.core.client import advert, registration, retry
-from hushbell.core.client.decision import Work
+from hushbell.core.client.decision import DecisionBuilder
 from hushbell.core.client.events import (
     AddServer,
     Advertise,
     Configure,
-    Left,
     Refused,
     Registered,
     RemoveServer,
-    Send,
+    SendToKey,
     Unreachable,
+    Unregistered,
 )
-from hushbell.core.client.facts import ClientFacts, Enrolment
-from hushbell.core.client.lifecycles import ENROLLING, Enrolled, Told
-from hushbell.core.client.registration import Last
+from hushbell.core.client.facts import ClientFacts, ServerRegistration
+from hushbell.core.client.lifecycles import REGISTRATION_TRANSITIONS, RegistrationSignal, RegistrationState
+from hushbell.core.client.registration import LastRegistration
 from hushbell.core.envelope import OpenedEnvelope
 from hushbell.crypto import topics
 from hushbell.errors import WireError
 from hushbell.types import InstallationId, Millis, PublicKey
 from hushbell.wire import RegistrationError
 
-TRIALS_HEARD = 4  # trials of one content whose late answers still count
-MOST_LEAPS = 20  # doublings of the version before a server's VERSION_MISMATCH is believed
-MOST_SERVERS = 32  # of one account
+MAX_OPEN_TRIALS = 4  # trials of one content whose late responses still count
+MAX_VERSION_RAISES = 20  # doublings of the version before a server's VERSION_MISMATCH counts as a refusal
+MAX_SERVERS = 32  # of one account
 
 
-def configure(work: Work, wish: Configure) -> None:
-    """Take the user's wishes over and tell every server what follows from them."""
-    profile = work.profile
-    last, told = profile.last, False
+def configure(decision: DecisionBuilder, wish: Configure) -> None:
+    """Store the user's settings, and send every server the registration that follows from them, if it has changed."""
+    profile = decision.profile
+    last = profile.last
     if wish.device is None:
-        told = last is not None and not last.registration.unregister
-        if told and last is not None:
-            last = registration.unregistered(_installation(last), last)
-    elif last is None or last.registration.unregister or registration.outdated(last, wish.options, wish.device):
-        last, told = registration.registered(wish.options, wish.device, last, work.identity, work.random), True
-    work.save(replace(profile, device=wish.device, options=wish.options, sending=wish.sending, last=last))
-    if told:
-        _announce(work)
+        if last is not None and not last.registration.unregister:
+            last = registration.next_unregistration(_installation(last), last)
+    elif last is None or last.registration.unregister or registration.is_outdated(last, wish.options, wish.device):
+        last = registration.next_registration(wish.options, wish.device, last, decision.identity, decision.random)
+    decision.save(replace(profile, device=wish.device, options=wish.options, sending=wish.sending, last=last))
+    if last is not profile.last:
+        _mark_changed(decision)
 
 
-def add_server(work: Work, wish: AddServer) -> None:
-    """Register there too; a server that was being left is taken back."""
-    known = work.facts.enrolments.get(wish.server)
+def add_server(decision: DecisionBuilder, wish: AddServer) -> None:
+    """Register with a server; an unregistration that is under way is replaced."""
+    known = decision.facts.registrations.get(wish.server)
     if known is not None and not known.leaving:
         return
-    if known is None and len(work.facts.enrolments) >= MOST_SERVERS:
+    if known is None and len(decision.facts.registrations) >= MAX_SERVERS:
         return
-    last = work.profile.last
-    idle = last is None or last.registration.unregister
-    work.save(Enrolment(server=wish.server, stage=Enrolled.GONE if idle else Enrolled.DUE))
+    last = decision.profile.last
+    is_idle = last is None or last.registration.unregister
+    state = RegistrationState.UNREGISTERED if is_idle else RegistrationState.DUE
+    decision.save(ServerRegistration(server=wish.server, state=state))
 
 
-def remove_server(work: Work, wish: RemoveServer) -> None:
-    """Leave a server; one that never heard of us is just forgotten."""
-    known = work.facts.enrolments.get(wish.server)
+def remove_server(decision: DecisionBuilder, wish: RemoveServer) -> None:
+    """Unregister from a server; one that was never sent a registration is forgotten at once."""
+    known = decision.facts.registrations.get(wish.server)
     if known is None or known.leaving:
         return
-    if known.stage is Enrolled.GONE or (known.stage is Enrolled.DUE and not known.requests):
-        work.forget(known)
+    never_sent = known.state is RegistrationState.DUE and not known.requests
+    if known.state is RegistrationState.UNREGISTERED or never_sent:
+        decision.forget(known)
     else:
-        work.save(Enrolment(server=wish.server, leaving=True))
+        decision.save(ServerRegistration(server=wish.server, leaving=True))
 
 
-def answered(work: Work, opened: OpenedEnvelope) -> None:
-    """Believe a server's answer to one of our trials."""
-    pending = {request: one.server for one in work.facts.enrolments.values() for request in one.requests}
+def on_response(decision: DecisionBuilder, opened: OpenedEnvelope) -> None:
+    """Apply a server's response to one of the trials; anything else is ignored."""
+    known = decision.facts.registrations
+    pending = {request: server for server, registered in known.items() for request in registered.requests}
     try:
-        answer = registration.answer(opened, pending)
+        result = registration.read_response(opened, pending)
     except WireError:
         return
-    enrolment = work.facts.enrolments[answer.server]
-    if answer.success:
-        _succeeded(work, enrolment)
-    elif answer.error == RegistrationError.VERSION_MISMATCH and _may_leap(work, enrolment):
-        _leap(work)
-    elif answer.error in retry.FINAL and not enrolment.leaving:
-        if _signal(work, enrolment, Told.REJECTED):
-            work.tell(Refused(answer.server, answer.error))
+    current = known[result.server]
+    if result.success:
+        _on_success(decision, current)
+    elif result.error == RegistrationError.VERSION_MISMATCH and _may_raise_version(decision, current):
+        _raise_version(decision)
+    elif result.error in retry.FINAL and not current.leaving:
+        if _signal(decision, current, RegistrationSignal.REJECTED):
+            decision.add_event(Refused(result.server, result.error))
     else:
-        _signal(work, enrolment, Told.TROUBLED)
+        _signal(decision, current, RegistrationSignal.SERVER_ERROR)
 
 
-def advance(work: Work) -> None:
-    """Tell the servers whose time has come, then everybody else."""
-    for enrolment in tuple(work.facts.enrolments.values()):
-        due = _due(work.facts, enrolment)
-        if due is not None and due <= work.now:
-            _try(work, enrolment)
-    _advertise(work)
+def advance(decision: DecisionBuilder) -> None:
+    """Send the registrations that are due, then the contact code."""
+    for current in tuple(decision.facts.registrations.values()):
+        due = _due(decision.facts, current)
+        if due is not None and due <= decision.now:
+            _send_registration(decision, current)
+    _advertise(decision)
 
 
 def due(facts: ClientFacts, *, advertises: bool) -> Millis | None:
-    """Return when the next trial or advert is due."""
-    times = [_due(facts, enrolment) for enrolment in facts.enrolments.values()]
-    if advertises and facts.profile.advertised_at is not None and _advertisable(facts):
+    """Return when the next trial or contact code is due."""
+    times = [_due(facts, current) for current in facts.registrations.values()]
+    if advertises and facts.profile.advertised_at is not None and _may_advertise(facts):
         times.append(Millis(facts.profile.advertised_at + advert.PERIOD))
     return min((time for time in times if time is not None), default=None)
 
 
 def registered_with(facts: ClientFacts) -> tuple[PublicKey, ...]:
-    """Return the servers that have our registration."""
+    """Return the servers that confirmed the current registration."""
     return tuple(
-        one.server for one in facts.enrolments.values() if one.stage is Enrolled.REGISTERED and not one.leaving
+        server
+        for server, current in facts.registrations.items()
+        if current.state is RegistrationState.REGISTERED and not current.leaving
     )
 
 
-def _installation(last: Last) -> InstallationId:
+def _installation(last: LastRegistration) -> InstallationId:
     return InstallationId(last.registration.installation_id)
 
 
-def _announce(work: Work) -> None:
-    for enrolment in tuple(work.facts.enrolments.values()):
-        if not enrolment.leaving:
-            # Answers to what was said before no longer tell anything.
-            stage = ENROLLING[enrolment.stage][Told.CHANGED]
-            work.save(Enrolment(server=enrolment.server, stage=stage))
+def _mark_changed(decision: DecisionBuilder) -> None:
+    for current in tuple(decision.facts.registrations.values()):
+        if not current.leaving:
+            # Without its requests: responses to the former content no longer count.
+            state = REGISTRATION_TRANSITIONS[current.state][RegistrationSignal.CHANGED]
+            decision.save(ServerRegistration(server=current.server, state=state))
 
 
-def _signal(work: Work, enrolment: Enrolment, signal: Told) -> bool:
-    """Move an enrolment on; say whether it moved."""
-    stage = ENROLLING[enrolment.stage][signal]
-    work.save(replace(enrolment, stage=stage))
-    return stage is not enrolment.stage
+def _signal(decision: DecisionBuilder, current: ServerRegistration, signal: RegistrationSignal) -> bool:
+    """Apply a signal; say whether the state has changed."""
+    state = REGISTRATION_TRANSITIONS[current.state][signal]
+    decision.save(replace(current, state=state))
+    return state is not current.state
 
 
-def _succeeded(work: Work, enrolment: Enrolment) -> None:
-    last = work.profile.last
-    if enrolment.leaving or last is None or last.registration.unregister:
-        if _signal(work, enrolment, Told.RELEASED):
-            work.tell(Left(enrolment.server))
-        if enrolment.leaving:
-            work.forget(enrolment)
-    elif _signal(work, enrolment, Told.CONFIRMED):
-        work.save(replace(work.profile, leaps=0, registered_at=work.now))
-        work.tell(Registered(enrolment.server))
+def _on_success(decision: DecisionBuilder, current: ServerRegistration) -> None:
+    last = decision.profile.last
+    if current.leaving or last is None or last.registration.unregister:
+        if _signal(decision, current, RegistrationSignal.UNREGISTERED):
+            decision.add_event(Unregistered(current.server))
+        if current.leaving:
+            decision.forget(current)
+    elif _signal(decision, current, RegistrationSignal.CONFIRMED):
+        decision.save(replace(decision.profile, version_raises=0, registered_at=decision.now))
+        decision.add_event(Registered(current.server))
 
 
-def _may_leap(work: Work, enrolment: Enrolment) -> bool:
-    settled = ENROLLING[enrolment.stage][Told.REJECTED] is enrolment.stage
-    return not enrolment.leaving and not settled and work.profile.leaps < MOST_LEAPS
+def _may_raise_version(decision: DecisionBuilder, current: ServerRegistration) -> bool:
+    is_settled = REGISTRATION_TRANSITIONS[current.state][RegistrationSignal.REJECTED] is current.state
+    return not current.leaving and not is_settled and decision.profile.version_raises < MAX_VERSION_RAISES
 
 
-def _leap(work: Work) -> None:
+def _raise_version(decision: DecisionBuilder) -> None:
     """
-    Say the same with a higher version, to every server.
+    Send the same content with a higher version to every server.
 
-    A server that took our last version although its answer was lost calls the repetition a mismatch, and one whose
-    data is older than ours would never hear us otherwise. Doubling finds any version in few steps.
+    A server that stored the last version but whose response was lost reports a mismatch for the repetition, and so
+    does one whose stored version is higher than ours. Doubling the step passes any version after few trials.
     """
-    profile = work.profile
+    profile = decision.profile
     assert profile.last is not None
-    told = profile.last.registration
-    leapt = replace(told, version=told.version + (1 << profile.leaps))
-    work.save(replace(profile, last=replace(profile.last, registration=leapt), leaps=profile.leaps + 1))
-    _announce(work)
+    content = profile.last.registration
+    raised = replace(content, version=content.version + (1 << profile.version_raises))
+    last = replace(profile.last, registration=raised)
+    decision.save(replace(profile, last=last, version_raises=profile.version_raises + 1))
+    _mark_changed(decision)
 
 
-def _due(facts: ClientFacts, enrolment: Enrolment) -> Millis | None:
+def _due(facts: ClientFacts, current: ServerRegistration) -> Millis | None:
     if facts.profile.last is None:
         return None
-    if enrolment.stage is Enrolled.DUE:
+    if current.state is RegistrationState.DUE:
         return Millis(0)
-    return Millis(enrolment.last + retry.wait(enrolment.trials)) if enrolment.stage is Enrolled.WAITING else None
+    if current.state is RegistrationState.WAITING:
+        return Millis(current.last + retry.delay_millis(current.trials))
+    return None
 
 
-def _try(work: Work, enrolment: Enrolment) -> None:
-    if enrolment.trials >= retry.TRIALS:
-        _signal(work, enrolment, Told.EXHAUSTED)
-        work.tell(Unreachable(enrolment.server))
+def _send_registration(decision: DecisionBuilder, current: ServerRegistration) -> None:
+    if current.trials >= retry.MAX_TRIALS:
+        _signal(decision, current, RegistrationSignal.EXHAUSTED)
+        decision.add_event(Unreachable(current.server))
         return
-    sealed = registration.sealed(_content(work, enrolment), work.identity, enrolment.server, work.random)
-    work.save(
+    server, identity = current.server, decision.identity
+    sealed = registration.seal_registration(_content(decision, current), identity, server, decision.random)
+    decision.save(
         replace(
-            enrolment,
-            stage=ENROLLING[enrolment.stage][Told.SENT],
-            trials=enrolment.trials + 1,
-            last=work.now,
-            requests=(*enrolment.requests, sealed.request_id)[-TRIALS_HEARD:],
+            current,
+            state=REGISTRATION_TRANSITIONS[current.state][RegistrationSignal.SENT],
+            trials=current.trials + 1,
+            last=decision.now,
+            requests=(*current.requests, sealed.request_id)[-MAX_OPEN_TRIALS:],
         )
     )
-    topic = topics.personal_topic(enrolment.server)
-    work.do(Send(application=sealed.application, recipient=enrolment.server, signer=work.identity, content_topic=topic))
+    topic = topics.personal_topic(server)
+    decision.add_effect(
+        SendToKey(application=sealed.application, recipient=server, signer=identity, content_topic=topic)
+    )
 
 
-def _content(work: Work, enrolment: Enrolment) -> wire.Registration:
-    last = work.profile.last
+def _content(decision: DecisionBuilder, current: ServerRegistration) -> wire.Registration:
+    last = decision.profile.last
     assert last is not None
-    if not enrolment.leaving:
+    if not current.leaving:
         return last.registration
-    # Ahead of whatever the server may have, also if its answers were lost.
-    end = registration.unregistered(_installation(last), last).registration
-    return replace(end, version=end.version - 1 + (1 << enrolment.trials))
+    # Above whatever version the server may have, also if its responses were lost.
+    end = registration.next_unregistration(_installation(last), last).registration
+    return replace(end, version=end.version - 1 + (1 << current.trials))
 
 
-def _advertisable(facts: ClientFacts) -> bool:
+def _may_advertise(facts: ClientFacts) -> bool:
     last = facts.profile.last
     return last is not None and not last.registration.unregister and bool(registered_with(facts))
 
 
-def _advertise(work: Work) -> None:
-    profile = work.profile
-    if not work.advertises or not _advertisable(work.facts):
+def _advertise(decision: DecisionBuilder) -> None:
+    profile = decision.profile
+    if not decision.advertises or not _may_advertise(decision.facts):
         return
-    if not advert.due(profile.advertised_at, profile.registered_at, work.now):
+    if not advert.is_due(profile.advertised_at, profile.registered_at, decision.now):
         return
     assert profile.last is not None
-    application = advert.advert(profile.last, registered_with(work.facts), work.identity)
-    # Also when there is nothing to say: so that it is not considered again at every step.
-    work.save(replace(profile, advertised_at=Millis(max(work.now, profile.registered_at + 1))))
+    application = advert.build_advert(profile.last, registered_with(decision.facts), decision.identity)
+    # Also without an advert, so that it is not built again at every decision.
+    advertised_at = Millis(max(decision.now, profile.registered_at + 1))
+    decision.save(replace(profile, advertised_at=advertised_at))
     if application is not None:
-        work.do(Advertise(application))
+        decision.add_effect(Advertise(application))

@@ -1,9 +1,8 @@
 """What is committed to the outbox in one transaction."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from hushbell.core.delivery.job import Damaged, Job, JobProgress, JobResult
+from hushbell.core.delivery.job import Job, JobProgress, JobResult
 from hushbell.core.delivery.webhook import WebhookEvent
 from hushbell.types import Millis
 
@@ -31,24 +30,10 @@ class IdempotentResponse:
     at: Millis
 
 
-@dataclass(frozen=True, slots=True)
-class QuarantinedRow:
-    """A damaged row that was put aside. Its contents stay sealed in the store."""
-
-    id: int  # in the list of its store
-    source: str  # name of the table that it was in
-    at: Millis  # when it was put aside, to the second
-    why: str
-    number: int | None  # of the row, where it has one: that of a job's first notification
-    app: str | None  # of the row, where it has one
-
-
 @dataclass(slots=True)
 class Changes:
     """What is committed together."""
 
-    # Writes of core.server.facts. Only the outbox in the file of the server's facts takes them.
-    server: Sequence[object] = ()
     jobs: list[Job] = field(default_factory=list)
     progress: list[JobProgress] = field(default_factory=list)
     ended: list[JobResult] = field(default_factory=list)
@@ -57,7 +42,6 @@ class Changes:
     told: list[int] = field(default_factory=list)  # numbers of events that need nothing more
     deferred: list[WebhookEvent] = field(default_factory=list)  # events whose attempts and due_at changed
     answers: list[IdempotentResponse] = field(default_factory=list)
-    quarantined: list[Damaged] = field(default_factory=list)
 
     @property
     def is_empty(self) -> bool:
@@ -71,6 +55,4 @@ class Changes:
             or self.told
             or self.deferred
             or self.answers
-            or self.quarantined
-            or self.server
         )

@@ -1,4 +1,4 @@
-"""The facts that an event is decided on, and what a decision writes."""
+"""What must be known to decide an event, and what a decision writes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -26,7 +26,7 @@ class StoredRegistration:
     registered_at: Millis  # when it was last accepted
     plaintext: bytes | None = field(repr=False)  # None: unregistered
     registration: Registration | None = field(repr=False)  # the same, decoded
-    dead_since: Millis | None = None  # when its device token died; a later registration has none
+    dead_since: Millis | None = None  # the provider said so; a later registration revives it
 
 
 NEVER_SEEN = StoredRegistration(0, Millis(0), None, None)
@@ -34,27 +34,25 @@ NEVER_SEEN = StoredRegistration(0, Millis(0), None, None)
 
 @dataclass(frozen=True, slots=True)
 class FactsNeeded:
-    """The names of the facts that one or more events need."""
+    """Names the facts of one or more events."""
 
     devices: frozenset[DeviceKey] = frozenset()  # their stored registrations
     installations: frozenset[KeyHash] = frozenset()  # which installations an owner has, without contents
     queried: frozenset[KeyHash] = frozenset()  # every live registration of an owner
-    requests: frozenset[MessageId] = frozenset()  # requests that may have been responded to
+    requests: frozenset[MessageId] = frozenset()  # wrapper ids that may have been answered
     rings: frozenset[NotificationKey] = frozenset()
 
 
 @dataclass(slots=True)
 class Facts:
-    """The facts by their names. A name that was needed and is missing here was never stored."""
+    """What is known. Absence is a fact too: a name that was needed and is not here was never seen."""
 
     devices: dict[DeviceKey, StoredRegistration] = field(default_factory=dict)
     installations: dict[KeyHash, dict[InstallationId, bool]] = field(default_factory=dict)  # True: live
     answered: dict[MessageId, bytes] = field(default_factory=dict)  # wrapper id → encoded response
     rung: set[NotificationKey] = field(default_factory=set)
     omitted: set[DeviceKey] = field(default_factory=set)  # over the byte limit: not loaded
-    # Stored, but cannot be read: ``devices`` holds the version alone.
-    damaged: set[DeviceKey] = field(default_factory=set)
-    buckets: dict[DeviceKey, Bucket] = field(default_factory=dict)  # rate limits of devices, where one is known
+    buckets: dict[DeviceKey, Bucket] = field(default_factory=dict)  # ring budgets, where one is known
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +75,7 @@ class SaveResponse:
 
 @dataclass(frozen=True, slots=True)
 class MarkNotified:
-    """Remember that a message was pushed to a device: once is enough."""
+    """One message rings one device once."""
 
     ring_id: NotificationKey
     at: Millis
@@ -111,7 +109,7 @@ class Settle:
 
 @dataclass(frozen=True, slots=True)
 class MarkDeadToken:
-    """A device token died at ``since``. A registration accepted after that is not affected."""
+    """A device token died at ``since``: says nothing about a registration accepted after that."""
 
     device: DeviceKey
     since: Millis
@@ -135,5 +133,5 @@ class Decision:
 
     writes: Sequence[Write] = ()
     replies: Sequence[Reply] = ()
-    buckets: Sequence[tuple[DeviceKey, Bucket]] = ()  # rate limits after this event
+    buckets: Sequence[tuple[DeviceKey, Bucket]] = ()  # ring budgets after this event
     refused: Sequence[str] = ()  # names of the counters that go up

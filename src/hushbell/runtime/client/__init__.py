@@ -1,1 +1,1 @@
-"""The client's driver: what the rules of ``core.client`` decide is kept, sealed, sent and told."""
+"""The client's driver: stores, seals, sends and publishes what the rules of ``core.client`` decide."""

@@ -1,4 +1,4 @@
-"""One account on one device: its rules, its facts, its timer."""
+"""One account on one device: the driver of its rules, facts and timer."""
 
 import asyncio
 import logging
@@ -7,17 +7,16 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 
 from hushbell.core.client import machine
 from hushbell.core.client.events import (
+    AccountEvent,
     AddServer,
-    Arrived,
     ClientDecision,
     Configure,
+    DevicesFound,
+    EnvelopeReceived,
     Finished,
     Follow,
     Input,
     Learn,
-    Learnt,
-    Left,
-    News,
     Notified,
     Notify,
     Refused,
@@ -27,9 +26,10 @@ from hushbell.core.client.events import (
     Tick,
     Unfollow,
     Unreachable,
+    Unregistered,
 )
-from hushbell.core.client.facts import Change, ClientFacts, Ephemeral, Knowledge, Save, Sending
-from hushbell.core.client.lifecycles import Enrolled
+from hushbell.core.client.facts import Change, ClientFacts, Contact, EphemeralKey, Save, SendOptions
+from hushbell.core.client.lifecycles import RegistrationState
 from hushbell.core.client.registration import Device, Options
 from hushbell.core.envelope import OpenedEnvelope
 from hushbell.errors import StoreError
@@ -47,17 +47,17 @@ from hushbell.types import (
     TokenType,
 )
 
-MOST_WAITING = 4_096  # inputs that wait for a decision; more from the network are dropped and counted
-STORE_PAUSE = 0.5  # seconds before changes are written again after the store failed
+MAX_INPUTS = 4_096  # inputs without a decision so far; further envelopes are dropped and counted
+STORE_PAUSE = 0.5  # seconds until changes are written again after the store failed
 
 log = logging.getLogger(__name__)
 
 
 class Account:
     """
-    Made by :meth:`hushbell.Client.account`.
+    One account on one device. :meth:`hushbell.Client.account` returns it.
 
-    Each method returns when what it asked for is durable, and is safe to cancel: it happens all the same.
+    Each method returns when its wish is stored. Cancelling the call does not withdraw the wish.
     """
 
     def __init__(
@@ -84,33 +84,33 @@ class Account:
         self._inputs: deque[tuple[Input, asyncio.Future[None] | None]] = deque()
         self._wake = asyncio.Event()
         self._closing = False
-        self._readers: list[EventStream[News]] = []
+        self._streams: list[EventStream[AccountEvent]] = []
         self._task: asyncio.Task[None] | None = None
         self._following: set[PublicKey] = set()
 
     async def start(self) -> None:
-        """Take up what was committed."""
+        """Load the stored facts and run."""
         for fact in await self._store.load(self.identity.public):
             self._facts.apply(Save(fact))
         self._exchange.listen(self.identity, self)
-        await self._tune([Save(fact) for fact in self._facts.every()])
+        await self._update_listeners([Save(fact) for fact in self._facts.all_facts()])
         self._inputs.append((Tick(), None))
         self._wake.set()
         self._task = asyncio.create_task(self._run())
 
     async def close(self) -> None:
-        """Finish the decision in hand."""
+        """Finish the current decision and end the event streams."""
         self._closing = True
         self._wake.set()
         if self._task is not None:
             await self._task
         self._exchange.ignore(self.identity.public)
-        for key in self._facts.ephemerals:
+        for key in self._facts.ephemeral_keys:
             self._exchange.ignore(key)
         for target in self._following:
             self._exchange.unfollow(target, self)
-        for reader in tuple(self._readers):
-            reader.end()
+        for stream in tuple(self._streams):
+            stream.end()
 
     async def enable(
         self,
@@ -121,7 +121,7 @@ class Account:
         options: Options | None = None,
         apn_topic: str = "",
     ) -> None:
-        """Ask servers to ring this device. They are told again whenever something of it changes."""
+        """Register this device with servers. A later change of any argument is sent to all of them."""
         device = Device(
             installation_id=self.installation_id,
             device_token=DeviceToken(device_token),
@@ -130,38 +130,38 @@ class Account:
         )
         wishes: list[Input] = [AddServer(server) for server in servers]
         options = options or self.options
-        await self._ask(*wishes, Configure(device=device, options=options, sending=self._facts.profile.sending))
+        await self._submit(*wishes, Configure(device=device, options=options, sending=self._facts.profile.sending))
 
     async def disable(self) -> None:
-        """Ask all servers to forget this device."""
+        """Unregister this device from all servers."""
         profile = self._facts.profile
-        await self._ask(Configure(device=None, options=profile.options, sending=profile.sending))
+        await self._submit(Configure(device=None, options=profile.options, sending=profile.sending))
 
     async def set_options(self, options: Options) -> None:
-        """Change who may ring this device, and about what."""
+        """Change who may notify this device, and about what."""
         profile = self._facts.profile
-        await self._ask(Configure(device=profile.device, options=options, sending=profile.sending))
+        await self._submit(Configure(device=profile.device, options=options, sending=profile.sending))
 
-    async def set_sending(self, sending: Sending) -> None:
-        """Change whom this account rings."""
+    async def set_sending(self, sending: SendOptions) -> None:
+        """Change whom this account notifies."""
         profile = self._facts.profile
-        await self._ask(Configure(device=profile.device, options=profile.options, sending=sending))
+        await self._submit(Configure(device=profile.device, options=profile.options, sending=sending))
 
     async def add_server(self, server: PublicKey) -> None:
-        """Register with one more server."""
-        await self._ask(AddServer(server))
+        """Register with a further server."""
+        await self._submit(AddServer(server))
 
     async def remove_server(self, server: PublicKey) -> None:
-        """Leave a server."""
-        await self._ask(RemoveServer(server))
+        """Unregister from a server."""
+        await self._submit(RemoveServer(server))
 
     async def follow(self, target: PublicKey) -> None:
-        """Listen to somebody's contact code, which says how to ring them without a query."""
-        await self._ask(Follow(target))
+        """Listen to a person's contact code, which says how to notify them without a query."""
+        await self._submit(Follow(target))
 
     async def unfollow(self, target: PublicKey) -> None:
-        """No longer listen to it."""
-        await self._ask(Unfollow(target))
+        """Stop listening to a person's contact code."""
+        await self._submit(Unfollow(target))
 
     async def notify(
         self,
@@ -174,97 +174,107 @@ class Account:
         patience: float = 60.0,
     ) -> None:
         """
-        Ring people about a chat message. What comes of it is told by ``events``; :meth:`ring` waits for it.
+        Notify people of a chat message. :meth:`events` yields the results; :meth:`notify_and_wait` waits for them.
 
         Args:
-            message_id: 32 bytes; a message rings each device once, however often it is announced.
-            chat_id: as the messenger names it.
-            targets: whom; each with the sealed preview it shall get, if any.
-            type: why.
-            most: of each person's devices; None means all.
-            patience: seconds until whoever does not answer is given up.
+            message_id: 32 bytes; each device is notified once of a message, however often this is called.
+            chat_id: the messenger's id of the chat.
+            targets: the people, each with a sealed preview, if any.
+            type: the kind of notification.
+            most: devices of each person at most; None means all.
+            patience: seconds until a device without a result is given up.
         """
-        await self._ask(
+        await self._submit(
             Notify(
                 message_id=message_id, chat_id=chat_id, targets=tuple(targets), type=type, most=most, patience=patience
             )
         )
 
-    async def ring(
-        self, message_id: bytes, chat_id: str, targets: Iterable[Target], **how: object
+    async def notify_and_wait(
+        self,
+        message_id: bytes,
+        chat_id: str,
+        targets: Iterable[Target],
+        *,
+        type: NotificationType = NotificationType.MESSAGE,  # noqa: A002  the field's own word
+        most: int | None = 3,
+        patience: float = 60.0,
     ) -> Sequence[Notified]:
-        """Ring people and return how each device's ring ended. Takes what :meth:`notify` takes."""
+        """Notify people and return the result of each device. The arguments are those of :meth:`notify`."""
         people = tuple(targets)
-        left = {target.key for target in people}
-        ended: list[Notified] = []
-        with self._reading() as news:
-            await self.notify(message_id, chat_id, people, **how)  # type: ignore[arg-type]
-            async for one in news:
-                if isinstance(one, Notified) and one.message_id == message_id and one.target in left:
-                    ended.append(one)
-                elif isinstance(one, Finished) and one.message_id == message_id:
-                    left.discard(one.target)
-                if not left:
+        open_targets = {target.key for target in people}
+        results: list[Notified] = []
+        with self._open_stream() as events:
+            await self.notify(message_id, chat_id, people, type=type, most=most, patience=patience)
+            async for event in events:
+                if isinstance(event, Notified) and event.message_id == message_id and event.target in open_targets:
+                    results.append(event)
+                elif isinstance(event, Finished) and event.message_id == message_id:
+                    open_targets.discard(event.target)
+                if not open_targets:
                     break
-        return ended
+        return results
+
+    ring = notify_and_wait  # the name in 0.1.0; goes with the next release
 
     async def learn(self, target: PublicKey) -> Sequence[InstallationId]:
-        """Return the devices of somebody that can be rung; none if nobody told us."""
-        with self._reading() as news:
-            await self._ask(Learn(target))
-            async for one in news:
-                if isinstance(one, Learnt) and one.target == target:
-                    return one.devices
+        """Return the devices of a person that can be notified; none if no server responds."""
+        with self._open_stream() as events:
+            await self._submit(Learn(target))
+            async for event in events:
+                if isinstance(event, DevicesFound) and event.target == target:
+                    return event.devices
         return ()
 
     async def registered(self, server: PublicKey) -> bool:
-        """Wait for a server's answer to what it was told last; say whether it took it."""
-        with self._reading() as news:
-            await self._ask(Tick())  # after whatever was asked for before
-            settled = self._settled(server)
-            if settled is not None:
-                return settled
-            async for one in news:
-                if isinstance(one, Registered | Refused | Unreachable | Left) and one.server == server:
-                    return isinstance(one, Registered)
+        """Wait for a server's response to the current registration; say whether it confirmed it."""
+        with self._open_stream() as events:
+            await self._submit(Tick())  # after all earlier wishes
+            is_registered = self._is_registered(server)
+            if is_registered is not None:
+                return is_registered
+            async for event in events:
+                if isinstance(event, Registered | Refused | Unreachable | Unregistered) and event.server == server:
+                    return isinstance(event, Registered)
         return False
 
-    async def events(self) -> AsyncIterator[News]:
-        """Tell what happens from now on, until the account is closed."""
-        with self._reading() as news:
-            async for one in news:
-                yield one
+    async def events(self) -> AsyncIterator[AccountEvent]:
+        """Yield the events from now on, until the account is closed."""
+        with self._open_stream() as events:
+            async for event in events:
+                yield event
 
     @property
     def options(self) -> Options:
-        """Who may ring this device, and about what."""
+        """Who may notify this device, and about what."""
         return self._facts.profile.options
 
     @property
-    def servers(self) -> dict[PublicKey, Enrolled]:
-        """How far the registration is with each server."""
-        return {server: enrolment.stage for server, enrolment in self._facts.enrolments.items()}
+    def servers(self) -> dict[PublicKey, RegistrationState]:
+        """The state of the registration with each server."""
+        return {server: current.state for server, current in self._facts.registrations.items()}
 
-    def heard(self, opened: OpenedEnvelope, to: PublicKey) -> None:
-        """Take what the exchange opened for this account."""
-        if len(self._inputs) >= MOST_WAITING:
+    def on_envelope(self, opened: OpenedEnvelope, to: PublicKey) -> None:
+        """Queue an envelope that the exchange opened for this account."""
+        if len(self._inputs) >= MAX_INPUTS:
             self._count("client_inputs_dropped", 1)
             return
-        self._inputs.append((Arrived(opened, to), None))
+        self._inputs.append((EnvelopeReceived(opened, to), None))
         self._wake.set()
 
-    def _settled(self, server: PublicKey) -> bool | None:
-        enrolment = self._facts.enrolments.get(server)
-        if enrolment is None:
+    def _is_registered(self, server: PublicKey) -> bool | None:
+        """Return None while the server has not responded."""
+        current = self._facts.registrations.get(server)
+        if current is None:
             return False
-        if enrolment.stage in (Enrolled.DUE, Enrolled.WAITING):
+        if current.state in (RegistrationState.DUE, RegistrationState.WAITING):
             return None
-        return enrolment.stage is Enrolled.REGISTERED
+        return current.state is RegistrationState.REGISTERED
 
-    async def _ask(self, *inputs: Input) -> None:
+    async def _submit(self, *inputs: Input) -> None:
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         last = len(inputs) - 1
-        self._inputs.extend((each, done if at == last else None) for at, each in enumerate(inputs))
+        self._inputs.extend((each, done if index == last else None) for index, each in enumerate(inputs))
         self._wake.set()
         await asyncio.shield(done)
 
@@ -286,7 +296,7 @@ class Account:
                 if done is not None and not done.done():
                     done.set_result(None)
             if not self._inputs and not self._closing:
-                await self._rest(decision)
+                await self._wait(decision)
 
     async def _decide(self, inputs: Sequence[Input]) -> ClientDecision:
         decision = machine.decide(
@@ -298,11 +308,11 @@ class Account:
             advertises=self._advertises,
         )
         await self._commit(decision.changes)
-        await self._tune(decision.changes)
+        await self._update_listeners(decision.changes)
         await self._exchange.carry_out(decision.effects, self.identity, self.installation_id)
-        for one in decision.news:
-            for reader in self._readers:
-                reader.tell(one)
+        for event in decision.events:
+            for stream in self._streams:
+                stream.put(event)
         return decision
 
     async def _commit(self, changes: Sequence[Change]) -> None:
@@ -310,7 +320,7 @@ class Account:
             try:
                 await self._store.commit(self.identity.public, changes)
             except StoreError as error:
-                # The facts have moved on already, so this must succeed before anything leaves.
+                # The facts contain the changes already, so they must be stored before anything leaves.
                 self._count("client_store_failures", 1)
                 log.error("a client's changes cannot be written: %s", error)  # noqa: TRY400  the text names the cause
                 if self._closing:
@@ -319,19 +329,19 @@ class Account:
             else:
                 return
 
-    async def _tune(self, changes: Iterable[Change]) -> None:
-        """Listen where answers are expected, before anything is asked."""
+    async def _update_listeners(self, changes: Iterable[Change]) -> None:
+        """Listen to the keys of responses before the messages leave."""
         for change in changes:
             fact = change.fact
-            if isinstance(fact, Ephemeral):
+            if isinstance(fact, EphemeralKey):
                 if isinstance(change, Save):
                     self._exchange.listen(fact.key, self)
                 else:
                     self._exchange.ignore(fact.key.public)
-            elif isinstance(fact, Knowledge):
-                await self._tune_in(fact.target, isinstance(change, Save) and fact.followed)
+            elif isinstance(fact, Contact):
+                await self._update_following(fact.target, isinstance(change, Save) and fact.followed)
 
-    async def _tune_in(self, target: PublicKey, wanted: bool) -> None:  # noqa: FBT001  follow or not
+    async def _update_following(self, target: PublicKey, wanted: bool) -> None:  # noqa: FBT001  follow or not
         if wanted and target not in self._following:
             await self._exchange.follow(target, self)
             self._following.add(target)
@@ -339,7 +349,7 @@ class Account:
             self._exchange.unfollow(target, self)
             self._following.discard(target)
 
-    async def _rest(self, decision: ClientDecision) -> None:
+    async def _wait(self, decision: ClientDecision) -> None:
         if decision.due is None:
             await self._wake.wait()
             return
@@ -352,5 +362,5 @@ class Account:
             sleeping.cancel()
             waking.cancel()
 
-    def _reading(self) -> EventStream[News]:
-        return EventStream(self._readers, self._count)
+    def _open_stream(self) -> EventStream[AccountEvent]:
+        return EventStream(self._streams, self._count)

@@ -1,4 +1,4 @@
-"""One transport for any number of accounts: each envelope is opened by whoever listens on its topic."""
+"""One transport for any number of keys: each envelope is opened with the key whose topic it has, and handed over."""
 
 import asyncio
 import hashlib
@@ -8,7 +8,7 @@ from typing import Protocol
 
 from hushbell.core import envelope
 from hushbell.core.client import advert
-from hushbell.core.client.events import Advertise, Effect, Post, Send
+from hushbell.core.client.events import Advertise, Effect, SendToKey, SendToTopic
 from hushbell.core.envelope import OpenedEnvelope
 from hushbell.crypto import topics
 from hushbell.errors import TransportError, WireError
@@ -28,28 +28,28 @@ from hushbell.types import (
 )
 from hushbell.wire import WakuMessage
 
-BATCH = 256  # envelopes taken at once
-MOST_SEEN = 16_384  # envelopes remembered, so that one which comes twice is opened once
-MOST_TOPIC_KEYS = 65_536  # derived keys remembered; deriving one again costs 15 ms
+BATCH = 256  # envelopes received at once
+MAX_SEEN = 16_384  # hashes of envelopes kept, so that one which arrives twice is opened once
+MAX_TOPIC_KEYS = 65_536  # kept; deriving one again takes 15 ms
 
-REPEATS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)  # seconds between attempts to publish what the transport did not take
-MOST_REPEATING = 1_024  # batches that are tried again at the same time
+RETRY_DELAYS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)  # seconds between attempts to publish what the transport refused
+MAX_RETRYING = 1_024  # batches that are retried at the same time
 
 Count = Callable[[str, int], None]
 
 
-class Listener(Protocol):
-    """Whom envelopes are for."""
+class EnvelopeListener(Protocol):
+    """Receives opened envelopes."""
 
-    def heard(self, opened: OpenedEnvelope, to: PublicKey) -> None:
-        """Take what was opened with the key that answers ``to``."""
+    def on_envelope(self, opened: OpenedEnvelope, to: PublicKey) -> None:
+        """Handle an envelope for ``to``: a key that is listened to, or a person whose contact code is followed."""
         ...
 
 
 class TopicKeys:
-    """Keys of topics, each derived once and away from the event loop: a derivation takes 15 ms."""
+    """Symmetric keys of topics, each derived once and in a thread: a derivation takes 15 ms."""
 
-    def __init__(self, most: int = MOST_TOPIC_KEYS) -> None:
+    def __init__(self, most: int = MAX_TOPIC_KEYS) -> None:
         self._most = most
         self._keys: OrderedDict[str, asyncio.Future[SymmetricKey]] = OrderedDict()
 
@@ -67,14 +67,14 @@ class TopicKeys:
 
 class EnvelopeExchange:
     """
-    Everybody's letter box and post office.
+    Seals and publishes messages, opens envelopes and hands them to listeners.
 
     Args:
-        transport: where envelopes come and go.
-        clock: the time that envelopes carry.
+        transport: sends and receives envelopes.
+        clock: the time in sealed envelopes.
         random: unpredictable bytes.
         count: gets the names of what was dropped.
-        pubsub_topic: the shard everything travels on.
+        pubsub_topic: the shard of all envelopes.
         topic_keys: may be shared between exchanges of one process.
     """
 
@@ -95,48 +95,48 @@ class EnvelopeExchange:
         self._count = count
         self._pubsub_topic = pubsub_topic
         self._topic_keys = topic_keys or TopicKeys()
-        self._private: dict[ContentTopic, dict[PublicKey, tuple[PrivateKey, Listener]]] = {}
-        self._codes: dict[ContentTopic, dict[PublicKey, tuple[SymmetricKey, dict[int, Listener]]]] = {}
+        self._private: dict[ContentTopic, dict[PublicKey, tuple[PrivateKey, EnvelopeListener]]] = {}
+        self._codes: dict[ContentTopic, dict[PublicKey, tuple[SymmetricKey, dict[int, EnvelopeListener]]]] = {}
         self._seen: OrderedDict[bytes, None] = OrderedDict()
-        self._repeating: set[asyncio.Task[None]] = set()
+        self._retries: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
-        """Take envelopes until the transport is closed."""
-        while came := await self._transport.receive(BATCH):
-            for each in came:
-                self._take(each)
+        """Receive envelopes until the transport is closed."""
+        while envelopes := await self._transport.receive(BATCH):
+            for each in envelopes:
+                self._dispatch(each)
             await asyncio.sleep(0)
-        for task in tuple(self._repeating):
+        for task in tuple(self._retries):
             task.cancel()
 
     def wants(self, content_topic: str) -> bool:
-        """Say whether anybody listens there: a look-up, for a transport that can spare the rest."""
+        """Say whether a listener has this topic: one look-up, for transports that discard the other envelopes."""
         return content_topic in self._private or content_topic in self._codes
 
-    def listen(self, key: KeyPair, listener: Listener) -> None:
-        """Hear what is sealed for a key."""
+    def listen(self, key: KeyPair, listener: EnvelopeListener) -> None:
+        """Hand envelopes that are sealed for a key to the listener."""
         topic = topics.partitioned_topic(key.public)
         self._private.setdefault(topic, {})[key.public] = (key.private, listener)
-        self._select(topic)
+        self._update_subscription(topic)
 
     def ignore(self, key: PublicKey) -> None:
-        """Hear no more of it."""
+        """Stop listening to a key."""
         topic = topics.partitioned_topic(key)
         keys = self._private.get(topic, {})
         keys.pop(key, None)
         if not keys:
             self._private.pop(topic, None)
-        self._select(topic)
+        self._update_subscription(topic)
 
-    async def follow(self, target: PublicKey, listener: Listener) -> None:
-        """Hear somebody's contact codes."""
+    async def follow(self, target: PublicKey, listener: EnvelopeListener) -> None:
+        """Hand a person's contact codes to the listener."""
         key = await self._topic_keys.key(topics.contact_code_topic_name(target))
         known = self._codes.setdefault(topics.contact_code_topic(target), {})
         known.setdefault(target, (key, {}))[1][id(listener)] = listener
-        self._select(topics.contact_code_topic(target))
+        self._update_subscription(topics.contact_code_topic(target))
 
-    def unfollow(self, target: PublicKey, listener: Listener) -> None:
-        """Hear no more of them."""
+    def unfollow(self, target: PublicKey, listener: EnvelopeListener) -> None:
+        """Stop handing a person's contact codes to the listener."""
         topic = topics.contact_code_topic(target)
         known = self._codes.get(topic, {})
         if target in known:
@@ -145,10 +145,10 @@ class EnvelopeExchange:
                 del known[target]
         if not known:
             self._codes.pop(topic, None)
-        self._select(topic)
+        self._update_subscription(topic)
 
-    def _select(self, topic: ContentTopic) -> None:
-        """Tell a transport that brings only what is asked for."""
+    def _update_subscription(self, topic: ContentTopic) -> None:
+        """Subscribe to or unsubscribe from a topic, on a transport that receives subscribed topics only."""
         if self._selective is None:
             return
         if self.wants(topic):
@@ -158,22 +158,20 @@ class EnvelopeExchange:
 
     async def carry_out(self, effects: Iterable[Effect], identity: KeyPair, installation_id: str) -> None:
         """
-        Seal and publish. What the transport does not take is tried again for some seconds.
+        Seal and publish. What the transport refuses is retried for 16 seconds.
 
-        After that it is lost: the rules send it again when it is missed.
+        After that it is dropped and counted; the rules repeat a message that has no response.
         """
-        envelopes = await self.sealed(effects, identity, installation_id)
+        envelopes = await self.seal(effects, identity, installation_id)
         if envelopes and not await self.publish(envelopes):
-            self._repeat(envelopes)
+            self._retry(envelopes)
 
-    async def sealed(self, effects: Iterable[Effect], identity: KeyPair, installation_id: str) -> Sequence[Envelope]:
-        """Return what shall leave, in new envelopes."""
-        return [
-            Envelope(self._pubsub_topic, await self._sealed(effect, identity, installation_id)) for effect in effects
-        ]
+    async def seal(self, effects: Iterable[Effect], identity: KeyPair, installation_id: str) -> Sequence[Envelope]:
+        """Return each effect in a new envelope."""
+        return [Envelope(self._pubsub_topic, await self._seal(effect, identity, installation_id)) for effect in effects]
 
     async def publish(self, envelopes: Sequence[Envelope]) -> bool:
-        """Publish once; say whether the transport took it."""
+        """Publish once; say whether the transport accepted the envelopes."""
         try:
             await self._transport.publish(envelopes)
         except TransportError:
@@ -182,26 +180,26 @@ class EnvelopeExchange:
         self._count("client_bytes_sent", sum(len(envelope.waku_message) for envelope in envelopes))
         return True
 
-    def _repeat(self, envelopes: Sequence[Envelope]) -> None:
-        """Try again soon: a phone often has no peer in its first seconds."""
-        if len(self._repeating) >= MOST_REPEATING:
+    def _retry(self, envelopes: Sequence[Envelope]) -> None:
+        """Retry soon: a phone often has no peer in its first seconds."""
+        if len(self._retries) >= MAX_RETRYING:
             self._count("client_envelopes_lost", len(envelopes))
             return
-        task = asyncio.create_task(self._publish_later(envelopes))
-        self._repeating.add(task)
-        task.add_done_callback(self._repeating.discard)
+        task = asyncio.create_task(self._publish_with_retries(envelopes))
+        self._retries.add(task)
+        task.add_done_callback(self._retries.discard)
 
-    async def _publish_later(self, envelopes: Sequence[Envelope]) -> None:
-        for wait in REPEATS:
+    async def _publish_with_retries(self, envelopes: Sequence[Envelope]) -> None:
+        for wait in RETRY_DELAYS:
             await self._clock.sleep(wait)
             if await self.publish(envelopes):
                 return
         self._count("client_envelopes_lost", len(envelopes))
 
-    async def _sealed(self, effect: Effect, identity: KeyPair, installation_id: str) -> bytes:
+    async def _seal(self, effect: Effect, identity: KeyPair, installation_id: str) -> bytes:
         timestamp = nanos(self._clock.now())
         match effect:
-            case Send():
+            case SendToKey():
                 return envelope.seal_to_key(
                     effect.application,
                     recipient=effect.recipient,
@@ -210,7 +208,7 @@ class EnvelopeExchange:
                     timestamp=timestamp,
                     random=self._random,
                 )
-            case Post():
+            case SendToTopic():
                 return envelope.seal_with_key(
                     effect.application,
                     key=await self._topic_keys.key(effect.topic_name),
@@ -220,7 +218,7 @@ class EnvelopeExchange:
                     random=self._random,
                 )
             case Advertise():
-                return advert.sealed(
+                return advert.seal_advert(
                     effect.application,
                     installation_id=InstallationId(installation_id),
                     client=identity,
@@ -229,18 +227,18 @@ class EnvelopeExchange:
                     random=self._random,
                 )
 
-    def _take(self, came: ReceivedMessage) -> None:
+    def _dispatch(self, received: ReceivedMessage) -> None:
         self._count("client_envelopes", 1)
         try:
-            waku = envelope.open_waku(came.waku_message)
+            waku = envelope.open_waku(received.waku_message)
         except WireError:
             self._count("client_envelopes_malformed", 1)
             return
         topic = ContentTopic(waku.content_topic)
         private, codes = self._private.get(topic), self._codes.get(topic)
-        if (private is None and codes is None) or self._repeated(came.waku_message):
+        if (private is None and codes is None) or self._is_duplicate(received.waku_message):
             return
-        self._count("client_bytes_received", len(came.waku_message))
+        self._count("client_bytes_received", len(received.waku_message))
         if codes is not None and self._open_code(waku, codes):
             return
         for public, (key, listener) in tuple((private or {}).items()):
@@ -248,25 +246,27 @@ class EnvelopeExchange:
                 opened = envelope.open_with_private(waku.payload, key)
             except WireError:
                 continue
-            listener.heard(opened, public)
+            listener.on_envelope(opened, public)
             return
 
-    def _open_code(self, waku: WakuMessage, codes: dict[PublicKey, tuple[SymmetricKey, dict[int, Listener]]]) -> bool:
+    def _open_code(
+        self, waku: WakuMessage, codes: dict[PublicKey, tuple[SymmetricKey, dict[int, EnvelopeListener]]]
+    ) -> bool:
         for target, (key, listeners) in codes.items():
             try:
                 opened = envelope.open_with_symmetric(waku.payload, key)
             except WireError:
                 continue
             for listener in tuple(listeners.values()):
-                listener.heard(opened, target)
+                listener.on_envelope(opened, target)
             return True
         return False
 
-    def _repeated(self, message: bytes) -> bool:
-        name = hashlib.sha256(message).digest()
-        if name in self._seen:
+    def _is_duplicate(self, message: bytes) -> bool:
+        digest = hashlib.sha256(message).digest()
+        if digest in self._seen:
             return True
-        self._seen[name] = None
-        if len(self._seen) > MOST_SEEN:
+        self._seen[digest] = None
+        if len(self._seen) > MAX_SEEN:
             self._seen.popitem(last=False)
         return False

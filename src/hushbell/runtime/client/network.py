@@ -1,4 +1,4 @@
-"""What an app opens before it makes a client: a network, a store, keys."""
+"""What an app opens before it makes a client: a transport, a store, keys."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +10,7 @@ from hushbell.errors import ConfigError, Unauthentic
 from hushbell.http.curl import CurlHttp
 from hushbell.ports.client_store import ClientStore
 from hushbell.ports.transport import Transport
-from hushbell.runtime.client.client import no_count
+from hushbell.runtime.client.client import ignore_counts
 from hushbell.runtime.client.exchange import Count
 from hushbell.runtime.clock import SystemClock, system_random
 from hushbell.stores.sqlite.client import SqliteClientStore
@@ -19,36 +19,36 @@ from hushbell.transports.waku import rest
 from hushbell.transports.waku.light_client import LightTransport
 from hushbell.transports.waku.opening import open_rest, open_waku
 from hushbell.types import DEFAULT_PUBSUB_TOPIC, KeyPair, PublicKey, PubsubTopic, SymmetricKey
-from hushbell.waku.node import Node, parse_address
+from hushbell.waku.node import Node, parsed
 
-CATCH_UP = 60  # seconds that an operator's node may have been silent; older answers are asked for again
+CATCH_UP = 60  # seconds of history to fetch from an operator's node after a gap; the client repeats older messages
 
 
 def new_key() -> KeyPair:
-    """Draw an account's key."""
+    """Draw the key pair of a new account."""
     return secp256k1.key_pair(system_random)
 
 
 def parse_key(text: str) -> PublicKey:
     """
-    Return the public key in 66 or 130 hex digits, as ``hushbell serve`` and ``hushbell keys`` print it.
+    Parse a public key of 66 or 130 hex digits, as ``hushbell serve`` and ``hushbell keys`` print it.
 
     Raises:
-        ValueError: it is none.
+        ValueError: not a public key.
     """
     try:
         return secp256k1.parse_public_key(bytes.fromhex(text.removeprefix("0x")))
     except Unauthentic as error:
-        raise ValueError(f"no public key: {error}") from None
+        raise ValueError(f"not a public key: {error}") from None
 
 
 async def open_store(path: str | Path, key: bytes) -> ClientStore:
     """
-    Open the file that keeps what a device must not forget, or make it.
+    Open the file with a client's state, or create it.
 
     Args:
         path: of the file.
-        key: 32 bytes that are kept elsewhere, such as in the operating system's key store; the file is sealed with it.
+        key: 32 bytes that encrypt the file; keep them elsewhere, such as in the operating system's key store.
 
     Raises:
         ValueError: a key of another length.
@@ -70,22 +70,22 @@ async def join(
     count: Count | None = None,
 ) -> Transport:
     """
-    Return a transport: a Waku node within this process, an operator's node, or a server's bus. Name one.
+    Return a transport: a Waku node in this process, an operator's node, or a server's bus. Name one of them.
 
     Args:
         peers: multiaddrs of Waku nodes to connect to.
         dns_lists: lists of further nodes, ``enrtree://KEY@DOMAIN``.
-        light: be a light client of the peers: less traffic than a node, but they see which topics are asked for.
-        rest_url: of an operator's nwaku with its REST API, in place of a node.
-        bus: path of the socket that ``hushbell serve --bus`` listens on.
+        light: a light client of the peers: less traffic than a node, but the peers see the topics.
+        rest_url: of an operator's nwaku with its REST API.
+        bus: path of the socket of ``hushbell serve --bus``.
         pubsub_topic: the shard, such as ``/waku/2/rs/16/32``.
-        count: gets the names of what was dropped.
+        count: gets names and numbers of dropped items.
 
     Raises:
-        ConfigError: none or several are named, or an address makes no sense.
+        ConfigError: none or several are named, or an address is not valid.
         TransportError: the network cannot be joined.
     """
-    counting = count or no_count
+    count = count or ignore_counts
     if sum((bool(peers or dns_lists), bool(rest_url), bool(bus))) != 1:
         raise ConfigError("join: name peers (or dns_lists), or rest_url, or bus")
     if bus:
@@ -93,18 +93,18 @@ async def join(
     shard = PubsubTopic(pubsub_topic)
     if rest_url:
         over_rest = await open_rest(
-            CurlHttp(HttpSettings(answer=rest.MAX_RESPONSE)),
+            CurlHttp(HttpSettings(answer=rest.ANSWER)),
             NodeSettings(rest=rest_url, catch_up=CATCH_UP),
             topics={shard: ()},
             folder=None,
             clock=SystemClock(),
             random=system_random,
-            count=counting,
+            count=count,
         )
         await over_rest.start()
         return over_rest
     if light:
-        return await _join_light(shard, peers, counting)
+        return await _join_light(shard, peers, count)
     settings = _settings(shard, peers, dns_lists)
     node = await Node.open(
         settings,
@@ -113,11 +113,11 @@ async def join(
         pubsub_topics=pubsub_topics(settings),
         clock=SystemClock(),
         random=system_random,
-        count=counting,
+        count=count,
     )
-    # An answer that was missed is asked for again by the client's own rules, so no store needs to be asked.
+    # The client's rules repeat a message whose response is missed, so no history is fetched.
     waku = await open_waku(
-        node, settings, topics={}, folder=None, clock=SystemClock(), random=system_random, count=counting
+        node, settings, topics={}, folder=None, clock=SystemClock(), random=system_random, count=count
     )
     await waku.start()
     return waku
@@ -128,7 +128,7 @@ async def _join_light(shard: PubsubTopic, peers: Sequence[str], count: Count) ->
         raise ConfigError("join: light: name peers")
     cluster, number = _numbers(shard)
     over_light = await LightTransport.open(
-        [parse_address(address, "peers") for address in peers],
+        [parsed(address, "peers") for address in peers],
         shard=shard,
         cluster=cluster,
         number=number,

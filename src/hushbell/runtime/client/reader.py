@@ -1,55 +1,55 @@
-"""News for whoever listens, each at its own pace."""
+"""Streams of events, each read at its own pace."""
 
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from typing import Generic, TypeVar
 
-MOST_NEWS = 1_024  # that wait for a reader; the oldest are dropped and counted
+MAX_EVENTS = 1_024  # unread ones of a stream; the oldest are dropped and counted
 
-News = TypeVar("News")
+Event = TypeVar("Event")
 
 
-class EventStream(Generic[News]):
+class EventStream(Generic[Event]):
     """
-    What is told from ``with`` on, as an async iterator; too slow a reader misses the oldest.
+    The events from ``with`` on, as an async iterator. A reader that is too slow misses the oldest.
 
     Args:
-        readers: the list of whom to tell; this one is in it while it reads.
+        streams: those that get events; contains this one between enter and exit.
         count: gets "client_news_dropped".
     """
 
-    def __init__(self, readers: list["EventStream[News]"], count: Callable[[str, int], None]) -> None:
-        self._readers = readers
+    def __init__(self, streams: list["EventStream[Event]"], count: Callable[[str, int], None]) -> None:
+        self._streams = streams
         self._count = count
-        self._news: deque[News] = deque()
+        self._events: deque[Event] = deque()
         self._wake = asyncio.Event()
         self._ended = False
 
-    def __enter__(self) -> AsyncIterator[News]:
-        self._readers.append(self)
+    def __enter__(self) -> AsyncIterator[Event]:
+        self._streams.append(self)
         return self._read()
 
     def __exit__(self, *_: object) -> None:
-        self._readers.remove(self)
+        self._streams.remove(self)
 
-    def tell(self, one: News) -> None:
-        """Put news where the reader finds them."""
-        if len(self._news) >= MOST_NEWS:
-            self._news.popleft()
+    def put(self, event: Event) -> None:
+        """Append an event."""
+        if len(self._events) >= MAX_EVENTS:
+            self._events.popleft()
             self._count("client_news_dropped", 1)
-        self._news.append(one)
+        self._events.append(event)
         self._wake.set()
 
     def end(self) -> None:
-        """Tell the reader that no more will come."""
+        """End the iteration after the events so far."""
         self._ended = True
         self._wake.set()
 
-    async def _read(self) -> AsyncIterator[News]:
+    async def _read(self) -> AsyncIterator[Event]:
         while True:
-            while self._news:
-                yield self._news.popleft()
+            while self._events:
+                yield self._events.popleft()
             if self._ended:
                 return
             self._wake.clear()

@@ -14,9 +14,8 @@ from dataclasses import dataclass
 
 from hushbell.core.delivery.backoff import Backoff
 from hushbell.core.delivery.changes import DeadToken, IdempotentResponse
-from hushbell.core.delivery.job import Damaged, Job, JobOnDisk, JobResult
+from hushbell.core.delivery.job import Job, JobProgress, JobResult
 from hushbell.core.delivery.notification import Draft, Message, Notification, notifications
-from hushbell.core.delivery.state import State
 from hushbell.core.delivery.webhook import Webhook
 from hushbell.errors import CallerError, Overloaded, StoreError
 from hushbell.ports.clock import Clock
@@ -72,7 +71,6 @@ class DeliveryEngine:
         self._longest = 1  # notifications in one of them, at most
         self._turns: deque[ProviderQueue] = deque()
         self._turning = False
-        self._reads: set[asyncio.Task[None]] = set()
         self._alarms: list[tuple[int, int, ProviderQueue, ActiveNotification | None, int]] = []
         self._alarm_count = 0
         self._alarm = asyncio.Event()
@@ -81,16 +79,14 @@ class DeliveryEngine:
             for name in app.providers:
                 self._lane(app.name, name)
 
-    async def start(self) -> None:
+    def start(self) -> None:
         """
         Find what was open when the queue was closed. Called once, before anything is accepted.
 
         Raises:
             StoreUnavailable: the queue cannot be read.
         """
-        if self.listeners is not None:
-            await self._hooks_changed()
-        for waiting in await self._queue.open_jobs():
+        for waiting in self._queue.open_jobs():
             self._lane(waiting.app, waiting.provider).spilled.append(waiting.number)
             self.open[waiting.app] = self.open.get(waiting.app, 0) + waiting.pushes
         for lane in self.lanes.values():
@@ -133,7 +129,7 @@ class DeliveryEngine:
             raise CallerError("provider", f"{message.provider} is not configured for this app")
         provider.check(message)
 
-    async def find(self, ident: bytes) -> tuple[int, JobResult | JobOnDisk] | None:
+    def find(self, ident: bytes) -> tuple[int, JobResult | tuple[Job, JobProgress | None]] | None:
         """See :meth:`hushbell.ports.delivery.Intake.find`."""
         number = self._queue.number_of(ident)
         if number is None:
@@ -141,43 +137,44 @@ class DeliveryEngine:
         for first in range(number, number - self._longest, -1):
             work = self._works.get(first)
             if work is not None and number < first + len(work.job.notifications):
-                return number - first, JobOnDisk(work.job, work.progress())
-        found = await self._queue.find(number)
+                return number - first, (work.job, work.progress())
+        found = self._queue.find(number)
         if found is None:
             return None
         return number - (found.number if isinstance(found, JobResult) else found[0].number), found
 
-    async def repeated(self, digest: bytes) -> IdempotentResponse | None:
+    def repeated(self, digest: bytes) -> IdempotentResponse | None:
         """See :meth:`hushbell.ports.delivery.Intake.repeated`."""
-        return await self._queue.idempotent_response(digest)
+        return self._queue.repeatable(digest)
 
-    async def dead(self, app: str, after: int, limit: int) -> Sequence[DeadToken]:
+    def dead(self, app: str, after: int, limit: int) -> Sequence[DeadToken]:
         """See :meth:`hushbell.ports.delivery.Intake.dead`."""
-        return await self._queue.dead_tokens(app, after, limit)
+        return self._queue.dead(app, after, limit)
 
-    async def hooks(self, app: str) -> Sequence[Webhook]:
+    def hooks(self, app: str) -> Sequence[Webhook]:
         """See :meth:`hushbell.ports.delivery.Intake.hooks`."""
-        return [hook for hook in await self._queue.webhooks() if hook.app == app]
+        return [hook for hook in self._queue.hooks() if hook.app == app]
 
-    async def save_hook(self, hook: Webhook) -> None:
+    def save_hook(self, hook: Webhook) -> None:
         """See :meth:`hushbell.ports.delivery.Intake.save_hook`."""
-        await self._queue.save_webhook(hook)
-        await self._hooks_changed()
+        self._queue.save_hook(hook)
+        self._hooks_changed()
 
-    async def drop_hook(self, name: str) -> None:
+    def drop_hook(self, name: str) -> None:
         """See :meth:`hushbell.ports.delivery.Intake.drop_hook`."""
-        await self._queue.drop_webhook(name)
-        await self._hooks_changed()
+        self._queue.drop_hook(name)
+        self._hooks_changed()
 
-    async def _hooks_changed(self) -> None:
+    def _hooks_changed(self) -> None:
         if self.listeners is not None:
-            await self.listeners.reload()
+            self.listeners.reload()
             for lane in self.lanes.values():
                 self.listeners.attach(lane)
 
     def tell(self, listeners: Listeners) -> None:
         """Have every lane tell its final states to whoever wants to hear of them."""
         self.listeners = listeners
+        self._hooks_changed()
 
     @property
     def providers(self) -> Mapping[str, frozenset[str]]:
@@ -204,7 +201,6 @@ class DeliveryEngine:
             "queue_commit_failures": self.commits.failures,
             "queue_waiting_attempts": len(self._alarms),
             "queue_notifications_ended": self._notifications_ended,
-            "outbox_rows_quarantined": self._queue.rows_quarantined,
         }
 
     async def run(self) -> None:
@@ -304,7 +300,8 @@ class DeliveryEngine:
         return pushes
 
     def _work(self, rules: App, drafts: Sequence[Draft], receipt: Submission, now: Millis) -> ActiveJob:
-        first, idents = self._queue.reserve(len(drafts))
+        first = self._queue.numbers(len(drafts))
+        idents = self._queue.idents(first, len(drafts))
         notes = notifications(drafts, rules.name, idents, now, ttl=rules.ttl, retries=rules.retries)
         job = Job(first, rules.name, now, notes)
         return ActiveJob(job, _size(notes), receipt)
@@ -338,10 +335,7 @@ class DeliveryEngine:
         while turns and left > 0:
             lane = turns.popleft()
             if lane.wants_jobs:
-                lane.is_reading = True
-                task = asyncio.get_running_loop().create_task(self._refill(lane))
-                self._reads.add(task)
-                task.add_done_callback(self._reads.discard)
+                self._refill(lane)
             left -= 1 + lane.begin(min(SHARE, left)) if lane.may_begin else 1
             if lane.may_begin or lane.wants_jobs:
                 turns.append(lane)
@@ -351,16 +345,8 @@ class DeliveryEngine:
             self._turning = True
             asyncio.get_running_loop().call_soon(self._turn)
 
-    async def _refill(self, lane: ProviderQueue) -> None:
-        """Read some of what is on the disk alone, then let the queue go on."""
-        try:
-            await self._read(lane)
-        finally:
-            lane.is_reading = False
-            self.wake(lane)
-
-    async def _read(self, lane: ProviderQueue) -> None:
-        """Read some jobs, not more than a turn of the event loop has time for."""
+    def _refill(self, lane: ProviderQueue) -> None:
+        """Read some of what is on the disk alone, not more than a turn of the event loop has time for."""
         pushes = 0
         for _ in range(REFILL):
             numbers = lane.spilled.take(REFILL_STEP)
@@ -368,28 +354,18 @@ class DeliveryEngine:
                 lane.spilled.give_back(numbers)
                 return
             try:
-                found = await self._queue.read(numbers)
+                found = self._queue.jobs(numbers)
             except StoreError as error:
                 log.error("the queue cannot be read: %s", error)  # noqa: TRY400  the text names the cause
                 lane.spilled.give_back(numbers)
                 lane.pause_for_the_disk()
                 return
-            for row in found:
-                if isinstance(row, Damaged):
-                    self._quarantine(row, lane)
-                    continue
-                job, progress = row
+            for job, progress in found:
                 work = ActiveJob(job, _size(job.notifications), None, progress)
                 self._works[job.number] = work
                 self._longest = max(self._longest, len(job.notifications))
                 lane.hold(work)
                 pushes += work.pushes
-
-    def _quarantine(self, damaged: Damaged, lane: ProviderQueue) -> None:
-        """End the pushes of a job that cannot be read, and have its row put aside."""
-        self.open[lane.app] -= damaged.pushes
-        lane.tally[State.FAILED] += max(0, damaged.pushes)
-        self.commits.quarantine(damaged)
 
     def _ring(self) -> float:
         """Wake whom it is time for, and return the seconds until the next."""

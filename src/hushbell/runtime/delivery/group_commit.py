@@ -10,7 +10,7 @@ import logging
 from collections.abc import Callable
 
 from hushbell.core.delivery.changes import Changes, DeadToken, IdempotentResponse
-from hushbell.core.delivery.job import Damaged, JobResult
+from hushbell.core.delivery.job import JobResult
 from hushbell.core.delivery.webhook import WebhookEvent
 from hushbell.errors import StoreError, StoreUnavailable
 from hushbell.ports.outbox import Outbox
@@ -103,11 +103,6 @@ class GroupCommit:
         """Write the answer to a request with the jobs of the request, which are added next."""
         self._batch.answers.append(answer)
 
-    def quarantine(self, damaged: Damaged) -> None:
-        """Put the row of a job aside that cannot be read."""
-        self._batch.quarantined.append(damaged)
-        self._later(PROGRESS)
-
     def after(self, then: Callable[[], None]) -> None:
         """Call back when what was added until now is on the disk."""
         self._thens.append(then)
@@ -184,7 +179,6 @@ class GroupCommit:
         batch.told[:0] = failed.told
         batch.deferred[:0] = failed.deferred
         batch.progress[:0] = failed.progress
-        batch.quarantined[:0] = failed.quarantined
 
     def _plan(self) -> None:
         """Commit the jobs that wait: at once if nobody else is expected, or if there is company enough."""

@@ -8,7 +8,7 @@ from hushbell.runtime.delivery.provider_queue import ProviderQueue
 class Listeners(Protocol):
     """Whoever tells callers what became of their pushes."""
 
-    async def reload(self) -> None:
+    def reload(self) -> None:
         """Look again who wants to hear what."""
         ...
 

@@ -19,7 +19,7 @@ from hushbell.core.delivery.state import FINAL, State
 from hushbell.core.delivery.window import Window
 from hushbell.ports.provider import Attempt, Provider
 from hushbell.runtime.delivery.active_job import ActiveJob, ActiveNotification, FailedPush
-from hushbell.runtime.delivery.send_guard import guard_send
+from hushbell.runtime.delivery.handing import handing
 from hushbell.types import Millis
 
 HELD = 16_384  # pushes in memory, of one lane; more stay on the disk alone until there is room
@@ -80,10 +80,9 @@ class ProviderQueue:
         self.app = app
         self.name = name
         self.provider = provider
-        self._send = guard_send(provider)
+        self._hand_over = handing(provider)
         self.final: Final | None = None
         self.spilled = NumberQueue()  # jobs that are on the disk alone, oldest first
-        self.is_reading = False  # jobs are on their way from the disk
         self.held = 0  # pushes in memory that have no final state
         self.held_bytes = 0
         self.in_flight = 0
@@ -103,14 +102,14 @@ class ProviderQueue:
         self._accepted_since = 0  # accepted pushes that the breaker does not know yet
 
     @property
-    def credential_expires_at(self) -> Millis | None:
+    def expires_at(self) -> Millis | None:
         """Return when the credential ends, if it tells."""
-        return None if self.provider is None else self.provider.credential_expires_at
+        return None if self.provider is None else self.provider.expires_at
 
     @property
     def is_behind(self) -> bool:
         """Whether the disk holds jobs that memory does not."""
-        return self.spilled.left > 0 or self.is_reading
+        return self.spilled.left > 0
 
     @property
     def has_room(self) -> bool:
@@ -125,9 +124,7 @@ class ProviderQueue:
     @property
     def wants_jobs(self) -> bool:
         """Whether it is time to read from the disk."""
-        if self.is_reading or self.is_stopped or not self.spilled.left:
-            return False
-        return self.held * 2 < HELD and self.held_bytes * 2 < HELD_BYTES
+        return self.is_behind and not self.is_stopped and self.held * 2 < HELD and self.held_bytes * 2 < HELD_BYTES
 
     @property
     def is_paused(self) -> bool:
@@ -177,9 +174,9 @@ class ProviderQueue:
             elif free:
                 begun += len(free)
                 self._begun(note, free)
-                attempts.append(Attempt(note.notification, free, note.done))
+                attempts.append((note.notification, free, note.done))
         if attempts:
-            self._send(attempts)
+            self._hand_over(attempts)
         return begun
 
     def concluded(self, note: ActiveNotification, place: int, outcome: Outcome) -> None:

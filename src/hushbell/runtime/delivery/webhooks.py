@@ -87,10 +87,11 @@ class Webhooks:
         self._tasks: set[asyncio.Task[None]] = set()
         self.told = 0
         self.failed = 0
+        self.reload()
 
-    async def reload(self) -> None:
+    def reload(self) -> None:
         """Read the hooks again after one was saved or dropped."""
-        hooks = [*self._feedback.values(), *(await self._queue.webhooks())]
+        hooks = [*self._feedback.values(), *self._queue.hooks()]
         self._by_name = {hook.name: hook for hook in hooks}
         self._by_app = {}
         for hook in hooks:
@@ -117,7 +118,7 @@ class Webhooks:
             while True:
                 self._wake.clear()
                 try:
-                    await self._begin()
+                    self._begin()
                 except StoreError as error:
                     log.error("events cannot be read: %s", error)  # noqa: TRY400  the text names the cause
                 waking = asyncio.ensure_future(self._wake.wait())
@@ -141,11 +142,11 @@ class Webhooks:
             heapq.heappop(self._dues)
         return min(IDLE, (self._dues[0] - now) / 1000 + 0.001) if self._dues else IDLE
 
-    async def _begin(self) -> None:
+    def _begin(self) -> None:
         """Begin to tell what is due, a few to each hook."""
         after = 0
         now = self._clock.now()
-        while page := await self._queue.due_events(now, after, PAGE):
+        while page := self._queue.due_events(now, after, PAGE):
             for event in page:
                 after = event.number
                 if event.number not in self._held:

@@ -9,21 +9,21 @@ import orjson
 
 from hushbell import wire
 from hushbell.core.client.facts import (
-    Asking,
-    DeviceRing,
-    Enrolment,
-    Ephemeral,
+    Contact,
+    EphemeralKey,
     Fact,
-    Knowledge,
+    PendingQuery,
     Profile,
     Purpose,
-    Ring,
-    Sending,
+    Recipient,
+    RecipientDevice,
+    SendOptions,
+    ServerRegistration,
 )
-from hushbell.core.client.inbox import Entry, State
-from hushbell.core.client.lifecycles import Enrolled, Rung
+from hushbell.core.client.inbox import Entry, EntryState
+from hushbell.core.client.lifecycles import DeviceState, RegistrationState
 from hushbell.core.client.query import Info
-from hushbell.core.client.registration import Device, Last, Options
+from hushbell.core.client.registration import Device, LastRegistration, Options
 from hushbell.crypto import secp256k1
 from hushbell.errors import StoreCorrupt, WireError
 from hushbell.types import NotificationType, TokenType
@@ -57,11 +57,19 @@ def _one_of(kind: type[Enum]) -> Field:
     return Field(lambda value: value.value, kind)
 
 
-def _record(kind: type[Any], fields: Mapping[str, Field]) -> Field:
-    """A field that a record lacks has its default: it is younger than the record."""
+def _record(kind: type[Any], fields: Mapping[str, Field], **attributes: str) -> Field:
+    """
+    A dataclass as a JSON object.
+
+    Args:
+        kind: the dataclass.
+        fields: by the name in JSON. A name that an object lacks is younger than the object: the default holds.
+        attributes: the attribute of each name in JSON that is not called the same.
+    """
+    named = {name: (attributes.get(name, name), field) for name, field in fields.items()}
     return Field(
-        lambda value: {name: field.write(getattr(value, name)) for name, field in fields.items()},
-        lambda found: kind(**{name: field.read(found[name]) for name, field in fields.items() if name in found}),
+        lambda value: {name: field.write(getattr(value, attribute)) for name, (attribute, field) in named.items()},
+        lambda found: kind(**{to: field.read(found[name]) for name, (to, field) in named.items() if name in found}),
     )
 
 
@@ -98,37 +106,42 @@ RECORDS: Mapping[type[Any], Field] = {
         {
             "device": _perhaps(DEVICE),
             "options": OPTIONS,
-            "sending": _record(Sending, {"off": PLAIN, "silent_chats": TEXT_SET}),
-            "last": _perhaps(_record(Last, {"registration": REGISTRATION, "contacts": _listed(HEX)})),
+            "sending": _record(SendOptions, {"off": PLAIN, "silent_chats": TEXT_SET}),
+            "last": _perhaps(_record(LastRegistration, {"registration": REGISTRATION, "contacts": _listed(HEX)})),
             "leaps": PLAIN,
             "registered_at": PLAIN,
             "advertised_at": PLAIN,
         },
+        leaps="version_raises",
     ),
-    Enrolment: _record(
-        Enrolment,
+    ServerRegistration: _record(
+        ServerRegistration,
         {
             "server": HEX,
-            "stage": _one_of(Enrolled),
+            "stage": _one_of(RegistrationState),
             "leaving": PLAIN,
             "trials": PLAIN,
             "last": PLAIN,
             "requests": _listed(HEX),
         },
+        stage="state",
     ),
-    Knowledge: _record(
-        Knowledge,
+    Contact: _record(
+        Contact,
         {
             "target": HEX,
             "infos": _listed(INFO),
             "heard_at": PLAIN,
-            "asking": _perhaps(_record(Asking, {"message_id": HEX, "since": PLAIN, "trials": PLAIN})),
+            "asking": _perhaps(_record(PendingQuery, {"message_id": HEX, "since": PLAIN, "trials": PLAIN})),
             "asked_in_vain": PLAIN,
             "followed": PLAIN,
         },
+        heard_at="updated_at",
+        asking="pending_query",
+        asked_in_vain="unanswered_at",
     ),
-    Ring: _record(
-        Ring,
+    Recipient: _record(
+        Recipient,
         {
             "message_id": HEX,
             "target": HEX,
@@ -142,22 +155,23 @@ RECORDS: Mapping[type[Any], Field] = {
             "ended": PLAIN,
         },
     ),
-    DeviceRing: _record(
-        DeviceRing,
+    RecipientDevice: _record(
+        RecipientDevice,
         {
             "message_id": HEX,
             "target": HEX,
             "installation_id": PLAIN,
-            "stage": _one_of(Rung),
+            "stage": _one_of(DeviceState),
             "tried": _listed(HEX),
             "attempts": PLAIN,
             "resends": PLAIN,
             "since": PLAIN,
             "version": PLAIN,
         },
+        stage="state",
     ),
-    Ephemeral: _record(
-        Ephemeral,
+    EphemeralKey: _record(
+        EphemeralKey,
         {
             "key": KEY_PAIR,
             "purpose": _one_of(Purpose),
@@ -172,10 +186,23 @@ RECORDS: Mapping[type[Any], Field] = {
             "trials": PLAIN,
             "answered": PLAIN,
         },
+        about="chat_message_id",
     ),
-    Entry: _record(Entry, {"owner": HEX, "message_id": HEX, "chat_hash": HEX, "state": _one_of(State), "at": PLAIN}),
+    Entry: _record(
+        Entry, {"owner": HEX, "message_id": HEX, "chat_hash": HEX, "state": _one_of(EntryState), "at": PLAIN}
+    ),
 }
-KINDS = {kind.__name__: kind for kind in RECORDS}
+# The names on the disk. They are older than the names of some classes and stay as they are.
+KIND_NAMES: Mapping[type[Any], str] = {
+    Profile: "Profile",
+    ServerRegistration: "Enrolment",
+    Contact: "Knowledge",
+    Recipient: "Ring",
+    RecipientDevice: "DeviceRing",
+    EphemeralKey: "Ephemeral",
+    Entry: "Entry",
+}
+KINDS = {name: kind for kind, name in KIND_NAMES.items()}
 
 
 def write(fact: Fact | Entry) -> bytes:

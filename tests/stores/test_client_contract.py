@@ -1,5 +1,6 @@
 """What every store of a client's facts does, in memory or in a file."""
 
+import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -8,23 +9,23 @@ import pytest
 
 from hushbell import wire
 from hushbell.core.client.facts import (
-    Asking,
-    DeviceRing,
-    Enrolment,
-    Ephemeral,
+    Contact,
+    EphemeralKey,
     Fact,
     Forget,
-    Knowledge,
+    PendingQuery,
     Profile,
     Purpose,
-    Ring,
+    Recipient,
+    RecipientDevice,
     Save,
-    Sending,
+    SendOptions,
+    ServerRegistration,
 )
-from hushbell.core.client.inbox import Entry, State
-from hushbell.core.client.lifecycles import Enrolled, Rung
+from hushbell.core.client.inbox import Entry, EntryState
+from hushbell.core.client.lifecycles import DeviceState, RegistrationState
 from hushbell.core.client.query import Info
-from hushbell.core.client.registration import Device, Last, Options
+from hushbell.core.client.registration import Device, LastRegistration, Options
 from hushbell.crypto import secp256k1
 from hushbell.errors import StoreCorrupt, StoreMismatch
 from hushbell.ports.client_store import ClientStore
@@ -65,29 +66,31 @@ FACTS: list[Fact] = [
             apn_topic="org.example",
         ),
         options=Options(muted=("secret-chat",), contacts=(BOB.public,), contacts_only=True),
-        sending=Sending(off=True, silent_chats=frozenset({"a", "b"})),
-        last=Last(wire.Registration(version=7, access_token="secret-access-token", enabled=True), (BOB.public,)),
-        leaps=2,
+        sending=SendOptions(off=True, silent_chats=frozenset({"a", "b"})),
+        last=LastRegistration(
+            wire.Registration(version=7, access_token="secret-access-token", enabled=True), (BOB.public,)
+        ),
+        version_raises=2,
         registered_at=Millis(5),
         advertised_at=Millis(6),
     ),
-    Enrolment(
+    ServerRegistration(
         server=SERVER.public,
-        stage=Enrolled.WAITING,
+        state=RegistrationState.WAITING,
         leaving=True,
         trials=3,
         last=Millis(9),
         requests=(RequestId(b"r" * 64), RequestId(b"s" * 64)),
     ),
-    Knowledge(
+    Contact(
         target=BOB.public,
         infos=(INFO,),
-        heard_at=Millis(1),
-        asking=Asking(message_id=MessageId(b"q" * 32), since=Millis(2), trials=1),
-        asked_in_vain=Millis(3),
+        updated_at=Millis(1),
+        pending_query=PendingQuery(message_id=MessageId(b"q" * 32), since=Millis(2), trials=1),
+        unanswered_at=Millis(3),
         followed=True,
     ),
-    Ring(
+    Recipient(
         message_id=b"m" * 32,
         target=BOB.public,
         chat_id="secret-chat",
@@ -99,33 +102,33 @@ FACTS: list[Fact] = [
         deadline=Millis(2),
         ended=True,
     ),
-    DeviceRing(
+    RecipientDevice(
         message_id=b"m" * 32,
         target=BOB.public,
         installation_id=PHONE,
-        stage=Rung.STALE,
+        state=DeviceState.STALE,
         tried=(SERVER.public,),
         attempts=2,
         resends=1,
         since=Millis(4),
         version=3,
     ),
-    Ephemeral(
+    EphemeralKey(
         key=ALICE,
         purpose=Purpose.REQUEST,
         until=Millis(7),
         server=SERVER.public,
         application=b"secret",
-        about=b"m" * 32,
+        chat_message_id=b"m" * 32,
         items=((BOB.public, PHONE),),
         sent_at=Millis(3),
         trials=2,
         answered=True,
     ),
-    Ephemeral(key=BOB, purpose=Purpose.QUERY, until=Millis(7), target=BOB.public, message_id=MessageId(b"q" * 32)),
+    EphemeralKey(key=BOB, purpose=Purpose.QUERY, until=Millis(7), target=BOB.public, message_id=MessageId(b"q" * 32)),
 ]
 ENTRY = Entry(
-    owner=KeyHash(b"o" * 64), message_id=b"m" * 32, chat_hash=Hash64(b"c" * 64), state=State.SHOWN, at=Millis(1)
+    owner=KeyHash(b"o" * 64), message_id=b"m" * 32, chat_hash=Hash64(b"c" * 64), state=EntryState.SHOWN, at=Millis(1)
 )
 
 
@@ -142,6 +145,20 @@ async def store(request: Any, tmp_path: Path) -> AsyncIterator[ClientStore]:
     await made.close()
 
 
+async def test_the_facts_of_0_1_0_are_read_and_replaced_under_their_old_names(tmp_path: Path) -> None:
+    """Classes and fields have other names since: the rows were written before the renaming."""
+    with sqlite3.connect(tmp_path / "client.db") as written:
+        written.executescript((Path(__file__).parent / "dumps" / "client-v1.sql").read_text())
+    written.close()
+    store = await SqliteClientStore.open(tmp_path / "client.db", KEY, random=draw)
+
+    assert list(await store.load(ALICE.public)) == FACTS
+    assert list(await store.inbox()) == [ENTRY]
+    await store.commit(ALICE.public, [Save(fact) for fact in FACTS])
+    assert list(await store.load(ALICE.public)) == FACTS
+    await store.close()
+
+
 async def test_every_fact_comes_back_as_it_was_in_order(store: ClientStore) -> None:
     await store.commit(ALICE.public, [Save(fact) for fact in FACTS])
 
@@ -149,10 +166,12 @@ async def test_every_fact_comes_back_as_it_was_in_order(store: ClientStore) -> N
 
 
 async def test_a_changed_fact_keeps_its_place_and_a_forgotten_one_is_gone(store: ClientStore) -> None:
-    first, second = (Enrolment(server=PublicKey(b"\x04" + bytes([n]) * 64), stage=Enrolled.DUE) for n in (1, 2))
+    first, second = (
+        ServerRegistration(server=PublicKey(b"\x04" + bytes([n]) * 64), state=RegistrationState.DUE) for n in (1, 2)
+    )
     await store.commit(ALICE.public, [Save(first), Save(second)])
 
-    changed = Enrolment(server=first.server, stage=Enrolled.REGISTERED)
+    changed = ServerRegistration(server=first.server, state=RegistrationState.REGISTERED)
     await store.commit(ALICE.public, [Save(changed), Forget(second), Save(second)])
     assert list(await store.load(ALICE.public)) == [changed, second]
 
@@ -172,7 +191,13 @@ async def test_accounts_do_not_see_each_other(store: ClientStore) -> None:
 
 async def test_the_inbox_keeps_the_order_of_the_latest_change(store: ClientStore) -> None:
     entries = [
-        Entry(owner=ENTRY.owner, message_id=bytes([n]) * 32, chat_hash=ENTRY.chat_hash, state=State.SHOWN, at=ENTRY.at)
+        Entry(
+            owner=ENTRY.owner,
+            message_id=bytes([n]) * 32,
+            chat_hash=ENTRY.chat_hash,
+            state=EntryState.SHOWN,
+            at=ENTRY.at,
+        )
         for n in range(3)
     ]
     await store.keep_inbox({(one.owner, one.message_id): one for one in entries})
@@ -214,7 +239,7 @@ async def test_a_file_tells_no_secret_and_opens_with_its_key_alone(tmp_path: Pat
 async def test_a_newer_file_is_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "client.db"
     store = await SqliteClientStore.open(path, KEY, random=draw)
-    store._writer._connection.execute("PRAGMA user_version = 99")
+    store._connection.execute("PRAGMA user_version = 99")
     await store.close()
 
     with pytest.raises(StoreMismatch, match="99"):
@@ -230,4 +255,4 @@ def test_a_record_that_is_damaged_is_told(data: bytes) -> None:
 def test_a_field_that_is_younger_than_the_record_has_its_default() -> None:
     old = b'{"server": "' + SERVER.public.hex().encode() + b'"}'
 
-    assert client_rows.read("Enrolment", old) == Enrolment(server=SERVER.public)
+    assert client_rows.read("Enrolment", old) == ServerRegistration(server=SERVER.public)
