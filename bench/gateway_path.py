@@ -80,9 +80,11 @@ class Way:
         apps = open_apps(settings, clock)
         queue = open_queue(settings, folder / "data")
         queue._writer.put = lambda *_: None  # the disk is told by hand
-        self.engine = DeliveryEngine(queue=queue, apps=apps, clock=clock, random=os.urandom)
-        front = GatewayApi(self.engine, settings, clock=clock, random=os.urandom, counters=Counters(), version="").front
-        front.turns._now = lambda: 0.0  # nobody waits for a turn
+        self.engine = DeliveryEngine(outbox=queue, apps=apps, clock=clock, random=os.urandom)
+        front = GatewayApi(
+            self.engine, settings, clock=clock, random=os.urandom, counters=Counters(), version=""
+        ).server
+        front.fair_queue._now = lambda: 0.0  # nobody waits for a turn
         self.wires = [Wire() for _ in range(together)]
         self.connections = [HttpConnection(front) for _ in range(together)]
         for connection, wire in zip(self.connections, self.wires, strict=True):
@@ -138,8 +140,8 @@ class Way:
         """Have requests taken, committed, sent and answered."""
         requests = self.requests()
         self.timed("take", lambda: self._take(requests))
-        self.timed("commit", self.engine.commits.kick)
-        self.timed("queue", lambda: self.engine.commits._done(None))
+        self.timed("commit", self.engine.commits.flush)
+        self.timed("queue", lambda: self.engine.commits._on_commit(None))
         while True:
             self.timed("send", self._send)
             if not self.link.protocol.streams:
@@ -148,16 +150,16 @@ class Way:
             self.timed("answers", lambda answers=answers: self.link.data_received(answers))
             self.link.protocol._out.window = 1 << 30
         assert all(b"200 OK" in wire.last for wire in self.wires)
-        self.timed("commit", self.engine.commits.kick)
+        self.timed("commit", self.engine.commits.flush)
         if self.engine.commits._under_way is not None:
-            self.engine.commits._done(None)
+            self.engine.commits._on_commit(None)
 
     def _take(self, requests: list[bytes]) -> None:
         for connection, request in zip(self.connections, requests, strict=True):
             connection.data_received(request)
 
     def _send(self) -> None:
-        self.engine._turn()
+        self.engine._run_round()
         self.host.send_waiting()
 
 

@@ -37,7 +37,7 @@ class Answer:
 @dataclass
 class Gateway:
     engine: DeliveryEngine
-    front: GatewayApi
+    api: GatewayApi
     port: int
     clock: FakeClock
     counters: Counters
@@ -84,7 +84,7 @@ class Gateway:
     async def close(self) -> None:
         for writer in self.writers:
             writer.close()
-        await self.front.front.close(0.0)
+        await self.api.server.close(0.0)
         self.engine.stop()
         for provider in (self.apns, self.fcm, self.other):
             await provider.close()
@@ -120,12 +120,12 @@ async def start() -> AsyncIterator[Start]:
             keys=keys,
         )
         clock, counters, queue = FakeClock(manual=True), Counters(), MemoryOutbox(random=os.urandom)
-        engine = DeliveryEngine(queue=queue, apps=apps, clock=clock, random=os.urandom)
-        engine.start()
-        front = GatewayApi(engine, settings, clock=clock, random=os.urandom, counters=counters, version="1.2.3")
-        port = await front.front.listen("127.0.0.1", 0)
+        engine = DeliveryEngine(outbox=queue, apps=apps, clock=clock, random=os.urandom)
+        await engine.start()
+        api = GatewayApi(engine, settings, clock=clock, random=os.urandom, counters=counters, version="1.2.3")
+        port = await api.server.listen("127.0.0.1", 0)
         running = asyncio.create_task(engine.run())
-        made = Gateway(engine, front, port, clock, counters, apns, fcm, other, queue, running)
+        made = Gateway(engine, api, port, clock, counters, apns, fcm, other, queue, running)
         started.append(made)
         return made
 

@@ -49,17 +49,17 @@ class Served:
         self._loop.run_until_complete(self._start())
         self._ready.set()
         self._loop.run_forever()
-        self._loop.run_until_complete(self._front.front.close(0.0))
+        self._loop.run_until_complete(self._front.server.close(0.0))
 
     async def _start(self) -> None:
         providers = {name: ScriptedProvider(name) for name in ("apns", "fcm", "webpush")}
         engine = DeliveryEngine(
-            queue=MemoryOutbox(random=os.urandom),
+            outbox=MemoryOutbox(random=os.urandom),
             apps=[App(name="chat", providers=providers)],
             clock=SystemClock(),
             random=system_random,
         )
-        engine.start()
+        await engine.start()
         self._front = GatewayApi(
             engine,
             SETTINGS,
@@ -68,7 +68,7 @@ class Served:
             counters=self.counters,
             version="0",
         )
-        self.port = await self._front.front.listen("127.0.0.1", 0)
+        self.port = await self._front.server.listen("127.0.0.1", 0)
 
 
 SETTINGS = Settings(apps=(AppSettings(name="chat"),))

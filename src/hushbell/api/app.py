@@ -1,4 +1,4 @@
-"""The HTTP front of the gateway: gorush's API and ours on one port."""
+"""Every HTTP route of the gateway: gorush's API and ours on one port."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -22,30 +22,30 @@ from hushbell.ports.delivery import Delivery
 from hushbell.types import Random
 
 GORUSH = "v1.22.0"
-"""Whose API this is; clients look at the number."""
+"""The release of gorush whose API is served; clients compare the number."""
 
 
 class GatewayApi:
     """Everything that is served over HTTP."""
 
     def __init__(
-        self, intake: Delivery, settings: Settings, *, clock: Clock, random: Random, counters: Counters, version: str
+        self, delivery: Delivery, settings: Settings, *, clock: Clock, random: Random, counters: Counters, version: str
     ) -> None:
         self.keys = ApiKeys(settings.keys, [app.name for app in settings.apps], counters.count)
-        self.push = GorushPush(intake, self.keys, settings.gateway, clock, counters.count)
-        said = f"{GORUSH}-hushbell.{version}"
-        statistics = Statistics(intake, self.push, counters, clock, said)
-        self._table = gorush_routes.table(settings, statistics, self.keys, said)
+        self.push = GorushPush(delivery, self.keys, settings.gateway, clock, counters.count)
+        full_version = f"{GORUSH}-hushbell.{version}"
+        statistics = Statistics(delivery, self.push, counters, clock, full_version)
+        self._table = gorush_routes.table(settings, statistics, self.keys, full_version)
         self._known = frozenset(path for _, path in self._table) | {settings.gateway.paths.push}
         self._v1 = V1(
-            intake, self.keys, settings, clock=clock, random=random, count=counters.count, version=version
+            delivery, self.keys, settings, clock=clock, random=random, count=counters.count, version=version
         ).app
-        self.front = HttpServer(
+        self.server = HttpServer(
             path=settings.gateway.paths.push.encode(),
             direct=self.push.handle,
             app=self._serve,
             limits=HttpLimits(body=settings.gateway.body),
-            server=b"X-Gorush-Version: " + said.encode() + b"\r\n",
+            own_headers=b"X-Gorush-Version: " + full_version.encode() + b"\r\n",
             count=counters.count,
         )
         self._push_path = settings.gateway.paths.push
@@ -89,6 +89,6 @@ class GatewayApi:
             if not answered.done():
                 answered.set_result(response)
 
-        head = RequestHead(b"POST", b"", list(request.scope["headers"]), keeps=True)
+        head = RequestHead(b"POST", b"", list(request.scope["headers"]), keeps_alive=True)
         self.push.handle(head, await request.body(), respond)
         return await answered

@@ -32,7 +32,7 @@ from hushbell.providers.registry import open_other, open_provider
 from hushbell.runtime.clock import SystemClock, system_random
 from hushbell.runtime.delivery.engine import App, DeliveryEngine
 from hushbell.runtime.delivery.service import GatewayService
-from hushbell.runtime.delivery.webhooks import Masking, Webhooks, feedback
+from hushbell.runtime.delivery.webhooks import Masking, Webhooks, feedback_webhook
 from hushbell.stores.at_rest import make_folder
 from hushbell.stores.memory.outbox import MemoryOutbox
 from hushbell.stores.sqlite.outbox import SqliteOutbox
@@ -77,22 +77,24 @@ async def serve(settings: Settings) -> None:
         # Providers first: a wrong setting must be told before anything is bound or changed.
         apps = open_apps(settings, clock)
         queue = open_queue(settings, folder)
-        engine = DeliveryEngine(queue=queue, apps=apps, clock=clock, random=system_random)
+        engine = DeliveryEngine(outbox=queue, apps=apps, clock=clock, random=system_random)
         hook_http = CurlHttp(HttpSettings(connections=2))
         hooks = Webhooks(
-            queue=queue,
+            outbox=queue,
             commits=engine.commits,
             http=hook_http,
             guard=SsrfGuard(settings.ssrf.allow),
             clock=clock,
             random=system_random,
             feedback=[
-                feedback(app.name, app.feedback_url, app.feedback_headers) for app in settings.apps if app.feedback_url
+                feedback_webhook(app.name, app.feedback_url, app.feedback_headers)
+                for app in settings.apps
+                if app.feedback_url
             ],
-            masking=Masking(token=settings.gateway.hide_token, words=settings.gateway.hide_messages),
+            masking=Masking(hides_token=settings.gateway.hide_token, hides_text=settings.gateway.hide_messages),
         )
-        engine.tell(hooks)
-        engine.start()
+        engine.add_listener(hooks)
+        await engine.start()
         http = GatewayApi(engine, settings, clock=clock, random=system_random, counters=counters, version=__version__)
         rpc = _grpc(settings, http) if settings.gateway.grpc else None
         service = GatewayService(
@@ -100,7 +102,7 @@ async def serve(settings: Settings) -> None:
             queue=queue,
             hooks=hooks,
             hook_http=hook_http,
-            fronts=[http.front.close, *([rpc.close] if rpc else [])],
+            fronts=[http.server.close, *([rpc.close] if rpc else [])],
             clock=clock,
             keep_days=settings.gateway.keep_days,
             files=_credentials(settings),
@@ -191,7 +193,7 @@ async def _listen(settings: Settings, http: GatewayApi, rpc: Rpc | None) -> dict
     where = settings.gateway.listen
     try:
         host, _, port = where.rpartition(":")
-        told: dict[str, object] = {"http": f"http://{host}:{await http.front.listen(host.strip('[]'), int(port))}"}
+        told: dict[str, object] = {"http": f"http://{host}:{await http.server.listen(host.strip('[]'), int(port))}"}
         where = settings.gateway.grpc
         if rpc is not None:
             host, _, port = where.rpartition(":")

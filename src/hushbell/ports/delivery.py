@@ -1,169 +1,148 @@
-"""What the front ends of the gateway need of its engine."""
+"""How pushes enter the delivery engine, and how others learn what became of them."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
-from hushbell.core.delivery.changes import DeadToken, IdempotentResponse
+from hushbell.core.delivery.changes import Changes, DeadToken, IdempotentResponse
 from hushbell.core.delivery.job import Job, JobProgress, JobResult
 from hushbell.core.delivery.notification import Draft, Message, Notification
 from hushbell.core.delivery.outcome import Outcome
+from hushbell.core.delivery.state import State
+from hushbell.core.delivery.submission import Done, Submission
 from hushbell.core.delivery.webhook import Webhook
-from hushbell.errors import StoreError
 from hushbell.types import Millis
 
-__all__ = [
-    "DeadToken",
-    "Delivery",
-    "FailedPush",
-    "IdempotentResponse",
-    "Job",
-    "JobProgress",
-    "JobResult",
-    "Submission",
-    "Told",
-    "Webhook",
-]
+Found = tuple[int, JobResult | tuple[Job, JobProgress | None]]
+"""Index of a notification in its job, and the job: how far it is, or how it ended."""
 
 
-class FailedPush(Protocol):
-    """One push that was not accepted on its first attempt."""
-
-    @property
-    def notification(self) -> Notification:
-        """Return what it is part of."""
-        ...
-
-    @property
-    def place(self) -> int:
-        """Return the place of its token."""
-        ...
-
-    @property
-    def outcome(self) -> Outcome:
-        """Return what the provider made of it."""
-        ...
-
-    @property
-    def is_final(self) -> bool:
-        """Whether it is not attempted again."""
-        ...
-
-
-class Submission(Protocol):
-    """One accepted request."""
-
-    @property
-    def jobs(self) -> Sequence[Job]:
-        """Return its jobs, one for each provider."""
-        ...
-
-    @property
-    def failures(self) -> Sequence[FailedPush]:
-        """Return what failed on its first attempt, if the request waited for that."""
-        ...
-
-    def tell(self) -> None:
-        """Answer now, though not everything was attempted yet. What is not on the disk is waited for all the same."""
-        ...
-
-
-Told = Callable[[Submission, StoreError | None], None]
-"""Called once: everything of the request is on the disk (and attempted, if that was asked for), or nothing is."""
-
-
-class QueueStatus(Protocol):
+class QueueStatus(NamedTuple):
     """One app's pushes to one provider, in numbers."""
 
-    @property
-    def app(self) -> str:
-        """Return the app's name."""
+    app: str
+    provider: str
+    counts: Sequence[int]  # pushes since the start by state.State; attempts in the place of STORED
+    in_flight: int  # attempts under way
+    is_paused: bool  # its provider asked for, or caused, a pause
+    expires_at: Millis | None  # when its credential ends, if that is known
+
+
+class FinalListener(Protocol):
+    """Whoever acts upon final states."""
+
+    def has_interest(self, app: str) -> bool:
+        """Whether the pushes of an app concern it; asked again after :meth:`on_webhooks_changed`."""
         ...
 
-    @property
-    def name(self) -> str:
-        """Return the provider's name."""
+    def on_final(
+        self, notification: Notification, index: int, state: State, outcome: Outcome, attempts: int
+    ) -> Changes | None:
+        """
+        Return what is committed together with the final state of one push.
+
+        Args:
+            notification: that the push is part of.
+            index: of its target.
+            state: the final state.
+            outcome: of the last attempt; its reason is printable ASCII of at most 120 characters.
+            attempts: to deliver the push, at most 255.
+        """
         ...
 
-    @property
-    def tally(self) -> Sequence[int]:
-        """Return pushes since the start by states.State; attempts at the place of STORED."""
-        ...
-
-    @property
-    def in_flight(self) -> int:
-        """Return the attempts under way."""
-        ...
-
-    @property
-    def is_paused(self) -> bool:
-        """Whether its provider asked for, or earned, a rest."""
-        ...
-
-    @property
-    def expires_at(self) -> Millis | None:
-        """Return when its credential ends, if it tells."""
+    def on_webhooks_changed(self, webhooks: Sequence[Webhook]) -> None:
+        """Use these webhooks from now on. Called at the start, and when one was saved or dropped."""
         ...
 
 
 class Delivery(Protocol):
-    """The engine."""
+    """The delivery engine, for APIs and for the push server."""
 
     def check(self, app: str, message: Message) -> None:
         """Refuse what the app's provider could never deliver; raises CallerError."""
         ...
 
-    def accept(
-        self,
-        app: str,
-        drafts: Sequence[Draft],
-        told: Told,
-        *,
-        hears: bool = False,
-        repeatable: Callable[[Sequence[Job]], IdempotentResponse] | None = None,
-    ) -> Submission:
+    def prepare(self, app: str, drafts: Sequence[Draft]) -> Sequence[Job]:
         """
-        Take notifications for one app; ``told`` hears of it once they are on the disk, all or none of them.
+        Return jobs, one a provider, that the caller commits to the outbox, and then adopts or abandons.
+
+        Their pushes count towards the app's share from now on.
 
         Args:
             app: name of a configured app.
-            drafts: at least one, each with at least one target, for providers that the app has.
-            told: called once, later.
-            hears: wait until each push had its first attempt, too.
-            repeatable: makes the answer that is given again, to be committed with the jobs.
+            drafts: at least one, each with at least one target.
 
         Raises:
             CallerError: the app has no such provider.
-            Overloaded: there is no room.
+            Overloaded: the app's share is used up, or the disk stands still.
         """
         ...
 
-    def find(self, ident: bytes) -> tuple[int, JobResult | tuple[Job, JobProgress | None]] | None:
+    def adopt(self, jobs: Sequence[Job]) -> None:
+        """Deliver prepared jobs, which are on the disk now. Called in the order of the commits."""
+        ...
+
+    def abandon(self, jobs: Sequence[Job], *, doubtful: bool = False) -> None:
         """
-        Return the place of a notification in its job, and the job: how far it is, or how it ended.
+        Forget prepared jobs whose commit failed. Called when the commit has ended.
+
+        Args:
+            jobs: that were prepared.
+            doubtful: they may be on the disk all the same: the disk is asked, and what is there is delivered.
+        """
+        ...
+
+    def submit(
+        self,
+        app: str,
+        drafts: Sequence[Draft],
+        done: Done,
+        *,
+        wait: bool = False,
+        idempotent: Callable[[Sequence[Job]], IdempotentResponse] | None = None,
+    ) -> Submission:
+        """
+        Prepare drafts, commit all of them or none, and deliver them.
+
+        Args:
+            app: name of a configured app.
+            drafts: at least one, each with at least one target.
+            done: called once, later: they are on the disk, or the error says why nothing is.
+            wait: call it only after each push had its first attempt.
+            idempotent: returns the answer to the request, which is committed with the jobs.
 
         Raises:
-            StoreUnavailable: the queue cannot be read.
+            CallerError: the app has no such provider.
+            Overloaded: the app's share is used up, or the disk stands still.
         """
         ...
 
-    def repeated(self, digest: bytes) -> IdempotentResponse | None:
-        """Return the answer that was given under a key, if it is on the disk."""
+    async def find(self, ident: bytes) -> Found | None:
+        """
+        Return a notification's job by the notification's identifier; None if there is none.
+
+        Raises:
+            StoreUnavailable: the outbox cannot be read.
+        """
         ...
 
-    def dead(self, app: str, after: int, limit: int) -> Sequence[DeadToken]:
+    async def idempotent_response(self, key: bytes) -> IdempotentResponse | None:
+        """Return the answer that is on the disk under a key, SHA-256, 32 bytes."""
+        ...
+
+    async def dead_tokens(self, app: str, after: int, limit: int) -> Sequence[DeadToken]:
         """Return dead tokens of an app with cursors greater than ``after``, oldest first."""
         ...
 
-    def hooks(self, app: str) -> Sequence[Webhook]:
-        """Return the hooks of an app."""
+    async def webhooks(self, app: str) -> Sequence[Webhook]:
+        """Return the webhooks of an app."""
         ...
 
-    def save_hook(self, hook: Webhook) -> None:
-        """Add a hook; durable when this returns."""
+    async def save_webhook(self, webhook: Webhook) -> None:
+        """Add a webhook; durable when this returns."""
         ...
 
-    def drop_hook(self, name: str) -> None:
-        """Forget a hook and what it was still to be told."""
+    async def drop_webhook(self, name: str) -> None:
+        """Erase a webhook and the events that wait for it."""
         ...
 
     @property
@@ -172,16 +151,11 @@ class Delivery(Protocol):
         ...
 
     @property
-    def all_lanes(self) -> Sequence[QueueStatus]:
-        """Return every lane."""
-        ...
-
-    @property
-    def open_pushes(self) -> int:
-        """Return how many pushes have no final state."""
+    def queue_statuses(self) -> Sequence[QueueStatus]:
+        """Return the figures of every provider queue."""
         ...
 
     @property
     def gauges(self) -> Mapping[str, float]:
-        """Return further numbers of the engine, by name."""
+        """Return further figures of the engine, by name."""
         ...

@@ -22,10 +22,10 @@ async def called(start: Start) -> AsyncIterator[Any]:
 
     async def starting(**options: Any) -> tuple[Any, Any]:
         gateway = await start(**options)
-        front = GrpcServer(gateway.front.push, gateway.front.keys, message=1_000_000)
-        port = await front.listen("127.0.0.1", 0)
+        server = GrpcServer(gateway.api.push, gateway.api.keys, message=1_000_000)
+        port = await server.listen("127.0.0.1", 0)
         channel = aio.insecure_channel(f"127.0.0.1:{port}")
-        opened.append((front, channel))
+        opened.append((server, channel))
 
         async def call(path: str, data: bytes, key: str = "") -> bytes:
             metadata = (("authorization", f"Bearer {key}"),) if key else ()
@@ -35,9 +35,9 @@ async def called(start: Start) -> AsyncIterator[Any]:
         return gateway, call
 
     yield starting
-    for front, channel in opened:
+    for server, channel in opened:
         await channel.close()
-        await front.close(0.0)
+        await server.close(0.0)
 
 
 def request(**fields: Any) -> bytes:

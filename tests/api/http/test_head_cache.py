@@ -6,7 +6,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hushbell.api.http.head_cache import LONGEST, REMEMBERED, Direct, HeadCache, RequestHead
+from hushbell.api.http.head_cache import MAX_HEAD_BYTES, MAX_HEADS, DirectHandler, HeadCache, RequestHead
 from hushbell.api.http.server import HttpConnection, HttpServer
 from hushbell.api.http.types import HttpLimits, Respond
 
@@ -41,15 +41,17 @@ class Forgetful(HeadCache):
         return None
 
 
-def connection(heads: HeadCache, direct: Direct) -> HttpConnection:
+def connection(heads: HeadCache, direct: DirectHandler) -> HttpConnection:
     async def app(scope: Any, receive: Any, send: Any) -> None:
         await send({"type": "http.response.start", "status": 404, "headers": []})
         await send({"type": "http.response.body", "body": b""})
 
     limits = HttpLimits()
-    front = HttpServer(path=b"/api/push", direct=direct, app=app, limits=limits, server=b"", count=lambda name: None)
-    front.heads = heads
-    made = HttpConnection(front)
+    server = HttpServer(
+        path=b"/api/push", direct=direct, app=app, limits=limits, own_headers=b"", count=lambda name: None
+    )
+    server.head_cache = heads
+    made = HttpConnection(server)
     made.connection_made(Transport())  # type: ignore[arg-type]
     return made
 
@@ -59,7 +61,7 @@ async def told(heads: HeadCache, pieces: list[bytes]) -> list[tuple[Any, bytes]]
     handled: list[tuple[Any, bytes]] = []
 
     def direct(head: RequestHead, body: bytes, respond: Respond) -> None:
-        handled.append(((head.method, head.url, tuple(head.headers), head.keeps), body))
+        handled.append(((head.method, head.url, tuple(head.headers), head.keeps_alive), body))
         respond(200, b"{}")
 
     taking = connection(heads, direct)
@@ -99,7 +101,9 @@ def test_what_is_handled_does_not_depend_on_what_was_seen(sent: list[bytes], cut
 def remembered(data: bytes, body: bytes = b"{}", headers: list[tuple[bytes, bytes]] | None = None) -> HeadCache:
     heads = HeadCache()
     usual = [(b"host", b"gateway"), (b"content-length", b"%d" % len(body))]
-    heads.remember(data, RequestHead(b"POST", b"/api/push", usual if headers is None else headers, keeps=True), body)
+    heads.remember(
+        data, RequestHead(b"POST", b"/api/push", usual if headers is None else headers, keeps_alive=True), body
+    )
     return heads
 
 
@@ -125,15 +129,15 @@ def test_unusual_heads_are_not_remembered() -> None:
     assert remembered(request(), headers=[(b"content-length", b"2")] * 2).find(request()) is None
     assert remembered(request(), headers=[(b"content-length", b"02")]).find(request()) is None
     assert remembered(request() + b"x").find(request()) is None
-    long = request(b"{}", "X-Long: " + "a" * LONGEST)
+    long = request(b"{}", "X-Long: " + "a" * MAX_HEAD_BYTES)
     assert remembered(long).find(long) is None
 
 
 def test_few_heads_are_remembered() -> None:
     heads = HeadCache()
-    for number in range(3 * REMEMBERED):
+    for number in range(3 * MAX_HEADS):
         body = b"{}"
         data = request(body, f"X-A: {number}")
-        heads.remember(data, RequestHead(b"POST", b"/api/push", [(b"content-length", b"2")], keeps=True), body)
+        heads.remember(data, RequestHead(b"POST", b"/api/push", [(b"content-length", b"2")], keeps_alive=True), body)
 
-    assert len(heads._known) <= REMEMBERED
+    assert len(heads._known) <= MAX_HEADS

@@ -1,4 +1,4 @@
-"""The HTTP front: bounds before parsing, one request at a time, and gorush's other routes."""
+"""The HTTP server: bounds before parsing, one request at a time, and gorush's other routes."""
 
 import asyncio
 import re
@@ -79,7 +79,7 @@ async def test_a_body_larger_than_it_says_or_allowed_is_cut(start: Any) -> None:
 
 
 async def test_bodies_are_bounded_together(gateway: Gateway) -> None:
-    gateway.front.front.limits = replace(gateway.front.front.limits, bodies=1500)
+    gateway.api.server.limits = replace(gateway.api.server.limits, bodies=1500)
     half = b"POST /api/push HTTP/1.1\r\nHost: g\r\nContent-Length: 2000\r\n\r\n" + b" " * 1000
     first, second = await gateway.connect(), await gateway.connect()
     first[1].write(half)
@@ -96,24 +96,24 @@ async def test_bodies_are_bounded_together(gateway: Gateway) -> None:
 
 
 async def test_a_client_that_takes_too_long_is_cut(gateway: Gateway) -> None:
-    front = gateway.front.front
+    server = gateway.api.server
     slow, idle = await gateway.connect(), await gateway.connect()
     slow[1].write(b"POST /api/push HT")
     await asyncio.sleep(0)
-    while not any(connection._in_request for connection in front.connections):  # noqa: ASYNC110  the kernel tells nothing
+    while not any(connection._is_in_request for connection in server.connections):  # noqa: ASYNC110  the kernel tells nothing
         await asyncio.sleep(0.001)
     now = asyncio.get_running_loop().time()
 
-    for connection in list(front.connections):
+    for connection in list(server.connections):
         connection.check_time(now + 15)
     assert await statuses(slow[0]) == [408]
-    for connection in list(front.connections):
+    for connection in list(server.connections):
         connection.check_time(now + 200)
     assert await statuses(idle[0]) == []
 
 
 async def test_connections_are_bounded(gateway: Gateway) -> None:
-    gateway.front.front.limits = replace(gateway.front.front.limits, connections=1)
+    gateway.api.server.limits = replace(gateway.api.server.limits, connections=1)
     await gateway.send("GET", "/healthz")
 
     reader, _ = await gateway.connect()

@@ -241,10 +241,7 @@ async def test_the_document_names_every_route(gateway: Gateway) -> None:
     document = (await gateway.send("GET", "/v1/openapi.json")).json
 
     served = {
-        (route.path, method.lower())
-        for route in gateway.front._v1.routes
-        for method in route.methods
-        if method != "HEAD"
+        (route.path, method.lower()) for route in gateway.api._v1.routes for method in route.methods if method != "HEAD"
     }
     assert served == {(path, method) for path, methods in document["paths"].items() for method in methods}
     assert document["openapi"].startswith("3.1")

@@ -11,9 +11,9 @@ from hushbell.core.delivery.job import JobResult
 from hushbell.core.delivery.notification import Draft, Message
 from hushbell.core.delivery.outcome import Outcome, Scope, Verdict
 from hushbell.core.delivery.state import State
+from hushbell.core.delivery.submission import Submission
 from hushbell.errors import CallerError, Overloaded, StoreError, StoreUnavailable
 from hushbell.ports.outbox import Committed, Outbox
-from hushbell.runtime.delivery.active_job import Submission
 from hushbell.runtime.delivery.engine import App, DeliveryEngine
 from hushbell.stores.memory.outbox import MemoryOutbox
 from hushbell.testing.clock import FakeClock
@@ -71,13 +71,15 @@ class Rig:
     def __init__(self, queue: Outbox, apps: Sequence[App], clock: FakeClock) -> None:
         self.queue = queue
         self.clock = clock
-        self.engine = DeliveryEngine(queue=queue, apps=apps, clock=clock, random=lambda size: b"\x80" * size)
-        self.engine.start()
-        self.running = asyncio.create_task(self.engine.run())
-        self.told: list[tuple[Submission, StoreError | None]] = []
+        self.engine = DeliveryEngine(outbox=queue, apps=apps, clock=clock, random=lambda size: b"\x80" * size)
+        self.done: list[tuple[Submission, StoreError | None]] = []
 
-    def accept(self, *asked: Draft, app: str = "chat", hears: bool = False) -> Submission:
-        return self.engine.accept(app, asked, lambda receipt, error: self.told.append((receipt, error)), hears=hears)
+    async def start(self) -> None:
+        await self.engine.start()
+        self.running = asyncio.create_task(self.engine.run())
+
+    def submit(self, *drafts: Draft, app: str = "chat", wait: bool = False) -> Submission:
+        return self.engine.submit(app, drafts, lambda *ended: self.done.append(ended), wait=wait)
 
     async def until(self, claim: object) -> None:
         assert callable(claim)
@@ -91,8 +93,8 @@ class Rig:
         for _ in range(50):
             await asyncio.sleep(0)
 
-    def ended(self, receipt: Submission) -> JobResult:
-        found = self.queue.find(receipt.jobs[0].number)
+    def ended(self, submission: Submission) -> JobResult:
+        found = self.queue.find(submission.jobs[0].number)
         assert isinstance(found, JobResult)
         return found
 
@@ -120,6 +122,7 @@ def queue() -> SlowDisk:
 async def rig(queue: SlowDisk, apns: ScriptedProvider, fcm: ScriptedProvider) -> AsyncIterator[Rig]:
     other = App(name="other", providers={"apns": ScriptedProvider("apns")}, queue=10)
     made = Rig(queue, [App(name="chat", providers={"apns": apns, "fcm": fcm}), other], FakeClock(manual=True))
+    await made.start()
     yield made
     if not made.running.done():
         await made.stop()
@@ -129,24 +132,24 @@ async def test_nothing_is_answered_or_sent_before_it_is_on_the_disk(
     rig: Rig, queue: SlowDisk, apns: ScriptedProvider
 ) -> None:
     queue.holds = True
-    receipt = rig.accept(ask())
+    submission = rig.submit(ask())
     await rig.until(lambda: queue.held)
-    assert not rig.told
+    assert not rig.done
     assert not apns.attempts
 
     queue.sync()
     await rig.until(lambda: apns.attempts)
 
-    assert rig.told == [(receipt, None)]
+    assert rig.done == [(submission, None)]
     queue.holds = False
 
 
 async def test_a_push_ends_in_one_final_state_that_is_written_down(rig: Rig) -> None:
-    receipt = rig.accept(ask(("one", "two")), ask(("three",)))
+    submission = rig.submit(ask(("one", "two")), ask(("three",)))
 
     await rig.until(lambda: rig.engine.is_idle)
 
-    ended = rig.ended(receipt)
+    ended = rig.ended(submission)
     assert ended.pushes == (2, 1)
     assert ended.states == bytes([State.ACCEPTED] * 3)
     assert ended.attempts == b"\1\1\1"
@@ -155,10 +158,10 @@ async def test_a_push_ends_in_one_final_state_that_is_written_down(rig: Rig) -> 
 async def test_a_commit_that_fails_accepts_nothing(rig: Rig, queue: SlowDisk, apns: ScriptedProvider) -> None:
     queue.error = StoreUnavailable("full")
 
-    receipt = rig.accept(ask())
-    await rig.until(lambda: rig.told)
+    submission = rig.submit(ask())
+    await rig.until(lambda: rig.done)
 
-    assert rig.told == [(receipt, queue.error)]
+    assert rig.done == [(submission, queue.error)]
     queue.error = None
     await rig.until(lambda: rig.engine.is_idle)
     assert not apns.attempts
@@ -166,7 +169,7 @@ async def test_a_commit_that_fails_accepts_nothing(rig: Rig, queue: SlowDisk, ap
 
 async def test_outcomes_are_written_when_the_disk_is_back(rig: Rig, queue: SlowDisk, apns: ScriptedProvider) -> None:
     apns.holds = True
-    receipt = rig.accept(ask())
+    submission = rig.submit(ask())
     await rig.until(lambda: apns.held)
     queue.error = StoreUnavailable("full")
     apns.answer_all()
@@ -175,12 +178,12 @@ async def test_outcomes_are_written_when_the_disk_is_back(rig: Rig, queue: SlowD
     queue.error = None
 
     await rig.until(lambda: rig.engine.is_idle)
-    assert rig.ended(receipt).states == bytes([State.ACCEPTED])
+    assert rig.ended(submission).states == bytes([State.ACCEPTED])
 
 
 async def test_a_retry_waits_longer_each_time_under_the_same_name(rig: Rig, apns: ScriptedProvider) -> None:
     apns.script["token"].extend([BUSY, LOST])
-    receipt = rig.accept(ask())
+    submission = rig.submit(ask())
     await rig.until(lambda: len(apns.attempts) == 1)
     await rig.quiet()
     rig.clock.advance(0.7)
@@ -196,13 +199,13 @@ async def test_a_retry_waits_longer_each_time_under_the_same_name(rig: Rig, apns
 
     await rig.until(lambda: rig.engine.is_idle)
 
-    assert rig.ended(receipt).attempts == b"\3"
+    assert rig.ended(submission).attempts == b"\3"
     assert len({attempt.notification.ident for attempt in apns.attempts}) == 1
 
 
 async def test_retry_after_is_honoured(rig: Rig, apns: ScriptedProvider) -> None:
     apns.script["token"].append(LATER)
-    rig.accept(ask())
+    rig.submit(ask())
     await rig.until(lambda: apns.attempts)
     await rig.quiet()
 
@@ -217,7 +220,7 @@ async def test_retry_after_is_honoured(rig: Rig, apns: ScriptedProvider) -> None
 async def test_what_follows_to_a_token_waits_for_what_came_before(rig: Rig, apns: ScriptedProvider) -> None:
     apns.script["token"].append(BUSY)
     for number in range(3):
-        rig.accept(ask(body=b"%d" % number), ask(("other",), body=b"other"))
+        rig.submit(ask(body=b"%d" % number), ask(("other",), body=b"other"))
     await rig.until(lambda: len(apns.attempts) == 4)
     await rig.quiet()
     assert apns.tokens.count("token") == 1
@@ -231,13 +234,13 @@ async def test_what_follows_to_a_token_waits_for_what_came_before(rig: Rig, apns
 
 async def test_two_pushes_to_one_token_are_never_under_way_together(rig: Rig, apns: ScriptedProvider) -> None:
     apns.holds = True
-    rig.accept(ask(("token", "token", "token")))
+    rig.submit(ask(("token", "token", "token")))
     for left in (2, 1, 0):
         await rig.until(lambda: apns.held)
         await rig.quiet()
         assert len(apns.held) == 1
         apns.answer("token")
-        assert rig.engine.lanes["chat", "apns"].held == left
+        assert rig.engine.queues["chat", "apns"].in_memory == left
 
     await rig.until(lambda: rig.engine.is_idle)
 
@@ -245,24 +248,24 @@ async def test_two_pushes_to_one_token_are_never_under_way_together(rig: Rig, ap
 async def test_a_dead_token_is_listed_with_what_its_provider_said(rig: Rig, apns: ScriptedProvider) -> None:
     apns.script["gone"].append(DEAD)
 
-    receipt = rig.accept(ask(("gone", "here")))
+    submission = rig.submit(ask(("gone", "here")))
     await rig.until(lambda: rig.engine.is_idle)
 
     (dead,) = rig.queue.dead("chat", 0, 9)
     assert (dead.token, dead.provider, dead.reason, dead.since) == ("gone", "apns", "Unregistered", 7)
-    ended = rig.ended(receipt)
+    ended = rig.ended(submission)
     assert list(ended.states) == [State.DEAD_TOKEN, State.ACCEPTED]
     assert ended.reasons == ((0, "Unregistered"),)
 
 
 async def test_many_dead_tokens_at_once_are_a_mistake_and_no_purge(rig: Rig, apns: ScriptedProvider) -> None:
     apns.outcome = DEAD
-    rig.accept(ask(tuple(str(number) for number in range(40))))
+    rig.submit(ask(tuple(str(number) for number in range(40))))
     await rig.until(lambda: len(apns.attempts) == 40)
     await rig.quiet()
 
     assert len(rig.queue.dead("chat", 0, 99)) < 10
-    assert rig.engine.lanes["chat", "apns"].is_paused
+    assert rig.engine.queues["chat", "apns"].status.is_paused
 
     apns.outcome = Outcome(Verdict.ACCEPTED)
     rig.clock.advance(700.0)
@@ -272,34 +275,34 @@ async def test_many_dead_tokens_at_once_are_a_mistake_and_no_purge(rig: Rig, apn
 
 async def test_a_callers_retries_are_a_cap(rig: Rig, apns: ScriptedProvider) -> None:
     apns.outcome = BUSY
-    receipt = rig.accept(ask(retries=1))
+    submission = rig.submit(ask(retries=1))
     await rig.until(lambda: len(apns.attempts) == 1)
     await rig.quiet()
     rig.clock.advance(2.0)
 
     await rig.until(lambda: rig.engine.is_idle)
 
-    ended = rig.ended(receipt)
+    ended = rig.ended(submission)
     assert (list(ended.states), ended.attempts) == ([State.FAILED], b"\2")
     assert ended.reasons == ((0, "TooManyRequests"),)
 
 
 async def test_a_push_expires_when_its_time_is_over(rig: Rig, apns: ScriptedProvider) -> None:
     apns.outcome = BUSY
-    receipt = rig.accept(ask(lifetime=30.0))
+    submission = rig.submit(ask(lifetime=30.0))
     for _ in range(20):
         await rig.quiet()
         rig.clock.advance(5.0)
 
     await rig.until(lambda: rig.engine.is_idle)
 
-    assert list(rig.ended(receipt).states) == [State.EXPIRED]
+    assert list(rig.ended(submission).states) == [State.EXPIRED]
     assert len(apns.attempts) < 8
 
 
 async def test_a_provider_that_is_down_rests_and_is_tried_with_one_push_first(rig: Rig, apns: ScriptedProvider) -> None:
     apns.outcome = DOWN
-    rig.accept(ask(tuple(str(number) for number in range(100))))
+    rig.submit(ask(tuple(str(number) for number in range(100))))
     await rig.until(lambda: len(apns.attempts) == 100)
     await rig.quiet()
     apns.attempts.clear()
@@ -320,13 +323,13 @@ async def test_a_few_refusals_among_many_answers_stop_nobody_else(rig: Rig, apns
     for token in unlucky:
         apns.script[token].append(DOWN)
 
-    rig.accept(ask(tuple(str(number) for number in range(300))))
+    rig.submit(ask(tuple(str(number) for number in range(300))))
     await rig.until(lambda: len(apns.attempts) == 300)
     await rig.quiet()
 
-    lane = rig.engine.lanes["chat", "apns"]
-    assert not lane.is_paused
-    assert lane.tally[State.ACCEPTED] == 290
+    lane = rig.engine.queues["chat", "apns"]
+    assert not lane.status.is_paused
+    assert lane.counts[State.ACCEPTED] == 290
     rig.clock.advance(60.0)
     await rig.until(lambda: rig.engine.is_idle)
     assert sorted(apns.tokens[300:]) == sorted(unlucky)
@@ -335,22 +338,22 @@ async def test_a_few_refusals_among_many_answers_stop_nobody_else(rig: Rig, apns
 async def test_a_provider_that_asks_for_a_rest_gets_it_at_once(rig: Rig, apns: ScriptedProvider) -> None:
     apns.script["first"].append(Outcome(Verdict.RETRY, "ServiceUnavailable", after=9.0, scope=Scope.PROVIDER))
 
-    rig.accept(ask(("first",)))
+    rig.submit(ask(("first",)))
     await rig.until(lambda: len(apns.attempts) == 1)
     await rig.quiet()
 
-    assert rig.engine.lanes["chat", "apns"].is_paused
+    assert rig.engine.queues["chat", "apns"].status.is_paused
 
 
 async def test_a_broken_credential_delays_no_other_provider_and_no_other_app(
     rig: Rig, apns: ScriptedProvider, fcm: ScriptedProvider
 ) -> None:
     apns.outcome = WRONG
-    rig.accept(ask(("held",)))
+    rig.submit(ask(("held",)))
     await rig.until(lambda: apns.attempts)
 
-    rig.accept(ask(("behind",)), ask(("android",), provider="fcm"))
-    rig.accept(ask(("theirs",)), app="other")
+    rig.submit(ask(("behind",)), ask(("android",), provider="fcm"))
+    rig.submit(ask(("theirs",)), app="other")
     await rig.until(lambda: fcm.attempts and rig.engine.open["other"] == 0)
 
     assert apns.tokens == ["held"]
@@ -363,30 +366,30 @@ async def test_a_broken_credential_delays_no_other_provider_and_no_other_app(
 
 async def test_a_wrong_configuration_uses_up_no_retries(rig: Rig, apns: ScriptedProvider) -> None:
     apns.script["token"].extend([WRONG, WRONG])
-    receipt = rig.accept(ask(retries=1))
+    submission = rig.submit(ask(retries=1))
     for _ in range(8):
         await rig.quiet()
         rig.clock.advance(2.0)
 
     await rig.until(lambda: rig.engine.is_idle)
 
-    assert list(rig.ended(receipt).states) == [State.ACCEPTED]
+    assert list(rig.ended(submission).states) == [State.ACCEPTED]
 
 
 async def test_what_expires_while_its_provider_rests_ends_meanwhile(rig: Rig, apns: ScriptedProvider) -> None:
     apns.outcome = Outcome(Verdict.RETRY, "ServiceUnavailable", after=7200.0, scope=Scope.PROVIDER)
-    rig.accept(ask(("first",)))
+    rig.submit(ask(("first",)))
     await rig.until(lambda: apns.attempts)
     await rig.quiet()
-    receipt = rig.accept(ask(("second",), lifetime=90.0))
+    submission = rig.submit(ask(("second",), lifetime=90.0))
     for _ in range(3):
         await rig.quiet()
         rig.clock.advance(60.0)
 
     await rig.until(lambda: rig.engine.open["chat"] == 1)
-    await rig.until(lambda: isinstance(rig.queue.find(receipt.jobs[0].number), JobResult))
+    await rig.until(lambda: isinstance(rig.queue.find(submission.jobs[0].number), JobResult))
 
-    assert list(rig.ended(receipt).states) == [State.EXPIRED]
+    assert list(rig.ended(submission).states) == [State.EXPIRED]
     assert len(apns.attempts) == 1
 
 
@@ -394,17 +397,17 @@ async def test_a_full_queue_refuses_and_takes_again_when_there_is_room(rig: Rig)
     provider = rig.engine.apps["other"].providers["apns"]
     assert isinstance(provider, ScriptedProvider)
     provider.holds = True
-    rig.accept(ask(tuple(str(number) for number in range(10))), app="other")
+    rig.submit(ask(tuple(str(number) for number in range(10))), app="other")
 
     with pytest.raises(Overloaded):
-        rig.accept(ask(), app="other")
-    rig.accept(ask())
+        rig.submit(ask(), app="other")
+    rig.submit(ask())
 
     await rig.until(lambda: len(provider.held) == 10)
     provider.holds = False
     provider.answer_all()
     await rig.until(lambda: rig.engine.is_idle)
-    rig.accept(ask(), app="other")
+    rig.submit(ask(), app="other")
 
 
 async def test_what_can_never_be_delivered_is_refused_whole_and_named(rig: Rig, apns: ScriptedProvider) -> None:
@@ -413,7 +416,7 @@ async def test_what_can_never_be_delivered_is_refused_whole_and_named(rig: Rig, 
     with pytest.raises(CallerError, match=r"^provider: huawei"):
         rig.engine.check("chat", ask(provider="huawei").message)
     with pytest.raises(CallerError, match=r"^\[1\]\.provider: huawei"):
-        rig.accept(ask(), ask(provider="huawei"))
+        rig.submit(ask(), ask(provider="huawei"))
 
     await rig.quiet()
     assert not apns.attempts
@@ -423,26 +426,26 @@ async def test_a_caller_can_wait_for_the_first_attempts(rig: Rig, apns: Scripted
     apns.script["gone"].append(DEAD)
     apns.script["busy"].append(BUSY)
     apns.holds = True
-    rig.accept(ask(("gone", "busy", "fine")), hears=True)
+    rig.submit(ask(("gone", "busy", "fine")), wait=True)
     await rig.until(lambda: len(apns.held) == 3)
-    assert not rig.told
+    assert not rig.done
 
     apns.answer_all()
 
-    ((receipt, _),) = rig.told
-    failures = [(failure.notification.targets[failure.place], failure.is_final) for failure in receipt.failures]
+    ((submission, _),) = rig.done
+    failures = [(failure.notification.targets[failure.index], failure.is_final) for failure in submission.failures]
     assert failures == [("gone", True), ("busy", False)]
 
 
 async def test_a_caller_who_waits_hears_of_a_long_pause_at_once(rig: Rig, apns: ScriptedProvider) -> None:
     apns.script["first"].append(Outcome(Verdict.RETRY, "QuotaExceeded", after=60.0, scope=Scope.APP))
-    rig.accept(ask(("first",)), hears=True)
-    await rig.until(lambda: len(rig.told) == 1)
+    rig.submit(ask(("first",)), wait=True)
+    await rig.until(lambda: len(rig.done) == 1)
 
-    rig.accept(ask(("second", "third")), hears=True)
-    await rig.until(lambda: len(rig.told) == 2)
+    rig.submit(ask(("second", "third")), wait=True)
+    await rig.until(lambda: len(rig.done) == 2)
 
-    failures = rig.told[1][0].failures
+    failures = rig.done[1][0].failures
     assert [(one.outcome.reason, one.is_final) for one in failures] == [("QuotaExceeded", False)] * 2
     assert apns.tokens == ["first"]
 
@@ -450,14 +453,14 @@ async def test_a_caller_who_waits_hears_of_a_long_pause_at_once(rig: Rig, apns: 
 async def test_more_than_memory_holds_waits_on_the_disk_in_order(
     rig: Rig, apns: ScriptedProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hushbell.runtime.delivery.provider_queue.HELD", 4)
+    monkeypatch.setattr("hushbell.runtime.delivery.provider_queue.MAX_IN_MEMORY", 4)
     apns.holds = True
     for number in range(20):
-        rig.accept(ask((str(number),)))
-    await rig.until(lambda: len(rig.told) == 20)
-    lane = rig.engine.lanes["chat", "apns"]
-    assert lane.held <= 4
-    assert len(lane.spilled) >= 16
+        rig.submit(ask((str(number),)))
+    await rig.until(lambda: len(rig.done) == 20)
+    lane = rig.engine.queues["chat", "apns"]
+    assert lane.in_memory <= 4
+    assert len(lane.on_disk) >= 16
 
     apns.holds = False
     apns.answer_all()
@@ -468,7 +471,7 @@ async def test_more_than_memory_holds_waits_on_the_disk_in_order(
 
 async def test_a_restart_goes_on_where_it_was(rig: Rig, queue: SlowDisk, apns: ScriptedProvider) -> None:
     apns.script["busy"].append(LATER)
-    receipt = rig.accept(ask(("fine", "busy")))
+    submission = rig.submit(ask(("fine", "busy")))
     await rig.until(lambda: len(apns.attempts) == 2)
     await rig.quiet()
     await rig.stop()
@@ -476,11 +479,12 @@ async def test_a_restart_goes_on_where_it_was(rig: Rig, queue: SlowDisk, apns: S
     apns.attempts.clear()
 
     again = Rig(queue, [rig.engine.apps["chat"]], rig.clock)
+    await again.start()
     await again.until(lambda: again.engine.is_idle)
 
     assert apns.tokens == ["busy"]
     assert apns.attempts[0].notification.ident == before
-    assert again.ended(receipt).attempts == b"\1\2"
+    assert again.ended(submission).attempts == b"\1\2"
     await again.stop()
 
 
@@ -488,24 +492,24 @@ async def test_a_stop_begins_nothing_more_and_writes_what_is_under_way(
     rig: Rig, queue: SlowDisk, apns: ScriptedProvider
 ) -> None:
     apns.holds = True
-    receipt = rig.accept(ask(("one",)))
+    submission = rig.submit(ask(("one",)))
     await rig.until(lambda: apns.held)
     rig.engine.stop()
     with pytest.raises(Overloaded):
-        rig.accept(ask())
+        rig.submit(ask())
 
     apns.answer_all()
     await rig.running
 
-    assert rig.ended(receipt).states == bytes([State.ACCEPTED])
+    assert rig.ended(submission).states == bytes([State.ACCEPTED])
 
 
 async def test_a_flood_of_one_app_leaves_the_other_its_turns(rig: Rig, apns: ScriptedProvider) -> None:
     theirs = rig.engine.apps["other"].providers["apns"]
     assert isinstance(theirs, ScriptedProvider)
     for _ in range(20):
-        rig.accept(ask(tuple(os.urandom(8).hex() for _ in range(500))))
-    rig.accept(ask(("theirs",)), app="other")
+        rig.submit(ask(tuple(os.urandom(8).hex() for _ in range(500))))
+    rig.submit(ask(("theirs",)), app="other")
 
     await rig.until(lambda: theirs.attempts)
 
@@ -514,21 +518,21 @@ async def test_a_flood_of_one_app_leaves_the_other_its_turns(rig: Rig, apns: Scr
 
 async def test_an_open_notification_is_found_with_how_far_it_is(rig: Rig, apns: ScriptedProvider) -> None:
     apns.script["busy"].append(BUSY)
-    receipt = rig.accept(ask(("fine",)), ask(("busy",)))
+    submission = rig.submit(ask(("fine",)), ask(("busy",)))
     await rig.until(lambda: len(apns.attempts) == 2)
     await rig.quiet()
 
-    found = rig.engine.find(receipt.jobs[0].notifications[1].ident)
+    found = await rig.engine.find(submission.jobs[0].notifications[1].ident)
 
     assert found is not None
     place, open_job = found
     assert place == 1
     assert not isinstance(open_job, JobResult)
     job, progress = open_job
-    assert job == receipt.jobs[0]
+    assert job == submission.jobs[0]
     assert progress is not None
     assert list(progress.states) == [State.ACCEPTED, State.RETRYING]
-    assert rig.engine.find(os.urandom(16)) is None
+    assert await rig.engine.find(os.urandom(16)) is None
 
 
 async def test_a_provider_that_raises_is_asked_again(
@@ -538,12 +542,12 @@ async def test_a_provider_that_raises_is_asked_again(
         raise RuntimeError
 
     monkeypatch.setattr(apns, "attempt", raising)
-    receipt = rig.accept(ask(("phone",)))
-    lane = rig.engine.lanes["chat", "apns"]
-    await rig.until(lambda: lane.tally[State.RETRYING])
+    submission = rig.submit(ask(("phone",)))
+    lane = rig.engine.queues["chat", "apns"]
+    await rig.until(lambda: lane.counts[State.RETRYING])
 
     monkeypatch.undo()
     rig.clock.advance(120.0)
     await rig.until(lambda: rig.engine.is_idle)
 
-    assert rig.ended(receipt).states == bytes([State.ACCEPTED])
+    assert rig.ended(submission).states == bytes([State.ACCEPTED])

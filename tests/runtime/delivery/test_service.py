@@ -34,10 +34,10 @@ async def test_a_credential_is_read_again_when_its_file_changes_and_a_stop_close
     apns, fcm, clock = ScriptedProvider("apns"), ScriptedProvider("fcm"), FakeClock(manual=True)
     queue, http = MemoryOutbox(random=os.urandom), NoHttp()
     app = App(name="chat", providers={"apns": apns, "fcm": fcm})
-    engine = DeliveryEngine(queue=queue, apps=[app], clock=clock, random=os.urandom)
-    engine.start()
+    engine = DeliveryEngine(outbox=queue, apps=[app], clock=clock, random=os.urandom)
+    await engine.start()
     hooks = Webhooks(
-        queue=queue,
+        outbox=queue,
         commits=engine.commits,
         http=http,
         guard=SsrfGuard(()),

@@ -22,7 +22,7 @@ from hushbell.ports.http import (
     ResponseHandler,
 )
 from hushbell.runtime.delivery.engine import App, DeliveryEngine
-from hushbell.runtime.delivery.webhooks import Webhooks, feedback, signature
+from hushbell.runtime.delivery.webhooks import Webhooks, feedback_webhook, signature
 from hushbell.stores.memory.outbox import MemoryOutbox
 from hushbell.testing.clock import FakeClock
 from hushbell.testing.scripted_provider import ScriptedProvider
@@ -66,7 +66,7 @@ class Rig:
         self.queue = MemoryOutbox(random=os.urandom)
         self.clock = FakeClock(manual=True)
         self.engine = DeliveryEngine(
-            queue=self.queue,
+            outbox=self.queue,
             apps=[App(name="chat", providers={"apns": self.apns})],
             clock=self.clock,
             random=os.urandom,
@@ -74,23 +74,23 @@ class Rig:
         self.web = Web()
         self.names = {"hook.example": ("93.184.216.34",), "inside.example": ("10.0.0.1",)}
         self.hooks = Webhooks(
-            queue=self.queue,
+            outbox=self.queue,
             commits=self.engine.commits,
             http=self.web,
             guard=SsrfGuard((), lambda name: self.names[name]),
             clock=self.clock,
             random=lambda size: b"\x80" * size,
-            feedback=[feedback("chat", "http://127.0.0.1:9/hook", ["x-one: 1", "x-two:http://a:b", "bad"])],
+            feedback=[feedback_webhook("chat", "http://127.0.0.1:9/hook", ["x-one: 1", "x-two:http://a:b", "bad"])],
         )
-        self.engine.tell(self.hooks)
+        self.engine.add_listener(self.hooks)
         self.tasks = [asyncio.create_task(self.engine.run()), asyncio.create_task(self.hooks.run())]
 
-    def subscribe(self, url: str = "https://hook.example/x", shape: str = "event", *events: str) -> None:
+    async def subscribe(self, url: str = "https://hook.example/x", shape: str = "event", *events: str) -> None:
         wanted = events or ("bridge_transmitted", "not_delivered")
-        self.engine.save_hook(Webhook("h1", "chat", url, b"secret", wanted, shape))
+        await self.engine.save_webhook(Webhook("h1", "chat", url, b"secret", wanted, shape))
 
     def send(self, *tokens: str) -> None:
-        self.engine.accept("chat", [ask(tokens)], lambda *_: None)
+        self.engine.submit("chat", [ask(tokens)], lambda *_: None)
 
     async def until(self, claim: object) -> None:
         assert callable(claim)
@@ -115,7 +115,7 @@ async def rig() -> AsyncIterator[Rig]:
 
 
 async def test_a_hook_is_told_of_each_final_state_with_a_signature(rig: Rig) -> None:
-    rig.subscribe()
+    await rig.subscribe()
     rig.apns.script["gone"].append(DEAD)
     rig.send("gone", "here")
 
@@ -134,7 +134,7 @@ async def test_a_hook_is_told_of_each_final_state_with_a_signature(rig: Rig) -> 
 
 
 async def test_tokens_are_told_only_where_that_was_asked_for(rig: Rig) -> None:
-    rig.subscribe("https://hook.example/x", "tokens", "bridge_transmitted")
+    await rig.subscribe("https://hook.example/x", "tokens", "bridge_transmitted")
     rig.send("token-1")
 
     await rig.until(lambda: rig.web.requests)
@@ -150,20 +150,20 @@ async def test_tokens_are_told_only_where_that_was_asked_for(rig: Rig) -> None:
 async def test_a_hook_that_did_not_hear_is_told_again_under_the_same_number(
     rig: Rig, answer: HttpResponse | HttpFailure
 ) -> None:
-    rig.subscribe()
+    await rig.subscribe()
     rig.web.answer = answer
     rig.send("token")
     await rig.until(lambda: len(rig.web.requests) == 2)
     rig.web.answer = OK
 
-    await rig.until(lambda: rig.hooks.told == 1)
+    await rig.until(lambda: rig.hooks.delivered == 1)
     await rig.until(lambda: not rig.queue.due_events(rig.clock.now(), 0, 9))
 
     assert len({dict(request.headers)["hushbell-event"] for request in rig.web.requests}) == 1
 
 
 async def test_an_address_in_our_own_network_is_never_reached(rig: Rig) -> None:
-    rig.subscribe("https://inside.example/x")
+    await rig.subscribe("https://inside.example/x")
     rig.send("token")
 
     await rig.until(lambda: rig.engine.is_idle and not rig.queue.due_events(rig.clock.now(), 0, 9))
@@ -192,12 +192,12 @@ async def test_feedback_is_told_in_gorushs_words(rig: Rig) -> None:
 
 
 async def test_events_nobody_wants_any_more_are_forgotten(rig: Rig) -> None:
-    rig.subscribe()
+    await rig.subscribe()
     rig.web.answer = HttpResponse(500, (), b"")
     rig.send("token")
     await rig.until(lambda: rig.web.requests)
 
-    rig.engine.drop_hook("h1")
+    await rig.engine.drop_webhook("h1")
 
     await rig.until(lambda: not rig.queue.due_events(rig.clock.now(), 0, 9))
-    assert rig.engine.lanes["chat", "apns"].final is not None, "feedback is still wanted"
+    assert rig.engine.queues["chat", "apns"].listeners, "feedback is still wanted"

@@ -65,9 +65,9 @@ class GrpcServer:
                 app = value
         try:
             fields = gorush_rpc.decode_request(data)
-            caller = self._keys.caller(authorization)
-            caller.must("send")
-            counts = await self._submit(fields, caller, caller.app(app), context)
+            client = self._keys.client(authorization)
+            client.require("send")
+            counts = await self._submit(fields, client, client.app(app), context)
         except Undecodable:
             await context.abort(grpc.StatusCode.INTERNAL, UNREADABLE)
             raise
@@ -88,8 +88,8 @@ class GrpcServer:
             except Undecodable:
                 await context.abort(grpc.StatusCode.INTERNAL, UNREADABLE)
 
-    async def _submit(self, fields: Fields, caller: ApiClient, app: str, context: Any) -> int:
-        asked = self._push.asked([fields], caller, app)
+    async def _submit(self, fields: Fields, client: ApiClient, app: str, context: Any) -> int:
+        parsed = self._push.parse([fields], client, app)
         answered: asyncio.Future[tuple[int, bytes]] = asyncio.get_running_loop().create_future()
 
         def respond(status: int, body: bytes, content_type: bytes = JSON, headers: Headers | None = None) -> None:
@@ -97,11 +97,11 @@ class GrpcServer:
             if not answered.done():
                 answered.set_result((status, body))
 
-        self._push.submit(asked, caller, respond)
+        self._push.submit(parsed, client, respond)
         status, body = await answered
         if status != 200:
-            told = orjson.loads(body)["message"]
-            await context.abort(_BUSY.get(status, grpc.StatusCode.INTERNAL), told)
+            message = orjson.loads(body)["message"]
+            await context.abort(_BUSY.get(status, grpc.StatusCode.INTERNAL), message)
         # Over gRPC gorush counts tokens alone.
         return len(fields["tokens"])
 

@@ -62,7 +62,7 @@ def _open(answer: Answer) -> Callable[[Request], Response]:
 def _guarded(answer: Answer, keys: ApiKeys) -> Callable[[Request], Response]:
     def handle(request: Request) -> Response:
         try:
-            keys.caller(request.headers.get("authorization", "").encode("latin-1", "replace")).must("operate")
+            keys.client(request.headers.get("authorization", "").encode("latin-1", "replace")).require("operate")
         except Unauthorized as error:
             headers = {"content-type": JSON, "www-authenticate": "Bearer"}
             return Response(responses.refused(401, str(error)), 401, headers)

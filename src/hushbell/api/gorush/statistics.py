@@ -29,10 +29,10 @@ _OURS = {
 
 
 class Statistics:
-    """Answers of the routes that only tell numbers. None of them names an app, a token or a caller."""
+    """Responses of the routes that return figures. None of them names an app, a token or a caller."""
 
-    def __init__(self, intake: Delivery, push: GorushPush, counters: Counters, clock: Clock, version: str) -> None:
-        self._intake = intake
+    def __init__(self, delivery: Delivery, push: GorushPush, counters: Counters, clock: Clock, version: str) -> None:
+        self._delivery = delivery
         self._push = push
         self._counters = counters
         self._clock = clock
@@ -55,7 +55,7 @@ class Statistics:
         }
 
     def go(self) -> dict[str, Any]:
-        """Return ``/api/stat/go``: what a Python process has to say under the names of a Go program."""
+        """Return ``/api/stat/go``: figures of a Python process under the names of a Go program."""
         used = resource.getrusage(resource.RUSAGE_SELF)
         memory = used.ru_maxrss * 1024
         zeros = (
@@ -110,7 +110,7 @@ class Statistics:
         lines = []
         for name, kind, helped, value in self._gorush():
             lines.append(f"# HELP {name} {helped}\n# TYPE {name} {kind}\n{name} {value}\n")
-        self._fold()
+        self._update_counters()
         return ("".join(lines) + self._counters.exposition()).encode()
 
     def _gorush(self) -> list[tuple[str, str, str, int]]:
@@ -132,28 +132,30 @@ class Statistics:
             ("gorush_submitted_tasks", "counter", "Length of submitted tasks", self._push.submitted),
         ]
 
-    def _fold(self) -> None:
-        """Bring the engine's numbers among the counters."""
-        lanes = self._intake.all_lanes
+    def _update_counters(self) -> None:
+        """Copy the engine's figures into the counters."""
+        queues = self._delivery.queue_statuses
         for state, name in _OURS.items():
             counter = self._counters.counter(name, f"{name.replace('_', ' ').capitalize()}.")
-            counter.add(sum(lane.tally[state] for lane in lanes) - counter.value)
-        gauges: Mapping[str, float] = self._intake.gauges
+            counter.add(sum(queue.counts[state] for queue in queues) - counter.value)
+        gauges: Mapping[str, float] = self._delivery.gauges
         for name, value in gauges.items():
             self._counters.gauge(name, f"{name.replace('_', ' ').capitalize()}.").put(value)
         self._counters.gauge("attempts_under_way", "Attempts under way.").put(self._busy())
-        self._counters.gauge("lanes_paused", "Apps and providers that rest.").put(sum(one.is_paused for one in lanes))
-        ends = [lane.expires_at for lane in lanes if lane.expires_at is not None]
+        self._counters.gauge("lanes_paused", "Apps and providers that rest.").put(sum(one.is_paused for one in queues))
+        ends = [queue.expires_at for queue in queues if queue.expires_at is not None]
         if ends:
             left = (min(ends) - self._clock.now()) / 1000
             self._counters.gauge("credential_expires_in_seconds", "Until the first credential ends.").put(left)
 
     def _busy(self) -> int:
-        return sum(lane.in_flight for lane in self._intake.all_lanes)
+        return sum(queue.in_flight for queue in self._delivery.queue_statuses)
 
     def _ended(self) -> int:
-        return int(self._intake.gauges["queue_notifications_ended"])
+        return int(self._delivery.gauges["queue_notifications_ended"])
 
     def _sum(self, one: Platform, *states: State) -> int:
         name = PROVIDERS[one]
-        return sum(lane.tally[state] for lane in self._intake.all_lanes if lane.name == name for state in states)
+        return sum(
+            queue.counts[state] for queue in self._delivery.queue_statuses if queue.provider == name for state in states
+        )

@@ -1,8 +1,8 @@
 """
-Who calls, and what they may do: API keys, their scopes, apps and rates.
+API keys: who calls, and the scopes, apps and rates of each caller.
 
-A key has 256 random bits and only its SHA-256 is known here, so that what a look-up by that hash tells by its time is
-of no use to anybody.
+A key has 256 random bits and only its SHA-256 is known here, so that the time a look-up by that hash takes is of no
+use to an attacker.
 """
 
 import hmac
@@ -13,22 +13,22 @@ from hushbell.config.apps import SCOPES, KeySettings
 from hushbell.errors import HushbellError, Overloaded
 from hushbell.types import Millis
 
-LONGEST = 512  # bytes of an Authorization header
-FIRST_WAIT = 1.0  # seconds
+MAX_AUTHORIZATION = 512  # bytes of an Authorization header
+MIN_RETRY_AFTER = 1.0  # seconds
 
 
 class Unauthorized(HushbellError):
-    """No key, or none that we know."""
+    """The request has no key, or an unknown one."""
 
 
 class Forbidden(HushbellError):
-    """The key may not do that."""
+    """The scopes or apps of the key do not allow it."""
 
 
 class ApiClient:
-    """Somebody with a key, or anybody where keys are not asked for."""
+    """A caller with a key, or every caller where no keys are configured."""
 
-    __slots__ = ("_at", "_burst", "_left", "_rate", "apps", "name", "scopes")
+    __slots__ = ("_burst", "_rate", "_tokens", "_updated_at", "apps", "name", "scopes")
 
     def __init__(
         self, name: str, apps: Sequence[str], scopes: frozenset[str], *, per_minute: int = 0, burst: int = 0
@@ -38,20 +38,20 @@ class ApiClient:
         self.scopes = scopes
         self._rate = per_minute / 60_000  # pushes a millisecond; 0 means no limit
         self._burst = float(burst)
-        self._left = self._burst
-        self._at = 0
+        self._tokens = self._burst
+        self._updated_at = 0
 
-    def must(self, scope: str) -> None:
-        """Raise Forbidden unless the caller may."""
+    def require(self, scope: str) -> None:
+        """Raise Forbidden if the key lacks a scope."""
         if scope not in self.scopes:
             raise Forbidden(f"this key has no scope {scope}")
 
     def app(self, name: str | None) -> str:
         """
-        Return the app that is meant.
+        Return the app that a request means; without a name, the first one of the key.
 
         Raises:
-            Forbidden: there is none, or the caller has no business with it.
+            Forbidden: there is none, or it is not the caller's.
         """
         if name is None and self.apps:
             return self.apps[0]
@@ -59,28 +59,28 @@ class ApiClient:
             raise Forbidden("there is no such app for this key")
         return name
 
-    def spend(self, pushes: int, now: Millis) -> None:
+    def charge(self, pushes: int, now: Millis) -> None:
         """
-        Take pushes from the caller's budget.
+        Charge pushes to the caller's rate.
 
         Raises:
-            Overloaded: it is used up; says when to come back.
+            Overloaded: it is used up; ``after`` says when to come back.
         """
         if not self._rate:
             return
-        self._left = min(self._burst, self._left + max(0, now - self._at) * self._rate)
-        self._at = now
+        self._tokens = min(self._burst, self._tokens + max(0, now - self._updated_at) * self._rate)
+        self._updated_at = now
         # More than fits at once is let through on a full budget and paid for later.
-        if self._left < min(pushes, self._burst):
-            raise Overloaded("this key's rate", max(FIRST_WAIT, (pushes - self._left) / self._rate / 1000))
-        self._left -= pushes
+        if self._tokens < min(pushes, self._burst):
+            raise Overloaded("this key's rate", max(MIN_RETRY_AFTER, (pushes - self._tokens) / self._rate / 1000))
+        self._tokens -= pushes
 
 
 class ApiKeys:
     """Every key, by its hash."""
 
     def __init__(self, keys: Sequence[KeySettings], apps: Sequence[str], count: Callable[[str], None]) -> None:
-        self._callers = {
+        self._clients = {
             bytes.fromhex(key.sha256): ApiClient(
                 key.name,
                 [app for app in apps if not key.apps or app in key.apps],
@@ -90,22 +90,22 @@ class ApiKeys:
             )
             for key in keys
         }
-        self._anybody = None if keys else ApiClient("anybody", apps, frozenset(SCOPES))
+        self._anonymous = None if keys else ApiClient("anybody", apps, frozenset(SCOPES))
         self._count = count
 
-    def caller(self, authorization: bytes) -> ApiClient:
+    def client(self, authorization: bytes) -> ApiClient:
         """
-        Return who sends this header, ``Bearer KEY``.
+        Return the client of an Authorization header, ``Bearer KEY``.
 
         Raises:
-            Unauthorized: nobody we know.
+            Unauthorized: the key is missing or unknown.
         """
-        if self._anybody is not None:
-            return self._anybody
-        if len(authorization) <= LONGEST and authorization[:7].lower() == b"bearer ":
+        if self._anonymous is not None:
+            return self._anonymous
+        if len(authorization) <= MAX_AUTHORIZATION and authorization[:7].lower() == b"bearer ":
             digest = sha256(authorization[7:].strip()).digest()
-            for known, caller in self._callers.items():
+            for known, client in self._clients.items():
                 if hmac.compare_digest(known, digest):
-                    return caller
+                    return client
         self._count("api_keys_refused")
         raise Unauthorized("an API key is needed: Authorization: Bearer KEY")

@@ -1,7 +1,7 @@
 """
-Callers take turns, so that one's flood of large requests does not hold up another's small one.
+Fair queueing of callers, so that one's flood of large requests does not hold up another's small one.
 
-Within a turn of the event loop requests are handled as they come, until so much time was spent on them; the rest
+Within a turn of the event loop requests are handled as they come, until so much time is spent on them; the rest
 waits, and is handled one by one for each caller in turn.
 """
 
@@ -10,8 +10,8 @@ import time
 from collections import deque
 from collections.abc import Callable
 
-SPENT = 0.002  # seconds of one turn of the event loop
-LITTLE = SPENT / 4  # that may be left over from turns before
+TURN_SECONDS = 0.002  # of one turn of the event loop
+MAX_CARRIED_SECONDS = TURN_SECONDS / 4  # that may be left over from turns before
 
 Work = Callable[[], None]
 
@@ -23,11 +23,11 @@ class FairQueue:
         self._now = now
         self._spent = 0.0  # seconds of this turn of the event loop
         self._waiting: dict[bytes, deque[Work]] = {}  # by caller, the next one's first
-        self._ends = False  # the end of this turn is planned
+        self._is_turn_scheduled = False
 
-    def do(self, caller: bytes, work: Work) -> None:
+    def run(self, caller: bytes, work: Work) -> None:
         """Handle a request now, or when its caller's turn comes."""
-        if self._waiting or self._spent >= SPENT:
+        if self._waiting or self._spent >= TURN_SECONDS:
             self._waiting.setdefault(caller, deque()).append(work)
             return
         self._handle(work)
@@ -38,16 +38,16 @@ class FairQueue:
             work()
         finally:
             self._spent += self._now() - start
-            # To begin anew in each turn would cost as much as a small request, and the few of those are not worth it.
-            if (self._spent >= LITTLE or self._waiting) and not self._ends:
-                self._ends = True
-                asyncio.get_running_loop().call_soon(self._end)
+            # A new turn each time would cost as much as a small request, and a few of those need none.
+            if (self._spent >= MAX_CARRIED_SECONDS or self._waiting) and not self._is_turn_scheduled:
+                self._is_turn_scheduled = True
+                asyncio.get_running_loop().call_soon(self._begin_turn)
 
-    def _end(self) -> None:
+    def _begin_turn(self) -> None:
         """Begin the next turn with what waits from this one."""
-        self._ends = False
+        self._is_turn_scheduled = False
         self._spent = 0.0
-        while self._waiting and self._spent < SPENT:
+        while self._waiting and self._spent < TURN_SECONDS:
             caller = next(iter(self._waiting))
             queue = self._waiting.pop(caller)
             work = queue.popleft()

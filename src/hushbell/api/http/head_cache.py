@@ -1,5 +1,5 @@
 """
-What a request says before its body. A client's are the same byte for byte, so that most need not be read again.
+Heads of requests. Those of one client are the same byte for byte, so that most need no parsing.
 
 A head is remembered only if it was parsed as a whole request of the usual kind, so that the same bytes mean the same
 again: what follows them is a body of exactly the length they say.
@@ -10,8 +10,8 @@ from typing import Any
 
 from hushbell.api.http.types import APP_HEADER, Headers, Respond
 
-REMEMBERED = 1024  # heads
-LONGEST = 1024  # bytes of one that is remembered
+MAX_HEADS = 1024
+MAX_HEAD_BYTES = 1024  # of one that is remembered
 _END = b"\r\n\r\n"
 # Headers that change how a body arrives, or what becomes of the connection.
 _UNUSUAL = frozenset({b"transfer-encoding", b"expect", b"upgrade", b"connection", b"trailer"})
@@ -20,19 +20,19 @@ _UNUSUAL = frozenset({b"transfer-encoding", b"expect", b"upgrade", b"connection"
 class RequestHead:
     """Everything of a request but its body."""
 
-    __slots__ = ("caller", "headers", "keeps", "method", "seen", "url")
+    __slots__ = ("caller", "context", "headers", "keeps_alive", "method", "url")
 
-    def __init__(self, method: bytes, url: bytes, headers: Headers, *, keeps: bool) -> None:
+    def __init__(self, method: bytes, url: bytes, headers: Headers, *, keeps_alive: bool) -> None:
         self.method = method
         self.url = url
         self.headers = headers
-        self.keeps = keeps  # the connection lives on
-        self.caller = _caller(headers)
-        self.seen: Any = None  # what a handler found out from the headers, and finds again with the next request
+        self.keeps_alive = keeps_alive
+        self.caller = _caller_id(headers)
+        self.context: Any = None  # what a handler made of the headers, for the next request with the same head
 
 
 class HeadCache:
-    """Those that were seen."""
+    """The heads of requests that were parsed."""
 
     def __init__(self) -> None:
         self._known: dict[bytes, tuple[RequestHead, int]] = {}
@@ -48,18 +48,18 @@ class HeadCache:
     def remember(self, data: bytes, head: RequestHead, body: bytes) -> None:
         """Remember the head of data that was parsed from its first byte on and held, it seems, one request."""
         end = data.find(_END)
-        if end > LONGEST or end + len(_END) + len(body) != len(data) or not head.keeps:
+        if end > MAX_HEAD_BYTES or end + len(_END) + len(body) != len(data) or not head.keeps_alive:
             return
         lengths = [value for name, value in head.headers if name == b"content-length"]
         if lengths != [b"%d" % len(body)] or any(name in _UNUSUAL for name, _ in head.headers):
             return
-        if len(self._known) >= REMEMBERED:
+        if len(self._known) >= MAX_HEADS:
             self._known.clear()
         self._known[data[:end]] = head, len(body)
 
 
-def _caller(headers: Headers) -> bytes:
-    """Return what tells callers apart before anybody looks at their keys."""
+def _caller_id(headers: Headers) -> bytes:
+    """Return what tells callers apart before their keys are checked."""
     found = b""
     for name, value in headers:
         if name in (b"authorization", APP_HEADER):
@@ -67,5 +67,5 @@ def _caller(headers: Headers) -> bytes:
     return found
 
 
-Direct = Callable[[RequestHead, bytes, Respond], None]
+DirectHandler = Callable[[RequestHead, bytes, Respond], None]
 """Handles a request of the hot route: head, body, and how to answer, now or later."""

@@ -1,4 +1,4 @@
-"""What the HTTP front and its handlers agree on."""
+"""What the HTTP server and its handlers agree on."""
 
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 JSON = b"application/json; charset=utf-8"
 TEXT = b"text/plain; charset=utf-8"
-APP_HEADER = b"x-hushbell-app"  # which app a request means; without it, the key's first
+APP_HEADER = b"x-hushbell-app"  # the app of a request; without it, the first one of the key
 
 Headers = list[tuple[bytes, bytes]]
 """Names in lower case, as ASGI has them."""

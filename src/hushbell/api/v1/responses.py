@@ -1,4 +1,4 @@
-"""What the /v1 API tells of notifications, dead tokens and webhooks."""
+"""Bodies of /v1 responses: notifications, dead tokens and webhooks."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -10,8 +10,7 @@ from hushbell.core.delivery.push_ids import push_id
 from hushbell.core.delivery.state import LABELS, State
 from hushbell.core.delivery.webhook import Webhook
 from hushbell.core.gorush.responses import masked
-
-Found = tuple[int, JobResult | tuple[Job, JobProgress | None]]
+from hushbell.ports.delivery import Found
 
 
 def app_of(found: Found) -> str:
@@ -27,17 +26,17 @@ def notification(ident: bytes, found: Found, *, shows_tokens: bool) -> dict[str,
     Tokens are shown while it is open, if that was asked for; afterwards they are not known any more.
     """
     place, job = found
-    told: dict[str, Any] = {"id": ident.hex(), "app": app_of(found)}
+    body: dict[str, Any] = {"id": ident.hex(), "app": app_of(found)}
     if isinstance(job, JobResult):
-        told |= _ended(place, job)
+        body |= _ended(place, job)
     else:
-        told |= _open(place, *job, shows_tokens=shows_tokens)
-    for push in told["pushes"]:
+        body |= _open(place, *job, shows_tokens=shows_tokens)
+    for push in body["pushes"]:
         push["id"] = push_id(ident, push["place"])
-    states = Counter(push["state"] for push in told["pushes"])
-    told["counts"] = dict(states)
-    told["state"] = _whole(states)
-    return told
+    states = Counter(push["state"] for push in body["pushes"])
+    body["counts"] = dict(states)
+    body["state"] = _whole(states)
+    return body
 
 
 def dead_tokens(page: Sequence[DeadToken], after: int, limit: int, *, shows_tokens: bool) -> dict[str, Any]:
@@ -45,22 +44,28 @@ def dead_tokens(page: Sequence[DeadToken], after: int, limit: int, *, shows_toke
     return {
         "tokens": [
             {
-                "token": one.token if shows_tokens else masked(one.token),
-                "provider": one.provider,
-                "reason": one.reason,
-                "since": one.since,
-                "at": one.at,
+                "token": dead.token if shows_tokens else masked(dead.token),
+                "provider": dead.provider,
+                "reason": dead.reason,
+                "since": dead.since,
+                "at": dead.at,
             }
-            for one in page
+            for dead in page
         ],
         "cursor": str(page[-1].cursor if page else after),
         "more": len(page) == limit,
     }
 
 
-def hook(one: Webhook) -> dict[str, Any]:
+def webhook_body(webhook: Webhook) -> dict[str, Any]:
     """Return a webhook without its secret."""
-    return {"name": one.name, "app": one.app, "url": one.url, "events": list(one.events), "shape": one.shape}
+    return {
+        "name": webhook.name,
+        "app": webhook.app,
+        "url": webhook.url,
+        "events": list(webhook.events),
+        "shape": webhook.shape,
+    }
 
 
 def _whole(states: Counter[str]) -> str:
@@ -81,8 +86,8 @@ def _open(place: int, job: Job, progress: JobProgress | None, *, shows_tokens: b
         if shows_tokens:
             push["token"] = token
         pushes.append(push)
-    told = {"accepted_at": job.accepted_at, "expires_at": note.expires_at, "pushes": pushes}
-    return told | ({"name": note.reference} if note.reference else {})
+    body = {"accepted_at": job.accepted_at, "expires_at": note.expires_at, "pushes": pushes}
+    return body | ({"name": note.reference} if note.reference else {})
 
 
 def _ended(place: int, ended: JobResult) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from hushbell.core.delivery.job import Job, JobProgress, JobResult
 from hushbell.core.delivery.webhook import WebhookEvent
+from hushbell.core.server.facts import Write
 from hushbell.types import Millis
 
 
@@ -42,17 +43,17 @@ class Changes:
     told: list[int] = field(default_factory=list)  # numbers of events that need nothing more
     deferred: list[WebhookEvent] = field(default_factory=list)  # events whose attempts and due_at changed
     answers: list[IdempotentResponse] = field(default_factory=list)
+    server: list[Write] = field(default_factory=list)  # of the push server, where it shares the database
 
     @property
     def is_empty(self) -> bool:
         """Whether there is nothing to write."""
-        return not (
-            self.jobs
-            or self.ended
-            or self.progress
-            or self.dead
-            or self.events
-            or self.told
-            or self.deferred
-            or self.answers
-        )
+        return not (self.jobs or self.ended or any(getattr(self, name) for name in _FIELDS))
+
+    def extend(self, later: "Changes") -> None:
+        """Add what is committed after this, in its order."""
+        for name in _FIELDS:
+            getattr(self, name).extend(getattr(later, name))
+
+
+_FIELDS = tuple(Changes.__slots__)

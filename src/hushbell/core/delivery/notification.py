@@ -24,6 +24,7 @@ class Message(NamedTuple):
     route: str = ""  # apns: "production", "development" or "" for the app's default; otherwise ""
     # The provider's own headers, without credentials. "apns-id" only if the submitter chose one.
     headers: tuple[tuple[str, str], ...] = ()
+    form: str = ""  # "" if a provider takes it as it is; otherwise its app renders it when its job enters memory
 
     def __repr__(self) -> str:
         """Return what is no secret."""

@@ -1,32 +1,33 @@
 """How many attempts may be under way to one provider for one app: found out by trying, as TCP does."""
 
-LEAST = 16
-FIRST = 256
-MOST = 8192  # more than any provider's streams; bounds what waits inside its client
-AFTER_PAUSE = 1.0
+MIN_WINDOW = 16
+FIRST_WINDOW = 256
+MAX_WINDOW = 8192  # more than any provider's streams; bounds what waits inside its client
+WINDOW_AFTER_PAUSE = 1.0
+HALVING_INTERVAL_MS = 1000
 
 
 class Window:
-    """Grows while answers come, shrinks when the provider is overloaded, starts again from one after a pause."""
+    """Grows while answers come, shrinks when the provider is overloaded, restarts from one after a pause."""
 
-    __slots__ = ("_shrunk_at", "size")
+    __slots__ = ("_halved_at", "size")
 
     def __init__(self) -> None:
-        self.size: float = FIRST
-        self._shrunk_at = 0
+        self.size: float = FIRST_WINDOW
+        self._halved_at = 0
 
-    def accepted(self) -> None:
+    def grow(self) -> None:
         """Count a good answer while as much was under way as is allowed."""
-        if self.size < MOST:
+        if self.size < MAX_WINDOW:
             # One more for each answer doubles the window in each round trip; above the first size it grows slower.
-            self.size += 1.0 if self.size < FIRST else FIRST / self.size
+            self.size += 1.0 if self.size < FIRST_WINDOW else FIRST_WINDOW / self.size
 
-    def overloaded(self, now: int) -> None:
+    def halve(self, now: int) -> None:
         """Halve it, once for all the answers of the same second. ``now`` is Unix time in milliseconds."""
-        if now - self._shrunk_at >= 1000 or now < self._shrunk_at:
-            self._shrunk_at = now
-            self.size = max(LEAST, self.size / 2)
+        if now - self._halved_at >= HALVING_INTERVAL_MS or now < self._halved_at:
+            self._halved_at = now
+            self.size = max(MIN_WINDOW, self.size / 2)
 
-    def begin_again(self) -> None:
-        """Send one first: the provider may still be down."""
-        self.size = AFTER_PAUSE
+    def restart(self) -> None:
+        """Allow one attempt: the provider may still be down."""
+        self.size = WINDOW_AFTER_PAUSE

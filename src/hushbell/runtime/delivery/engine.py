@@ -1,40 +1,42 @@
 """
-The gateway's engine: what is accepted is on the disk, then attempted until it ended.
+The delivery engine: what is on the disk is attempted until it has its final state.
 
-Callbacks, not tasks: a push costs one call to its provider and one call back. Lanes take turns, so that no app waits
-for another's flood; a batch is committed for all of them together.
+Callbacks, not tasks: a push costs one call to its provider and one call back. Provider queues share the event loop by
+deficit round robin, so that no app waits for another's flood; one commit serves all of them.
 """
 
 import asyncio
-import heapq
 import logging
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from hushbell.core.delivery.backoff import Backoff
-from hushbell.core.delivery.changes import DeadToken, IdempotentResponse
+from hushbell.core.delivery.changes import Changes, DeadToken, IdempotentResponse
 from hushbell.core.delivery.job import Job, JobProgress, JobResult
-from hushbell.core.delivery.notification import Draft, Message, Notification, notifications
+from hushbell.core.delivery.notification import Draft, Message, notifications
+from hushbell.core.delivery.outcome import Outcome, Verdict
+from hushbell.core.delivery.submission import Done, Submission
 from hushbell.core.delivery.webhook import Webhook
-from hushbell.errors import CallerError, Overloaded, StoreError
+from hushbell.errors import CallerError, HushbellError, Overloaded, StoreError
 from hushbell.ports.clock import Clock
+from hushbell.ports.delivery import FinalListener, Found, QueueStatus
 from hushbell.ports.outbox import Outbox
 from hushbell.ports.provider import Provider
-from hushbell.runtime.delivery.active_job import ActiveJob, ActiveNotification, Submission, Told
+from hushbell.runtime.delivery.active_job import ActiveJob
 from hushbell.runtime.delivery.group_commit import GroupCommit
-from hushbell.runtime.delivery.listeners import Listeners
 from hushbell.runtime.delivery.provider_queue import ProviderQueue
-from hushbell.types import SECONDS_PER_DAY, Millis, Random
+from hushbell.runtime.delivery.timers import Timers
+from hushbell.types import Millis, Random
 
-SHARE = 32  # attempts a lane begins in one turn
-TURN = 128  # attempts begun before the event loop sees to everything else
-UNCOMMITTED = 64 * 1024 * 1024  # bytes that may wait for the disk; more is a disk that stands still
-ROUGHLY = 512  # bytes of a push in memory besides what it says
-REFILL = 16  # steps in which jobs are read from the disk, in one turn
-REFILL_STEP = 4  # jobs
-FULL_AFTER = 5.0  # seconds after which a caller may try a full queue again
-IDLE = 60.0  # seconds between looks at the clock when nothing is known to become due
+QUANTUM = 32  # attempts that a queue begins before the next queue's
+BUDGET = 128  # attempts begun before the event loop sees to everything else
+MAX_UNCOMMITTED_BYTES = 64 * 1024 * 1024  # that wait for the disk; more is a disk that stands still
+MAX_READS = 16  # steps in which jobs are read from the disk at once
+JOBS_PER_READ = 4
+FULL_RETRY_AFTER = 5.0  # seconds after which a caller may try a full outbox again
+
+_UNRENDERABLE = Outcome(Verdict.INVALID, "Unrenderable")
 
 log = logging.getLogger(__name__)
 
@@ -46,193 +48,193 @@ class App:
     name: str
     providers: Mapping[str, Provider]
     queue: int = 1_000_000  # pushes that may be open: its share of the disk and of our memory
-    ttl: int = SECONDS_PER_DAY  # seconds a push lives at most
+    ttl: int = 86_400  # seconds a push lives at most
     retries: int | None = None  # attempts after the first; None leaves it to the time to live
+    render: Callable[[Message], Message] | None = None  # from Message.form to what providers take; may raise
 
 
 class DeliveryEngine:
     """Everything is handed in; ``run`` returns after ``stop``, when nothing is under way any more."""
 
     def __init__(
-        self, *, queue: Outbox, apps: Sequence[App], clock: Clock, random: Random, backoff: Backoff | None = None
+        self, *, outbox: Outbox, apps: Sequence[App], clock: Clock, random: Random, backoff: Backoff | None = None
     ) -> None:
         self.apps = {app.name: app for app in apps}
         self.open: dict[str, int] = {app.name: 0 for app in apps}  # pushes without a final state, by app
-        self.lanes: dict[tuple[str, str], ProviderQueue] = {}
-        self.commits = GroupCommit(queue, self._stored)
-        self.listeners: Listeners | None = None
-        self._queue = queue
+        self.queues: dict[tuple[str, str], ProviderQueue] = {}
+        self.commits = GroupCommit(outbox, self._on_commit)
+        self._listeners: list[FinalListener] = []
+        self._outbox = outbox
         self._clock = clock
         self._random = random
         self._backoff = backoff or Backoff()
-        self._uncommitted = 0
+        self._timers = Timers(clock)
+        self._prepared: dict[int, ActiveJob] = {}  # not on the disk yet, by the job's number
+        self._doubtful: dict[int, int] = {}  # numbers that may be on the disk → pushes
+        self._active: dict[int, ActiveJob] = {}  # on the disk and in memory, by the job's number
+        self._uncommitted_bytes = 0
         self._notifications_ended = 0
-        self._works: dict[int, ActiveJob] = {}  # what is in memory, by the job's number
-        self._longest = 1  # notifications in one of them, at most
-        self._turns: deque[ProviderQueue] = deque()
-        self._turning = False
-        self._alarms: list[tuple[int, int, ProviderQueue, ActiveNotification | None, int]] = []
-        self._alarm_count = 0
-        self._alarm = asyncio.Event()
-        self._stopping = False
+        self._max_notifications = 1  # in one job of ``_active``
+        self._round: deque[ProviderQueue] = deque()
+        self._is_round_scheduled = False
+        self._reads: set[asyncio.Task[None]] = set()
+        self._is_stopping = False
         for app in apps:
             for name in app.providers:
-                self._lane(app.name, name)
+                self._queue(app.name, name)
 
-    def start(self) -> None:
+    async def start(self) -> None:
         """
-        Find what was open when the queue was closed. Called once, before anything is accepted.
+        Find what was open when the outbox was closed. Called once, before anything is accepted.
 
         Raises:
-            StoreUnavailable: the queue cannot be read.
+            StoreUnavailable: the outbox cannot be read.
         """
-        for waiting in self._queue.open_jobs():
-            self._lane(waiting.app, waiting.provider).spilled.append(waiting.number)
-            self.open[waiting.app] = self.open.get(waiting.app, 0) + waiting.pushes
-        for lane in self.lanes.values():
-            self.wake(lane)
+        await self._reload_webhooks()
+        for job in self._outbox.open_jobs():
+            self._queue(job.app, job.provider).on_disk.append(job.number)
+            self.open[job.app] = self.open.get(job.app, 0) + job.pushes
+        for queue in self.queues.values():
+            self.wake(queue)
 
-    def accept(
+    def add_listener(self, listener: FinalListener) -> None:
+        """Have a listener act upon final states."""
+        self._listeners.append(listener)
+        self._attach_listeners()
+
+    # The port Delivery; what each method does is said there.
+
+    def prepare(self, app: str, drafts: Sequence[Draft]) -> Sequence[Job]:  # noqa: D102
+        rules = self.apps[app]
+        pushes = 0
+        for place, draft in enumerate(drafts):
+            pushes += len(draft.targets)
+            if draft.message.provider not in rules.providers:
+                raise CallerError(f"[{place}].provider", f"{draft.message.provider} is not configured for this app")
+        if (
+            self._is_stopping
+            or self.open[app] + pushes > rules.queue
+            or self._uncommitted_bytes > MAX_UNCOMMITTED_BYTES
+        ):
+            raise Overloaded("the queue is full", FULL_RETRY_AFTER)
+        now = self._clock.now()
+        jobs = [self._prepare_job(rules, part, now) for part in _by_provider(drafts)]
+        self.open[app] += pushes
+        self._max_notifications = max(self._max_notifications, len(drafts))
+        return jobs
+
+    def adopt(self, jobs: Sequence[Job]) -> None:  # noqa: D102
+        for job in jobs:
+            self._take_in(self._pop_prepared(job))
+
+    def abandon(self, jobs: Sequence[Job], *, doubtful: bool = False) -> None:  # noqa: D102
+        for job in jobs:
+            active = self._pop_prepared(job)
+            if doubtful:
+                self._doubtful[job.number] = active.pushes
+                queue = self._queue(job.app, job.provider)
+                queue.leave_on_disk(active)
+                self.wake(queue)
+            else:
+                self.open[job.app] -= active.pushes
+
+    def submit(  # noqa: D102
         self,
         app: str,
         drafts: Sequence[Draft],
-        told: Told,
+        done: Done,
         *,
-        hears: bool = False,
-        repeatable: Callable[[Sequence[Job]], IdempotentResponse] | None = None,
+        wait: bool = False,
+        idempotent: Callable[[Sequence[Job]], IdempotentResponse] | None = None,
     ) -> Submission:
-        """See :meth:`hushbell.ports.delivery.Intake.accept`."""
-        rules = self.apps[app]
-        pushes = self._count(rules, drafts)
-        if self._stopping or self.open[app] + pushes > rules.queue or self._uncommitted > UNCOMMITTED:
-            raise Overloaded("the queue is full", FULL_AFTER)
-        receipt = Submission(told, hears=hears)
-        now = self._clock.now()
-        works = [self._work(rules, part, receipt, now) for part in _by_provider(drafts)]
-        receipt.jobs = [work.job for work in works]
-        receipt.to_store = len(works)
-        if hears:
-            receipt.to_hear = pushes
-        self.open[app] += pushes
-        self._longest = max(self._longest, len(drafts))
-        if repeatable is not None:
-            self.commits.answer(repeatable(receipt.jobs))
-        for work in works:
-            self._uncommitted += work.size
-            self.commits.add(work)
-        return receipt
+        jobs = self.prepare(app, drafts)
+        submission = Submission(jobs, done, wait=wait)
+        if idempotent is not None:
+            self.commits.add_response(idempotent(jobs))
+        for job in jobs:
+            self._prepared[job.number].submission = submission
+            self.commits.add_job(job)
+        return submission
 
-    def check(self, app: str, message: Message) -> None:
-        """See :meth:`hushbell.ports.delivery.Intake.check`."""
+    def check(self, app: str, message: Message) -> None:  # noqa: D102
         provider = self.apps[app].providers.get(message.provider)
         if provider is None:
             raise CallerError("provider", f"{message.provider} is not configured for this app")
         provider.check(message)
 
-    def find(self, ident: bytes) -> tuple[int, JobResult | tuple[Job, JobProgress | None]] | None:
-        """See :meth:`hushbell.ports.delivery.Intake.find`."""
-        number = self._queue.number_of(ident)
+    async def find(self, ident: bytes) -> Found | None:  # noqa: D102
+        number = self._outbox.number_of(ident)
         if number is None:
             return None
-        for first in range(number, number - self._longest, -1):
-            work = self._works.get(first)
-            if work is not None and number < first + len(work.job.notifications):
-                return number - first, (work.job, work.progress())
-        found = self._queue.find(number)
+        for first in range(number, number - self._max_notifications, -1):
+            active = self._active.get(first)
+            if active is not None and number < first + len(active.job.notifications):
+                return number - first, (active.job, active.progress())
+        found = self._outbox.find(number)
         if found is None:
             return None
         return number - (found.number if isinstance(found, JobResult) else found[0].number), found
 
-    def repeated(self, digest: bytes) -> IdempotentResponse | None:
-        """See :meth:`hushbell.ports.delivery.Intake.repeated`."""
-        return self._queue.repeatable(digest)
+    async def idempotent_response(self, key: bytes) -> IdempotentResponse | None:  # noqa: D102
+        return self._outbox.repeatable(key)
 
-    def dead(self, app: str, after: int, limit: int) -> Sequence[DeadToken]:
-        """See :meth:`hushbell.ports.delivery.Intake.dead`."""
-        return self._queue.dead(app, after, limit)
+    async def dead_tokens(self, app: str, after: int, limit: int) -> Sequence[DeadToken]:  # noqa: D102
+        return self._outbox.dead(app, after, limit)
 
-    def hooks(self, app: str) -> Sequence[Webhook]:
-        """See :meth:`hushbell.ports.delivery.Intake.hooks`."""
-        return [hook for hook in self._queue.hooks() if hook.app == app]
+    async def webhooks(self, app: str) -> Sequence[Webhook]:  # noqa: D102
+        return [webhook for webhook in self._outbox.hooks() if webhook.app == app]
 
-    def save_hook(self, hook: Webhook) -> None:
-        """See :meth:`hushbell.ports.delivery.Intake.save_hook`."""
-        self._queue.save_hook(hook)
-        self._hooks_changed()
+    async def save_webhook(self, webhook: Webhook) -> None:  # noqa: D102
+        self._outbox.save_hook(webhook)
+        await self._reload_webhooks()
 
-    def drop_hook(self, name: str) -> None:
-        """See :meth:`hushbell.ports.delivery.Intake.drop_hook`."""
-        self._queue.drop_hook(name)
-        self._hooks_changed()
-
-    def _hooks_changed(self) -> None:
-        if self.listeners is not None:
-            self.listeners.reload()
-            for lane in self.lanes.values():
-                self.listeners.attach(lane)
-
-    def tell(self, listeners: Listeners) -> None:
-        """Have every lane tell its final states to whoever wants to hear of them."""
-        self.listeners = listeners
-        self._hooks_changed()
+    async def drop_webhook(self, name: str) -> None:  # noqa: D102
+        self._outbox.drop_hook(name)
+        await self._reload_webhooks()
 
     @property
-    def providers(self) -> Mapping[str, frozenset[str]]:
-        """See :meth:`hushbell.ports.delivery.Intake.providers`."""
+    def providers(self) -> Mapping[str, frozenset[str]]:  # noqa: D102
         return {name: frozenset(app.providers) for name, app in self.apps.items()}
 
     @property
-    def all_lanes(self) -> Sequence[ProviderQueue]:
-        """See :meth:`hushbell.ports.delivery.Intake.all_lanes`."""
-        return tuple(self.lanes.values())
+    def queue_statuses(self) -> Sequence[QueueStatus]:  # noqa: D102
+        return [queue.status for queue in self.queues.values()]
 
     @property
-    def open_pushes(self) -> int:
-        """See :meth:`hushbell.ports.delivery.Intake.open_pushes`."""
-        return sum(self.open.values())
-
-    @property
-    def gauges(self) -> Mapping[str, float]:
-        """See :meth:`hushbell.ports.delivery.Intake.gauges`."""
+    def gauges(self) -> Mapping[str, float]:  # noqa: D102
         return {
-            "queue_open_pushes": self.open_pushes,
-            "queue_uncommitted_bytes": self._uncommitted,
+            "queue_open_pushes": sum(self.open.values()),
+            "queue_uncommitted_bytes": self._uncommitted_bytes,
             "queue_commits": self.commits.commits,
             "queue_commit_failures": self.commits.failures,
-            "queue_waiting_attempts": len(self._alarms),
+            "queue_waiting_attempts": len(self._timers),
             "queue_notifications_ended": self._notifications_ended,
         }
 
+    # Life.
+
     async def run(self) -> None:
         """Go on after waits until stopped; then finish the attempts under way."""
-        while not self._stopping:
-            self._alarm.clear()
-            wait = self._ring()
-            if self._alarm.is_set():
-                continue
-            ringing = asyncio.ensure_future(self._alarm.wait())
-            sleeping = asyncio.ensure_future(self._clock.sleep(wait))
-            await asyncio.wait([ringing, sleeping], return_when=asyncio.FIRST_COMPLETED)
-            ringing.cancel()
-            sleeping.cancel()
+        while not self._is_stopping:
+            await self._timers.wait()
         # Once in a program's life; an event would cost every push.
-        while any(lane.in_flight for lane in self.lanes.values()):  # noqa: ASYNC110
+        while self._reads or any(queue.in_flight for queue in self.queues.values()):  # noqa: ASYNC110
             await asyncio.sleep(0.01)
         await self.commits.idle()
 
     def stop(self) -> None:
         """Accept nothing and begin no attempt any more."""
-        self._stopping = True
-        for lane in self.lanes.values():
-            lane.is_stopped = True
-        self._alarm.set()
+        self._is_stopping = True
+        for queue in self.queues.values():
+            queue.is_stopped = True
+        self._timers.interrupt()
 
     @property
     def is_idle(self) -> bool:
         """Whether nothing is open, under way or unwritten."""
         return not any(self.open.values()) and self.commits.is_idle
 
-    # What lanes need.
+    # What provider queues need.
 
     def now(self) -> Millis:
         """Return Unix time in milliseconds."""
@@ -242,146 +244,175 @@ class DeliveryEngine:
         """Return a number in [0, 1)."""
         return self._random(1)[0] / 256
 
-    def wake(self, lane: ProviderQueue) -> None:
-        """Give the lane its turns again."""
-        if lane.has_turn or not (lane.may_begin or lane.wants_jobs):
+    def wake(self, queue: ProviderQueue) -> None:
+        """Put a queue into the round, if that is of use."""
+        if queue.is_in_round or not (queue.may_send or queue.may_read):
             return
-        lane.has_turn = True
-        self._turns.append(lane)
-        if not self._turning:
-            self._turning = True
-            asyncio.get_running_loop().call_soon(self._turn)
+        queue.is_in_round = True
+        self._round.append(queue)
+        self._schedule_round()
 
-    def at(self, when: Millis, lane: ProviderQueue, note: ActiveNotification | None, place: int) -> None:
-        """Call :meth:`ProviderQueue.again` then."""
-        self._alarm_count += 1
-        heapq.heappush(self._alarms, (when, self._alarm_count, lane, note, place))
-        if self._alarms[0][1] == self._alarm_count:
-            self._alarm.set()
+    def wake_at(self, when: Millis, callback: Callable[[], None]) -> None:
+        """Call back then."""
+        self._timers.call_at(when, callback)
 
-    def ended(self, work: ActiveJob, lane: ProviderQueue) -> None:
-        """Every push of a job reached its final state."""
-        del self._works[work.job.number]
-        self.open[lane.app] -= work.pushes
-        ended = work.ended(self._clock.now())
-        self.commits.ended(ended)
-        self._notifications_ended += len(ended.pushes)
-        if lane.is_behind:
-            self.wake(lane)
+    def on_job_end(self, active: ActiveJob, queue: ProviderQueue) -> None:
+        """Commit the result of a job whose pushes all have their final state."""
+        del self._active[active.job.number]
+        self.open[queue.app] -= active.pushes
+        result = active.result(self._clock.now())
+        self.commits.add_result(result)
+        self._notifications_ended += len(result.pushes)
+        if queue.is_behind:
+            self.wake(queue)
 
-    def changed(self, work: ActiveJob) -> None:
-        """Something of a job must go to the disk some time."""
-        self.commits.changed(work)
+    def on_progress(self, active: ActiveJob) -> None:
+        """Commit how far a job is, some time."""
+        self.commits.add_progress(active)
 
-    def died(self, dead: DeadToken) -> None:
-        """A provider says that a token is dead."""
-        self.commits.died(dead)
+    def commit(self, changes: Changes) -> None:
+        """Commit changes with whatever is committed next."""
+        self.commits.add(changes)
 
     # Inside.
 
-    def _lane(self, app: str, provider: str) -> ProviderQueue:
-        lane = self.lanes.get((app, provider))
-        if lane is None:
+    def _queue(self, app: str, provider: str) -> ProviderQueue:
+        queue = self.queues.get((app, provider))
+        if queue is None:
             rules = self.apps.get(app)
             adapter = rules.providers.get(provider) if rules else None
-            lane = self.lanes[app, provider] = ProviderQueue(self, app, provider, adapter, self._backoff)
-            if self.listeners is not None:
-                self.listeners.attach(lane)
-        return lane
+            queue = self.queues[app, provider] = ProviderQueue(self, app, provider, adapter, self._backoff)
+            queue.listeners = [listener for listener in self._listeners if listener.has_interest(app)]
+        return queue
 
-    @staticmethod
-    def _count(rules: App, drafts: Sequence[Draft]) -> int:
-        """Return how many pushes are asked for; raises CallerError for a provider that the app does not have."""
-        pushes = 0
-        for place, draft in enumerate(drafts):
-            pushes += len(draft.targets)
-            if draft.message.provider not in rules.providers:
-                raise CallerError(f"[{place}].provider", f"{draft.message.provider} is not configured for this app")
-        return pushes
+    async def _reload_webhooks(self) -> None:
+        webhooks = self._outbox.hooks()
+        for listener in self._listeners:
+            listener.on_webhooks_changed(webhooks)
+        self._attach_listeners()
 
-    def _work(self, rules: App, drafts: Sequence[Draft], receipt: Submission, now: Millis) -> ActiveJob:
-        first = self._queue.numbers(len(drafts))
-        idents = self._queue.idents(first, len(drafts))
-        notes = notifications(drafts, rules.name, idents, now, ttl=rules.ttl, retries=rules.retries)
-        job = Job(first, rules.name, now, notes)
-        return ActiveJob(job, _size(notes), receipt)
+    def _attach_listeners(self) -> None:
+        for queue in self.queues.values():
+            queue.listeners = [listener for listener in self._listeners if listener.has_interest(queue.app)]
 
-    def _stored(self, works: list[ActiveJob], error: StoreError | None) -> None:
-        """Answer the callers of jobs that are on the disk, then begin to deliver them."""
-        for work in works:
-            self._uncommitted -= work.size
-            assert work.receipt is not None
-            work.receipt.stored(error)
-            if error is not None:
-                self.open[work.job.app] -= work.pushes
-                continue
-            self._take(work)
+    def _prepare_job(self, rules: App, drafts: Sequence[Draft], now: Millis) -> Job:
+        first = self._outbox.numbers(len(drafts))
+        idents = self._outbox.idents(first, len(drafts))
+        named = notifications(drafts, rules.name, idents, now, ttl=rules.ttl, retries=rules.retries)
+        job = Job(first, rules.name, now, named)
+        active = self._prepared[first] = ActiveJob(job)
+        self._uncommitted_bytes += active.size
+        return job
 
-    def _take(self, work: ActiveJob) -> None:
-        lane = self.lanes[work.job.app, work.job.provider]
-        if lane.is_behind or not lane.has_room or self._stopping:
-            lane.spill(work)
-        else:
-            self._works[work.job.number] = work
-            lane.hold(work)
-        if not lane.has_turn:
-            self.wake(lane)
+    def _pop_prepared(self, job: Job) -> ActiveJob:
+        active = self._prepared.pop(job.number)
+        self._uncommitted_bytes -= active.size
+        return active
 
-    def _turn(self) -> None:
-        """Give each lane that can use it a share, until enough was begun."""
-        self._turning = False
-        left = TURN
-        turns = self._turns
-        while turns and left > 0:
-            lane = turns.popleft()
-            if lane.wants_jobs:
-                self._refill(lane)
-            left -= 1 + lane.begin(min(SHARE, left)) if lane.may_begin else 1
-            if lane.may_begin or lane.wants_jobs:
-                turns.append(lane)
+    def _on_commit(self, jobs: Sequence[Job], error: StoreError | None) -> None:
+        """Answer the callers of submitted jobs, then begin to deliver those that are on the disk."""
+        for job in jobs:
+            active = self._pop_prepared(job)
+            assert active.submission is not None
+            active.submission.count_stored(error)
+            if error is None:
+                self._take_in(active)
             else:
-                lane.has_turn = False
-        if turns:
-            self._turning = True
-            asyncio.get_running_loop().call_soon(self._turn)
+                self.open[job.app] -= active.pushes
 
-    def _refill(self, lane: ProviderQueue) -> None:
-        """Read some of what is on the disk alone, not more than a turn of the event loop has time for."""
-        pushes = 0
-        for _ in range(REFILL):
-            numbers = lane.spilled.take(REFILL_STEP)
-            if not numbers or pushes >= TURN:
-                lane.spilled.give_back(numbers)
-                return
+    def _take_in(self, active: ActiveJob) -> None:
+        """Deliver a job that is on the disk, or leave it there until memory has room for it."""
+        queue = self.queues[active.job.app, active.job.provider]
+        if queue.is_behind or queue.is_full or self._is_stopping:
+            queue.leave_on_disk(active)
+        else:
+            self._activate(active, queue)
+        if not queue.is_in_round:
+            self.wake(queue)
+
+    def _activate(self, active: ActiveJob, queue: ProviderQueue) -> None:
+        self._active[active.job.number] = active
+        rules = self.apps.get(queue.app)
+        if rules is not None and rules.render is not None:
             try:
-                found = self._queue.jobs(numbers)
-            except StoreError as error:
-                log.error("the queue cannot be read: %s", error)  # noqa: TRY400  the text names the cause
-                lane.spilled.give_back(numbers)
-                lane.pause_for_the_disk()
+                active.render(rules.render)
+            except HushbellError as error:
+                log.error("job %d cannot be rendered: %s", active.job.number, error)  # noqa: TRY400
+                queue.refuse(active, _UNRENDERABLE)
                 return
-            for job, progress in found:
-                work = ActiveJob(job, _size(job.notifications), None, progress)
-                self._works[job.number] = work
-                self._longest = max(self._longest, len(job.notifications))
-                lane.hold(work)
-                pushes += work.pushes
+        queue.take_in(active)
 
-    def _ring(self) -> float:
-        """Wake whom it is time for, and return the seconds until the next."""
-        now = self._clock.now()
-        while self._alarms and self._alarms[0][0] <= now:
-            _, _, lane, note, place = heapq.heappop(self._alarms)
-            lane.again(note, place)
-        return min(IDLE, max(0.0, (self._alarms[0][0] - now) / 1000)) if self._alarms else IDLE
+    def _schedule_round(self) -> None:
+        if not self._is_round_scheduled:
+            self._is_round_scheduled = True
+            asyncio.get_running_loop().call_soon(self._run_round)
 
+    def _run_round(self) -> None:
+        """Let each queue in the round begin a quantum of attempts, until the budget is spent."""
+        self._is_round_scheduled = False
+        left = BUDGET
+        queues = self._round
+        while queues and left > 0:
+            queue = queues.popleft()
+            if queue.may_read:
+                self._begin_read(queue)
+            left -= 1 + queue.send_next(min(QUANTUM, left)) if queue.may_send else 1
+            if queue.may_send or queue.may_read:
+                queues.append(queue)
+            else:
+                queue.is_in_round = False
+        if queues:
+            self._schedule_round()
 
-def _size(notes: Sequence[Notification]) -> int:
-    return sum([len(note.message.body) + ROUGHLY * len(note.targets) for note in notes])
+    def _begin_read(self, queue: ProviderQueue) -> None:
+        queue.is_reading = True
+        task = asyncio.get_running_loop().create_task(self._read_jobs(queue))
+        self._reads.add(task)
+        task.add_done_callback(self._reads.discard)
+
+    async def _read_jobs(self, queue: ProviderQueue) -> None:
+        """Take in jobs that are on the disk alone, at most about a budget of pushes."""
+        pushes = 0
+        try:
+            for _ in range(MAX_READS):
+                numbers = queue.on_disk.take(JOBS_PER_READ)
+                if not numbers:
+                    return
+                try:
+                    found = self._outbox.jobs(numbers)
+                except StoreError as error:
+                    log.error("the queue cannot be read: %s", error)  # noqa: TRY400  the text names the cause
+                    queue.on_disk.give_back(numbers)
+                    queue.pause_for_store()
+                    return
+                pushes += self._on_read(queue, numbers, found)
+                if pushes >= BUDGET:
+                    return
+        finally:
+            queue.is_reading = False
+            self.wake(queue)
+
+    def _on_read(
+        self, queue: ProviderQueue, numbers: Sequence[int], found: Sequence[tuple[Job, JobProgress | None]]
+    ) -> int:
+        """Deliver jobs that were read; return how many pushes they have."""
+        pushes = 0
+        for job, progress in found:
+            active = ActiveJob(job, progress)
+            self._max_notifications = max(self._max_notifications, len(job.notifications))
+            self._activate(active, queue)
+            pushes += active.pushes
+        if self._doubtful:
+            on_disk = {job.number for job, _ in found}
+            for number in numbers:
+                missing = self._doubtful.pop(number, 0)
+                if number not in on_disk:
+                    self.open[queue.app] -= missing
+        return pushes
 
 
 def _by_provider(drafts: Sequence[Draft]) -> Sequence[Sequence[Draft]]:
-    """Return the notifications in order, those of each provider together."""
+    """Return the drafts in order, those of each provider together."""
     first = drafts[0].message.provider
     if len(drafts) == 1 or all(draft.message.provider == first for draft in drafts):
         return (drafts,)

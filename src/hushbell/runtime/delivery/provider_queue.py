@@ -1,44 +1,48 @@
 """
-One app's pushes to one provider: their order, their attempts, their pauses.
+One app's pushes to one provider.
 
-Every lane stands alone: what its provider does to it delays no other. Pushes to one token leave one after another, the
-next one when the one before ended, so that a retry never overtakes what was accepted later.
+A queue stands alone: what its provider does delays no other. When to send, pause, retry and give up is decided by
+core.delivery.flow, the order within a token by core.delivery.token_order.
 """
 
 import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Protocol
 
 from hushbell.core.delivery.backoff import Backoff
-from hushbell.core.delivery.breaker import Breaker
-from hushbell.core.delivery.changes import DeadToken
+from hushbell.core.delivery.changes import Changes, DeadToken
+from hushbell.core.delivery.flow import ProviderFlow
 from hushbell.core.delivery.number_queue import NumberQueue
-from hushbell.core.delivery.outcome import Outcome, Scope, Verdict
-from hushbell.core.delivery.state import FINAL, State
-from hushbell.core.delivery.window import Window
+from hushbell.core.delivery.outcome import ACCEPTED, Outcome, Verdict
+from hushbell.core.delivery.state import State
+from hushbell.core.delivery.submission import FailedPush
+from hushbell.core.delivery.token_order import TokenOrder
+from hushbell.ports.delivery import FinalListener, QueueStatus
 from hushbell.ports.provider import Attempt, Provider
-from hushbell.runtime.delivery.active_job import ActiveJob, ActiveNotification, FailedPush
+from hushbell.runtime.delivery.active_job import ActiveJob, ActiveNotification
 from hushbell.runtime.delivery.handing import handing
 from hushbell.types import Millis
 
-HELD = 16_384  # pushes in memory, of one lane; more stay on the disk alone until there is room
-HELD_BYTES = 32 * 1024 * 1024  # of one lane
-LUCK = 3  # refusals in a row, none accepted between, that speak for the provider and not for single pushes
-PATIENCE = 5_000  # milliseconds of a pause that a caller who waits for first attempts waits, too
-SWEEP = 60_000  # milliseconds between looks for what expired while a lane is paused
-REASON = 120  # characters of a provider's word that are kept
+MAX_IN_MEMORY = 16_384  # pushes of one queue; more stay on the disk alone until there is room
+MAX_BYTES_IN_MEMORY = 32 * 1024 * 1024  # of one queue
+CALLER_PATIENCE_MS = 5_000  # of a pause that a caller who waits for first attempts waits, too
+EXPIRY_INTERVAL_MS = 60_000  # between looks for what expired while a queue is paused
+MAX_REASON = 120  # characters of a provider's word that are kept
 
 # Asking an enumeration for its member costs a tenth of a microsecond, and a push asks ten times.
-_STORED, _RETRIEVED, _ACCEPTED, _TAKEN = State.STORED, State.SENDING, State.ACCEPTED, Verdict.ACCEPTED
+_STORED, _SENDING, _ACCEPTED, _IS_ACCEPTED = State.STORED, State.SENDING, State.ACCEPTED, Verdict.ACCEPTED
 
 _EXPIRED = Outcome(Verdict.RETRY, "Expired")
+_STORE_UNAVAILABLE = Outcome(Verdict.RETRY, "StoreUnavailable")
 
 log = logging.getLogger(__name__)
 
 
 class Scheduler(Protocol):
-    """What a lane needs of the engine."""
+    """What a provider queue needs of the engine."""
 
     def now(self) -> Millis:
         """Return Unix time in milliseconds."""
@@ -48,346 +52,306 @@ class Scheduler(Protocol):
         """Return a number in [0, 1)."""
         ...
 
-    def wake(self, lane: "ProviderQueue") -> None:
-        """Give the lane its turns again."""
+    def wake(self, queue: "ProviderQueue") -> None:
+        """Put the queue into the round again."""
         ...
 
-    def at(self, when: Millis, lane: "ProviderQueue", note: ActiveNotification | None, place: int) -> None:
-        """Call :meth:`ProviderQueue.again` then."""
+    def wake_at(self, when: Millis, callback: Callable[[], None]) -> None:
+        """Call back then."""
         ...
 
-    def ended(self, work: ActiveJob, lane: "ProviderQueue") -> None:
-        """Every push of a job reached its final state."""
+    def on_job_end(self, active: ActiveJob, queue: "ProviderQueue") -> None:
+        """Every push of a job has its final state."""
         ...
 
-    def changed(self, work: ActiveJob) -> None:
-        """Something of a job must go to the disk some time."""
+    def on_progress(self, active: ActiveJob) -> None:
+        """Something of a job has changed that the disk should know."""
         ...
 
-    def died(self, dead: DeadToken) -> None:
-        """A provider says that a token is dead."""
+    def commit(self, changes: Changes) -> None:
+        """Commit changes with whatever is committed next."""
         ...
-
-
-Final = Callable[[ActiveNotification, int, State, str], None]
-"""Told of each push that reached its final state: place, state and the provider's word."""
 
 
 class ProviderQueue:
     """The pushes of one app to one provider."""
 
-    def __init__(self, owner: Scheduler, app: str, name: str, provider: Provider | None, backoff: Backoff) -> None:
+    def __init__(self, scheduler: Scheduler, app: str, name: str, provider: Provider | None, backoff: Backoff) -> None:
         self.app = app
         self.name = name
         self.provider = provider
-        self._hand_over = handing(provider)
-        self.final: Final | None = None
-        self.spilled = NumberQueue()  # jobs that are on the disk alone, oldest first
-        self.held = 0  # pushes in memory that have no final state
-        self.held_bytes = 0
+        self.listeners: Sequence[FinalListener] = ()
+        self.on_disk = NumberQueue()  # jobs that are on the disk alone, oldest first
+        self.in_memory = 0  # pushes in memory that have no final state
+        self.bytes_in_memory = 0
         self.in_flight = 0
-        self.has_turn = False  # the engine will call begin
+        self.is_in_round = False  # the engine will call send_next
+        self.is_reading = False  # jobs are on their way from the disk
         self.is_stopped = False
-        self.tally = [0] * len(State)  # pushes by what became of them; that of STORED counts attempts
-        self.paused_until = Millis(0)
-        self.strikes = 0
-        self._refusals = 0  # in a row
-        self._paused_for = _EXPIRED  # what began the pause
-        self._owner = owner
-        self._backoff = backoff
-        self._window = Window()
+        self.counts = [0] * len(State)  # pushes by their states since the start; that of STORED counts attempts
+        self._hand_over = handing(provider)
+        self._scheduler = scheduler
+        self._flow = ProviderFlow(backoff)
         self._ready: deque[ActiveNotification] = deque()
-        self._busy: dict[str, deque[tuple[ActiveNotification, int]] | None] = {}  # token → what waits for its turn
-        self._breaker = Breaker()
-        self._accepted_since = 0  # accepted pushes that the breaker does not know yet
+        self._order: TokenOrder[ActiveNotification] = TokenOrder()
 
     @property
-    def expires_at(self) -> Millis | None:
-        """Return when the credential ends, if it tells."""
-        return None if self.provider is None else self.provider.expires_at
+    def status(self) -> QueueStatus:
+        """Return its figures."""
+        expires_at = None if self.provider is None else self.provider.expires_at
+        is_paused = self._flow.pause is not None
+        return QueueStatus(self.app, self.name, tuple(self.counts), self.in_flight, is_paused, expires_at)
 
     @property
     def is_behind(self) -> bool:
         """Whether the disk holds jobs that memory does not."""
-        return self.spilled.left > 0
+        return self.on_disk.left > 0 or self.is_reading
 
     @property
-    def has_room(self) -> bool:
-        """Whether memory may hold more."""
-        return self.held < HELD and self.held_bytes < HELD_BYTES
+    def is_full(self) -> bool:
+        """Whether memory may hold no more."""
+        return self.in_memory >= MAX_IN_MEMORY or self.bytes_in_memory >= MAX_BYTES_IN_MEMORY
 
     @property
-    def may_begin(self) -> bool:
-        """Whether a turn would be of use."""
-        return bool(self._ready) and self.in_flight < self._window.size and not self.is_stopped and not self.is_paused
+    def may_send(self) -> bool:
+        """Whether attempts can be begun."""
+        flow = self._flow
+        return bool(self._ready) and self.in_flight < flow.window.size and not self.is_stopped and flow.pause is None
 
     @property
-    def wants_jobs(self) -> bool:
-        """Whether it is time to read from the disk."""
-        return self.is_behind and not self.is_stopped and self.held * 2 < HELD and self.held_bytes * 2 < HELD_BYTES
+    def may_read(self) -> bool:
+        """Whether it is time to read jobs from the disk."""
+        pause = self._flow.pause
+        return (
+            self.on_disk.left > 0
+            and (pause is None or pause.outcome is not _STORE_UNAVAILABLE)
+            and not self.is_reading
+            and not self.is_stopped
+            and self.in_memory * 2 < MAX_IN_MEMORY
+            and self.bytes_in_memory * 2 < MAX_BYTES_IN_MEMORY
+        )
 
-    @property
-    def is_paused(self) -> bool:
-        """Whether its provider asked for, or earned, a rest."""
-        return self.paused_until > 0
+    def leave_on_disk(self, active: ActiveJob) -> None:
+        """Keep the number of a job that is on the disk, and nothing else: what is read later keeps its order."""
+        self.on_disk.append(active.job.number)
+        if active.submission is not None:
+            active.submission.finish()
 
-    def spill(self, work: ActiveJob) -> None:
-        """Keep the number of a job that is on the disk, and nothing else; within a token, order comes before speed."""
-        self.spilled.append(work.job.number)
-        if work.receipt is not None:
-            work.receipt.tell()
+    def pause_for_store(self) -> None:
+        """Pause after the disk could not be read."""
+        self._begin_pause(_STORE_UNAVAILABLE)
 
-    def pause_for_the_disk(self) -> None:
-        """Rest after the disk could not be read."""
-        self._pause(Outcome(Verdict.RETRY, "StoreUnavailable"), self._owner.now())
-
-    def hold(self, work: ActiveJob) -> None:
+    def take_in(self, active: ActiveJob) -> None:
         """Queue what is left of a job."""
-        self.held += work.left
-        self.held_bytes += work.size
-        notes = work.notes(self)
-        self._ready.extend(notes)
-        if self.paused_until and work.receipt is not None:
-            self._tell_of_pause(notes)
-        if not work.left:
-            self._end(work)
+        self.in_memory += active.left
+        self.bytes_in_memory += active.size
+        items = active.items(self)
+        self._ready.extend(items)
+        if self._flow.pause is not None and active.submission is not None:
+            self._release_callers(items)
+        if not active.left:
+            self._end(active)
 
-    def begin(self, share: int) -> int:
-        """Begin attempts, at most ``share``; return how many."""
+    def refuse(self, active: ActiveJob, outcome: Outcome) -> None:
+        """Give every push that is left of a job the state FAILED, without an attempt."""
+        self.in_memory += active.left
+        self.bytes_in_memory += active.size
+        for item in active.items(self):
+            for index in item.indexes:
+                self._set_final(item, index, State.FAILED, outcome)
+
+    def send_next(self, budget: int) -> int:
+        """Begin at most ``budget`` attempts; return how many."""
         begun = 0
-        now = self._owner.now()
-        ready = self._ready
+        now = self._scheduler.now()
+        ready, flow = self._ready, self._flow
         attempts: list[Attempt] = []
-        while ready and begun < share and self.in_flight < self._window.size and not self.paused_until:
-            note = ready[0]
-            places = note.places
-            room = 1 if len(places) == 1 else min(share - begun, max(1, int(self._window.size) - self.in_flight))
-            if len(places) <= room:
+        while ready and begun < budget and self.in_flight < flow.window.size and flow.pause is None:
+            item = ready[0]
+            indexes = item.indexes
+            room = 1 if len(indexes) == 1 else min(budget - begun, flow.room(self.in_flight))
+            if len(indexes) <= room:
                 ready.popleft()
-                note.places = ()
+                item.indexes = ()
             else:
-                places, note.places = places[:room], places[room:]
-            free = places if note.holds_token else self._claim(note, places)
-            if now >= note.notification.expires_at:
-                for place in free:
-                    self._expire(note, place)
+                indexes, item.indexes = indexes[:room], indexes[room:]
+            notification = item.notification
+            free = indexes if item.holds_token else self._order.acquire(item, notification.targets, indexes)
+            if now >= notification.expires_at:
+                for index in free:
+                    self._expire(item, index)
             elif free:
                 begun += len(free)
-                self._begun(note, free)
-                attempts.append((note.notification, free, note.done))
+                self._mark_sending(item, free)
+                attempts.append((notification, free, item.done))
         if attempts:
             self._hand_over(attempts)
         return begun
 
-    def concluded(self, note: ActiveNotification, place: int, outcome: Outcome) -> None:
-        """Take what came of one attempt."""
-        work = note.work
-        at = note.base + place
-        if work.states[at] != _RETRIEVED:
-            log.error("provider %s told twice what came of a push", self.name)
+    def on_outcome(self, item: ActiveNotification, index: int, outcome: Outcome) -> None:
+        """Act upon the outcome of one attempt."""
+        active = item.active
+        position = item.offset + index
+        if active.states[position] != _SENDING:
+            log.error("provider %s reported the outcome of a push twice", self.name)
             return
         self.in_flight -= 1
-        work.under_way -= 1
-        if outcome.verdict is _TAKEN:
-            self._accepted_since += 1
-            if self._refusals:
-                self._refusals = self.strikes = 0
-            if self.in_flight + 1 >= self._window.size:
-                self._window.accepted()
-            if work.receipt is not None and work.attempts[at] == 1:
-                work.receipt.heard()
-            self._finish(note, place, _ACCEPTED, "")
+        if outcome.verdict is _IS_ACCEPTED:
+            self._flow.accepted(self.in_flight)
+            if active.submission is not None and active.attempts[position] == 1:
+                active.submission.count_attempted()
+            self._finish(item, index, _ACCEPTED, ACCEPTED)
         else:
-            self._failed(note, place, outcome)
-        if self._ready and not self.has_turn:
-            self._owner.wake(self)
+            self._on_failure(item, index, outcome)
+        if self._ready and not self.is_in_round:
+            self._scheduler.wake(self)
 
-    def again(self, note: ActiveNotification | None, place: int) -> None:
-        """Go on after a wait: with one push, or, without one, after a pause."""
-        if note is None:
-            self._resume()
-        elif not self.is_stopped:
-            self._requeue(note, place)
-            self._owner.wake(self)
-
-    def fold(self, now: Millis) -> None:
-        """Tell the breaker what was accepted meanwhile."""
-        self._breaker = self._breaker.having_accepted(self._accepted_since, now)
-        self._accepted_since = 0
-
-    def _claim(self, note: ActiveNotification, places: Sequence[int]) -> Sequence[int]:
-        """Return the places whose tokens are free now; the others wait behind the pushes that hold them."""
-        busy, tokens = self._busy, note.notification.targets
-        free: list[int] = []
-        for place in places:
-            token = tokens[place]
-            if token not in busy:
-                busy[token] = None
-                free.append(place)
-                continue
-            behind = busy[token]
-            if behind is None:
-                behind = busy[token] = deque()
-            behind.append((note, place))
-        return free
-
-    def _begun(self, note: ActiveNotification, places: Sequence[int]) -> None:
-        """Count attempts that are about to be made."""
-        work, base, count = note.work, note.base, len(places)
-        states, attempts = work.states, work.attempts
-        for place in places:
-            at = base + place
-            states[at] = _RETRIEVED
-            if attempts[at] < 255:
-                attempts[at] += 1
-        self.in_flight += count
-        work.under_way += count
-        self.tally[_STORED] += count
-
-    def _failed(self, note: ActiveNotification, place: int, outcome: Outcome) -> None:
-        now = self._owner.now()
-        self.fold(now)
-        self._breaker, judged = self._breaker.judge(outcome, now)
-        if judged.verdict is Verdict.MISCONFIGURED:
-            log.error("pushes of an app are held: %s refuses its configuration (%s)", self.name, judged.reason)
-        if judged.concerns_others:
-            if self._is_trouble(judged):
-                self._pause(judged, now)
-        elif judged.reason in ("timeout", "closed"):
-            self._window.overloaded(now)
-        work, at = note.work, note.base + place
-        state = FINAL.get(judged.verdict) or self._over(note, at, judged, now)
-        if work.receipt is not None and work.attempts[at] == 1:
-            work.receipt.heard(FailedPush(note.notification, place, judged, is_final=state is not None))
-        if state is None:
-            self._wait(note, place, judged, now)
-            return
-        if state is State.DEAD_TOKEN:
-            notification = note.notification
-            self._owner.died(
-                DeadToken(self.app, self.name, notification.targets[place], _word(judged.reason), judged.since, now)
-            )
-        self._finish(note, place, state, _word(judged.reason))
-
-    @staticmethod
-    def _over(note: ActiveNotification, at: int, outcome: Outcome, now: Millis) -> State | None:
-        """Return the final state of a push that is not to be attempted again, or None."""
-        if now >= note.notification.expires_at:
-            return State.EXPIRED
-        retries = note.notification.retries
-        if retries is None or note.work.attempts[at] <= retries:
-            return None
-        # A wrong configuration is not the push's failure, unless one attempt is all that was asked for.
-        if outcome.verdict is Verdict.MISCONFIGURED and retries:
-            return None
-        return State.FAILED
-
-    def _wait(self, note: ActiveNotification, place: int, outcome: Outcome, now: Millis) -> None:
-        """Attempt it again later; its token stays taken, so that what follows waits too."""
-        work, at = note.work, note.base + place
-        work.states[at] = State.RETRYING
-        work.reasons[at] = _word(outcome.reason)
-        self.tally[State.RETRYING] += 1
-        self._owner.changed(work)
-        if self.paused_until:
-            # It waits for the provider, not for itself, and leaves first when the pause ends.
-            self._requeue(note, place)
-            return
-        wait = max(self._backoff.delay(work.attempts[at], self._owner.jitter()), outcome.after or 0.0)
-        due = min(now + int(wait * 1000), note.notification.expires_at)
-        self._owner.at(Millis(due), self, note, place)
-
-    def _requeue(self, note: ActiveNotification, place: int) -> None:
-        """Let a push leave next. Its token stays taken, so that nothing overtakes it."""
-        alone = ActiveNotification(note.work, note.notification, note.base, self, [place])
+    def retry(self, item: ActiveNotification, index: int) -> None:
+        """Attempt a push again, before everything else. It still holds its token, so that nothing overtakes it."""
+        alone = ActiveNotification(item.active, item.notification, item.offset, self, [index])
         alone.holds_token = True
         self._ready.appendleft(alone)
+        self._scheduler.wake(self)
 
-    def _expire(self, note: ActiveNotification, place: int) -> None:
-        work = note.work
-        if work.receipt is not None and not work.attempts[note.base + place]:
-            work.receipt.heard(FailedPush(note.notification, place, _EXPIRED, is_final=True))
-        self._finish(note, place, State.EXPIRED, work.reasons.get(note.base + place, ""))
-
-    def _finish(self, note: ActiveNotification, place: int, state: State, reason: str) -> None:
-        """Write down the final state of a push and let the next one to its token go."""
-        work, at = note.work, note.base + place
-        work.states[at] = state
-        if reason:
-            work.reasons[at] = reason
-        elif work.reasons:
-            work.reasons.pop(at, None)
-        work.left -= 1
-        self.held -= 1
-        self.tally[state] += 1
-        token = note.notification.targets[place]
-        behind = self._busy.pop(token, None)
-        if behind:
-            self._busy[token] = behind
-            self._requeue(*behind.popleft())
-            self._owner.wake(self)
-        if self.final is not None:
-            self.final(note, place, state, reason)
-        if not work.left:
-            self._end(work)
-        elif not work.is_dirty:
-            self._owner.changed(work)
-
-    def _end(self, work: ActiveJob) -> None:
-        self.held_bytes -= work.size
-        self._owner.ended(work, self)
-
-    def _pause(self, outcome: Outcome, now: Millis) -> None:
-        """Hold everything, once for all the pushes that met the same answer together."""
-        if self.paused_until:
+    def check_pause(self) -> None:
+        """End the pause if its time is over; until then, end the pushes that expired."""
+        now = self._scheduler.now()
+        if self._flow.resumed(now):
+            self._scheduler.wake(self)
             return
-        self.strikes += 1
-        self._refusals = max(self._refusals, 1)
-        wait = max(self._backoff.delay(self.strikes, self._owner.jitter()), outcome.after or 0.0)
-        self.paused_until = Millis(now + int(wait * 1000))
-        self._paused_for = outcome
-        self._tell_of_pause(self._ready)
-        self._owner.at(Millis(min(self.paused_until, now + SWEEP)), self, None, 0)
+        self._end_expired(now)
+        self._wake_in_pause(now)
 
-    def _is_trouble(self, outcome: Outcome) -> bool:
-        """Whether a refusal speaks for all pushes: one 503 in a hundred answers must not stop the other 99."""
-        self._refusals += 1
-        alone = outcome.verdict is Verdict.RETRY and outcome.scope is Scope.PROVIDER and outcome.after is None
-        return not alone or self.strikes > 0 or self._refusals >= LUCK
+    def _mark_sending(self, item: ActiveNotification, indexes: Sequence[int]) -> None:
+        """Count attempts that are about to be made."""
+        active, offset, count = item.active, item.offset, len(indexes)
+        states, attempts = active.states, active.attempts
+        for index in indexes:
+            position = offset + index
+            states[position] = _SENDING
+            if attempts[position] < 255:
+                attempts[position] += 1
+        self.in_flight += count
+        self.counts[_STORED] += count
 
-    def _tell_of_pause(self, notes: Iterable[ActiveNotification]) -> None:
-        """Tell callers who wait for first attempts that there will be none for a while, and why."""
-        if self.paused_until - self._owner.now() < PATIENCE:
+    def _on_failure(self, item: ActiveNotification, index: int, outcome: Outcome) -> None:
+        now = self._scheduler.now()
+        active, notification, position = item.active, item.notification, item.offset + index
+        failed = self._flow.failed(
+            outcome,
+            attempts=active.attempts[position],
+            retries=notification.retries,
+            expires_at=notification.expires_at,
+            now=now,
+            jitter=self._scheduler.jitter(),
+        )
+        outcome, state = failed.outcome, failed.state
+        if outcome.verdict is Verdict.MISCONFIGURED:
+            log.error("pushes of an app are held: %s refuses its configuration (%s)", self.name, outcome.reason)
+        if failed.pause is not None:
+            self._on_pause(now)
+        if active.submission is not None and active.attempts[position] == 1:
+            is_final = state is not None
+            active.submission.count_attempted(FailedPush(notification, index, outcome, is_final))
+        outcome = _printable(outcome)
+        if state is None:
+            self._wait(item, index, outcome.reason, failed.retry_at)
             return
-        for note in notes:
-            receipt = note.work.receipt
-            if receipt is None or receipt.to_hear <= 0:
+        if state is State.DEAD_TOKEN:
+            token = notification.targets[index]
+            dead = DeadToken(self.app, self.name, token, outcome.reason, outcome.since, now)
+            self._scheduler.commit(Changes(dead=[dead]))
+        self._finish(item, index, state, outcome)
+
+    def _wait(self, item: ActiveNotification, index: int, reason: str, retry_at: Millis | None) -> None:
+        """Attempt a push again at that time, or after the pause; its token stays taken, so that what follows waits."""
+        active, position = item.active, item.offset + index
+        active.states[position] = State.RETRYING
+        active.reasons[position] = reason
+        self.counts[State.RETRYING] += 1
+        self._scheduler.on_progress(active)
+        if retry_at is None:
+            self.retry(item, index)
+        else:
+            self._scheduler.wake_at(retry_at, partial(self.retry, item, index))
+
+    def _expire(self, item: ActiveNotification, index: int) -> None:
+        active, position = item.active, item.offset + index
+        if active.submission is not None and not active.attempts[position]:
+            active.submission.count_attempted(FailedPush(item.notification, index, _EXPIRED, is_final=True))
+        self._finish(item, index, State.EXPIRED, Outcome(Verdict.RETRY, active.reasons.get(position, "")))
+
+    def _finish(self, item: ActiveNotification, index: int, state: State, outcome: Outcome) -> None:
+        """Give a push that holds its token its final state, and let the next one to that token go."""
+        behind = self._order.release(item.notification.targets[index])
+        if behind is not None:
+            self.retry(*behind)
+        self._set_final(item, index, state, outcome)
+
+    def _set_final(self, item: ActiveNotification, index: int, state: State, outcome: Outcome) -> None:
+        active, position = item.active, item.offset + index
+        active.states[position] = state
+        if outcome.reason:
+            active.reasons[position] = outcome.reason
+        elif active.reasons:
+            active.reasons.pop(position, None)
+        active.left -= 1
+        self.in_memory -= 1
+        self.counts[state] += 1
+        for listener in self.listeners:
+            changes = listener.on_final(item.notification, index, state, outcome, active.attempts[position])
+            if changes is not None:
+                self._scheduler.commit(changes)
+        if not active.left:
+            self._end(active)
+        elif not active.is_dirty:
+            self._scheduler.on_progress(active)
+
+    def _end(self, active: ActiveJob) -> None:
+        self.bytes_in_memory -= active.size
+        self._scheduler.on_job_end(active, self)
+
+    def _begin_pause(self, outcome: Outcome) -> None:
+        now = self._scheduler.now()
+        if self._flow.begin_pause(outcome, now, self._scheduler.jitter()) is not None:
+            self._on_pause(now)
+
+    def _on_pause(self, now: Millis) -> None:
+        self._release_callers(self._ready)
+        self._wake_in_pause(now)
+
+    def _wake_in_pause(self, now: Millis) -> None:
+        assert self._flow.pause is not None
+        self._scheduler.wake_at(Millis(min(self._flow.pause.until, now + EXPIRY_INTERVAL_MS)), self.check_pause)
+
+    def _release_callers(self, items: Iterable[ActiveNotification]) -> None:
+        """Answer callers who wait for first attempts that there will be none for a while, and why."""
+        pause = self._flow.pause
+        if pause is None or pause.until - self._scheduler.now() < CALLER_PATIENCE_MS:
+            return
+        for item in items:
+            submission = item.active.submission
+            if submission is None or not submission.to_attempt:
                 continue
-            for place in note.places:
-                if not note.work.attempts[note.base + place]:
-                    receipt.heard(FailedPush(note.notification, place, self._paused_for, is_final=False))
+            for index in item.indexes:
+                if not item.active.attempts[item.offset + index]:
+                    submission.count_attempted(FailedPush(item.notification, index, pause.outcome, is_final=False))
 
-    def _resume(self) -> None:
-        now = self._owner.now()
-        if now < self.paused_until:
-            self._sweep(now)
-            self._owner.at(Millis(min(self.paused_until, now + SWEEP)), self, None, 0)
-            return
-        self.paused_until = Millis(0)
-        self._window.begin_again()
-        self._owner.wake(self)
-
-    def _sweep(self, now: Millis) -> None:
+    def _end_expired(self, now: Millis) -> None:
         """End what expired while nothing leaves."""
         waiting, self._ready = self._ready, deque()
-        for note in waiting:
-            if now < note.notification.expires_at:
-                self._ready.append(note)
+        for item in waiting:
+            if now < item.notification.expires_at:
+                self._ready.append(item)
                 continue
-            for place in note.places if note.holds_token else self._claim(note, note.places):
-                self._expire(note, place)
+            targets, indexes = item.notification.targets, item.indexes
+            for index in indexes if item.holds_token else self._order.acquire(item, targets, indexes):
+                self._expire(item, index)
 
 
-def _word(reason: str) -> str:
-    """Return a provider's word as it may stand in a database and an answer."""
-    return reason[:REASON] if reason.isascii() else reason[:REASON].encode("ascii", "replace").decode()
+def _printable(outcome: Outcome) -> Outcome:
+    """Return an outcome whose reason may stand in a database and an answer."""
+    reason = outcome.reason
+    if len(reason) <= MAX_REASON and reason.isascii():
+        return outcome
+    return replace(outcome, reason=reason[:MAX_REASON].encode("ascii", "replace").decode())

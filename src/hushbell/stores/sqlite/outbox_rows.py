@@ -28,7 +28,8 @@ def pack_job(job: Job) -> bytes:
         place = seen.get(id(message))
         if place is None:  # one message may be said to many in notifications of their own
             place = seen[id(message)] = len(messages)
-            messages.append((message.provider, message.route, message.headers, message.body))
+            content = (message.provider, message.route, message.headers, message.body)
+            messages.append((*content, message.form) if message.form else content)
         fields = (note.target_kind, note.targets, place, note.reference, note.expires_at, note.retries)
         notes.append((*fields, note.collapse_id) if note.collapse_id else fields)
     return _encode((FORM, job.app, job.accepted_at, messages, notes))
@@ -44,8 +45,8 @@ def unpack_job(number: int, packed: bytes, idents: Sequence[bytes]) -> Job:
     try:
         _, app, accepted_at, messages, notes = _checked(packed)
         said = [
-            Message(provider=provider, route=route, headers=tuple((name, value) for name, value in headers), body=body)
-            for provider, route, headers, body in messages
+            Message(provider, body, route, tuple((name, value) for name, value in headers), *form)
+            for provider, route, headers, body, *form in messages
         ]
         notifications = tuple(
             Notification(
