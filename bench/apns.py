@@ -20,11 +20,11 @@ from typing import Any
 import uvloop
 
 from hushbell.config.gateway import ApnsSettings, HttpSettings, Texts
+from hushbell.core.delivery.outcome import ACCEPTED
 from hushbell.core.push import Push
 from hushbell.http.client import fetch, submit_request
 from hushbell.http.curl import CurlHttp
 from hushbell.http.h2.client import H2Client
-from hushbell.ports.gateway import ACCEPTED
 from hushbell.ports.http import HttpClient, HttpFailure, HttpRequest, HttpResponse
 from hushbell.providers.apns.adapter import PRODUCTION, Apns, App, request
 from hushbell.providers.apns.token import TokenSigner

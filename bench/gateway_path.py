@@ -79,7 +79,7 @@ class Way:
         clock = SystemClock()
         apps = open_apps(settings, clock)
         queue = open_queue(settings, folder / "data")
-        queue._writer.put = lambda *_: None  # the disk is told by hand
+        queue.writer.put = lambda *_: None  # the disk is told by hand
         self.engine = DeliveryEngine(outbox=queue, apps=apps, clock=clock, random=os.urandom)
         front = GatewayApi(
             self.engine, settings, clock=clock, random=os.urandom, counters=Counters(), version=""

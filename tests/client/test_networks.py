@@ -79,14 +79,14 @@ async def test_a_light_client_asks_for_its_own_topics_alone(server: Running) -> 
         await account.enable("token", servers=[server.identity.public])
         await account.registered(server.identity.public)
 
-        subscribed = set().union(*transport._filters.values())
+        subscribed = set().union(*transport._subscribed.values())
 
         assert subscribed
         assert all(client.wants(topic) for topic in subscribed)
 
 
 async def test_a_client_that_nobody_serves_goes_on_trying(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hushbell.transports.waku.light_client.PATIENCE", 0.05)
+    monkeypatch.setattr("hushbell.transports.waku.light_client.SUBSCRIBE_TIMEOUT", 0.05)
     monkeypatch.setattr("hushbell.runtime.client.exchange.RETRY_DELAYS", (0.01,))
     lost: list[str] = []
     transport = await hushbell.join(["/ip4/127.0.0.1/tcp/9"], light=True)

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
+from hushbell.core.delivery.outcome import Outcome, Verdict
 from hushbell.http.ssrf import AddressRefused, SsrfGuard
-from hushbell.ports.gateway import Outcome, Verdict
 from hushbell.ports.http import FailureKind, HttpFailure, HttpResponse
 from hushbell.providers import oauth
 from hushbell.providers.fcm import outcome as fcm_outcome

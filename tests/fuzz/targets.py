@@ -11,7 +11,7 @@ from hushbell import wire
 from hushbell.config import loader
 from hushbell.config.limits import Limits
 from hushbell.core import envelope
-from hushbell.core.server.decide import apply, decide, needed
+from hushbell.core.server.decide import apply, decide, facts_needed
 from hushbell.core.server.events import Event, QueryReceived, RegistrationReceived, RequestReceived
 from hushbell.core.server.facts import Facts, StoredRegistration
 from hushbell.crypto import ciphers, ecies, grants, hashes, secp256k1, signatures
@@ -23,7 +23,7 @@ from hushbell.http.h2.stream import Bounds, H2Stream
 from hushbell.ports.http import HttpFailure, HttpResponse
 from hushbell.providers.apns import outcome as apns_outcome
 from hushbell.providers.gorush import adapter as gorush
-from hushbell.runtime.server.sealer import DiscardedEnvelope, SealedEnvelope, open_one
+from hushbell.runtime.server.sealer import DiscardedEnvelope, SealedEnvelope, open_envelope
 from hushbell.transports import lines
 from hushbell.types import AccessToken, DeviceKey, InstallationId, MessageId, Millis, RequestId, SymmetricKey
 from hushbell.wire.codec import CODECS
@@ -126,12 +126,12 @@ def whole(data: bytes) -> None:
     """A whole envelope, hostile from the layer on that the first byte names, opened and decided."""
     if not data:
         return
-    waku = LAYERS[data[0] % len(LAYERS)](data[1:])
-    keyed = SealedEnvelope(
-        _waku(ciphers.seal_symmetric(QUERY_KEY, data[1:], bytes(12))), (SymmetricKey(b"\5" * 32), QUERY_KEY)
-    )
-    for sealed in (SealedEnvelope(waku), keyed):
-        opened = open_one(sealed, SERVER, LIMITS)
+    keys = (SymmetricKey(b"\5" * 32), QUERY_KEY)
+    sealed_for_us = [SealedEnvelope(ciphers.seal_symmetric(QUERY_KEY, data[1:], bytes(12)), keys)]
+    with suppress(WireError):
+        sealed_for_us.append(SealedEnvelope(envelope.open_waku(LAYERS[data[0] % len(LAYERS)](data[1:])).payload))
+    for sealed in sealed_for_us:
+        opened = open_envelope(sealed, SERVER, LIMITS)
         if not isinstance(opened, DiscardedEnvelope):
             _decided(opened)
 
@@ -155,7 +155,7 @@ def _decided(event: Event) -> None:
     device = DeviceKey(owner, InstallationId(KNOWN.installation_id))
     stored = StoredRegistration(KNOWN.version, NOW, wire.encode(KNOWN), KNOWN)
     facts = Facts(devices={device: stored}, installations={owner: {device.installation_id: True}})
-    needed(event, LIMITS)
+    facts_needed(event, LIMITS)
     for _ in range(2):
         apply(facts, decide(event, facts, NOW, LIMITS))
 
@@ -176,7 +176,7 @@ def answers(data: bytes) -> None:
     header = data[2:8].decode("latin-1")
     answer = HttpResponse(status, (("retry-after", header),), data[8:])
     apns_outcome.outcome(answer)
-    apns_outcome.outcome(answer, own_topic=True)
+    apns_outcome.outcome(answer, is_default_topic=True)
     gorush.outcome(answer)
     gorush.logged_outcomes(answer.body)
 

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
+from hushbell.core.delivery.outcome import Outcome
 from hushbell.core.push import Push
-from hushbell.ports.gateway import EagerGateway, Outcome
+from hushbell.ports.gateway import EagerGateway
 from hushbell.testing.clock import FakeClock
 from hushbell.testing.mock.server import MockProviders
 from hushbell.types import (

@@ -10,14 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hushbell.config.gateway import ApnsSettings, Texts
+from hushbell.core.delivery.outcome import ACCEPTED, Outcome, Scope, Verdict
 from hushbell.core.push import Push
 from hushbell.errors import ConfigError
 from hushbell.http.curl import CurlHttp
 from hushbell.http.h2.client import H2Client
-from hushbell.ports.gateway import ACCEPTED, Gateway, Outcome, Scope, Verdict
+from hushbell.ports.gateway import Gateway
 from hushbell.ports.http import HttpRequest, HttpResponse
-from hushbell.providers.apns.adapter import SANDBOX, Apns, App, payload, request
+from hushbell.providers.apns.adapter import Apns, App, payload, request
 from hushbell.providers.apns.outcome import outcome
+from hushbell.providers.apns.provider import SANDBOX
 from hushbell.providers.apns.token import TokenSigner
 from hushbell.testing.certificates import new_key
 from hushbell.testing.clock import FakeClock
@@ -98,7 +100,9 @@ def test_a_410_with_a_strange_time_tells_none(timestamp: Any) -> None:
 
 @pytest.mark.parametrize("reason", ["BadTopic", "MissingTopic", "TopicDisallowed"])
 def test_a_topic_of_the_operators_is_the_operators_error(reason: str) -> None:
-    assert outcome(answer(400, reason), own_topic=True) == Outcome(Verdict.MISCONFIGURED, reason, scope=Scope.APP)
+    assert outcome(answer(400, reason), is_default_topic=True) == Outcome(
+        Verdict.MISCONFIGURED, reason, scope=Scope.APP
+    )
 
 
 @pytest.mark.parametrize(

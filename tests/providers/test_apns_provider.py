@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from hushbell.core.delivery.notification import Message, Notification
+from hushbell.core.delivery.outcome import ACCEPTED, Outcome, Scope, Verdict
 from hushbell.errors import CallerError, ConfigError
 from hushbell.http.client import open_http
-from hushbell.ports.gateway import ACCEPTED, Outcome, Scope, Verdict
-from hushbell.ports.making import ProviderContext
+from hushbell.ports.provider import ProviderContext
 from hushbell.providers.apns.provider import ApnsProvider
 from hushbell.testing.certificates import Authority, new_key
 from hushbell.testing.clock import FakeClock
@@ -210,7 +210,7 @@ async def test_a_certificate_proves_who_sends(mock: MockProviders, opened: Opene
     provider = opened(key_file="", certificate_file=str(file))
 
     assert await attempt(provider, note(headers=())) == [ACCEPTED]
-    assert provider.expires_at is not None
+    assert provider.credential_expires_at is not None
     assert mock.stats()["jwts"] == 0
 
 
@@ -236,7 +236,7 @@ async def test_a_locked_certificate_needs_its_password(mock: MockProviders, open
 
     provider = opened(key_file="", certificate_file=str(locked), password_file=str(tmp_path / "password"))
 
-    assert provider.expires_at is not None
+    assert provider.credential_expires_at is not None
     with pytest.raises(ConfigError, match=r"apns.certificate_file: .*locked.p12"):
         opened(key_file="", certificate_file=str(locked))
 

@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 
 from hushbell.config.gateway import ApnsSettings, GorushSettings, Shape
+from hushbell.core.delivery.outcome import Verdict
 from hushbell.core.push import Push
 from hushbell.http.curl import CurlHttp
 from hushbell.http.h2.client import H2Client
-from hushbell.ports.gateway import EagerGateway, Gateway, Verdict
+from hushbell.ports.gateway import EagerGateway, Gateway
 from hushbell.providers.apns.adapter import Apns
 from hushbell.providers.apns.token import TokenSigner
 from hushbell.providers.gorush.adapter import GorushGateway

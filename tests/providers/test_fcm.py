@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hushbell.core.delivery.notification import Message, Notification
+from hushbell.core.delivery.outcome import ACCEPTED, Outcome, Scope, Verdict
 from hushbell.errors import CallerError, ConfigError
 from hushbell.http.client import open_http
-from hushbell.ports.gateway import ACCEPTED, Outcome, Scope, Verdict
 from hushbell.ports.http import HttpResponse
-from hushbell.ports.making import ProviderContext
+from hushbell.ports.provider import ProviderContext
 from hushbell.providers.fcm.outcome import outcome
 from hushbell.providers.fcm.provider import FcmProvider
 from hushbell.testing.clock import FakeClock
@@ -176,7 +176,7 @@ async def test_many_pushes_ask_for_one_access_token(mock: MockProviders, opened:
 
     await asyncio.gather(*(attempt(provider, note("a", "b")) for _ in range(20)))
 
-    assert (provider.asked, mock.count("oauth"), mock.count("fcm", 200)) == (1, 1, 40)
+    assert (provider.tokens_requested, mock.count("oauth"), mock.count("fcm", 200)) == (1, 1, 40)
 
 
 async def test_an_access_token_is_renewed_before_it_ends_and_nobody_waits(
@@ -189,7 +189,7 @@ async def test_an_access_token_is_renewed_before_it_ends_and_nobody_waits(
     mock.rule({"match": {"provider": "oauth"}, "reply": {"blackhole": True}})
     assert await attempt(provider, note("a")) == [ACCEPTED]
 
-    assert provider.asked == 2
+    assert provider.tokens_requested == 2
 
 
 async def test_an_access_token_that_has_ended_is_asked_for_again(
@@ -200,7 +200,7 @@ async def test_an_access_token_that_has_ended_is_asked_for_again(
     clock.advance(3601)
 
     assert await attempt(provider, note("a")) == [ACCEPTED]
-    assert provider.asked == 2
+    assert provider.tokens_requested == 2
 
 
 async def test_a_refused_access_token_is_renewed_once(mock: MockProviders, opened: Opened) -> None:
@@ -209,7 +209,7 @@ async def test_a_refused_access_token_is_renewed_once(mock: MockProviders, opene
     mock.fcm.tokens.clear()
 
     assert await attempt(provider, note("a", "b", "c")) == [ACCEPTED] * 3
-    assert provider.asked == 2
+    assert provider.tokens_requested == 2
 
 
 async def test_a_new_access_token_that_is_refused_too_is_the_operators(mock: MockProviders, opened: Opened) -> None:
@@ -219,7 +219,7 @@ async def test_a_new_access_token_that_is_refused_too_is_the_operators(mock: Moc
     [outcome] = await attempt(provider, note("a"))
 
     assert outcome == Outcome(Verdict.MISCONFIGURED, "UNAUTHENTICATED", scope=Scope.APP)
-    assert provider.asked == 2
+    assert provider.tokens_requested == 2
 
 
 @pytest.mark.parametrize(
@@ -243,7 +243,7 @@ async def test_without_an_access_token_nothing_is_sent(
     assert await attempt(provider, note("a", "b")) == [outcome] * 2
     assert await attempt(provider, note("a")) == [outcome]
 
-    assert (mock.count("fcm"), provider.asked) == (0, 1)
+    assert (mock.count("fcm"), provider.tokens_requested) == (0, 1)
 
 
 async def test_after_a_pause_the_access_token_is_asked_for_again(

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hushbell.config.gateway import GorushSettings, Shape, Texts
+from hushbell.core.delivery.outcome import Outcome, Scope, Verdict
 from hushbell.core.push import Push
 from hushbell.http.curl import CurlHttp
-from hushbell.ports.gateway import Outcome, Scope, Verdict
 from hushbell.providers.gorush.adapter import GorushGateway, logged_outcomes
 from hushbell.providers.gorush.payload import body, own_item, quote, spec_items, status_item
 from hushbell.testing.mock.server import MockProviders

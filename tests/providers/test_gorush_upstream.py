@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from hushbell.core.delivery import push_ids
 from hushbell.core.delivery.notification import Message, Notification
+from hushbell.core.delivery.outcome import ACCEPTED, Outcome, Verdict
 from hushbell.errors import CallerError, ConfigError
 from hushbell.http.client import open_http
-from hushbell.ports.gateway import ACCEPTED, Outcome, Verdict
-from hushbell.ports.making import ProviderContext
+from hushbell.ports.provider import ProviderContext
 from hushbell.providers.gorush.provider import GorushProvider, HushbellProvider, own_outcome
 from hushbell.testing.clock import FakeClock
 from hushbell.testing.mock.server import MockProviders

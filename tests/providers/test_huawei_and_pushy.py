@@ -10,12 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hushbell.core.delivery.notification import Message, Notification
+from hushbell.core.delivery.outcome import ACCEPTED, Outcome, Scope, Verdict
 from hushbell.errors import CallerError, ConfigError
 from hushbell.http.client import open_http
-from hushbell.ports.gateway import ACCEPTED, Outcome, Scope, Verdict
 from hushbell.ports.http import HttpResponse
-from hushbell.ports.making import ProviderContext
-from hushbell.ports.provider import Provider
+from hushbell.ports.provider import Provider, ProviderContext
 from hushbell.providers.huawei import outcome as huawei_outcome
 from hushbell.providers.huawei.provider import HuaweiProvider
 from hushbell.providers.pushy import outcome as pushy_outcome
@@ -247,7 +246,7 @@ async def test_an_access_token_of_huaweis_is_shared_and_renewed_when_it_is_refus
 ) -> None:
     provider = opened(HuaweiProvider)
     await asyncio.gather(*(attempt(provider, note(HuaweiProvider, "t")) for _ in range(5)))
-    assert provider.asked == 1
+    assert provider.tokens_requested == 1
 
     mock.huawei.tokens.clear()
     assert await attempt(provider, note(HuaweiProvider, "t")) == [ACCEPTED]
@@ -256,7 +255,7 @@ async def test_an_access_token_of_huaweis_is_shared_and_renewed_when_it_is_refus
     provider.reload()
     assert await attempt(provider, note(HuaweiProvider, "t")) == [ACCEPTED]
 
-    assert provider.asked == 3
+    assert provider.tokens_requested == 3
 
 
 async def test_an_access_token_that_is_refused_again_is_the_operators(mock: MockProviders, opened: Opened) -> None:

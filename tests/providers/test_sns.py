@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hushbell.core.delivery.notification import Message, Notification
+from hushbell.core.delivery.outcome import ACCEPTED, Outcome, Scope, Verdict
 from hushbell.errors import CallerError, ConfigError
 from hushbell.http.client import open_http
-from hushbell.ports.gateway import ACCEPTED, Outcome, Scope, Verdict
 from hushbell.ports.http import HttpResponse
-from hushbell.ports.making import ProviderContext
+from hushbell.ports.provider import ProviderContext
 from hushbell.providers.sns.outcome import CODES, outcome
 from hushbell.providers.sns.provider import SnsProvider
 from hushbell.providers.sns.sigv4 import AwsKey, signed, signing_key

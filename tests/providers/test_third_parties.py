@@ -2,7 +2,7 @@
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +10,13 @@ import pytest
 
 from hushbell.config.providers import OtherApp
 from hushbell.core.delivery.notification import Message, Notification
+from hushbell.core.delivery.outcome import ACCEPTED, Outcome, Verdict
 from hushbell.core.delivery.push_ids import push_id
 from hushbell.errors import CallerError, ConfigError
 from hushbell.http.client import open_http
-from hushbell.ports.gateway import Outcome, Verdict
-from hushbell.ports.making import ProviderContext
-from hushbell.ports.provider import Provider
-from hushbell.providers.registry import open_other, open_provider, third_parties
+from hushbell.ports.provider import Attempt, Provider, ProviderContext
+from hushbell.providers.batches import RAISED
+from hushbell.providers.registry import AttemptAdapter, open_other, open_provider, third_parties
 from hushbell.testing.clock import FakeClock
 from hushbell.testing.mock.server import MockProviders
 from hushbell.testing.scripted_provider import attempt
@@ -86,6 +86,55 @@ def test_what_nobody_offers_is_told_with_what_there_is(installed: Path) -> None:
 def test_a_package_that_does_not_load_is_told(installed: Path) -> None:
     with pytest.raises(ConfigError, match="broken: the package"):
         open_provider("broken", {}, TOOLS)
+
+
+class Old:
+    """A provider as 0.1.0 had them."""
+
+    name = "old"
+    expires_at = Millis(5)
+
+    def check(self, message: Message) -> None:
+        if not message.body:
+            raise CallerError("body", "is empty")
+
+    def attempt(self, notification: Notification, places: Sequence[int], done: Any) -> None:
+        done(places[0], ACCEPTED)
+        if notification.app == "bad":
+            raise RuntimeError("secret")
+        for place in places[1:]:
+            done(place, ACCEPTED)
+
+    def reload(self) -> None:
+        self.reloaded = True
+
+    async def close(self) -> None:
+        self.closed = True
+
+
+async def test_a_provider_of_the_release_before_still_works_and_one_that_raises_harms_no_other_notification(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    old = Old()
+    provider: Provider = AttemptAdapter(old)
+    reports: list[tuple[str, int, Outcome]] = []
+
+    def made(app: str) -> Attempt:
+        note = Notification(bytes(16), app, "token", ("one", "two"), Message("old", b"{}"), Millis(1))
+        return Attempt(note, (0, 1), lambda index, outcome: reports.append((app, index, outcome)))
+
+    provider.send([made("first"), made("bad"), made("last")])
+    provider.reload()
+    await provider.close()
+
+    good = [(name, index, ACCEPTED) for name in ("first", "last") for index in (0, 1)]
+    assert [one for one in reports if one[0] != "bad"] == good
+    assert [one for one in reports if one[0] == "bad"] == [("bad", 0, ACCEPTED), ("bad", 0, RAISED), ("bad", 1, RAISED)]
+    assert "RuntimeError" in caplog.text
+    assert "secret" not in caplog.text
+    assert (provider.credential_expires_at, old.reloaded, old.closed) == (5, True, True)
+    with pytest.raises(CallerError):
+        provider.check(Message("old", b""))
 
 
 def test_a_settings_file_that_is_none_is_told_without_quoting_it(installed: Path, tmp_path: Path) -> None:

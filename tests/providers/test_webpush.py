@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from hushbell.config.gateway import HttpSettings
 from hushbell.config.providers import UnifiedPushApp, WebPushApp
 from hushbell.core.delivery.notification import Message, Notification
+from hushbell.core.delivery.outcome import ACCEPTED, Outcome, Scope, Verdict
 from hushbell.errors import CallerError, ConfigError
 from hushbell.http.client import open_http
-from hushbell.ports.gateway import ACCEPTED, Outcome, Scope, Verdict
 from hushbell.ports.http import HttpResponse
-from hushbell.ports.making import ProviderContext
+from hushbell.ports.provider import ProviderContext
 from hushbell.providers.webpush.outcome import outcome
 from hushbell.providers.webpush.provider import WebPushProvider
 from hushbell.providers.webpush.subscription import parse

@@ -1,15 +1,16 @@
 """A whole service on the in-memory bus, with a fake clock and a gateway that answers as it is told."""
 
 import asyncio
+import os
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any
 
 import pytest
 
+from hushbell.core.delivery.outcome import ACCEPTED, Outcome
 from hushbell.core.push import Push
 from hushbell.crypto import secp256k1
-from hushbell.ports.gateway import ACCEPTED, Outcome
 from hushbell.ports.server_store import ServerStore
 from hushbell.runtime.clock import system_random
 from hushbell.runtime.server.service import ServerService
@@ -82,7 +83,7 @@ async def start_service(gateway: ScriptedGateway, clock: FakeClock) -> AsyncIter
         identity = parts.pop("identity", None) or secp256k1.key_pair(system_random)
         bus = parts.pop("bus", None) or Bus()
         counters: Counter[str] = Counter()
-        store: ServerStore = parts.pop("store", None) or MemoryServerStore()
+        store: ServerStore = parts.pop("store", None) or MemoryServerStore(random=os.urandom)
 
         def count(name: str, number: int) -> None:
             counters[name] += number

@@ -1,6 +1,7 @@
 """The outbox: whatever the gateway does, nothing is lost, retries back off, one final state comes in time."""
 
 import asyncio
+import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -9,10 +10,11 @@ from typing import Any
 import pytest
 
 from hushbell.core.delivery.backoff import Backoff
+from hushbell.core.delivery.outcome import ACCEPTED, Outcome, Scope, Verdict
 from hushbell.core.push import Push
 from hushbell.core.server.facts import Enqueue
 from hushbell.errors import StoreUnavailable
-from hushbell.ports.gateway import ACCEPTED, Done, Outcome, Scope, Verdict
+from hushbell.ports.gateway import Done
 from hushbell.runtime.server.outbox import Outbox
 from hushbell.stores.memory.server import MemoryServerStore
 from hushbell.testing.clock import FakeClock
@@ -85,7 +87,7 @@ class Bench:
 
     def __init__(self, gateway: type[Gateway] = Gateway) -> None:
         self.clock = FakeClock(manual=True)
-        self.store = FlakyStore()
+        self.store = FlakyStore(random=os.urandom)
         self.gateway = gateway(self.clock)
         self.counters: Counter[str] = Counter()
         self.outbox = self.new_outbox()

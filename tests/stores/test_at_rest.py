@@ -146,15 +146,15 @@ async def test_a_lost_key_is_never_replaced_by_a_new_one(open_sqlite: Open, tmp_
     assert not (tmp_path / "keys" / "at-rest").exists()
 
 
-async def test_an_altered_row_is_corrupt(open_sqlite: Open, made: Made) -> None:
+async def test_an_altered_registration_is_damaged_and_keeps_its_version(open_sqlite: Open, made: Made) -> None:
     store = open_sqlite()
     await store.commit([made.save(made.device(1)), made.save(made.device(2))])
     swap = "UPDATE registrations SET sealed = (SELECT sealed FROM registrations WHERE owner = ?)"
 
     store._writer._connection.execute(swap, (made.owner(2),))
 
-    with pytest.raises(StoreCorrupt):
-        await store.load(FactsNeeded(devices=frozenset({made.device(1)})), byte_limit=10_000)
-    facts = await store.load(FactsNeeded(devices=frozenset({made.device(2)})), byte_limit=10_000)
-    assert facts.devices == {made.device(2): made.stored()}
+    needed = FactsNeeded(devices=frozenset({made.device(1), made.device(2)}))
+    facts = await store.load(needed, byte_limit=10_000)
+    assert facts.damaged == {made.device(1)}
+    assert facts.devices == {made.device(1): made.tombstone(1), made.device(2): made.stored()}
     await store.close()

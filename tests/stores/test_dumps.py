@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from hushbell.core.delivery.changes import DeadToken, IdempotentResponse
-from hushbell.core.delivery.job import JobProgress, JobResult
+from hushbell.core.delivery.job import JobOnDisk, JobProgress, JobResult
 from hushbell.core.delivery.state import State
 from hushbell.core.delivery.webhook import Webhook, WebhookEvent
 from hushbell.core.push import Pending
@@ -37,9 +37,9 @@ def restore(dump: str, database: Path, key: Path) -> None:
     connection.close()
 
 
-@pytest.fixture
-async def server(tmp_path: Path) -> Any:
-    restore("server-v1.sql", tmp_path / "hushbell.db", tmp_path / "key")
+@pytest.fixture(params=[1, 2])
+async def server(tmp_path: Path, request: pytest.FixtureRequest) -> Any:
+    restore(f"server-v{request.param}.sql", tmp_path / "hushbell.db", tmp_path / "key")
     store = SqliteServerStore.open(tmp_path / "hushbell.db", tmp_path / "key", random=os.urandom)
     yield store
     await store.close()
@@ -83,16 +83,17 @@ async def test_the_servers_final_states_are_still_readable(server: SqliteServerS
     ]
 
 
-@pytest.fixture
-def outbox(tmp_path: Path) -> Any:
-    restore("outbox-v1.sql", tmp_path / "gateway.db", tmp_path / "key")
+@pytest.fixture(params=[1, 2])
+async def outbox(tmp_path: Path, request: pytest.FixtureRequest) -> Any:
+    restore(f"outbox-v{request.param}.sql", tmp_path / "gateway.db", tmp_path / "key")
     opened = SqliteOutbox.open(tmp_path / "gateway.db", tmp_path / "key", random=os.urandom)
     yield opened
-    opened.close()
+    await opened.close()
 
 
 async def test_the_gateways_jobs_go_on_where_they_were(outbox: SqliteOutbox) -> None:
-    found = outbox.jobs([waiting.number for waiting in outbox.open_jobs()])
+    rows = await outbox.read([waiting.number for waiting in await outbox.open_jobs()])
+    found = [row for row in rows if isinstance(row, JobOnDisk)]
 
     jobs = [
         (job.number, job.app, job.provider, [note.targets for note in job.notifications], progress)
@@ -112,7 +113,7 @@ async def test_the_gateways_jobs_go_on_where_they_were(outbox: SqliteOutbox) -> 
         (b'{"aps":{}}', "production", (("apns-topic", "im.example"),))
     }
     assert {note.expires_at for note in notes} == {N + 86_400_000}
-    assert notes[1].ident == outbox.idents(FIRST + 2, 1)[0]
+    assert notes[1].ident == outbox._ids.of(FIRST + 2, 1)[0]
 
 
 async def test_the_gateway_still_says_how_jobs_ended(outbox: SqliteOutbox) -> None:
@@ -120,10 +121,10 @@ async def test_the_gateway_still_says_how_jobs_ended(outbox: SqliteOutbox) -> No
     accepted = JobResult(FIRST, "chat", N, at, (1,), bytes([State.ACCEPTED]), b"\1")
     gone = JobResult(FIRST + 4, "chat", N, at, (1,), bytes([State.DEAD_TOKEN]), b"\2", ((0, "Unregistered"),))
 
-    assert outbox.find(FIRST) == accepted
-    assert outbox.find(FIRST + 4) == gone
-    assert outbox.repeatable(b"d" * 32) == IdempotentResponse(b"d" * 32, b"r" * 32, b"answer", N)
-    assert list(outbox.dead("chat", 0, 9)) == [
+    assert await outbox.find(FIRST) == accepted
+    assert await outbox.find(FIRST + 4) == gone
+    assert await outbox.idempotent_response(b"d" * 32) == IdempotentResponse(b"d" * 32, b"r" * 32, b"answer", N)
+    assert list(await outbox.dead_tokens("chat", 0, 9)) == [
         DeadToken("chat", "apns", "eight", "Unregistered", Millis(N - 7), N, 1),
         DeadToken("chat", "fcm", "nine", "UNREGISTERED", None, N, 2),
     ]
@@ -134,7 +135,7 @@ async def test_the_gateway_still_owes_its_webhooks_their_events(outbox: SqliteOu
     hook = Webhook("hook", "chat", "https://hooks.example/a", b"s" * 32, events, "event", (("x-key", "v"),))
     other = Webhook("other", "chat", "https://hooks.example/b", b"", ("expired",), "tokens")
 
-    assert list(outbox.hooks()) == [hook, other]
-    assert list(outbox.due_events(N, 0, 9)) == [WebhookEvent("hook", b'{"state":"not_delivered"}', N, 1, 0, N)]
+    assert list(await outbox.webhooks()) == [hook, other]
+    assert list(await outbox.due_events(N, 0, 9)) == [WebhookEvent("hook", b'{"state":"not_delivered"}', N, 1, 0, N)]
     later = Millis(N + 60_000)
-    assert list(outbox.due_events(later, 1, 9)) == [WebhookEvent("other", b'{"state":"expired"}', N, 2, 3, later)]
+    assert list(await outbox.due_events(later, 1, 9)) == [WebhookEvent("other", b'{"state":"expired"}', N, 2, 3, later)]

@@ -18,14 +18,14 @@ from pathlib import Path
 import pytest
 
 import hushbell
-from hushbell.core.delivery.job import JobResult
+from hushbell.core.delivery.job import JobOnDisk, JobResult
 from hushbell.core.server.facts import FactsNeeded
 from hushbell.stores.sqlite.outbox import SqliteOutbox
 from hushbell.stores.sqlite.server import SqliteServerStore
 from hushbell.types import MessageId, NotificationKey
 
 WRITER = Path(__file__).parent / "writes_forever.py"
-QUEUE_WRITER = Path(__file__).parent / "queue_writes_forever.py"
+QUEUE_WRITER = Path(__file__).parent / "outbox_writes_forever.py"
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(hushbell.__file__).parents[1])}
 CALLS = "openat,write,pwrite64,ftruncate,fsync,fdatasync,link,linkat,rename,renameat,renameat2,unlink,unlinkat,close"
 needs_strace = pytest.mark.skipif(
@@ -50,15 +50,15 @@ async def missing(folder: Path, acknowledged: set[int]) -> set[int]:
 async def missing_jobs(folder: Path, acknowledged: set[int]) -> set[int]:
     """Return which acknowledged jobs a queue does not have: neither open, nor with their end."""
     queue = SqliteOutbox.open(folder / "data" / "gateway.db", folder / "keys" / "at-rest", random=os.urandom)
-    open_jobs = queue.jobs([waiting.number for waiting in queue.open_jobs()])
-    kept = {int(note.reference) for job, _ in open_jobs for note in job.notifications}
+    open_jobs = await queue.read([waiting.number for waiting in await queue.open_jobs()])
+    kept = {int(note.reference) for row in open_jobs if isinstance(row, JobOnDisk) for note in row.job.notifications}
     first = 1 << 40  # numbers of the first opening
     for number in range(max(acknowledged, default=0) + 1):
-        found = queue.find(first + number)
+        found = await queue.find(first + number)
         if isinstance(found, JobResult):
             assert number not in kept, "what ended is not open"
             kept.add(int(found.reasons[0][1]))
-    queue.close()
+    await queue.close()
     return acknowledged - kept
 
 

@@ -12,7 +12,7 @@ import pytest
 from hushbell.core.push import Pending
 from hushbell.core.server.facts import Enqueue, FactsNeeded, MarkNotified, Settle
 from hushbell.errors import ConfigError, StoreCorrupt, StoreMismatch, StoreUnavailable
-from hushbell.stores.sqlite.schema import APPLICATION_ID, NEWEST
+from hushbell.stores.sqlite.migrations import SERVER_SCHEMA
 from hushbell.stores.sqlite.server import SqliteServerStore
 from hushbell.types import Millis, NotificationKey
 
@@ -56,7 +56,7 @@ async def test_a_database_of_every_version_opens_with_its_data(dump: Path, tmp_p
 
 
 def test_there_is_a_dump_of_every_version() -> None:
-    assert [dump.stem for dump in DUMPS] == [f"v{version}" for version in range(1, NEWEST + 1)]
+    assert [dump.stem for dump in DUMPS] == [f"v{version}" for version in range(1, SERVER_SCHEMA.version + 1)]
 
 
 async def test_data_is_there_after_opening_again(open_sqlite: Open, made: Made) -> None:
@@ -80,7 +80,7 @@ async def test_a_newer_database_is_refused_with_both_versions(open_sqlite: Open,
     connection.execute("PRAGMA user_version = 99")
     connection.close()
 
-    with pytest.raises(StoreMismatch, match=f"schema version 99, this hushbell knows up to {NEWEST}"):
+    with pytest.raises(StoreMismatch, match=f"schema version 99, this hushbell knows up to {SERVER_SCHEMA.version}"):
         open_sqlite()
 
 
@@ -116,7 +116,7 @@ async def test_the_database_says_what_it_is(open_sqlite: Open, tmp_path: Path) -
 
     connection = sqlite3.connect(tmp_path / "data" / "hushbell.db")
 
-    assert connection.execute("PRAGMA application_id").fetchone() == (APPLICATION_ID,)
+    assert connection.execute("PRAGMA application_id").fetchone() == (SERVER_SCHEMA.application_id,)
     assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
     connection.close()
@@ -187,7 +187,7 @@ async def test_forgetting_goes_in_steps(open_sqlite: Open, made: Made, monkeypat
 async def test_writes_that_wait_for_the_disk_are_bounded(
     open_sqlite: Open, made: Made, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hushbell.stores.sqlite.writer.MOST_WAITING", 2)
+    monkeypatch.setattr("hushbell.stores.sqlite.writer.MAX_WAITING", 2)
     store = open_sqlite()
 
     results = await asyncio.gather(

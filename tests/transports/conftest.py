@@ -22,10 +22,11 @@ from hushbell.transports.bus import Bus
 from hushbell.transports.socket import SocketBusServer, SocketBusTransport
 from hushbell.transports.waku.opening import open_waku
 from hushbell.transports.waku.relay import WakuTransport
-from hushbell.transports.waku.rest import ANSWER, RestNode, RestTransport
+from hushbell.transports.waku.rest import MAX_RESPONSE, RestNode, RestTransport
 from hushbell.types import DEFAULT_PUBSUB_TOPIC, Envelope, PubsubTopic
 from hushbell.waku.inbox.message_queue import MessageQueue
 from hushbell.waku.inbox.missing_messages import MissingMessages
+from hushbell.waku.message import RawMessage
 from hushbell.waku.node import Node
 from hushbell.wire.messages import WakuMessage
 
@@ -59,12 +60,12 @@ class Member:
     async def start(self) -> None:
         pass
 
-    async def room(self) -> None:
+    async def wait_for_room(self) -> None:
         pass
 
     def publish(self, pubsub_topic: PubsubTopic, data: bytes) -> int:
         for member in self._air.members:  # the writer hears itself, as behind REST
-            member.arrived(pubsub_topic, data)
+            member.add(RawMessage(pubsub_topic, data))
         return len(self._air.members)
 
     async def close(self) -> None:
@@ -79,10 +80,23 @@ def _uncounted(name: str, number: int) -> None:
 async def receiving() -> tuple[MessageQueue, MissingMessages]:
     clock = SystemClock()
     place = await MessageQueue.open(
-        clock=clock, count=_uncounted, file=None, seen=10_000, seen_for=60, waiting=8192, message_limit=1024 * 1024
+        clock=clock,
+        count=_uncounted,
+        file=None,
+        max_seen=10_000,
+        seen_seconds=60,
+        max_messages=8192,
+        message_limit=1024 * 1024,
     )
     asking = MissingMessages(
-        receiving=place, stores=list, topics={}, clock=clock, random=system_random, count=_uncounted, every=60, back=60
+        queue=place,
+        stores=list,
+        topics={},
+        clock=clock,
+        random=system_random,
+        count=_uncounted,
+        interval=60,
+        max_age=60,
     )
     return place, asking
 
@@ -90,9 +104,9 @@ async def receiving() -> tuple[MessageQueue, MissingMessages]:
 async def waku_member(air: Air) -> Transport:
     place, asking = await receiving()
     member = WakuTransport(
-        network=air.network(place),
-        receiving=place,
-        catching_up=asking,
+        node=air.network(place),
+        queue=place,
+        missing=asking,
         clock=SystemClock(),
         count=_uncounted,
         pace=1e6,
@@ -104,9 +118,9 @@ async def waku_member(air: Air) -> Transport:
 async def rest_member(node: MockRestNode) -> Transport:
     place, asking = await receiving()
     member = RestTransport(
-        node=RestNode(CurlHttp(HttpSettings(answer=ANSWER)), node.url, node.dialect),
-        receiving=place,
-        catching_up=asking,
+        node=RestNode(CurlHttp(HttpSettings(answer=MAX_RESPONSE)), node.url, node.dialect),
+        queue=place,
+        missing=asking,
         clock=SystemClock(),
         random=system_random,
         count=_uncounted,

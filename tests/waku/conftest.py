@@ -12,10 +12,11 @@ from hushbell import wire
 from hushbell.errors import TransportError
 from hushbell.testing.clock import FakeClock
 from hushbell.types import DEFAULT_PUBSUB_TOPIC, ContentTopic, Millis, PubsubTopic
-from hushbell.waku.history import HistoryMessage, HistoryPage
+from hushbell.waku.history import HistoryPage
 from hushbell.waku.inbox.message_queue import MessageQueue
 from hushbell.waku.inbox.missing_messages import MissingMessages
 from hushbell.waku.inbox.seen_window import SeenFile
+from hushbell.waku.message import RawMessage
 from hushbell.wire.messages import WakuMessage
 
 OWN = ContentTopic("/waku/1/0x69bc8983/rfc26")
@@ -46,7 +47,7 @@ def place(clock: FakeClock, counted: Counter[str]) -> Callable[..., Awaitable[Me
     """Opens the place where messages arrive, on a file or none."""
 
     async def opened(path: Path | None = None, **parts: Any) -> MessageQueue:
-        bounds = {"seen": 1000, "seen_for": 7200.0, "waiting": 100, "message_limit": 1024 * 1024} | parts
+        bounds = {"max_seen": 1000, "seen_seconds": 7200.0, "max_messages": 100, "message_limit": 1024 * 1024} | parts
         return await MessageQueue.open(
             clock=clock,
             count=lambda name, number: counted.update({name: number}),
@@ -96,7 +97,7 @@ class Shelf:
         end = start + self.page_size
         more = end < len(matching) or self.endless
         messages = [
-            HistoryMessage(self.shard, data) for data in matching[start % max(1, len(matching)) :][: self.page_size]
+            RawMessage(self.shard, data) for data in matching[start % max(1, len(matching)) :][: self.page_size]
         ]
         return HistoryPage(messages, b"%d" % end if more else None)
 
@@ -110,14 +111,14 @@ def shelf() -> Shelf:
 def catching_up(clock: FakeClock, counted: Counter[str]) -> Callable[..., MissingMessages]:
     def build(receiving: MessageQueue, *stores: Shelf) -> MissingMessages:
         return MissingMessages(
-            receiving=receiving,
+            queue=receiving,
             stores=lambda: stores,
             topics={DEFAULT_PUBSUB_TOPIC: [OWN]},
             clock=clock,
             random=bytes,
             count=lambda name, number: counted.update({name: number}),
-            every=300,
-            back=3 * 86_400,
+            interval=300,
+            max_age=3 * 86_400,
         )
 
     return build

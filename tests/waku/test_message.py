@@ -8,10 +8,9 @@ from hypothesis import strategies as st
 
 from hushbell import wire
 from hushbell.types import DEFAULT_PUBSUB_TOPIC
-from hushbell.waku.message import content_topic, fingerprint, message_hash
+from hushbell.waku.message import RawMessage, content_topic, fingerprint, message_hash
 from hushbell.wire.messages import WakuMessage
 
-LIMIT = 1024 * 1024
 TOPIC = "/waku/1/0x69bc8983/rfc26"
 MESSAGE = WakuMessage(payload=b"sealed", content_topic=TOPIC, version=1, timestamp=1_700_000_000_000_000_000)
 
@@ -53,12 +52,12 @@ def test_the_hash_is_that_of_rfc_14(payload: str, meta: str | None, expected: st
 def test_the_topic_is_found_without_parsing(payload: bytes, topic: str, meta: bytes | None, timestamp: int) -> None:
     message = WakuMessage(payload=payload, content_topic=topic, meta=meta, timestamp=timestamp)
 
-    assert content_topic(wire.encode(message), LIMIT) == topic
+    assert content_topic(wire.encode(message)) == topic
 
 
 @given(st.binary(max_size=80))
 def test_whatever_comes_a_topic_or_nothing_is_found(data: bytes) -> None:
-    found = content_topic(b"\x0a" + data, LIMIT)
+    found = content_topic(b"\x0a" + data)
 
     assert found is None or isinstance(found, str)
 
@@ -66,11 +65,33 @@ def test_whatever_comes_a_topic_or_nothing_is_found(data: bytes) -> None:
 def test_fields_in_another_order_are_read_all_the_same() -> None:
     reordered = b"\x18\x01" + b"\x12\x03abc" + b"\x0a\x01p"
 
-    assert content_topic(reordered, LIMIT) == "abc"
+    assert content_topic(reordered) == "abc"
 
 
-def test_a_message_over_the_limit_has_no_topic() -> None:
-    assert content_topic(wire.encode(MESSAGE), 10) is None
+def test_a_message_is_parsed_once_however_many_readers_it_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    parsed: list[bytes] = []
+    decode = wire.decode
+
+    def noted(kind: type[WakuMessage], data: bytes, *, limit: int) -> WakuMessage:
+        parsed.append(data)
+        return decode(kind, data, limit=limit)
+
+    monkeypatch.setattr("hushbell.waku.message.wire.decode", noted)
+    raw = RawMessage(DEFAULT_PUBSUB_TOPIC, wire.encode(MESSAGE))
+
+    assert raw.content_topic == MESSAGE.content_topic
+    assert not parsed
+    assert [raw.decode(), raw.decode()] == [MESSAGE, MESSAGE]
+    assert parsed == [raw.data]
+
+
+def test_the_content_topic_of_a_decoded_message_is_the_decoded_one() -> None:
+    crafted = wire.encode(MESSAGE) + b"\x12\x05other"
+
+    raw = RawMessage(DEFAULT_PUBSUB_TOPIC, crafted)
+
+    assert raw.content_topic == MESSAGE.content_topic
+    assert raw.decode().content_topic == "other"
 
 
 @pytest.mark.parametrize(

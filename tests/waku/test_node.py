@@ -99,7 +99,7 @@ async def serve(tmp_path: Path, counted: Counter[str]) -> AsyncIterator[Serve]:
         }
         node = await Node.open(settings, key=KEY, pubsub_topics=[SHARD], **common)
         transport = await open_waku(node, settings, topics={SHARD: [OWN]}, **common)
-        transport.listen_only({OWN, OTHER}.__contains__)
+        transport.set_route({OWN, OTHER}.__contains__)
         await transport.start()
         made.append(transport)
         if settings.peers:
@@ -125,7 +125,7 @@ async def test_a_light_client_finds_every_service(new_node: OpenNode, counted: C
     host = Host(new_identity(system_random), clock=SystemClock(), random=system_random, count=counter(counted))
     common: dict[str, Any] = {"host": host, "random": system_random, "count": counter(counted)}
     filters = FilterClient(
-        **common, clock=SystemClock(), received=lambda _, data: came.append(data), message_limit=1024 * 1024
+        **common, clock=SystemClock(), on_message=lambda message: came.append(message.data), message_limit=1024 * 1024
     )
     peer = await host.dial(Multiaddr.parse(node.addresses[0]))
     sent = message(1)
@@ -148,7 +148,7 @@ async def test_messages_travel_through_nodes_in_a_line_and_each_keeps_them(
     middle = await new_node(replace(SETTINGS, peers=tuple(first.addresses)))
     last = await new_node(replace(SETTINGS, peers=tuple(middle.addresses)))
     came: list[bytes] = []
-    last.read(lambda _, data: came.append(data))
+    last.add_reader(lambda raw: came.append(raw.data))
     await until(lambda: all(node.health().shards[0].mesh for node in (first, middle, last)))
     sent = [message(number) for number in range(50)]
 
@@ -187,7 +187,7 @@ async def test_what_found_no_room_comes_from_the_nodes_own_archive(
     new_node: OpenNode, serve: Serve, counted: Counter[str]
 ) -> None:
     server = await serve(inbox=10)
-    [address] = server._network.addresses  # type: ignore[attr-defined]
+    [address] = server._node.addresses  # type: ignore[attr-defined]
     phone = await new_node(replace(SETTINGS, peers=(address,), store=False))
     await until(lambda: phone.health().ready)
     sent = [message(number) for number in range(40)]
@@ -227,9 +227,9 @@ async def test_the_next_peer_gets_what_could_not_be_sent_before(new_node: OpenNo
         await server.publish([answer])
     came: list[bytes] = []
 
-    phone = await new_node(replace(SETTINGS, peers=tuple(server._network.addresses)))  # type: ignore[attr-defined]
-    phone.read(lambda _, data: came.append(data))
-    await until(lambda: phone.health().ready and server._network.health().ready)  # type: ignore[attr-defined]
+    phone = await new_node(replace(SETTINGS, peers=tuple(server._node.addresses)))  # type: ignore[attr-defined]
+    phone.add_reader(lambda raw: came.append(raw.data))
+    await until(lambda: phone.health().ready and server._node.health().ready)  # type: ignore[attr-defined]
     await server.publish([answer])
 
     await until(lambda: came)

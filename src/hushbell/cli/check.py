@@ -8,14 +8,14 @@ import click
 
 from hushbell.cli.files import DEFAULT_FILE, identity_path, read_identity, read_secret, read_settings
 from hushbell.cli.gateway import open_apps
-from hushbell.cli.open_transport import node_key_path
+from hushbell.cli.node import node_key_path
 from hushbell.config.apps import PROVIDERS
 from hushbell.config.settings import Settings
 from hushbell.crypto.secp256k1 import compress
 from hushbell.errors import ConfigError
 from hushbell.providers.opening import open_gateway
 from hushbell.runtime.clock import SystemClock
-from hushbell.waku.node import parsed
+from hushbell.waku.node import parse_address
 
 
 @click.command("check", epilog="Example: hushbell check --config /etc/hushbell.toml")
@@ -114,7 +114,7 @@ def _unusable_secrets(settings: Settings) -> Iterator[str]:
             read_identity(path, "node.identity_file")
         for name in ("listen", "peers"):
             for address in getattr(settings.node, name):
-                parsed(address, name)
+                parse_address(address, name)
     except ConfigError as error:
         yield str(error)
     try:

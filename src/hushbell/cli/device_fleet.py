@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import click
 
-from hushbell.cli.device_phone import Where, carry, identity_of
+from hushbell.cli.device_phone import Where, identity_of, open_phone_network
 from hushbell.cli.event_loop import run_loop
 from hushbell.runtime.clock import SystemClock, system_random
 from hushbell.simulator.fleet import Fleet
@@ -22,9 +22,9 @@ def run_fleet(where: Where, count: int, servers: Sequence[PublicKey]) -> int:
     async def main() -> None:
         nonlocal went
         make_folder(where.folder)
-        carrier = await carry(where, identity_of(where.folder))
-        fleet = Fleet(carrier.transport, count, clock=SystemClock(), random=system_random, progress=_Progress())
-        await carrier.start(fleet.wants)
+        network = await open_phone_network(where, identity_of(where.folder))
+        fleet = Fleet(network.transport, count, clock=SystemClock(), random=system_random, progress=_Progress())
+        await network.start(fleet.wants)
         figures = await fleet.run(servers)
         for name, value, unit in (
             ("phones", figures.phones, ""),

@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from hushbell.cli.carrier import Carrier
 from hushbell.cli.event_loop import run_loop
 from hushbell.cli.files import made_identity, write_new
 from hushbell.cli.lifecycle import only_one
-from hushbell.cli.open_transport import open_carrier
+from hushbell.cli.open_transport import OpenTransport, open_network
 from hushbell.config.settings import Settings
 from hushbell.errors import ConfigError, TransportError
 from hushbell.observability.metrics import Counters
@@ -81,21 +80,21 @@ async def _client(where: Where, *, online: bool) -> AsyncIterator[Phone]:
     key = load_or_create_key(where.folder / "at-rest.key", random=system_random)
     identity = identity_of(where.folder)
     installation = kept(where.folder / "installation", lambda: str(UUID(bytes=system_random(16), version=4)))
-    carrier = await carry(where, identity) if online else Carrier(_Nowhere(), dict)
+    network = await open_phone_network(where, identity) if online else OpenTransport(_Nowhere(), dict)
     store = await SqliteClientStore.open(where.folder / "client.db", key, random=system_random)
-    client = Client(carrier.transport, store=store, installation_id=InstallationId(installation))
+    client = Client(network.transport, store=store, installation_id=InstallationId(installation))
     async with client:
-        await carrier.start(client.wants)
+        await network.start(client.wants)
         yield Phone(client, await client.account(identity))
 
 
-async def carry(where: Where, identity: KeyPair) -> Carrier:
-    """Return what carries the phone's envelopes. Raises ConfigError: no network is named."""
+async def open_phone_network(where: Where, identity: KeyPair) -> OpenTransport:
+    """Return the phone's transport. Raises ConfigError: no network is named."""
     if where.bus:
-        return Carrier(ReconnectingBus(Path(where.bus)), dict)
+        return OpenTransport(ReconnectingBus(Path(where.bus)), dict)
     if not where.settings.node.peers and not where.settings.node.dns_lists and not where.settings.node.rest:
         raise ConfigError("command line: name a network: --peer MULTIADDR, or --bus SOCKET")
-    return await open_carrier(
+    return await open_network(
         where.settings, identity.public, folder=where.folder, clock=SystemClock(), counters=Counters()
     )
 

@@ -26,8 +26,8 @@ from hushbell.http.curl import CurlHttp
 from hushbell.http.ssrf import SsrfGuard
 from hushbell.observability.logs import start_logs
 from hushbell.observability.metrics import Counters
-from hushbell.ports.making import ProviderContext
 from hushbell.ports.outbox import Outbox
+from hushbell.ports.provider import ProviderContext
 from hushbell.providers.registry import open_other, open_provider
 from hushbell.runtime.clock import SystemClock, system_random
 from hushbell.runtime.delivery.engine import App, DeliveryEngine

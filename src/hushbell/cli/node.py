@@ -1,22 +1,25 @@
-"""``hushbell node``: a Waku node alone, for a private network or for tests."""
+"""``hushbell node``: a Waku node alone, for a private network or for tests; and how every command opens its node."""
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
 from hushbell import wire
 from hushbell.cli.event_loop import run_loop
-from hushbell.cli.files import read_settings
+from hushbell.cli.files import made_identity, read_identity, read_settings
 from hushbell.cli.lifecycle import only_one, say_ready, stop_on_signals
-from hushbell.cli.open_transport import open_node
+from hushbell.config.node import pubsub_topics
 from hushbell.config.settings import Settings
 from hushbell.errors import ConfigError
 from hushbell.observability.logs import start_logs
 from hushbell.observability.metrics import Counters
-from hushbell.runtime.clock import SystemClock
+from hushbell.runtime.clock import SystemClock, system_random
 from hushbell.stores.at_rest import make_folder
+from hushbell.types import PrivateKey, PubsubTopic
+from hushbell.waku.node import Node
 
 log = logging.getLogger(__name__)
 
@@ -57,3 +60,29 @@ async def _run(settings: Settings) -> None:
         finally:
             await node.close()
         log.info("stopped")
+
+
+async def open_node(
+    settings: Settings, folder: Path, shards: Sequence[PubsubTopic], clock: SystemClock, counters: Counters
+) -> Node:
+    """Return the node of the settings, which relays ``shards`` too. Raises ConfigError, StoreError."""
+    return await Node.open(
+        settings.node,
+        key=_node_key(settings, folder),
+        folder=folder,
+        pubsub_topics=[*pubsub_topics(settings.node), *shards],
+        clock=clock,
+        random=system_random,
+        count=counters.count,
+    )
+
+
+def node_key_path(settings: Settings, folder: Path) -> Path:
+    """Return the file of the key that the node's peer id is made of."""
+    return Path(settings.node.identity_file or folder / "node.key")
+
+
+def _node_key(settings: Settings, folder: Path) -> PrivateKey:
+    """Return the key of that file; the one in the data folder is made on the first start."""
+    read = read_identity if settings.node.identity_file else made_identity
+    return read(node_key_path(settings, folder), "node.identity_file").private

@@ -1,50 +1,76 @@
-"""What carries a server's envelopes, as the settings say: a Waku node within, or an operator's node."""
+"""
+The transport of a server, as the settings say: a Unix socket, a Waku node within, or an operator's node over REST.
 
-from collections.abc import Sequence
+Each kind is imported when it is opened: a server on a socket loads nothing of Waku.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Protocol
 
-from hushbell.cli.carrier import Carrier, Wants
-from hushbell.cli.files import made_identity, read_identity
-from hushbell.config.gateway import HttpSettings
-from hushbell.config.node import pubsub_topics
 from hushbell.config.settings import Settings
 from hushbell.crypto import topics
 from hushbell.errors import ConfigError
-from hushbell.http.curl import CurlHttp
 from hushbell.observability.metrics import Counters
+from hushbell.ports.transport import Transport
 from hushbell.runtime.clock import SystemClock, system_random
-from hushbell.transports.waku import rest
-from hushbell.transports.waku.opening import Topics, open_rest, open_waku
-from hushbell.transports.waku.relay import WakuTransport
-from hushbell.transports.waku.rest import RestTransport
-from hushbell.types import PrivateKey, PublicKey, PubsubTopic
-from hushbell.waku.node import Node
+from hushbell.types import ContentTopic, PublicKey, PubsubTopic
+
+TopicRoute = Callable[[str], object]
+"""Returns what messages on a content topic are to the server; a false value: they do not concern it."""
 
 
-async def open_carrier(
+async def _ignore_route(route: TopicRoute) -> None:
+    """Receive everything: nothing was left to start."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenTransport:
+    """A transport, how it is started, and its part of the ready line."""
+
+    transport: Transport
+    facts: Callable[[], Mapping[str, object]]
+    start: Callable[[TopicRoute], Awaitable[None]] = _ignore_route
+    """Receive messages that have a route. Raises TransportError, ConfigError: the network cannot be joined."""
+
+
+async def open_transport(
     settings: Settings, identity: PublicKey, *, folder: Path, clock: SystemClock, counters: Counters
-) -> Carrier:
+) -> OpenTransport:
     """
-    Return what carries the envelopes of the server with this key.
+    Return the transport of the server with this key.
 
     Raises:
         ConfigError, StoreError, TransportError: it cannot be opened.
     """
-    shards = _shards(settings)
+    if bus := settings.transport.bus:
+        from hushbell.transports.socket import SocketBusServer
+
+        socket = await SocketBusServer.listen(Path(bus), count=counters.count)
+        return OpenTransport(socket, lambda: {"addresses": [], "bus": bus})
+    return await open_network(settings, identity, folder=folder, clock=clock, counters=counters)
+
+
+async def open_network(
+    settings: Settings, identity: PublicKey, *, folder: Path, clock: SystemClock, counters: Counters
+) -> OpenTransport:
+    """Return a transport on Waku. Raises as :func:`open_transport`."""
     if settings.node.rest:
-        over_rest = await open_rest(
-            CurlHttp(HttpSettings(answer=rest.ANSWER)),
-            settings.node,
-            topics=_own_topics(identity, shards),
-            folder=folder,
-            clock=clock,
-            random=system_random,
-            count=counters.count,
-        )
-        return Carrier(over_rest, lambda: {"addresses": []}, partial(_join, over_rest))
+        return await _open_rest(settings, identity, folder, clock, counters)
+    return await _open_waku(settings, identity, folder, clock, counters)
+
+
+async def _open_waku(
+    settings: Settings, identity: PublicKey, folder: Path, clock: SystemClock, counters: Counters
+) -> OpenTransport:
+    from hushbell.cli.node import open_node
+    from hushbell.transports.waku.opening import open_waku
+
+    shards = _shards(settings)
     node = await open_node(settings, folder, shards, clock, counters)
-    waku = await open_waku(
+    transport = await open_waku(
         node,
         settings.node,
         topics=_own_topics(identity, shards),
@@ -53,43 +79,41 @@ async def open_carrier(
         random=system_random,
         count=counters.count,
     )
-    return Carrier(waku, lambda: {"addresses": node.addresses}, partial(_join, waku))
+    return OpenTransport(transport, lambda: {"addresses": node.addresses}, partial(_start, transport))
 
 
-async def _join(transport: WakuTransport | RestTransport, wants: Wants) -> None:
-    transport.listen_only(wants)
-    await transport.start()
+async def _open_rest(
+    settings: Settings, identity: PublicKey, folder: Path, clock: SystemClock, counters: Counters
+) -> OpenTransport:
+    from hushbell.config.gateway import HttpSettings
+    from hushbell.http.curl import CurlHttp
+    from hushbell.transports.waku.opening import open_rest
+    from hushbell.transports.waku.rest import MAX_RESPONSE
 
-
-async def open_node(
-    settings: Settings, folder: Path, shards: Sequence[PubsubTopic], clock: SystemClock, counters: Counters
-) -> Node:
-    """Return the node, which neither listens nor dials yet. Raises ConfigError, StoreError."""
-    return await Node.open(
+    transport = await open_rest(
+        CurlHttp(HttpSettings(answer=MAX_RESPONSE)),
         settings.node,
-        key=node_key(settings, folder),
+        topics=_own_topics(identity, _shards(settings)),
         folder=folder,
-        pubsub_topics=[*pubsub_topics(settings.node), *shards],
         clock=clock,
         random=system_random,
         count=counters.count,
     )
+    return OpenTransport(transport, lambda: {"addresses": []}, partial(_start, transport))
 
 
-def node_key(settings: Settings, folder: Path) -> PrivateKey:
-    """Return the key that the node's peer id is made of; the one in the data folder is made on first use."""
-    path = node_key_path(settings, folder)
-    made_or_read = read_identity if settings.node.identity_file else made_identity
-    return made_or_read(path, "node.identity_file").private
+class _RoutedTransport(Transport, Protocol):
+    def set_route(self, route: TopicRoute) -> None: ...
+    async def start(self) -> None: ...
 
 
-def node_key_path(settings: Settings, folder: Path) -> Path:
-    """Return where that key is."""
-    return Path(settings.node.identity_file or folder / "node.key")
+async def _start(transport: _RoutedTransport, route: TopicRoute) -> None:
+    transport.set_route(route)
+    await transport.start()
 
 
 def _shards(settings: Settings) -> Sequence[PubsubTopic]:
-    """Return what the server listens to. Raises ConfigError: the node is of another cluster."""
+    """Return the shards that the server listens to. Raises ConfigError: the node is of another cluster."""
     shards = [PubsubTopic(topic) for topic in settings.server.pubsub_topics]
     ours = f"/waku/2/rs/{settings.node.cluster}/"
     if not settings.node.rest and not all(shard.startswith(ours) for shard in shards):
@@ -97,7 +121,7 @@ def _shards(settings: Settings) -> Sequence[PubsubTopic]:
     return shards
 
 
-def _own_topics(identity: PublicKey, shards: Sequence[PubsubTopic]) -> Topics:
-    """Return where registrations and requests for the server come."""
+def _own_topics(identity: PublicKey, shards: Sequence[PubsubTopic]) -> Mapping[PubsubTopic, Sequence[ContentTopic]]:
+    """Return the topics of registrations and requests for the server."""
     own = (topics.personal_topic(identity), topics.partitioned_topic(identity))
     return dict.fromkeys(shards, own)

@@ -9,10 +9,10 @@ from pathlib import Path
 import click
 
 from hushbell import wire
-from hushbell.cli.carrier import Carrier
 from hushbell.cli.event_loop import run_loop
 from hushbell.cli.files import identity_path, made_identity, read_identity, read_settings
 from hushbell.cli.lifecycle import only_one, say_ready, stop_on_signals
+from hushbell.cli.open_transport import open_transport
 from hushbell.config.settings import Settings
 from hushbell.errors import ConfigError, HushbellError
 from hushbell.observability.logs import start_logs
@@ -24,7 +24,6 @@ from hushbell.runtime.server.service import ServerService
 from hushbell.stores.at_rest import make_folder
 from hushbell.stores.memory.server import MemoryServerStore
 from hushbell.stores.sqlite.server import SqliteServerStore
-from hushbell.transports.socket import SocketBusServer
 from hushbell.types import KeyPair, PubsubTopic, TokenType
 
 log = logging.getLogger(__name__)
@@ -93,12 +92,12 @@ async def serve(settings: Settings) -> None:
             # Until the service has them, a mistake found on the way must not leave them open.
             opened.push_async_callback(gateway.close)
             opened.push_async_callback(store.close)
-            carrier = await _carrier(settings, identity, folder, clock, counters)
-            opened.push_async_callback(carrier.transport.close)
+            network = await open_transport(settings, identity.public, folder=folder, clock=clock, counters=counters)
+            opened.push_async_callback(network.transport.close)
             service = await ServerService.start(
                 identity=identity,
                 store=store,
-                transport=carrier.transport,
+                transport=network.transport,
                 gateway=gateway,
                 clock=clock,
                 random=system_random,
@@ -111,27 +110,15 @@ async def serve(settings: Settings) -> None:
             )
             opened.pop_all()
         try:
-            await carrier.start(service.wants)
+            await network.start(service.route)
         except HushbellError:
             service.stop()
             await service.run()
             raise
         stop_on_signals(service.stop)
-        say_ready({"identity": identity.public.hex()} | dict(carrier.facts()))
+        say_ready({"identity": identity.public.hex()} | dict(network.facts()))
         await service.run()
         log.info("stopped")
-
-
-async def _carrier(
-    settings: Settings, identity: KeyPair, folder: Path, clock: SystemClock, counters: Counters
-) -> Carrier:
-    bus = settings.transport.bus
-    if bus:
-        transport = await SocketBusServer.listen(Path(bus), count=counters.count)
-        return Carrier(transport, lambda: {"addresses": [], "bus": bus})
-    from hushbell.cli.open_transport import open_carrier
-
-    return await open_carrier(settings, identity.public, folder=folder, clock=clock, counters=counters)
 
 
 def _identity(settings: Settings) -> KeyPair:
@@ -142,7 +129,7 @@ def _identity(settings: Settings) -> KeyPair:
 
 def _open_store(settings: Settings, folder: Path) -> ServerStore:
     if settings.store.url == "memory":
-        return MemoryServerStore()
+        return MemoryServerStore(random=system_random)
     return SqliteServerStore.open(folder / "hushbell.db", folder / "at-rest.key", random=system_random)
 
 

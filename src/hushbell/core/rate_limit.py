@@ -1,4 +1,4 @@
-"""How often something may happen: a token bucket as a value, time as an argument."""
+"""Rate limits: a token bucket as a value, time as an argument."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from hushbell.types import Millis
 
 @dataclass(frozen=True, slots=True)
 class Bucket:
-    """What is left of a budget, as it stood at one moment."""
+    """The tokens of a bucket, as they stood at one moment."""
 
     tokens: float
     at: Millis
@@ -15,9 +15,9 @@ class Bucket:
 
 def spend(bucket: Bucket | None, now: Millis, *, per_minute: int, burst: int) -> tuple[Bucket, bool]:
     """
-    Take one token, and say whether there was one.
+    Return the bucket without one token, and whether there was one.
 
-    A bucket nobody has seen is full. A clock that goes backwards adds nothing.
+    No bucket means a full one. A clock that goes backwards adds nothing.
     """
     if bucket is None:
         return Bucket(burst - 1.0, now), True

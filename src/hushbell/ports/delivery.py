@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from hushbell.core.delivery.changes import Changes, DeadToken, IdempotentResponse
-from hushbell.core.delivery.job import Job, JobProgress, JobResult
+from hushbell.core.delivery.job import Job, JobOnDisk, JobResult
 from hushbell.core.delivery.notification import Draft, Message, Notification
 from hushbell.core.delivery.outcome import Outcome
 from hushbell.core.delivery.state import State
@@ -12,7 +12,7 @@ from hushbell.core.delivery.submission import Done, Submission
 from hushbell.core.delivery.webhook import Webhook
 from hushbell.types import Millis
 
-Found = tuple[int, JobResult | tuple[Job, JobProgress | None]]
+Found = tuple[int, JobResult | JobOnDisk]
 """Index of a notification in its job, and the job: how far it is, or how it ended."""
 
 
@@ -24,7 +24,7 @@ class QueueStatus(NamedTuple):
     counts: Sequence[int]  # pushes since the start by state.State; attempts in the place of STORED
     in_flight: int  # attempts under way
     is_paused: bool  # its provider asked for, or caused, a pause
-    expires_at: Millis | None  # when its credential ends, if that is known
+    credential_expires_at: Millis | None  # when its credential ends, if that is known
 
 
 class FinalListener(Protocol):

@@ -1,87 +1,134 @@
-"""Where the gateway keeps what it accepted."""
+"""Where accepted pushes wait for their delivery, and what became of them is remembered."""
 
+import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
-from hushbell.core.delivery.changes import Changes, DeadToken, IdempotentResponse
-from hushbell.core.delivery.job import Job, JobProgress, JobResult, OpenJob
+from hushbell.core.delivery.changes import Changes, DeadToken, IdempotentResponse, QuarantinedRow
+from hushbell.core.delivery.job import Damaged, JobOnDisk, JobResult, OpenJob
 from hushbell.core.delivery.webhook import Webhook, WebhookEvent
 from hushbell.errors import StoreError
 from hushbell.types import Millis
 
 Committed = Callable[[StoreError | None], None]
-"""Called once on the event loop. None: the batch survives a power cut. An error: nothing of it was written."""
+"""Called once on the event loop. None: the changes survive a power cut. An error: nothing of them was written."""
 
 
 class Outbox(Protocol):
-    """Every adapter passes every test in tests/stores/test_queue_contract.py. One process, one event loop."""
+    """
+    Every adapter passes every test in tests/contracts/test_outbox.py. One process, one event loop.
 
-    def numbers(self, count: int) -> int:
-        """Return the first of ``count`` consecutive numbers that were never given before, not even before a crash."""
+    A row that cannot be read costs its own contents alone. Jobs are handed to the reader as Damaged; whatever else is
+    damaged is put aside when it is met, logged once, and counts as absent.
+    """
+
+    @property
+    def rows_quarantined(self) -> int:
+        """Return how many damaged rows this process has put aside."""
         ...
 
-    def idents(self, first: int, count: int) -> Sequence[bytes]:
-        """Return the identifiers of that many numbers, 16 bytes each, without a structure that others could see."""
+    def reserve(self, count: int) -> tuple[int, Sequence[bytes]]:
+        """
+        Return the first of ``count`` consecutive numbers, and the identifier of each, 16 bytes.
+
+        No number is given twice, not even after a crash. Identifiers show no structure to others.
+        """
         ...
 
     def number_of(self, ident: bytes) -> int | None:
-        """Return the number of an identifier, or None if this queue never gave it."""
+        """Return the number of an identifier, or None if this outbox never gave it."""
         ...
 
-    def commit(self, batch: Changes, done: Committed) -> None:
+    def commit(self, changes: Changes, done: Committed) -> None:
         """
-        Write a batch as a whole, elsewhere; never blocks.
+        Write the changes as a whole, elsewhere; never blocks.
 
-        Jobs that ended are erased with their tokens and payloads; how they ended stays until it is forgotten.
-        The caller waits for ``done`` before it commits again.
+        Several commits may be under way; they take effect in order. Jobs that ended are erased with their tokens and
+        payloads; how they ended stays until it is forgotten. ``done`` gets VersionConflict if what ``changes.server``
+        rests on was changed by another commit.
         """
         ...
 
-    def open_jobs(self) -> Iterator[OpenJob]:
-        """Return what did not end, oldest first, without opening it; read at once, before anything is committed."""
-        ...
-
-    def jobs(self, numbers: Sequence[int]) -> Sequence[tuple[Job, JobProgress | None]]:
+    async def open_jobs(self) -> Iterator[OpenJob]:
         """
-        Return the jobs of these numbers that did not end, in that order, with how far they are.
+        Return what did not end, oldest first, without opening it; to be read before anything is committed.
 
         Raises:
             StoreUnavailable: trying again is safe.
         """
         ...
 
-    def find(self, number: int) -> JobResult | tuple[Job, JobProgress | None] | None:
-        """Return the job with the notification of that number: how it ended, or how far it is; None if unknown."""
+    async def read(self, numbers: Sequence[int]) -> Sequence[JobOnDisk | Damaged]:
+        """
+        Return the jobs of these numbers that did not end, in that order; unknown numbers are left out.
+
+        Raises:
+            StoreUnavailable: trying again is safe.
+            StoreCorrupt: the file is damaged.
+        """
         ...
 
-    def dead(self, app: str, after: int, limit: int) -> Sequence[DeadToken]:
+    async def find(self, number: int) -> JobResult | JobOnDisk | None:
+        """
+        Return the job with the notification of that number: how it ended, or how far it is; None if unknown.
+
+        A job that was put aside has failed, with the reason ``DamagedRow``.
+        """
+        ...
+
+    async def dead_tokens(self, app: str, after: int, limit: int) -> Sequence[DeadToken]:
         """Return dead tokens of an app with cursors greater than ``after``, oldest first."""
         ...
 
-    def due_events(self, now: Millis, after: int, limit: int) -> Sequence[WebhookEvent]:
+    async def due_events(self, now: Millis, after: int, limit: int) -> Sequence[WebhookEvent]:
         """Return events of numbers greater than ``after`` that are due, oldest first."""
         ...
 
-    def hooks(self) -> Sequence[Webhook]:
-        """Return every hook that was saved."""
+    async def webhooks(self) -> Sequence[Webhook]:
+        """Return every webhook that was saved."""
         ...
 
-    def save_hook(self, hook: Webhook) -> None:
-        """Add a hook, or replace that of the same name; durable when this returns."""
+    async def save_webhook(self, webhook: Webhook) -> None:
+        """Add a webhook, or replace that of the same name; durable when this returns."""
         ...
 
-    def drop_hook(self, name: str) -> bool:
-        """Forget a hook and what it was still to be told; return whether it existed."""
+    async def drop_webhook(self, name: str) -> bool:
+        """Forget a webhook and its events; return whether it existed."""
         ...
 
-    def repeatable(self, digest: bytes) -> IdempotentResponse | None:
+    async def idempotent_response(self, digest: bytes) -> IdempotentResponse | None:
         """Return the answer that was given under a key."""
         ...
 
-    def forget(self, before: Millis, limit: int) -> int:
-        """Drop up to ``limit`` ends, dead tokens and answers from before a moment; return how many were dropped."""
+    async def quarantined(self) -> Sequence[QuarantinedRow]:
+        """Return the rows that were put aside, oldest first."""
         ...
 
-    def close(self) -> None:
+    async def release(self, row: int) -> bool:
+        """Put a row back where it was, to be read after the next start; return whether it was there and had room."""
+        ...
+
+    async def discard(self, row: int) -> bool:
+        """Erase a row that was put aside; return whether it was there."""
+        ...
+
+    async def forget(self, before: Millis, limit: int) -> int:
+        """Drop up to ``limit`` results, dead tokens and answers from before a moment; return how many."""
+        ...
+
+    async def forget_quarantined(self, before: Millis) -> int:
+        """Erase rows that were put aside before a moment; return how many."""
+        ...
+
+    async def close(self) -> None:
         """Finish what was handed over and let go of the files."""
         ...
+
+
+async def committed(outbox: Outbox, changes: Changes) -> None:
+    """Commit and return when it is durable; raises what ``done`` would get."""
+    done: asyncio.Future[StoreError | None] = asyncio.get_running_loop().create_future()
+    # A caller that goes away cancels the future; what it asked for is written all the same.
+    outbox.commit(changes, lambda error: None if done.done() else done.set_result(error))
+    if (error := await done) is not None:
+        raise error

@@ -5,11 +5,22 @@ from typing import Protocol
 
 from hushbell.core.push import Pending
 from hushbell.core.server.facts import Facts, FactsNeeded, Write
+from hushbell.ports.outbox import Outbox
 from hushbell.types import KeyHash, Millis, NotificationId, PrivateKey, SymmetricKey
 
 
 class ServerStore(Protocol):
-    """Every adapter passes every test in tests/stores/test_contract.py."""
+    """
+    Every adapter passes every test in tests/contracts/test_server_store.py.
+
+    A row that cannot be read costs its own contents alone: a registration is named in ``Facts.damaged`` until its
+    device registers again; an answer or a query key is put aside, logged once, and counts as absent.
+    """
+
+    @property
+    def outbox(self) -> Outbox:
+        """Return the outbox beside these facts: one commit of it writes facts (``Changes.server``) and jobs."""
+        ...
 
     async def load(self, needed: FactsNeeded, *, byte_limit: int) -> Facts:
         """
@@ -25,7 +36,7 @@ class ServerStore(Protocol):
         Apply every write, or none; when this returns they survive a power cut.
 
         Raises:
-            VersionConflict: a stored version is no longer the write's ``replaces``.
+            VersionConflict: a stored version is no longer the write's ``replaces``, or an answer or a ring is known.
             StoreUnavailable: nothing was written; trying again is safe.
         """
         ...

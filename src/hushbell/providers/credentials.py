@@ -1,4 +1,4 @@
-"""Credentials that are read again while pushes are under way."""
+"""Credentials that can be read again while pushes are under way."""
 
 import logging
 from collections.abc import Callable
@@ -11,22 +11,22 @@ T = TypeVar("T")
 
 
 class ReloadableCredential(Generic[T]):
-    """What was last read well from the files of one provider of one app."""
+    """The credential of one provider of one app, as it was last read without an error."""
 
     def __init__(self, load: Callable[[], T]) -> None:
         """
         Read for the first time.
 
         Raises:
-            ConfigError: the files are not good; names setting and file.
+            ConfigError: the files are bad; names setting and file.
         """
         self._load = load
-        self.now = load()
+        self.current = load()
 
     def reload(self) -> bool:
-        """Read again. Bad files are told in the log and change nothing; returns whether they were good."""
+        """Read again and return whether the files are good. Bad ones are logged and change nothing."""
         try:
-            self.now = self._load()
+            self.current = self._load()
         except ConfigError as error:
             log.error("%s; the credential that was read before stays in use", error)  # noqa: TRY400 - no traceback
             return False

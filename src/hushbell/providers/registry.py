@@ -1,6 +1,7 @@
 """Every provider of the gateway, by the name that messages give it."""
 
-from collections.abc import Callable, Mapping
+import logging
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
@@ -17,11 +18,12 @@ from hushbell.config.providers import (
     UnifiedPushApp,
     WebPushApp,
 )
+from hushbell.core.delivery.notification import Message
 from hushbell.errors import ConfigError
-from hushbell.ports.making import ProviderContext
-from hushbell.ports.provider import Provider
+from hushbell.ports.provider import Attempt, Provider, ProviderContext
 from hushbell.providers import files
 from hushbell.providers.apns.provider import ApnsProvider
+from hushbell.providers.batches import RAISED
 from hushbell.providers.fcm.provider import FcmProvider
 from hushbell.providers.gorush.provider import GorushProvider, HushbellProvider
 from hushbell.providers.huawei.provider import HuaweiProvider
@@ -29,9 +31,12 @@ from hushbell.providers.pushy.provider import PushyProvider
 from hushbell.providers.sns.provider import SnsProvider
 from hushbell.providers.webpush.provider import WebPushProvider
 from hushbell.providers.webpush.unifiedpush import UnifiedPushProvider
+from hushbell.types import Millis
+
+log = logging.getLogger(__name__)
 
 GROUP = "hushbell.providers"
-"""The entry points of third parties: name → callable(settings: Mapping[str, Any], tools: Tools) -> Provider."""
+"""The entry points of other packages: name → callable(settings: Mapping[str, Any], context: ProviderContext)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +45,36 @@ class ProviderEntry:
 
     settings: type
     make: Callable[[Any, ProviderContext], Provider]
+
+
+class AttemptAdapter:
+    """A provider written for 0.1.0: ``attempt(notification, places, done)`` and ``expires_at``. Until 0.3."""
+
+    def __init__(self, provider: Any) -> None:
+        self.name: str = provider.name
+        self.check: Callable[[Message], None] = provider.check
+        self.reload: Callable[[], None] = provider.reload
+        self._provider = provider
+
+    @property
+    def credential_expires_at(self) -> Millis | None:
+        """Return when the credential ends, or None if that is unknown."""
+        ends: Millis | None = self._provider.expires_at
+        return ends
+
+    def send(self, attempts: Sequence[Attempt]) -> None:
+        """Send pushes, one notification after another; one that raises affects no other."""
+        for attempt in attempts:
+            try:
+                self._provider.attempt(*attempt)
+            except Exception as error:  # noqa: BLE001  whatever it is, the others must leave
+                # The text of a foreign error may name a device.
+                log.error("provider %s raised %s; its pushes are attempted again", self.name, type(error).__name__)  # noqa: TRY400
+                attempt.report(RAISED)
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._provider.close()
 
 
 PROVIDERS: Mapping[str, ProviderEntry] = {
@@ -60,20 +95,20 @@ def third_parties() -> Mapping[str, EntryPoint]:
     return {entry.name: entry for entry in entry_points(group=GROUP) if entry.name not in PROVIDERS}
 
 
-def open_provider(name: str, settings: Any, tools: ProviderContext) -> Provider:
+def open_provider(name: str, settings: Any, context: ProviderContext) -> Provider:
     """
     Return a provider; no connection is made before the first push.
 
     Args:
         name: as in ``PROVIDERS``, or of an entry point.
         settings: an instance of the settings class of ours; for third parties the mapping that the file holds.
-        tools: time, randomness and the network.
+        context: time, randomness and the network.
 
     Raises:
         ConfigError: a credential cannot be read or used, or there is no such provider.
     """
     if name in PROVIDERS:
-        return PROVIDERS[name].make(settings, tools)
+        return PROVIDERS[name].make(settings, context)
     entry = third_parties().get(name)
     if entry is None:
         raise ConfigError(f"{name}: there is no such provider; known are {', '.join(sorted(PROVIDERS))}")
@@ -81,11 +116,11 @@ def open_provider(name: str, settings: Any, tools: ProviderContext) -> Provider:
         make = entry.load()
     except (ImportError, AttributeError) as error:
         raise ConfigError(f"{name}: the package that offers this provider does not load: {error}") from error
-    made: Provider = make(settings, tools)
-    return made
+    made: Any = make(settings, context)
+    return made if hasattr(made, "send") else AttemptAdapter(made)
 
 
-def open_other(settings: OtherApp, tools: ProviderContext) -> Provider:
+def open_other(settings: OtherApp, context: ProviderContext) -> Provider:
     """
     Return a provider of an installed package, with the settings in its own file.
 
@@ -94,4 +129,4 @@ def open_other(settings: OtherApp, tools: ProviderContext) -> Provider:
     """
     if settings.provider in PROVIDERS:
         raise ConfigError(f"other.provider: {settings.provider} is one of our own: use [apps.{settings.provider}]")
-    return open_provider(settings.provider, files.read_table(settings.file, "other.file"), tools)
+    return open_provider(settings.provider, files.read_table(settings.file, "other.file"), context)

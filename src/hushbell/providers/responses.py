@@ -1,23 +1,23 @@
-"""What every provider's HTTP has in common."""
+"""What the HTTP responses of all providers have in common."""
 
 from typing import Any
 
 import orjson
 
-from hushbell.ports.gateway import Outcome, Scope, Verdict
+from hushbell.core.delivery.outcome import Outcome, Scope, Verdict
 from hushbell.ports.http import HttpFailure, HttpResponse
 from hushbell.types import SECONDS_PER_DAY
 
-LONGEST_WAIT = float(SECONDS_PER_DAY)  # seconds; whoever asks for more asks for the push to expire
+MAX_WAIT = float(SECONDS_PER_DAY)  # seconds; a push that must wait longer would expire
 
 
 def failure(failed: HttpFailure, scope: Scope = Scope.PROVIDER) -> Outcome:
     """
-    Return what no answer means: unsent is safe to send again, sent may have arrived.
+    Return the outcome without a response: RETRY if the request was not sent, UNKNOWN if it was.
 
     Args:
         failed: what happened.
-        scope: whom the silence concerns; a host that a user named speaks for nobody else.
+        scope: what else waits; TOKEN for a host that a user named.
     """
     verdict = Verdict.UNKNOWN if failed.sent else Verdict.RETRY
     return Outcome(verdict, failed.kind.value, scope=scope)
@@ -28,7 +28,7 @@ def retry_after(answer: HttpResponse) -> float | None:
     value = answer.header("retry-after")
     if not (value.isascii() and value.isdigit()) or len(value) > 9:
         return None
-    return min(float(value), LONGEST_WAIT)
+    return min(float(value), MAX_WAIT)
 
 
 def json_object(body: bytes) -> dict[str, Any]:
@@ -40,8 +40,8 @@ def json_object(body: bytes) -> dict[str, Any]:
     return parsed if isinstance(parsed, dict) else {}
 
 
-def word(value: Any) -> str:
-    """Return a provider's own word for what happened, or "" if this is none: a word never quotes a token."""
+def error_code(value: Any) -> str:
+    """Return a provider's error code, or "" if this is none. A code is at most 64 characters and quotes no token."""
     if not isinstance(value, str) or len(value) > 64 or not value.isascii():
         return ""
     return value if value.replace("_", "").replace(".", "").isalnum() else ""

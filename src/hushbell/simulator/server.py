@@ -58,7 +58,7 @@ async def serving(transport: Transport) -> AsyncIterator[Served]:
     served = Served(secp256k1.key_pair(system_random), Accepting())
     service = await ServerService.start(
         identity=served.identity,
-        store=MemoryServerStore(),
+        store=MemoryServerStore(random=system_random),
         transport=transport,
         gateway=served.gateway,
         clock=SystemClock(),

@@ -3,11 +3,11 @@
 from collections.abc import Iterable, Sequence
 
 from hushbell.core.push import Pending
-from hushbell.core.server.facts import Enqueue, Write
+from hushbell.core.server.facts import Enqueue
 from hushbell.types import MessageId
 
 
-def in_order(writes: Sequence[Write]) -> Sequence[Write]:
+def in_order(writes: Sequence[object]) -> Sequence[object]:
     """Return the writes with pushes of one request side by side, by position; nothing else changes places."""
     places = [place for place, write in enumerate(writes) if isinstance(write, Enqueue)]
     if len(places) < 2:

@@ -6,14 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from hushbell.errors import CallerError
-from hushbell.ports.gateway import ACCEPTED, Outcome, Verdict
-from hushbell.ports.provider import Done, Message, Notification, Provider
+from hushbell.ports.provider import ACCEPTED, Attempt, Done, Message, Notification, Outcome, Provider, Verdict
 from hushbell.types import Millis
 
 
 @dataclass(frozen=True, slots=True)
-class Attempt:
-    """One attempt that was begun."""
+class ScriptedPush:
+    """One push that was sent to the provider."""
 
     notification: Notification
     place: int
@@ -34,12 +33,12 @@ class ScriptedProvider:
 
     def __init__(self, name: str = "apns", *, outcome: Outcome = ACCEPTED, holds: bool = False) -> None:
         self.name = name
-        self.expires_at: Millis | None = None
+        self.credential_expires_at: Millis | None = None
         self.outcome = outcome
         self.holds = holds
         self.script: defaultdict[str, deque[Outcome]] = defaultdict(deque)  # by token
-        self.attempts: list[Attempt] = []
-        self.held: list[Attempt] = []
+        self.attempts: list[ScriptedPush] = []
+        self.held: list[ScriptedPush] = []
         self.reloads = 0
         self.is_closed = False
 
@@ -53,15 +52,16 @@ class ScriptedProvider:
         if not message.body:
             raise CallerError("message.body", "must not be empty")
 
-    def attempt(self, notification: Notification, places: Sequence[int], done: Done) -> None:
-        """Answer soon, or when told."""
-        for place in places:
-            attempt = Attempt(notification, place, done)
-            self.attempts.append(attempt)
-            if self.holds:
-                self.held.append(attempt)
-            else:
-                asyncio.get_running_loop().call_soon(self._answer, attempt)
+    def send(self, attempts: Sequence[Attempt]) -> None:
+        """Report the outcome in the next turn of the event loop, or at :meth:`answer`."""
+        for notification, indexes, done in attempts:
+            for index in indexes:
+                push = ScriptedPush(notification, index, done)
+                self.attempts.append(push)
+                if self.holds:
+                    self.held.append(push)
+                else:
+                    asyncio.get_running_loop().call_soon(self._answer, push)
 
     def answer(self, token: str, outcome: Outcome | None = None) -> None:
         """Answer the oldest attempt for a token that is held."""
@@ -86,7 +86,7 @@ class ScriptedProvider:
         for attempt in held:
             self._answer(attempt, Outcome(Verdict.UNKNOWN, "closed"))
 
-    def _answer(self, attempt: Attempt, outcome: Outcome | None = None) -> None:
+    def _answer(self, attempt: ScriptedPush, outcome: Outcome | None = None) -> None:
         script = self.script[attempt.token]
         attempt.done(attempt.place, outcome or (script.popleft() if script else self.outcome))
 
@@ -112,8 +112,8 @@ async def attempt(
         if len(told) == len(wanted):
             everything.set_result(None)
 
-    provider.attempt(notification, wanted, done)
     if wanted:
+        provider.send([Attempt(notification, wanted, done)])
         await asyncio.wait_for(everything, patience)
     await asyncio.sleep(0)  # time to be told twice
     return [told[place] for place in wanted]

@@ -59,7 +59,7 @@ class Losses:
             self._lost[name] += number
         self._count(name, number)
 
-    def so_far(self) -> Mapping[str, int]:
+    def totals(self) -> Mapping[str, int]:
         """Return what was lost since the start."""
         return dict(self._lost)
 
@@ -70,7 +70,7 @@ class LastMessages:
     def __init__(self) -> None:
         self._at: dict[str, Millis] = {}
 
-    def heard(self, pubsub_topic: str, now: Millis) -> None:
+    def record(self, pubsub_topic: str, now: Millis) -> None:
         """Note a message."""
         self._at[pubsub_topic] = now
 

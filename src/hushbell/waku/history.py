@@ -5,23 +5,16 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from hushbell.types import ContentTopic, Millis, PubsubTopic
+from hushbell.waku.message import RawMessage
 
 MAX_PAGE = 100  # messages; the most that stores give (RFC 13)
-
-
-@dataclass(frozen=True, slots=True)
-class HistoryMessage:
-    """One stored message."""
-
-    pubsub_topic: PubsubTopic
-    data: bytes  # serialised WakuMessage
 
 
 @dataclass(frozen=True, slots=True)
 class HistoryPage:
     """Messages, oldest first, and the cursor of the next page; None at the end."""
 
-    messages: Sequence[HistoryMessage]
+    messages: Sequence[RawMessage]
     cursor: bytes | None
 
 

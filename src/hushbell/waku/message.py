@@ -1,9 +1,10 @@
-"""What a node looks at in a message before anything costs more: its content topic, and whether it came before."""
+"""One message on its way through a node: its content topic, its decoded form, and what identifies it."""
 
 import hashlib
 
 from hushbell import wire
 from hushbell.errors import WireError
+from hushbell.types import PubsubTopic
 from hushbell.wire.messages import WakuMessage
 
 FINGERPRINT = 16  # bytes; enough that nobody meets a stranger's by chance, and half the memory
@@ -11,6 +12,36 @@ FINGERPRINT = 16  # bytes; enough that nobody meets a stranger's by chance, and 
 _PAYLOAD = 0x0A  # field 1, bytes
 _TOPIC = 0x12  # field 2, bytes
 _TWO_BYTES = 1 << 14  # lengths below it take two bytes at most; no topic is longer
+
+
+class RawMessage:
+    """
+    A serialised WakuMessage and the pubsub topic it was published on. Parsed once at most, when it is first needed.
+
+    Readers, filter and archive share it. The archive's thread may parse it while the event loop does: both get equal
+    values.
+    """
+
+    __slots__ = ("_content_topic", "_decoded", "data", "pubsub_topic")
+
+    def __init__(self, pubsub_topic: PubsubTopic, data: bytes, decoded: WakuMessage | None = None) -> None:
+        self.pubsub_topic = pubsub_topic
+        self.data = data
+        self._decoded = decoded
+        self._content_topic: str | None = None
+
+    @property
+    def content_topic(self) -> str | None:
+        """The content topic, found without parsing where the message has the usual form; None: there is none."""
+        if self._content_topic is None:
+            self._content_topic = content_topic(self.data) if self._decoded is None else self._decoded.content_topic
+        return self._content_topic
+
+    def decode(self) -> WakuMessage:
+        """Return the decoded message. Whoever calls it has bounded the size. Raises WireError."""
+        if self._decoded is None:
+            self._decoded = wire.decode(WakuMessage, self.data, limit=len(self.data))
+        return self._decoded
 
 
 def message_hash(pubsub_topic: str, message: WakuMessage) -> bytes:
@@ -27,15 +58,14 @@ def message_hash(pubsub_topic: str, message: WakuMessage) -> bytes:
     ).digest()
 
 
-def content_topic(data: bytes, limit: int) -> str | None:
+def content_topic(data: bytes) -> str | None:
     """
-    Return the content topic of a serialised WakuMessage, or None if there is none to be found.
+    Return the content topic of a serialised WakuMessage, or None if there is none.
 
-    Everybody writes payload and content topic first and in this order: two lengths are read and nothing is parsed. A
-    message written otherwise is parsed. Whoever believes the answer compares it with the decoded message's.
+    Known implementations write payload and content topic first and in this order: then two lengths are read and
+    nothing is parsed. A message in another form is parsed. A crafted message may have a second content topic behind
+    the first, so a caller that acts on the decoded message compares the two.
     """
-    if len(data) > limit:
-        return None
     start, end = _field(data, 0, _PAYLOAD)
     if start:
         start, end = _field(data, end, _TOPIC)
@@ -45,7 +75,7 @@ def content_topic(data: bytes, limit: int) -> str | None:
             except UnicodeDecodeError:
                 return None
     try:
-        return wire.decode(WakuMessage, data, limit=limit).content_topic
+        return wire.decode(WakuMessage, data, limit=len(data)).content_topic
     except WireError:
         return None
 

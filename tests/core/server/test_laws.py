@@ -8,11 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hushbell.config.limits import Limits
-from hushbell.core.server.decide import apply, decide, merge_needed, needed
+from hushbell.core.server.decide import apply, decide, facts_needed, merge_facts_needed
 from hushbell.core.server.events import Event, QueryReceived, RegistrationReceived, RequestReceived
 from hushbell.core.server.facts import Decision, Enqueue, Facts, MarkNotified, SaveRegistration, StoredRegistration
-from hushbell.core.server.filters import rings, rules
-from hushbell.core.server.request import ring_id
+from hushbell.core.server.filters import notification_filter, passes
+from hushbell.core.server.request import notification_key
 from hushbell.crypto.hashes import hash_public_key
 from hushbell.types import DeviceKey, InstallationId, KeyHash, MessageId, Millis, PublicKey, RequestId
 from hushbell.wire.codec import decode, encode
@@ -147,8 +147,8 @@ def check_reports(event: RequestReceived, facts: Facts, decision: Decision) -> N
             continue
         registration = facts.devices[device].registration
         assert registration is not None
-        ring = ring_id(device, event.request.message_id)
-        filtered = not rings(rules(registration), item)
+        ring = notification_key(device, event.request.message_id)
+        filtered = not passes(notification_filter(registration), item)
         over_budget = left.get(device, 9.0) < 1.0 and device not in pushed
         assert filtered or ring in facts.rung or over_budget or (device in pushed and ring in rung)
 
@@ -172,7 +172,7 @@ def test_filtered_rung_coalesced_and_delivered_have_the_same_answer(
     def answer(new: Registration, *, rung: bool = False, limits: Limits = SMALL) -> bytes:
         facts = Facts(devices={device: StoredRegistration(1, START, b"p", new)})
         if rung:
-            facts.rung.add(ring_id(device, b"m" * 32))
+            facts.rung.add(notification_key(device, b"m" * 32))
         (reply,) = decide(event, facts, START, limits).replies
         return reply.payload
 
@@ -190,11 +190,11 @@ def test_a_batch_is_decided_as_its_events_would_be_one_by_one(
     singly, together = model_store(), model_store()
     one_by_one = []
     for event in history:
-        decision = decide(event, singly.load(needed(event, SMALL)), START, SMALL)
+        decision = decide(event, singly.load(facts_needed(event, SMALL)), START, SMALL)
         singly.commit(decision)
         one_by_one.append(decision)
 
-    facts = together.load(merge_needed(needed(event, SMALL) for event in history))
+    facts = together.load(merge_facts_needed(facts_needed(event, SMALL) for event in history))
     batch = []
     for event in history:
         decision = decide(event, facts, START, SMALL)
@@ -270,7 +270,7 @@ hostile = st.one_of(
 @given(hostile)
 def test_any_event_gives_a_decision(event: Event) -> None:
     for limits in (SMALL, Limits()):
-        names = needed(event, limits)
+        names = facts_needed(event, limits)
         assert all(len(device.owner) == 64 and "\0" not in device.installation_id for device in names.devices)
 
         assert isinstance(decide(event, Facts(), START, limits), Decision)

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from hushbell.config.limits import Limits
-from hushbell.core.server.decide import decide, needed
+from hushbell.core.server.decide import decide, facts_needed
 from hushbell.core.server.events import QueryReceived
 from hushbell.core.server.facts import Decision, Facts, FactsNeeded, StoredRegistration
 from hushbell.types import DeviceKey, InstallationId, KeyHash, Millis
@@ -114,7 +114,7 @@ def test_a_query_for_too_many_keys_is_dropped_before_it_costs_anything(
     event = asks(phone.owner, STRANGER)
 
     assert decide(event, registered(), now, limits) == Decision(refused=("query_keys",))
-    assert needed(event, limits) == FactsNeeded()
+    assert facts_needed(event, limits) == FactsNeeded()
 
 
 def test_hashes_of_another_length_are_ignored(
@@ -123,7 +123,7 @@ def test_hashes_of_another_length_are_ignored(
     event = asks(b"", phone.owner[:63], phone.owner, phone.owner + b"\0")
 
     assert len(answer(decide(event, registered(), now)).info) == 1
-    assert needed(event) == FactsNeeded(installations=frozenset({phone.owner}), queried=frozenset({phone.owner}))
+    assert facts_needed(event) == FactsNeeded(installations=frozenset({phone.owner}), queried=frozenset({phone.owner}))
 
 
 def test_what_does_not_fit_into_the_answer_is_left_out_and_counted(

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from hushbell.config.limits import Limits
-from hushbell.core.server.decide import decide, needed
+from hushbell.core.server.decide import decide, facts_needed
 from hushbell.core.server.events import RegistrationReceived
 from hushbell.core.server.facts import Decision, Facts, FactsNeeded, SaveRegistration, StoredRegistration
 from hushbell.core.server.registration import is_uuid
@@ -71,7 +71,7 @@ def test_v6_r6_a_plaintext_that_is_no_registration_is_malformed(alice: PublicKey
     decision = decide(event, Facts(), now)
 
     assert answer(decision) == RegistrationResponse(error=MALFORMED, request_id=b"r" * 64)
-    assert needed(event) == FactsNeeded()
+    assert facts_needed(event) == FactsNeeded()
 
 
 def test_v10_r10_a_version_below_the_stored_one_is_a_mismatch(
@@ -203,7 +203,7 @@ def test_a_registration_over_the_size_is_malformed_and_needs_no_facts(registers:
 
     assert answer(decision).error == MALFORMED
     assert decision.refused == ("registration",)
-    assert needed(event, limits) == FactsNeeded()
+    assert facts_needed(event, limits) == FactsNeeded()
 
 
 @pytest.mark.parametrize(
@@ -268,7 +268,7 @@ def test_what_could_not_be_loaded_cannot_be_replaced(
 
 
 def test_a_registration_needs_its_device_and_the_owners_installations(registers: Registers, phone: DeviceKey) -> None:
-    assert needed(registers()) == FactsNeeded(devices=frozenset({phone}), installations=frozenset({phone.owner}))
+    assert facts_needed(registers()) == FactsNeeded(devices=frozenset({phone}), installations=frozenset({phone.owner}))
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 
 from hushbell.config.limits import Limits
 from hushbell.core.push import Push
-from hushbell.core.server.decide import apply, decide, needed
+from hushbell.core.server.decide import apply, decide, facts_needed
 from hushbell.core.server.events import RequestReceived
 from hushbell.core.server.facts import (
     Decision,
@@ -20,7 +20,7 @@ from hushbell.core.server.facts import (
     SaveResponse,
     StoredRegistration,
 )
-from hushbell.core.server.request import notification_id, ring_id
+from hushbell.core.server.request import notification_id, notification_key
 from hushbell.types import DeviceKey, InstallationId, KeyHash, MessageId, Millis
 from hushbell.wire.codec import decode
 from hushbell.wire.messages import ApplicationType, Notification, NotificationResponse, Report, ReportError
@@ -195,7 +195,7 @@ def test_the_answer_is_remembered_and_goes_to_the_sender(
     (reply,) = decision.replies
     assert reply.recipient == event.sender
     assert SaveResponse(event.wrapper_id, reply.payload, now) in decision.writes
-    assert MarkNotified(ring_id(phone, b"m" * 32), now) in decision.writes
+    assert MarkNotified(notification_key(phone, b"m" * 32), now) in decision.writes
 
 
 def test_a_repeated_request_gets_its_answer_again_and_rings_nobody(
@@ -259,7 +259,7 @@ def test_a_request_without_message_id_is_met_with_silence(
     event = sends(item(), message_id=b"")
 
     assert decide(event, registered(), now) == Decision()
-    assert needed(event) == FactsNeeded()
+    assert facts_needed(event) == FactsNeeded()
 
 
 def test_a_request_with_too_many_items_is_dropped_before_it_costs_anything(
@@ -269,7 +269,7 @@ def test_a_request_with_too_many_items_is_dropped_before_it_costs_anything(
 
     assert answer(decide(sends(item(), item()), Facts(), now, limits)).reports
     assert decide(sends(item(), item(), item()), Facts(), now, limits) == Decision(refused=("request_items",))
-    assert needed(sends(item(), item(), item()), limits) == FactsNeeded()
+    assert facts_needed(sends(item(), item(), item()), limits) == FactsNeeded()
 
 
 def test_an_empty_request_has_an_answer(sends: Sends, now: Millis) -> None:
@@ -279,10 +279,10 @@ def test_an_empty_request_has_an_answer(sends: Sends, now: Millis) -> None:
 def test_a_request_needs_only_devices_that_can_be_registered(sends: Sends, item: Item, phone: DeviceKey) -> None:
     event = sends(item(), item(installation_id="no\0uuid"), item(public_key=b"short"), item(type=0))
 
-    assert needed(event) == FactsNeeded(
+    assert facts_needed(event) == FactsNeeded(
         devices=frozenset({phone}),
         requests=frozenset({event.wrapper_id}),
-        rings=frozenset({ring_id(phone, b"m" * 32)}),
+        rings=frozenset({notification_key(phone, b"m" * 32)}),
     )
 
 
@@ -294,9 +294,9 @@ def test_a_notification_id_is_a_uuid_of_its_request_and_position() -> None:
     assert all(str(uuid.UUID(each)) == each for each in ids)
 
 
-def test_a_ring_id_tells_apart_what_reads_alike() -> None:
-    one = ring_id(DeviceKey(KeyHash(b"k"), InstallationId("ab")), b"c")
-    other = ring_id(DeviceKey(KeyHash(b"k"), InstallationId("a")), b"bc")
+def test_a_notification_key_tells_apart_what_reads_alike() -> None:
+    one = notification_key(DeviceKey(KeyHash(b"k"), InstallationId("ab")), b"c")
+    other = notification_key(DeviceKey(KeyHash(b"k"), InstallationId("a")), b"bc")
 
     assert one != other
     assert len(one) == 32

@@ -29,6 +29,7 @@ from hushbell.waku.libp2p.host import Host
 from hushbell.waku.libp2p.keys import parse_peer_id, peer_id_text
 from hushbell.waku.libp2p.multiaddr import Multiaddr
 from hushbell.waku.libp2p.stream import PeerId
+from hushbell.waku.message import RawMessage
 from hushbell.waku.node import Node
 from hushbell.waku.protocols.filter_client import FilterClient
 from hushbell.waku.protocols.lightpush_client import LightpushClient
@@ -83,7 +84,8 @@ class Book:
         self.own: set[bytes] = set()
         self._hashes = hashes
 
-    def add(self, _topic: str, data: bytes) -> None:
+    def add(self, message: RawMessage) -> None:
+        data = message.data
         now = time.time_ns()
         start = 2
         while data[start - 1] & 0x80:
@@ -174,17 +176,17 @@ class Served:
         self.counters = counters
         self.host: Host = node._host
         self.relay: Relay = node._relay
-        self.metadata: MetadataService = node._metadata
+        self.metadata: MetadataService = node._services._metadata
         self.filtered = Book(hashes=True)
         random, count = system_random, _counting(counters)
         self.filter_client = FilterClient(
-            host=self.host, clock=SystemClock(), random=random, received=self.filtered.add, count=count,
+            host=self.host, clock=SystemClock(), random=random, on_message=self.filtered.add, count=count,
             message_limit=MESSAGE,
         )  # fmt: skip
         self.lightpush_client = LightpushClient(host=self.host, random=random, count=count)
         self.protocols: dict[PeerId, Sequence[str]] = {}
         self.host.watch(self.protocols.__setitem__, self._gone)
-        node.read(book.add)
+        node.add_reader(book.add)
 
     @classmethod
     async def open(cls, folder: Path, ip: str, *, count_only: bool) -> Self:
@@ -252,7 +254,7 @@ class Driver:
             if rate:
                 await asyncio.sleep(started + number / rate - time.perf_counter())
             elif not number % AT_ONCE:
-                await self.served.node.room()
+                await self.served.node.wait_for_room()
                 await asyncio.sleep(0)
             now = time.time_ns()
             publish(TOPIC, writer.data(number, now))

@@ -5,6 +5,7 @@ import os
 from collections.abc import AsyncIterator, Sequence
 
 import pytest
+from tests.inline import inline
 
 from hushbell.core.delivery.changes import Changes
 from hushbell.core.delivery.job import JobResult
@@ -94,7 +95,7 @@ class Rig:
             await asyncio.sleep(0)
 
     def ended(self, submission: Submission) -> JobResult:
-        found = self.queue.find(submission.jobs[0].number)
+        found = inline(self.queue.find(submission.jobs[0].number))
         assert isinstance(found, JobResult)
         return found
 
@@ -251,7 +252,7 @@ async def test_a_dead_token_is_listed_with_what_its_provider_said(rig: Rig, apns
     submission = rig.submit(ask(("gone", "here")))
     await rig.until(lambda: rig.engine.is_idle)
 
-    (dead,) = rig.queue.dead("chat", 0, 9)
+    (dead,) = await rig.queue.dead_tokens("chat", 0, 9)
     assert (dead.token, dead.provider, dead.reason, dead.since) == ("gone", "apns", "Unregistered", 7)
     ended = rig.ended(submission)
     assert list(ended.states) == [State.DEAD_TOKEN, State.ACCEPTED]
@@ -264,13 +265,13 @@ async def test_many_dead_tokens_at_once_are_a_mistake_and_no_purge(rig: Rig, apn
     await rig.until(lambda: len(apns.attempts) == 40)
     await rig.quiet()
 
-    assert len(rig.queue.dead("chat", 0, 99)) < 10
+    assert len(await rig.queue.dead_tokens("chat", 0, 99)) < 10
     assert rig.engine.queues["chat", "apns"].status.is_paused
 
     apns.outcome = Outcome(Verdict.ACCEPTED)
     rig.clock.advance(700.0)
     await rig.until(lambda: rig.engine.is_idle)
-    assert len(rig.queue.dead("chat", 0, 99)) < 10
+    assert len(await rig.queue.dead_tokens("chat", 0, 99)) < 10
 
 
 async def test_a_callers_retries_are_a_cap(rig: Rig, apns: ScriptedProvider) -> None:
@@ -387,7 +388,7 @@ async def test_what_expires_while_its_provider_rests_ends_meanwhile(rig: Rig, ap
         rig.clock.advance(60.0)
 
     await rig.until(lambda: rig.engine.open["chat"] == 1)
-    await rig.until(lambda: isinstance(rig.queue.find(submission.jobs[0].number), JobResult))
+    await rig.until(lambda: isinstance(inline(rig.queue.find(submission.jobs[0].number)), JobResult))
 
     assert list(rig.ended(submission).states) == [State.EXPIRED]
     assert len(apns.attempts) == 1
@@ -541,7 +542,7 @@ async def test_a_provider_that_raises_is_asked_again(
     def raising(*_: object) -> None:
         raise RuntimeError
 
-    monkeypatch.setattr(apns, "attempt", raising)
+    monkeypatch.setattr(apns, "send", raising)
     submission = rig.submit(ask(("phone",)))
     lane = rig.engine.queues["chat", "apns"]
     await rig.until(lambda: lane.counts[State.RETRYING])

@@ -7,6 +7,7 @@ import os
 from collections.abc import AsyncIterator, Sequence
 
 import pytest
+from tests.inline import inline
 
 from hushbell.core.delivery.notification import Draft, Message
 from hushbell.core.delivery.outcome import Outcome, Verdict
@@ -130,7 +131,7 @@ async def test_a_hook_is_told_of_each_final_state_with_a_signature(rig: Rig) -> 
     assert hmac.compare_digest(headers["hushbell-signature"], signature(b"secret", seconds, request.body))
     assert request.address == "93.184.216.34"
     assert b"gone" not in request.body
-    await rig.until(lambda: not rig.queue.due_events(rig.clock.now(), 0, 9))
+    await rig.until(lambda: not inline(rig.queue.due_events(rig.clock.now(), 0, 9)))
 
 
 async def test_tokens_are_told_only_where_that_was_asked_for(rig: Rig) -> None:
@@ -157,7 +158,7 @@ async def test_a_hook_that_did_not_hear_is_told_again_under_the_same_number(
     rig.web.answer = OK
 
     await rig.until(lambda: rig.hooks.delivered == 1)
-    await rig.until(lambda: not rig.queue.due_events(rig.clock.now(), 0, 9))
+    await rig.until(lambda: not inline(rig.queue.due_events(rig.clock.now(), 0, 9)))
 
     assert len({dict(request.headers)["hushbell-event"] for request in rig.web.requests}) == 1
 
@@ -166,7 +167,7 @@ async def test_an_address_in_our_own_network_is_never_reached(rig: Rig) -> None:
     await rig.subscribe("https://inside.example/x")
     rig.send("token")
 
-    await rig.until(lambda: rig.engine.is_idle and not rig.queue.due_events(rig.clock.now(), 0, 9))
+    await rig.until(lambda: rig.engine.is_idle and not inline(rig.queue.due_events(rig.clock.now(), 0, 9)))
 
     assert not rig.web.requests
 
@@ -199,5 +200,5 @@ async def test_events_nobody_wants_any_more_are_forgotten(rig: Rig) -> None:
 
     await rig.engine.drop_webhook("h1")
 
-    await rig.until(lambda: not rig.queue.due_events(rig.clock.now(), 0, 9))
+    await rig.until(lambda: not inline(rig.queue.due_events(rig.clock.now(), 0, 9)))
     assert rig.engine.queues["chat", "apns"].listeners, "feedback is still wanted"

@@ -1,6 +1,7 @@
 """Flood a service in this process and print how many MiB its memory grew at most: ``flood.py KIND``."""
 
 import asyncio
+import os
 import resource
 import sys
 from collections import Counter
@@ -93,7 +94,7 @@ def flood(kind: str) -> list[bytes]:
 
 
 async def main(kind: str) -> None:
-    bus, counters, store = Bus(), Counter[str](), MemoryServerStore()
+    bus, counters, store = Bus(), Counter[str](), MemoryServerStore(random=os.urandom)
     await store.keep_query_key(OWNER, QUERY_KEY)
     service = await ServerService.start(
         identity=SERVER,

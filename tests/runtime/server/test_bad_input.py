@@ -4,6 +4,7 @@ Bad input to a whole service: a clear answer where the protocol has one, silence
 Over 400 lines because the table of envelopes is long, and everything in it is built by the one sender beside it.
 """
 
+import os
 import uuid
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, replace
@@ -197,7 +198,7 @@ def signed_frame(data: bytes) -> bytes:
 
 @pytest.fixture
 async def world(start_service: Any, gateway: Any) -> AsyncIterator[World]:
-    store = FailingStore()
+    store = FailingStore(random=os.urandom)
     await store.keep_query_key(OWNER, QUERY_KEY)
     running = await start_service(store=store, limits=Limits(installations=4, ring_burst=1000))
     world = World(running, store, gateway)

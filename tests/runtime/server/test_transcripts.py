@@ -1,6 +1,7 @@
 """What the real status-go was told, told to our server: it must answer as status-go did, or say here why not."""
 
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -100,7 +101,7 @@ class Listener:
 @pytest.mark.parametrize("path", TRANSCRIPTS, ids=lambda path: path.stem)
 async def test_our_server_answers_as_status_go_did(path: Path, start_service: Any) -> None:
     transcript = load(path)
-    store = MemoryServerStore()
+    store = MemoryServerStore(random=os.urandom)
     for name, key in transcript["symmetric_keys"].items():
         if len(name) == 128:
             await store.keep_query_key(KeyHash(bytes.fromhex(name)), SymmetricKey(bytes.fromhex(key)))

@@ -12,7 +12,7 @@ from hushbell.core.server.events import Event, RegistrationReceived
 from hushbell.core.server.facts import Reply
 from hushbell.crypto import secp256k1, topics
 from hushbell.runtime.clock import system_random
-from hushbell.runtime.server.sealer import DiscardedEnvelope, InProcess, SealedEnvelope
+from hushbell.runtime.server.sealer import DiscardedEnvelope, InProcessSealer, SealedEnvelope
 from hushbell.runtime.server.worker_pool import WorkerPool
 from hushbell.types import DeviceToken, InstallationId, KeyPair, Nanos, TokenType
 from hushbell.wire.messages import ApplicationType
@@ -53,7 +53,7 @@ async def test_workers_open_a_batch_in_order_and_say_what_was_dropped() -> None:
 
     opened = await pool.open(batch)
 
-    assert opened == await InProcess(SERVER, Limits(), system_random).open(batch)
+    assert opened == await InProcessSealer(SERVER, Limits(), system_random).open(batch)
     assert isinstance(opened[20], DiscardedEnvelope)
     assert senders(opened) == [phone.public for phone in phones]
     await pool.close()

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from hushbell.errors import StoreUnavailable
+from hushbell.waku.message import RawMessage
 from hushbell.waku.protocols import archive as module
 from hushbell.waku.protocols.archive import OFF, Archive
 from hushbell.waku.protocols.store_db import LAST, ArchiveQuery
@@ -22,8 +23,8 @@ async def kept(archive: Archive) -> list[bytes]:
 async def test_a_message_is_kept_as_it_came_and_once(net: Any, archive: Archive) -> None:
     message = net.message(1) + bytes.fromhex("9a0601ff")
 
-    archive.put(net.shard, message)
-    archive.put(net.shard, message)
+    archive.put(RawMessage(net.shard, message))
+    archive.put(RawMessage(net.shard, message))
 
     assert await kept(archive) == [message]
     assert (net.counts["archive_kept"], net.counts["archive_known"]) == (1, 1)
@@ -40,9 +41,9 @@ async def test_what_nobody_should_be_given_later_is_not_kept(net: Any, archive: 
         net.message(timestamp=-(2**63)),
         b"\xff\xff",
     ):
-        archive.put(net.shard, message)
-    archive.put(net.shard, net.message(timestamp=now + OFF))
-    archive.put(net.shard, net.message(timestamp=now - OFF))
+        archive.put(RawMessage(net.shard, message))
+    archive.put(RawMessage(net.shard, net.message(timestamp=now + OFF)))
+    archive.put(RawMessage(net.shard, net.message(timestamp=now - OFF)))
 
     assert len(await kept(archive)) == 2
     assert net.counts == {
@@ -54,10 +55,10 @@ async def test_what_nobody_should_be_given_later_is_not_kept(net: Any, archive: 
 
 
 async def test_what_grew_too_old_is_not_shown_and_goes(net: Any, archive: Archive) -> None:
-    archive.put(net.shard, net.message(1))
+    archive.put(RawMessage(net.shard, net.message(1)))
     assert len(await kept(archive)) == 1
     net.clock.advance(3_599)
-    archive.put(net.shard, net.message(2))
+    archive.put(RawMessage(net.shard, net.message(2)))
     assert len(await kept(archive)) == 2
     net.clock.advance(2)
 
@@ -74,14 +75,14 @@ async def test_an_unknown_cursor_is_told_from_an_empty_page(net: Any, archive: A
 async def test_what_was_put_in_survives_closing(net: Any, tmp_path: Path) -> None:
     settings: Any = {"clock": net.clock, "count": net.count, "age": 60, "size": 1 << 20, "message_limit": 1 << 20}
     first = Archive.open(tmp_path / "x.db", **settings)
-    first.put(net.shard, net.message(1))
+    first.put(RawMessage(net.shard, net.message(1)))
     await first.close()
     await first.close()
 
     again = Archive.open(tmp_path / "x.db", **settings)
     assert await kept(again) == [net.message(1)]
     await again.close()
-    again.put(net.shard, net.message(2))
+    again.put(RawMessage(net.shard, net.message(2)))
     with pytest.raises(StoreUnavailable):
         await again.flush()
     assert net.counts["archive_dropped"] == 1
@@ -95,7 +96,7 @@ async def test_a_disk_that_does_not_keep_up_loses_messages_and_no_memory(
     locked.execute("BEGIN IMMEDIATE")  # somebody else writes
 
     for number in range(30):
-        archive.put(net.shard, net.message(number))
+        archive.put(RawMessage(net.shard, net.message(number)))
     locked.execute("ROLLBACK")
     locked.close()
     await archive.flush()

@@ -36,10 +36,10 @@ class Phone:
             host=host,
             clock=net.clock,
             random=net.random,
-            received=lambda _, data: self.received.append(data),
+            on_message=lambda message: self.received.append(message.data),
             count=net.count,
             message_limit=LIMIT,
-            lost=self.lost.append,
+            on_lost=self.lost.append,
             seconds=0.2,
         )
 

@@ -14,6 +14,7 @@ from hushbell.runtime.clock import SystemClock
 from hushbell.waku.libp2p import keys
 from hushbell.waku.libp2p.host import Host
 from hushbell.waku.libp2p.multiaddr import Multiaddr
+from hushbell.waku.message import RawMessage
 from hushbell.waku.protocols import store
 from hushbell.waku.protocols.archive import Archive
 from hushbell.waku.protocols.filter import FilterService
@@ -63,7 +64,7 @@ async def subscribed(net: Any, host: Host, server: Host, received: list[bytes]) 
         host=host,
         clock=CLOCK,
         random=os.urandom,
-        received=lambda _, data: received.append(data),
+        on_message=lambda message: received.append(message.data),
         count=net.count,
         message_limit=LIMIT,
     )
@@ -104,7 +105,7 @@ async def test_a_thousand_queries_at_once_leave_the_store_to_the_others(net: Any
     )
     StoreService(host=server, clock=CLOCK, archive=archive, count=net.count)
     for number in range(50):
-        archive.put(net.shard, net.message(number, payload=os.urandom(20_000)))
+        archive.put(RawMessage(net.shard, net.message(number, payload=os.urandom(20_000))))
     mallory, phone = await made(server), await made(server)
     query = codecs.encode(StoreRequest("x", include_data=True, limit=100))
 

@@ -13,6 +13,7 @@ from hushbell.waku.libp2p import keys, mplex, yamux
 from hushbell.waku.libp2p.host import Host
 from hushbell.waku.libp2p.multiaddr import Multiaddr
 from hushbell.waku.libp2p.stream import PeerId
+from hushbell.waku.message import RawMessage
 from hushbell.waku.protocols.archive import Archive
 from hushbell.waku.protocols.filter import FilterService
 from hushbell.waku.protocols.filter_client import FilterClient
@@ -41,7 +42,7 @@ class Server:
         StoreService(archive=archive, **common)
 
     def publish(self, shard: Any, data: bytes) -> int:
-        self.archive.put(shard, data)
+        self.archive.put(RawMessage(shard, data))
         self.filter.deliver(shard, self.net.topic, data)
         return 1
 
@@ -91,7 +92,7 @@ def filter_client(net: Any, host: Host, received: list[bytes]) -> FilterClient:
         host=host,
         clock=CLOCK,
         random=os.urandom,
-        received=lambda _, data: received.append(data),
+        on_message=lambda message: received.append(message.data),
         count=net.count,
         message_limit=LIMIT,
     )

@@ -6,6 +6,7 @@ import pytest
 
 from hushbell.errors import TransportError
 from hushbell.waku.history import History
+from hushbell.waku.message import RawMessage
 from hushbell.waku.protocols.archive import Archive
 from hushbell.waku.protocols.rate_limit import RateLimit
 from hushbell.waku.protocols.store import HASHES, PROTOCOL, StoreService
@@ -34,7 +35,7 @@ def client(net: Any, server: Any) -> StoreClient:
 def fill(net: Any, archive: Archive, number: int = 25) -> list[bytes]:
     messages = [net.message(place, topic=net.topic if place % 2 else OTHER) for place in range(number)]
     for message in reversed(messages):
-        archive.put(net.shard, message)
+        archive.put(RawMessage(net.shard, message))
     return messages
 
 
@@ -162,7 +163,7 @@ async def test_a_page_is_cut_by_its_bytes_and_nothing_is_lost(
 ) -> None:
     messages = [net.message(number, payload=bytes([number]) * 400_000) for number in range(7)]
     for message in messages:
-        archive.put(net.shard, message)
+        archive.put(RawMessage(net.shard, message))
 
     found = [
         [one.waku_message for one in page]

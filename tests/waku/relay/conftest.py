@@ -206,7 +206,7 @@ class Node:
             clock=clock,
             random=Seeded(name).randbytes,
             count=self._count,
-            origin=self.host.origin,
+            connection_info=self.host.origin,
             **more,
         )
         self.relay.on_message = lambda topic, data: self.got.append((topic, data))

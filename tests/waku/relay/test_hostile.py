@@ -273,7 +273,7 @@ async def test_unfinished_rpcs_of_many_peers_are_bounded(world: Any) -> None:
 
 async def test_many_peers_of_one_address_do_not_get_into_the_mesh(world: Any) -> None:
     node = world.node("1")
-    node.relay._links._origin = lambda _: ConnectionInfo("192.0.2.66", outbound=False)
+    node.relay._links._connection_info = lambda _: ConnectionInfo("192.0.2.66", outbound=False)
     node.relay.subscribe(world.topic)
     for number in range(100, 108):
         peer = world.mallory(str(number))

@@ -68,7 +68,7 @@ async def node() -> AsyncIterator[MakeNode]:
             assert connection is not None
             return ConnectionInfo(connection.pipe.remote, connection.outbound)
 
-        relay = Relay(host, RelaySettings(), clock=clock, random=random, count=count, origin=origin)
+        relay = Relay(host, RelaySettings(), clock=clock, random=random, count=count, connection_info=origin)
         one = Node(host, relay, counts)
         relay.on_message = one.take
         relay.subscribe(TOPIC)
@@ -102,7 +102,7 @@ async def burst(world: Any, source: Node, numbers: range) -> list[bytes]:
     for place, data in enumerate(messages):
         assert source.relay.publish(TOPIC, data) == 1
         if place % 500 == 499:
-            await source.relay.room()
+            await source.relay.wait_for_room()
     return messages
 
 

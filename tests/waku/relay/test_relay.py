@@ -307,7 +307,7 @@ async def test_a_publisher_can_wait_for_slow_peers(world: Any) -> None:
             await world.settle(5)
 
     reading = asyncio.ensure_future(reads())
-    await node.relay.room()
+    await node.relay.wait_for_room()
 
     assert next(iter(node.relay._outboxes.values())).size == 0
     await reading

@@ -143,7 +143,7 @@ class Statistics:
             self._counters.gauge(name, f"{name.replace('_', ' ').capitalize()}.").put(value)
         self._counters.gauge("attempts_under_way", "Attempts under way.").put(self._busy())
         self._counters.gauge("lanes_paused", "Apps and providers that rest.").put(sum(one.is_paused for one in queues))
-        ends = [queue.expires_at for queue in queues if queue.expires_at is not None]
+        ends = [queue.credential_expires_at for queue in queues if queue.credential_expires_at is not None]
         if ends:
             left = (min(ends) - self._clock.now()) / 1000
             self._counters.gauge("credential_expires_in_seconds", "Until the first credential ends.").put(left)

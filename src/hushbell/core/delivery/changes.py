@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from hushbell.core.delivery.job import Job, JobProgress, JobResult
+from hushbell.core.delivery.job import Damaged, Job, JobProgress, JobResult
 from hushbell.core.delivery.webhook import WebhookEvent
 from hushbell.core.server.facts import Write
 from hushbell.types import Millis
@@ -31,6 +31,18 @@ class IdempotentResponse:
     at: Millis
 
 
+@dataclass(frozen=True, slots=True)
+class QuarantinedRow:
+    """A damaged row that was put aside. Its contents stay sealed in the store."""
+
+    id: int  # in the list of its store
+    source: str  # name of the table that it was in
+    at: Millis  # when it was put aside, to the second
+    why: str
+    number: int | None  # of the row, where it has one: that of a job's first notification
+    app: str | None  # of the row, where it has one
+
+
 @dataclass(slots=True)
 class Changes:
     """What is committed together."""
@@ -43,6 +55,7 @@ class Changes:
     told: list[int] = field(default_factory=list)  # numbers of events that need nothing more
     deferred: list[WebhookEvent] = field(default_factory=list)  # events whose attempts and due_at changed
     answers: list[IdempotentResponse] = field(default_factory=list)
+    quarantined: list[Damaged] = field(default_factory=list)
     server: list[Write] = field(default_factory=list)  # of the push server, where it shares the database
 
     @property

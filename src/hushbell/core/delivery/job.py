@@ -52,6 +52,24 @@ class JobProgress:
     attempts: bytes  # one for each push, at most 255
 
 
+class JobOnDisk(NamedTuple):
+    """A job as it was read from the disk."""
+
+    job: Job
+    progress: JobProgress | None  # None: nothing is known of any push
+
+
+@dataclass(frozen=True, slots=True)
+class Damaged:
+    """A job whose row cannot be read. ``app``, ``provider`` and ``pushes`` are the columns of the row."""
+
+    number: int
+    app: str
+    provider: str
+    pushes: int
+    why: str
+
+
 class JobResult(NamedTuple):
     """A job whose pushes all reached their final state. Holds no token and no payload."""
 

@@ -1,7 +1,7 @@
 """
 The rules of the push notification server, over any event.
 
-A driver loads ``needed`` of many events at once, then decides them in order and applies each decision to the
+A driver loads the facts that many events need at once, decides the events in order and applies each decision to the
 facts, so that a later event sees what an earlier one of the same batch did.
 """
 
@@ -18,19 +18,19 @@ from hushbell.types import Millis
 DEFAULT_LIMITS = Limits()
 
 
-def needed(event: Event, limits: Limits = DEFAULT_LIMITS) -> FactsNeeded:
-    """Name the facts that deciding an event takes. What is over a bound needs none: it is refused anyway."""
+def facts_needed(event: Event, limits: Limits = DEFAULT_LIMITS) -> FactsNeeded:
+    """Name the facts that an event needs. What is over a bound needs none: it is refused anyway."""
     match event:
         case RegistrationReceived():
-            return registration.needed(event, limits)
+            return registration.facts_needed(event, limits)
         case QueryReceived():
-            return query.needed(event, limits)
+            return query.facts_needed(event, limits)
         case RequestReceived():
-            return request.needed(event, limits)
+            return request.facts_needed(event, limits)
     assert_never(event)
 
 
-def merge_needed(parts: Iterable[FactsNeeded]) -> FactsNeeded:
+def merge_facts_needed(parts: Iterable[FactsNeeded]) -> FactsNeeded:
     """Name the facts of all events of a batch at once."""
     every = tuple(parts)
     return FactsNeeded(
@@ -51,14 +51,14 @@ def decide(
     token_types: Collection[int] = TOKEN_TYPES,
 ) -> Decision:
     """
-    Return what an event leads to, over facts that hold everything ``needed`` names for it.
+    Return what an event leads to, over facts that hold everything ``facts_needed`` names for it.
 
     Args:
-        event: what reached the server.
-        facts: what is known; not changed.
+        event: what arrived.
+        facts: what is stored; not changed.
         now: the time of the batch.
         limits: the bounds.
-        token_types: the token types this operator can ring (TokenType numbers).
+        token_types: the token types that this operator delivers to (TokenType numbers).
     """
     match event:
         case RegistrationReceived():
@@ -76,12 +76,13 @@ def apply(facts: Facts, decision: Decision) -> None:
         match write:
             case SaveRegistration(device, stored):
                 facts.devices[device] = stored
+                facts.damaged.discard(device)
                 is_live = stored.registration is not None
                 facts.installations.setdefault(device.owner, {})[device.installation_id] = is_live
-            case SaveResponse(wrapper_id, response):
-                facts.answered[wrapper_id] = response
-            case MarkNotified(ring):
-                facts.rung.add(ring)
+            case SaveResponse(request_id, response):
+                facts.answered[request_id] = response
+            case MarkNotified(key):
+                facts.rung.add(key)
             case _:  # the outbox is no fact of a later event
                 pass
     facts.buckets.update(decision.buckets)

@@ -1,4 +1,4 @@
-"""What reaches the server: an opened, authenticated envelope that concerns it."""
+"""Events: opened, authenticated envelopes that concern the server."""
 
 from dataclasses import dataclass, field
 
@@ -8,7 +8,7 @@ from hushbell.wire.messages import NotificationRequest, Query, Registration
 
 @dataclass(frozen=True, slots=True)
 class RegistrationReceived:
-    """A registration that decrypted. One that does not is never an event: spec 16 discards it."""
+    """A registration that decrypts. One that does not is no event: spec 16 discards it."""
 
     sender: PublicKey
     request_id: RequestId
@@ -19,7 +19,7 @@ class RegistrationReceived:
 
 @dataclass(frozen=True, slots=True)
 class QueryReceived:
-    """Somebody asks how to ring the owners of some keys."""
+    """Somebody asks how to notify the owners of some keys."""
 
     sender: PublicKey
     message_id: MessageId
@@ -28,7 +28,7 @@ class QueryReceived:
 
 @dataclass(frozen=True, slots=True)
 class RequestReceived:
-    """Somebody asks to ring devices."""
+    """Somebody asks to notify devices."""
 
     sender: PublicKey
     wrapper_id: MessageId  # of the application message; the request has a ``message_id`` of its own

@@ -1,4 +1,4 @@
-"""What must be known to decide an event, and what a decision writes."""
+"""The facts that an event is decided on, and what a decision writes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -26,7 +26,7 @@ class StoredRegistration:
     registered_at: Millis  # when it was last accepted
     plaintext: bytes | None = field(repr=False)  # None: unregistered
     registration: Registration | None = field(repr=False)  # the same, decoded
-    dead_since: Millis | None = None  # the provider said so; a later registration revives it
+    dead_since: Millis | None = None  # when its device token died; a later registration has none
 
 
 NEVER_SEEN = StoredRegistration(0, Millis(0), None, None)
@@ -34,25 +34,27 @@ NEVER_SEEN = StoredRegistration(0, Millis(0), None, None)
 
 @dataclass(frozen=True, slots=True)
 class FactsNeeded:
-    """Names the facts of one or more events."""
+    """The names of the facts that one or more events need."""
 
     devices: frozenset[DeviceKey] = frozenset()  # their stored registrations
     installations: frozenset[KeyHash] = frozenset()  # which installations an owner has, without contents
     queried: frozenset[KeyHash] = frozenset()  # every live registration of an owner
-    requests: frozenset[MessageId] = frozenset()  # wrapper ids that may have been answered
+    requests: frozenset[MessageId] = frozenset()  # requests that may have been responded to
     rings: frozenset[NotificationKey] = frozenset()
 
 
 @dataclass(slots=True)
 class Facts:
-    """What is known. Absence is a fact too: a name that was needed and is not here was never seen."""
+    """The facts by their names. A name that was needed and is missing here was never stored."""
 
     devices: dict[DeviceKey, StoredRegistration] = field(default_factory=dict)
     installations: dict[KeyHash, dict[InstallationId, bool]] = field(default_factory=dict)  # True: live
     answered: dict[MessageId, bytes] = field(default_factory=dict)  # wrapper id → encoded response
     rung: set[NotificationKey] = field(default_factory=set)
     omitted: set[DeviceKey] = field(default_factory=set)  # over the byte limit: not loaded
-    buckets: dict[DeviceKey, Bucket] = field(default_factory=dict)  # ring budgets, where one is known
+    # Stored, but cannot be read: ``devices`` holds the version alone.
+    damaged: set[DeviceKey] = field(default_factory=set)
+    buckets: dict[DeviceKey, Bucket] = field(default_factory=dict)  # rate limits of devices, where one is known
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +77,7 @@ class SaveResponse:
 
 @dataclass(frozen=True, slots=True)
 class MarkNotified:
-    """One message rings one device once."""
+    """Remember that a message was pushed to a device: once is enough."""
 
     ring_id: NotificationKey
     at: Millis
@@ -109,7 +111,7 @@ class Settle:
 
 @dataclass(frozen=True, slots=True)
 class MarkDeadToken:
-    """A device token died at ``since``: says nothing about a registration accepted after that."""
+    """A device token died at ``since``. A registration accepted after that is not affected."""
 
     device: DeviceKey
     since: Millis
@@ -133,5 +135,5 @@ class Decision:
 
     writes: Sequence[Write] = ()
     replies: Sequence[Reply] = ()
-    buckets: Sequence[tuple[DeviceKey, Bucket]] = ()  # ring budgets after this event
+    buckets: Sequence[tuple[DeviceKey, Bucket]] = ()  # rate limits after this event
     refused: Sequence[str] = ()  # names of the counters that go up

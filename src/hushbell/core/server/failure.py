@@ -1,4 +1,4 @@
-"""What the server says when its own store failed: try again later, and nothing was promised."""
+"""The replies when the server's own store failed: INTERNAL_ERROR, so that the client tries again later."""
 
 from collections.abc import Sequence
 
@@ -16,8 +16,8 @@ from hushbell.wire.messages import (
 )
 
 
-def failure(event: Event) -> Sequence[Reply]:
-    """Return INTERNAL_ERROR in the event's own terms; a query is met with silence, as an unknown key is."""
+def internal_errors(event: Event) -> Sequence[Reply]:
+    """Return the INTERNAL_ERROR replies to an event. A query is met with silence, as one for an unknown key is."""
     if isinstance(event, QueryReceived):
         return ()
     if isinstance(event, RegistrationReceived):

@@ -1,7 +1,7 @@
 """
-What a recipient does not want to be rung for (reference/status-go.md 6.4.4).
+Which notifications a recipient wants (reference/status-go.md 6.4.4).
 
-Nothing here reaches the sender: a filtered notification is answered like a delivered one.
+Nothing here reaches the sender: a filtered notification is reported like a delivered one.
 """
 
 from dataclasses import dataclass, field
@@ -11,19 +11,19 @@ from hushbell.wire.messages import Notification, Registration
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
-    """A recipient's rules, ready to be asked often: one request may hold thousands of items for one device."""
+class NotificationFilter:
+    """A recipient's rules as sets: one request may hold thousands of items for one device."""
 
     enabled: bool
     block_mentions: bool
     blocked: frozenset[bytes] = field(repr=False)  # chats and authors
     muted: frozenset[bytes] = field(repr=False)  # chats
-    mentions: frozenset[bytes] = field(repr=False)  # chats whose mentions ring
+    mentions: frozenset[bytes] = field(repr=False)  # chats whose mentions pass
 
 
-def rules(registration: Registration) -> Rules:
-    """Return the rules that came with a registration."""
-    return Rules(
+def notification_filter(registration: Registration) -> NotificationFilter:
+    """Return the filter that a registration asks for."""
+    return NotificationFilter(
         enabled=registration.enabled,
         block_mentions=registration.block_mentions,
         blocked=frozenset(registration.blocked_chat_list),
@@ -32,15 +32,15 @@ def rules(registration: Registration) -> Rules:
     )
 
 
-def rings(wishes: Rules, item: Notification) -> bool:
-    """Say whether the recipient wants to be rung for ``item``. Its type is one of the known ones."""
-    if not wishes.enabled:
+def passes(wanted: NotificationFilter, item: Notification) -> bool:
+    """Say whether the recipient wants ``item``. Its type is one of the known ones."""
+    if not wanted.enabled:
         return False
-    if item.author in wishes.blocked:
+    if item.author in wanted.blocked:
         return False
     if item.type == NotificationType.MESSAGE:
-        return item.chat_id not in wishes.blocked and item.chat_id not in wishes.muted
+        return item.chat_id not in wanted.blocked and item.chat_id not in wanted.muted
     if item.type == NotificationType.MENTION:
         # An empty list lets no mention through, and muting a chat says nothing about mentions in it.
-        return not wishes.block_mentions and item.chat_id in wishes.mentions
+        return not wanted.block_mentions and item.chat_id in wanted.mentions
     return item.type == NotificationType.REQUEST_TO_JOIN_COMMUNITY

@@ -1,7 +1,7 @@
 """
-How to ring somebody's devices (spec 16, "Querying the push notification server").
+Queries: how to notify somebody's devices (spec 16, "Querying the push notification server").
 
-Whoever knows a key may ask; what comes back is what its owner registered to be told.
+Whoever knows a key may query it. The response holds what its owner registered for that.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -16,7 +16,7 @@ from hushbell.wire.messages import ApplicationType, QueryInfo, QueryResponse, Re
 KEY_HASH = 64  # bytes
 
 
-def needed(event: QueryReceived, limits: Limits) -> FactsNeeded:
+def facts_needed(event: QueryReceived, limits: Limits) -> FactsNeeded:
     """Name the facts of a query: every registration of the owners asked for."""
     if len(event.query.public_keys) > limits.query_keys:
         return FactsNeeded()
@@ -25,12 +25,12 @@ def needed(event: QueryReceived, limits: Limits) -> FactsNeeded:
 
 
 def decide(event: QueryReceived, facts: Facts, limits: Limits) -> Decision:
-    """Answer with what is registered, or stay silent: who knows nobody says nothing."""
+    """Respond with what is registered. Where nothing is, there is no response."""
     if len(event.query.public_keys) > limits.query_keys:
         return Decision(refused=("query_keys",))
     devices = [device for owner in sorted(_owners(event)) for device in _devices(owner, facts)]
     omitted = sum(device in facts.omitted for device in devices)
-    infos = [info(device, new) for device, new in _live(devices, facts)]
+    infos = [query_info(device, new) for device, new in _live(devices, facts)]
     answer, left_out = fitting(infos, event.message_id, limits.answer)
     refused = ("facts",) * omitted + ("answer",) * left_out
     if not answer:
@@ -40,8 +40,8 @@ def decide(event: QueryReceived, facts: Facts, limits: Limits) -> Decision:
     return Decision(replies=(reply,), refused=refused)
 
 
-def info(device: DeviceKey, registration: Registration) -> QueryInfo:
-    """Tell how to ring a device: by its access token, or only by what was encrypted for the owner's contacts."""
+def query_info(device: DeviceKey, registration: Registration) -> QueryInfo:
+    """Return how to notify a device: its access token, or only what its owner encrypted for contacts."""
     contacts_only = registration.allow_from_contacts_only
     return QueryInfo(
         access_token="" if contacts_only else registration.access_token,
@@ -76,7 +76,7 @@ def _devices(owner: KeyHash, facts: Facts) -> list[DeviceKey]:
 
 
 def _live(devices: Iterable[DeviceKey], facts: Facts) -> Iterator[tuple[DeviceKey, Registration]]:
-    """Yield the devices that can be rung: by owner, and the oldest registration of an owner first."""
+    """Yield the devices that can be notified, sorted by key hash, then age of the registration."""
     found: list[tuple[DeviceKey, StoredRegistration]] = []
     for device in devices:
         stored = facts.devices.get(device)

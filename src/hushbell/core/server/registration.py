@@ -2,7 +2,7 @@
 Registering, re-registering and unregistering a device (spec 16, "Registering with the push notification service").
 
 The rules stand in the order of reference/status-go.md 6.1, one ``if`` each: the order decides which error a client
-is told.
+gets.
 """
 
 import re
@@ -43,7 +43,7 @@ def is_uuid(text: str) -> bool:
     return _UUID.fullmatch(text) is not None
 
 
-def needed(event: RegistrationReceived, limits: Limits) -> FactsNeeded:
+def facts_needed(event: RegistrationReceived, limits: Limits) -> FactsNeeded:
     """Name the facts of a registration: what is stored for the device, and the owner's other installations."""
     new = event.registration
     if new is None or len(event.plaintext) > limits.registration or not is_uuid(new.installation_id):
@@ -55,7 +55,7 @@ def needed(event: RegistrationReceived, limits: Limits) -> FactsNeeded:
 def decide(
     event: RegistrationReceived, facts: Facts, now: Millis, limits: Limits, token_types: Collection[int] = TOKEN_TYPES
 ) -> Decision:
-    """Accept or refuse a registration. The answer is always sent, the write only if it is accepted."""
+    """Accept or refuse a registration. There is always a response; there is a write only if it is accepted."""
     if len(event.plaintext) > limits.registration:
         return _refuse(event, RegistrationError.MALFORMED_MESSAGE, "registration")
     new = event.registration
@@ -69,9 +69,10 @@ def decide(
     if device in facts.omitted:  # what is stored is not known, so nothing can be compared with it
         return _refuse(event, RegistrationError.INTERNAL_ERROR, "facts")
     known = facts.devices.get(device, NEVER_SEEN)
-    if repeats(event, new, known):
+    is_damaged = device in facts.damaged  # then whatever has at least its version replaces it
+    if not is_damaged and repeats(event, new, known):
         return _accept(event, new, device, known, now)
-    if new.version <= known.version:
+    if new.version < known.version or (new.version == known.version and not is_damaged):
         return _refuse(event, RegistrationError.VERSION_MISMATCH)
     error, bound = refusal(event, new, token_types), exceeded(device, new, facts, limits)
     if error or bound:
@@ -81,7 +82,7 @@ def decide(
 
 def repeats(event: RegistrationReceived, new: Registration, known: StoredRegistration) -> bool:
     """
-    Say whether this is the stored registration again: its answer was lost, or the device came back to life.
+    Say whether this is the stored registration again: its response was lost, or a dead token is registered anew.
 
     A tombstone keeps the version alone, so any unregistration of that version repeats it.
     """
@@ -95,7 +96,7 @@ def repeats(event: RegistrationReceived, new: Registration, known: StoredRegistr
 def refusal(event: RegistrationReceived, new: Registration, token_types: Collection[int]) -> RegistrationError:
     """Return the first rule about tokens and grant that a registration breaks, or NONE."""
     at_last = RegistrationError.INTERNAL_ERROR if new.version > LARGEST_VERSION else RegistrationError.NONE
-    if new.unregister:  # nothing is left to ring, so nothing else of it matters
+    if new.unregister:  # nothing is left to notify, so nothing else of it matters
         return at_last
     if not is_uuid(new.access_token):
         return RegistrationError.MALFORMED_MESSAGE
@@ -138,9 +139,9 @@ def _accept(
     event: RegistrationReceived, new: Registration, device: DeviceKey, known: StoredRegistration, now: Millis
 ) -> Decision:
     """
-    Store the registration and say so; unregistering keeps the version alone, so nothing old can be replayed.
+    Store the registration and report success. Unregistering keeps the version alone, so nothing old can be replayed.
 
-    A repeated registration is written too: its time decides whether news of a dead token is old. A repeated
+    A repeated registration is written too: its time decides whether a dead token was reported before it. A repeated
     unregistration changes nothing.
     """
     reply = _reply(event, RegistrationError.NONE)

@@ -1,8 +1,8 @@
 """
-Ringing devices (spec 16, "Sending a push notification").
+Requests to notify devices (spec 16, "Sending a push notification").
 
 A sender learns whether a device is registered and whether the access token is right, and nothing else: filtered,
-already rung, coalesced and delivered notifications have the same answer.
+repeated, coalesced and delivered notifications have the same report.
 """
 
 import hashlib
@@ -15,7 +15,7 @@ from hushbell.core.push import Push
 from hushbell.core.rate_limit import Bucket, spend
 from hushbell.core.server.events import RequestReceived
 from hushbell.core.server.facts import Decision, Enqueue, Facts, FactsNeeded, MarkNotified, Reply, SaveResponse, Write
-from hushbell.core.server.filters import Rules, rings, rules
+from hushbell.core.server.filters import NotificationFilter, notification_filter, passes
 from hushbell.core.server.query import KEY_HASH
 from hushbell.core.server.registration import is_uuid
 from hushbell.types import (
@@ -39,45 +39,45 @@ from hushbell.wire.messages import (
     ReportError,
 )
 
-RINGING = frozenset(NotificationType) - {NotificationType.UNKNOWN}
+KNOWN_TYPES = frozenset(NotificationType) - {NotificationType.UNKNOWN}
 
 
-def needed(event: RequestReceived, limits: Limits) -> FactsNeeded:
-    """Name the facts of a request: earlier answers and rings, and the devices that can be registered at all."""
+def facts_needed(event: RequestReceived, limits: Limits) -> FactsNeeded:
+    """Name the facts of a request: earlier responses and notifications, and the devices that can be registered."""
     request = event.request
     if len(request.requests) > limits.request_items or not request.message_id:
         return FactsNeeded()
-    devices = frozenset(_device(item) for item in request.requests if item.type in RINGING and _registrable(item))
+    devices = frozenset(_device(item) for item in request.requests if item.type in KNOWN_TYPES and _registrable(item))
     return FactsNeeded(
         devices=devices,
         requests=frozenset({event.wrapper_id}),
-        rings=frozenset(ring_id(device, request.message_id) for device in devices),
+        rings=frozenset(notification_key(device, request.message_id) for device in devices),
     )
 
 
 def decide(event: RequestReceived, facts: Facts, now: Millis, limits: Limits) -> Decision:
-    """Report on every item in its order, and put into the outbox what must ring."""
+    """Report on every item in its order, and put into the outbox what is to be delivered."""
     if len(event.request.requests) > limits.request_items:
         return Decision(refused=("request_items",))
     if not event.request.message_id:
         return Decision()
     answered = facts.answered.get(event.wrapper_id)
-    if answered is not None:  # the answer was lost, the rings were not
+    if answered is not None:  # the response was lost, the pushes were not
         return Decision(replies=(_reply(event, answered),))
-    turn = _Turn(event, facts, now, limits)
+    items = _Items(event, facts, now, limits)
     for position, item in enumerate(event.request.requests):
-        turn.take(position, item)
-    response = encode(NotificationResponse(message_id=event.request.message_id, reports=tuple(turn.reports)))
+        items.report(position, item)
+    response = encode(NotificationResponse(message_id=event.request.message_id, reports=tuple(items.reports)))
     return Decision(
-        writes=(*turn.writes, SaveResponse(event.wrapper_id, response, now)),
+        writes=(*items.writes, SaveResponse(event.wrapper_id, response, now)),
         replies=(_reply(event, response),),
-        buckets=tuple(turn.buckets.items()),
-        refused=tuple(turn.refused),
+        buckets=tuple(items.buckets.items()),
+        refused=tuple(items.refused),
     )
 
 
-def ring_id(device: DeviceKey, message_id: bytes) -> NotificationKey:
-    """Return the SHA-256 that names one message ringing one device, 32 bytes. Each part carries its length."""
+def notification_key(device: DeviceKey, message_id: bytes) -> NotificationKey:
+    """Return the SHA-256 that names one message to one device, 32 bytes. Each part carries its length."""
     digest = hashlib.sha256(b"hushbell ring")
     for part in (device.owner, device.installation_id.encode("utf-8", "surrogatepass"), message_id):
         digest.update(len(part).to_bytes(8, "big") + part)
@@ -97,14 +97,14 @@ def collapse_id(device_token: str, message_id: bytes) -> str:
     """
     Return SHA-256(device token || message id), 64 hex digits.
 
-    Two servers that ring for the same message agree on it, and nobody can link it across devices.
+    Two servers that push the same message agree on it, and nobody can link it across devices.
     """
     return hashlib.sha256(device_token.encode("utf-8", "surrogatepass") + message_id).hexdigest()
 
 
 @dataclass(slots=True)
-class _Turn:
-    """One request while its items are taken in order; what an earlier item did, a later one sees."""
+class _Items:
+    """The items of one request, decided in order; a later one sees what an earlier one did."""
 
     event: RequestReceived
     facts: Facts
@@ -114,28 +114,28 @@ class _Turn:
     writes: list[Write] = field(default_factory=list)
     buckets: dict[DeviceKey, Bucket] = field(default_factory=dict)
     refused: list[str] = field(default_factory=list)
-    rung: set[NotificationKey] = field(default_factory=set)
-    wishes: dict[DeviceKey, Rules] = field(default_factory=dict)
+    notified: set[NotificationKey] = field(default_factory=set)
+    filters: dict[DeviceKey, NotificationFilter] = field(default_factory=dict)
 
-    def take(self, position: int, item: Notification) -> None:
-        """Report on one item, and ring if it must."""
-        if item.type not in RINGING:  # met with silence, not with a report
+    def report(self, position: int, item: Notification) -> None:
+        """Report on one item, and write a push if it is to be delivered."""
+        if item.type not in KNOWN_TYPES:  # met with silence, not with a report
             return
         device = _device(item)
-        if device in self.facts.omitted:
-            self.refused.append("facts")
-            self._report(item, ReportError.INTERNAL_ERROR)
+        if device in self.facts.omitted or device in self.facts.damaged:
+            self.refused.append("damaged" if device in self.facts.damaged else "facts")
+            self._add(item, ReportError.INTERNAL_ERROR)
             return
         registration = self._registration(device)
         if registration is None:
-            self._report(item, ReportError.NOT_REGISTERED)
+            self._add(item, ReportError.NOT_REGISTERED)
             return
         if not _same(item.access_token, registration.access_token):
-            self._report(item, ReportError.WRONG_TOKEN)
+            self._add(item, ReportError.WRONG_TOKEN)
             return
-        self._report(item, ReportError.NONE)
-        if self._must_ring(device, registration, item):
-            self._ring(position, item, device, registration)
+        self._add(item, ReportError.NONE)
+        if self._may_notify(device, registration, item):
+            self._enqueue(position, item, device, registration)
 
     def _registration(self, device: DeviceKey) -> Registration | None:
         stored = self.facts.devices.get(device)
@@ -143,15 +143,15 @@ class _Turn:
             return None
         return stored.registration
 
-    def _must_ring(self, device: DeviceKey, registration: Registration, item: Notification) -> bool:
-        """Say whether an accepted item rings. No answer here may be visible in the report."""
-        wishes = self.wishes.get(device)
-        if wishes is None:
-            wishes = self.wishes[device] = rules(registration)
-        if not rings(wishes, item):
+    def _may_notify(self, device: DeviceKey, registration: Registration, item: Notification) -> bool:
+        """Say whether an accepted item is delivered. The report must not depend on it."""
+        wanted = self.filters.get(device)
+        if wanted is None:
+            wanted = self.filters[device] = notification_filter(registration)
+        if not passes(wanted, item):
             return False
-        ring = ring_id(device, self.event.request.message_id)
-        if ring in self.facts.rung or ring in self.rung:
+        key = notification_key(device, self.event.request.message_id)
+        if key in self.facts.rung or key in self.notified:
             return False
         known = self.buckets.get(device, self.facts.buckets.get(device))
         per_minute, burst = self.limits.rings_per_minute, self.limits.ring_burst
@@ -159,11 +159,11 @@ class _Turn:
         if not in_budget:
             self.refused.append("rings_coalesced")
             return False
-        self.rung.add(ring)
-        self.writes.append(MarkNotified(ring, self.now))
+        self.notified.add(key)
+        self.writes.append(MarkNotified(key, self.now))
         return True
 
-    def _ring(self, position: int, item: Notification, device: DeviceKey, registration: Registration) -> None:
+    def _enqueue(self, position: int, item: Notification, device: DeviceKey, registration: Registration) -> None:
         push = Push(
             notification_id=notification_id(self.event.wrapper_id, position),
             request=self.event.wrapper_id,
@@ -181,7 +181,7 @@ class _Turn:
         )
         self.writes.append(Enqueue(push))
 
-    def _report(self, item: Notification, error: ReportError) -> None:
+    def _add(self, item: Notification, error: ReportError) -> None:
         self.reports.append(
             Report(
                 success=not error,

@@ -14,19 +14,14 @@ from hushbell.ports.clock import Clock
 from hushbell.ports.gateway import Done, Outcome, Scope, Verdict
 from hushbell.ports.http import HttpClient, HttpFailure, HttpRequest, HttpResponse
 from hushbell.providers.apns.outcome import outcome
+from hushbell.providers.apns.provider import BAD_TOKEN, MAX_PAYLOAD, PRODUCTION, SANDBOX, TOPIC
 from hushbell.providers.apns.token import TokenSigner
 from hushbell.providers.responses import failure
 from hushbell.providers.texts import size_above, text
 
-PRODUCTION = "api.push.apple.com"
-SANDBOX = "api.sandbox.push.apple.com"
-PAYLOAD = 4096  # bytes, Apple's limit for an alert
-
 TOKEN = re.compile(r"(?:[0-9a-fA-F]{2}){1,100}", re.ASCII)  # 32 bytes today; Apple says the size may change
-TOPIC = re.compile(r"[A-Za-z0-9._-]{1,255}", re.ASCII)
 _PADDING = len(',"padding":""')
 
-BAD_TOKEN = Outcome(Verdict.DEAD_TOKEN, "BadDeviceToken")
 BAD_TOPIC = Outcome(Verdict.INVALID, "BadTopic")
 NO_TOPIC = Outcome(Verdict.MISCONFIGURED, "MissingTopic", scope=Scope.APP)
 TOO_LARGE = Outcome(Verdict.INVALID, "PayloadTooLarge")
@@ -58,9 +53,9 @@ def payload(push: Push, words: str, sizes: Sequence[int]) -> bytes | None:
         )
         length = len(start) + 1
         padded = size_above(length + _PADDING, sizes)
-        if sizes and padded <= PAYLOAD:
+        if sizes and padded <= MAX_PAYLOAD:
             return f'{start},"padding":"{"0" * (padded - length - _PADDING)}"}}'.encode()
-        if length <= PAYLOAD:
+        if length <= MAX_PAYLOAD:
             return (start + "}").encode()
     return None
 
@@ -159,7 +154,7 @@ class Apns:
     def _outcome(push: Push, answer: HttpResponse | HttpFailure) -> Outcome:
         if isinstance(answer, HttpFailure):
             return failure(answer)
-        return outcome(answer, own_topic=not push.apn_topic)
+        return outcome(answer, is_default_topic=not push.apn_topic)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from hushbell.ports.gateway import ACCEPTED, Outcome, Scope, Verdict
+from hushbell.core.delivery.outcome import ACCEPTED, Outcome, Scope, Verdict
 from hushbell.ports.http import HttpResponse
 from hushbell.providers.responses import retry_after
 from hushbell.types import Millis
@@ -58,20 +58,20 @@ REASONS = {
 }
 
 
-def outcome(answer: HttpResponse, *, own_topic: bool = False) -> Outcome:
+def outcome(answer: HttpResponse, *, is_default_topic: bool = False) -> Outcome:
     """
     Reduce an answer to what the server must do. Any body is allowed, even a proxy's.
 
     Args:
         answer: what came back for one push.
-        own_topic: the topic was the operator's default, not the registration's, so a bad one is theirs to mend.
+        is_default_topic: the topic is the operator's default, so the operator must correct a bad one.
     """
     if answer.status == 200:
         return ACCEPTED
-    reason, since = said(answer.body)
+    reason, since = error_code(answer.body)
     after = retry_after(answer)
     if reason in REASONS and _belongs(reason, answer.status):
-        return by_reason(reason, since=since, after=after, own_topic=own_topic)
+        return by_reason(reason, since=since, after=after, is_default_topic=is_default_topic)
     return _by_status(answer.status, reason, since, after)
 
 
@@ -81,11 +81,11 @@ def _belongs(reason: str, status: int) -> bool:
 
 
 def by_reason(
-    reason: str, *, since: Millis | None = None, after: float | None = None, own_topic: bool = False
+    reason: str, *, since: Millis | None = None, after: float | None = None, is_default_topic: bool = False
 ) -> Outcome:
     """Return the outcome of one of Apple's documented reasons."""
     known = REASONS[reason]
-    if own_topic and reason in TOPIC_REASONS:
+    if is_default_topic and reason in TOPIC_REASONS:
         return Outcome(Verdict.MISCONFIGURED, reason, scope=Scope.APP)
     if known.verdict is Verdict.DEAD_TOKEN:
         return Outcome(Verdict.DEAD_TOKEN, reason, since=since)
@@ -96,23 +96,23 @@ def by_reason(
 
 def _by_status(status: int, reason: str, since: Millis | None, after: float | None) -> Outcome:
     """Return the outcome of an answer whose reason, if any, was not known when this was written."""
-    word = reason or f"HTTP {status}"
+    text = reason or f"HTTP {status}"
     if status == 410 and reason:  # without a reason it is somebody else's 410, and kills no token
-        return Outcome(Verdict.DEAD_TOKEN, word, since=since)
+        return Outcome(Verdict.DEAD_TOKEN, text, since=since)
     if status == 413 or (status == 400 and reason):
-        return Outcome(Verdict.INVALID, word)
+        return Outcome(Verdict.INVALID, text)
     if status == 429 and reason:
-        return Outcome(Verdict.RETRY, word, after=after)
+        return Outcome(Verdict.RETRY, text, after=after)
     if status in (400, 408, 410, 429) or status >= 500:
-        return Outcome(Verdict.RETRY, word, after=after, scope=Scope.PROVIDER)
+        return Outcome(Verdict.RETRY, text, after=after, scope=Scope.PROVIDER)
     if status in (401, 403):
-        return Outcome(Verdict.MISCONFIGURED, word, scope=Scope.APP)
+        return Outcome(Verdict.MISCONFIGURED, text, scope=Scope.APP)
     if 300 <= status < 500:
-        return Outcome(Verdict.MISCONFIGURED, word, scope=Scope.PROVIDER)
-    return Outcome(Verdict.UNKNOWN, word, scope=Scope.PROVIDER)
+        return Outcome(Verdict.MISCONFIGURED, text, scope=Scope.PROVIDER)
+    return Outcome(Verdict.UNKNOWN, text, scope=Scope.PROVIDER)
 
 
-def said(body: bytes) -> tuple[str, Millis | None]:
+def error_code(body: bytes) -> tuple[str, Millis | None]:
     """Return Apple's one-word reason, or "", and the time a token died, if this is the JSON object Apple documents."""
     try:
         parsed: Any = json.loads(body)

@@ -1,37 +1,42 @@
-"""Apple's push service behind the gateway (reference/gateway.md 5.1): key or certificate, both environments."""
+"""Apple's push service (reference/gateway.md 5.1): with a key or a certificate, in both environments."""
 
 import asyncio
 import re
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from hushbell.config.providers import ApnsApp
 from hushbell.core.delivery import push_ids
 from hushbell.core.delivery.notification import Message, Notification
+from hushbell.core.delivery.outcome import ACCEPTED, Outcome, Verdict
 from hushbell.errors import CallerError, ConfigError
-from hushbell.ports.gateway import ACCEPTED, Outcome, Verdict
 from hushbell.ports.http import HeaderFields, HttpClient, HttpFailure, HttpResponse, RequestItem, RequestTemplate
-from hushbell.ports.making import ProviderContext
-from hushbell.ports.provider import Attempt, Done
+from hushbell.ports.provider import Attempt, Done, ProviderContext
 from hushbell.providers import checks, files
-from hushbell.providers.apns.adapter import BAD_TOKEN, PAYLOAD, PRODUCTION, SANDBOX, TOPIC
 from hushbell.providers.apns.certificate import Certificate, SecretFile, load
 from hushbell.providers.apns.outcome import outcome
 from hushbell.providers.apns.token import TokenSigner
+from hushbell.providers.batches import supported
 from hushbell.providers.credentials import ReloadableCredential
 from hushbell.providers.padding import padded
 from hushbell.providers.responses import failure
 from hushbell.providers.templates import TemplateCache, submit_all
 from hushbell.types import Millis
 
+PRODUCTION = "api.push.apple.com"
+SANDBOX = "api.sandbox.push.apple.com"
 HOSTS = {"production": PRODUCTION, "development": SANDBOX}
 OTHER = {"production": "development", "development": "production"}
-VOIP = 5120  # bytes, Apple's limit for a payload of push type voip
-REMEMBERED = 10_000  # tokens whose environment is not the one their messages name
+MAX_PAYLOAD = 4096  # bytes, Apple's limit
+MAX_VOIP_PAYLOAD = 5120  # bytes, Apple's limit for push type voip
+MAX_REMEMBERED = 10_000  # tokens whose environment is not the one their messages name
 
-# Whatever leaves the path a path: Apple says itself which tokens it does not know.
+# Whatever keeps the path a path: Apple itself says which tokens it does not know.
 TOKEN = re.compile(r"[0-9A-Za-z_-]{1,200}", re.ASCII)
+TOPIC = re.compile(r"[A-Za-z0-9._-]{1,255}", re.ASCII)
+BAD_TOKEN = Outcome(Verdict.DEAD_TOKEN, "BadDeviceToken")
 
 PUSH_TYPES = frozenset(
     {"alert", "background", "voip", "complication", "fileprovider", "mdm"}
@@ -41,7 +46,6 @@ HEADERS = frozenset(
     {"apns-topic", "apns-push-type", "apns-priority", "apns-expiration", "apns-collapse-id", "apns-id", "content-type"}
 )
 JSON = ("content-type", "application/json; charset=utf-8")  # as other gateways send it; Apple does not look
-ONLY_TOKENS = Outcome(Verdict.INVALID, "only tokens")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +67,7 @@ class ApnsProvider:
 
     name = "apns"
 
-    def __init__(self, settings: ApnsApp, tools: ProviderContext) -> None:
+    def __init__(self, settings: ApnsApp, context: ProviderContext) -> None:
         """
         Read the credential; no connection is made.
 
@@ -71,31 +75,31 @@ class ApnsProvider:
             ConfigError: a file is missing or bad; names it and the setting.
         """
         self.settings = settings
-        self.clock = tools.clock
+        self.clock = context.clock
         self._templates = TemplateCache[_ApnsTemplate]()
-        self.elsewhere: OrderedDict[str, str] = OrderedDict()  # token → the environment that knows it
-        self._tools = tools
+        self.known_environment: OrderedDict[str, str] = OrderedDict()  # of tokens, where their messages name another
+        self._context = context
         self._credential = ReloadableCredential(self._load)
         self._file: SecretFile | None = None
         self._retiring: set[asyncio.Task[None]] = set()
         self.http = self._open()
 
     @property
-    def expires_at(self) -> Millis | None:
+    def credential_expires_at(self) -> Millis | None:
         """Return when the certificate ends; a key has no end."""
-        certificate = self._credential.now.certificate
+        certificate = self._credential.current.certificate
         return certificate.expires_at if certificate else None
 
     @property
     def signed(self) -> int:
         """How many provider tokens were signed with the current key."""
-        signer = self._credential.now.signer
+        signer = self._credential.current.signer
         return signer.signed if signer else 0
 
     @property
     def signer(self) -> TokenSigner | None:
         """The signer of provider tokens, or None with a certificate."""
-        return self._credential.now.signer
+        return self._credential.current.signer
 
     def check(self, message: Message) -> None:
         """Raise CallerError for what Apple could never take."""
@@ -108,55 +112,47 @@ class ApnsProvider:
         topic = given.get("apns-topic") or self.settings.topic
         if topic and not TOPIC.fullmatch(topic):
             raise CallerError("headers.apns-topic", "must be letters, digits, dots and hyphens")
-        if not topic and self._credential.now.signer is not None:
+        if not topic and self._credential.current.signer is not None:
             raise CallerError("headers.apns-topic", "is missing, and the app has no default")
-        most = VOIP if given.get("apns-push-type") == "voip" else PAYLOAD
-        if not isinstance(checks.json_body(message, most).get("aps"), dict):
+        limit = MAX_VOIP_PAYLOAD if given.get("apns-push-type") == "voip" else MAX_PAYLOAD
+        if not isinstance(checks.json_body(message, limit).get("aps"), dict):
             raise CallerError("body.aps", "must be an object")
 
-    def attempt(self, notification: Notification, places: Sequence[int], done: Done) -> None:
-        """Try to deliver to the tokens at these places."""
-        self.attempt_all([(notification, places, done)])
+    def send(self, attempts: Sequence[Attempt]) -> None:
+        """Send pushes; those of notifications with the same headers are submitted together."""
+        submit_all(self.http, self._parts(supported(attempts, ("token",))))
 
-    def attempt_all(self, attempts: Sequence[Attempt]) -> None:
-        """Try to deliver several notifications; those whose headers are alike leave together."""
-        submit_all(self.http, self._parts(attempts))
+    def _parts(self, attempts: Iterable[Attempt]) -> Iterator[tuple[RequestTemplate, list[RequestItem]]]:
+        for attempt in attempts:
+            for environment, indexes in self._by_environment(attempt):
+                template = self.template(attempt.notification, environment)
+                yield template.template, template.items(attempt.notification, indexes, attempt.done)
 
-    def _parts(self, attempts: Sequence[Attempt]) -> Iterator[tuple[RequestTemplate, list[RequestItem]]]:
-        for note, places, done in attempts:
-            for route, here in self._routed(note, places, done):
-                made = self.template(note.message.headers, route, alone=len(note.tokens) == 1)
-                yield made.template, made.items(note, here, done)
-
-    def _routed(
-        self, notification: Notification, places: Sequence[int], done: Done
-    ) -> Iterable[tuple[str, Sequence[int]]]:
-        """Return which tokens belong to which environment, as far as is known; refuse those that can be none."""
-        tokens, elsewhere = notification.tokens, self.elsewhere
-        if notification.kind != "token":
-            for place in places:
-                done(place, ONLY_TOKENS)
-            return ()
-        route = notification.message.route or self.settings.route
-        if places and not elsewhere and all(map(TOKEN.fullmatch, [tokens[place] for place in places])):
-            return ((route, places),)
-        routed: dict[str, list[int]] = {}
-        for place in places:
-            if TOKEN.fullmatch(tokens[place]):
-                routed.setdefault(elsewhere.get(tokens[place], route), []).append(place)
+    def _by_environment(self, attempt: Attempt) -> Iterable[tuple[str, Sequence[int]]]:
+        """Return the indexes of each environment's tokens, as far as is known; report those that can be no tokens."""
+        notification, indexes, done = attempt
+        targets, known = notification.targets, self.known_environment
+        environment = notification.message.route or self.settings.route
+        if indexes and not known and all(map(TOKEN.fullmatch, [targets[index] for index in indexes])):
+            return ((environment, indexes),)
+        found: dict[str, list[int]] = {}
+        for index in indexes:
+            token = targets[index]
+            if TOKEN.fullmatch(token):
+                found.setdefault(known.get(token, environment), []).append(index)
             else:
-                done(place, BAD_TOKEN)
-        return routed.items()
+                done(index, BAD_TOKEN)
+        return found.items()
 
     def reload(self) -> None:
         """Read the credential again. Requests under way end with the old one."""
-        before = self._credential.now
+        before = self._credential.current
         if not self._credential.reload():
             return
-        now = self._credential.now
+        now = self._credential.current
         if now.key == before.key and now.signer and before.signer:
             # The same key keeps its token: Apple takes it ill if one is made without need.
-            self._credential.now = before
+            self._credential.current = before
         elif now.certificate != before.certificate:
             task = asyncio.get_running_loop().create_task(self._retire(self.http, self._file))
             self._retiring.add(task)
@@ -176,29 +172,30 @@ class ApnsProvider:
     async def _retire(self, http: HttpClient, file: SecretFile | None) -> None:
         """Close a client that gets no more requests, once those under way have ended."""
         try:
-            await self._tools.clock.sleep(3 * self.settings.timeout)
+            await self._context.clock.sleep(3 * self.settings.timeout)
         finally:
             await http.close()
             if file is not None:
                 file.close()
 
     def template(
-        self, given: HeaderFields, route: str, *, alone: bool, again: bool = False, probing: bool = False
+        self, notification: Notification, environment: str, *, is_renewed: bool = False, is_other: bool = False
     ) -> "_ApnsTemplate":
-        """Return the template of messages with these headers, with the current credential."""
-        signer = self._credential.now.signer
+        """Return the template of a notification's requests, with the current credential."""
+        signer = self._credential.current.signer
         bearer = "" if signer is None else signer.token(self.clock.now())
-        key = given, route, alone, again, probing
-        return self._templates.find(key, bearer) or self._templates.add(
-            key, _ApnsTemplate(self, given, route, bearer, alone=alone, again=again, probing=probing)
+        is_alone, has_collapse_id = len(notification.targets) == 1, bool(notification.collapse_id)
+        shape = (notification.message.headers, environment, is_alone, has_collapse_id, is_renewed, is_other)
+        return self._templates.find(shape, bearer) or self._templates.add(
+            shape, _ApnsTemplate(self, _Shape(*shape), bearer)
         )
 
-    def remember(self, token: str, route: str) -> None:
+    def remember(self, token: str, environment: str) -> None:
         """Note that a token belongs to this environment, whatever its messages say."""
-        self.elsewhere[token] = route
-        self.elsewhere.move_to_end(token)
-        if len(self.elsewhere) > REMEMBERED:
-            self.elsewhere.popitem(last=False)
+        self.known_environment[token] = environment
+        self.known_environment.move_to_end(token)
+        if len(self.known_environment) > MAX_REMEMBERED:
+            self.known_environment.popitem(last=False)
 
     def _load(self) -> _Credential:
         settings = self.settings
@@ -219,101 +216,109 @@ class ApnsProvider:
         return _Credential(signer, key, None)
 
     def _open(self) -> HttpClient:
-        certificate, path = self._credential.now.certificate, ""
+        certificate, path = self._credential.current.certificate, ""
         self._file = None
         if certificate is not None:
             self._file = SecretFile(certificate.pem)
             path = self._file.path
         settings = replace(self.settings.http, certificate_file=path)
-        return self._tools.open_http(settings, hosts=(PRODUCTION, SANDBOX))
+        return self._context.open_http(settings, hosts=(PRODUCTION, SANDBOX))
+
+
+class _Shape(NamedTuple):
+    """What decides the headers of a request, beside the credential."""
+
+    headers: HeaderFields  # of the message
+    environment: str
+    is_alone: bool  # the notification has a single token
+    has_collapse_id: bool  # of the notification
+    is_renewed: bool  # Apple said that the provider token before this one has expired
+    is_other: bool  # the environment is not the one where the token was expected
 
 
 class _ApnsTemplate:
-    """How all messages with the same headers go to one environment, and what their answers mean."""
+    """The request template of one shape and provider token, and the handler of its responses."""
 
-    __slots__ = ("_again", "_given", "_needs_id", "_own_topic", "_probing", "_provider", "_route", "bearer", "template")
+    __slots__ = ("_is_default_topic", "_needs_collapse_id", "_needs_id", "_provider", "_shape", "bearer", "template")
 
-    def __init__(
-        self,
-        provider: ApnsProvider,
-        given: HeaderFields,
-        route: str,
-        bearer: str,  # the provider token; "" with a certificate
-        *,
-        alone: bool,  # to a single token
-        again: bool,  # with another provider token than the one that has expired
-        probing: bool,  # where the token was not expected
-    ) -> None:
-        names = {name for name, _ in given}
-        self._own_topic = "apns-topic" not in names and bool(provider.settings.topic)
-        # The caller's own id can only name one push; all others get one of ours.
-        self._needs_id = "apns-id" not in names or not alone
+    def __init__(self, provider: ApnsProvider, shape: _Shape, bearer: str) -> None:
+        """Make the template; ``bearer`` is the provider token, or "" with a certificate."""
+        names = {name for name, _ in shape.headers}
+        self._is_default_topic = "apns-topic" not in names and bool(provider.settings.topic)
+        # An id that the caller chose can only name one push; all others get one of ours.
+        self._needs_id = "apns-id" not in names or not shape.is_alone
+        self._needs_collapse_id = shape.has_collapse_id and "apns-collapse-id" not in names
         headers = [("authorization", "bearer " + bearer)] if bearer else []
-        headers += [pair for pair in given if pair[0] != "apns-id" or not self._needs_id]
-        if self._own_topic:
+        headers += [pair for pair in shape.headers if pair[0] != "apns-id" or not self._needs_id]
+        if self._is_default_topic:
             headers.append(("apns-topic", provider.settings.topic))
         if "content-type" not in names:
             headers.append(JSON)
-        url = f"https://{HOSTS[route]}/3/device/"
+        varying = (("apns-id", self._needs_id), ("apns-collapse-id", self._needs_collapse_id))
         self.template = RequestTemplate(
-            url, tuple(headers), provider.settings.timeout, ("apns-id",) if self._needs_id else ()
+            f"https://{HOSTS[shape.environment]}/3/device/",
+            tuple(headers),
+            provider.settings.timeout,
+            tuple([name for name, is_needed in varying if is_needed]),
         )
         self.bearer = bearer
         self._provider = provider
-        self._given = given
-        self._route = route
-        self._again = again
-        self._probing = probing
+        self._shape = shape
 
-    def items(self, note: Notification, places: Sequence[int], done: Done) -> list[RequestItem]:
-        """Return a request for each place."""
-        tokens, ident = note.tokens, note.ident
-        body = padded(note.message.body, self._provider.settings.sizes)
+    def items(self, notification: Notification, indexes: Sequence[int], done: Done) -> list[RequestItem]:
+        """Return a request for each index."""
+        targets, ident = notification.targets, notification.ident
+        body = padded(notification.message.body, self._provider.settings.sizes)
+        shared = (notification.collapse_id,) if self._needs_collapse_id else ()
         if not self._needs_id:
-            return [(self, (note, place, done), tokens[place], (), body) for place in places]
+            return [(self, (notification, index, done), targets[index], shared, body) for index in indexes]
         start, suffix = push_ids.prefix(ident), push_ids.suffix
-        return [(self, (note, place, done), tokens[place], (start + suffix(ident, place),), body) for place in places]
+        return [
+            (self, (notification, index, done), targets[index], (start + suffix(ident, index), *shared), body)
+            for index in indexes
+        ]
 
     def on_response(self, push: tuple[Notification, int, Done], result: HttpResponse | HttpFailure) -> None:
         """Report the outcome of one request, or send it once more."""
-        note, place, done = push
+        notification, index, done = push
+        shape = self._shape
         if isinstance(result, HttpFailure):
-            told = failure(result)
+            found = failure(result)
         elif result.status == 200:
-            told = ACCEPTED
+            found = ACCEPTED
         else:
-            told = outcome(result, own_topic=self._own_topic)
-            if told.reason == "ExpiredProviderToken" and not self._again and self._renew():
-                self._send(push, self._route, again=True, probing=self._probing)
+            found = outcome(result, is_default_topic=self._is_default_topic)
+            if found.reason == "ExpiredProviderToken" and not shape.is_renewed and self._renew():
+                self._send_again(push, shape.environment, is_renewed=True, is_other=shape.is_other)
                 return
-            if told == BAD_TOKEN and self._provider.settings.probe and not self._probing:
-                self._send(push, OTHER[self._route], again=self._again, probing=True)
+            if found == BAD_TOKEN and self._provider.settings.probe and not shape.is_other:
+                self._send_again(push, OTHER[shape.environment], is_renewed=shape.is_renewed, is_other=True)
                 return
-        if self._probing:
-            told = self._probed(told, note.tokens[place])
-        done(place, told)
+        if shape.is_other:
+            found = self._in_other_environment(found, notification.targets[index])
+        done(index, found)
 
-    def _send(self, push: tuple[Notification, int, Done], route: str, *, again: bool, probing: bool) -> None:
-        """Attempt one token once more."""
-        note, place, done = push
-        made = self._provider.template(self._given, route, alone=len(note.tokens) == 1, again=again, probing=probing)
-        self._provider.http.submit(made.template, made.items(note, (place,), done))
+    def _send_again(
+        self, push: tuple[Notification, int, Done], environment: str, *, is_renewed: bool, is_other: bool
+    ) -> None:
+        notification, index, done = push
+        template = self._provider.template(notification, environment, is_renewed=is_renewed, is_other=is_other)
+        self._provider.http.submit(template.template, template.items(notification, (index,), done))
 
     def _renew(self) -> bool:
-        """Say whether there is another provider token than the one that Apple says has expired."""
+        """Return whether there is another provider token than the one that Apple says has expired."""
         signer = self._provider.signer
         return signer is not None and signer.renewed(self.bearer, self._provider.clock.now()) is not None
 
-    def _probed(self, told: Outcome, token: str) -> Outcome:
-        """Return what follows for a token that one environment did not know, when the other has spoken."""
-        if told.verdict is Verdict.ACCEPTED:
-            self._provider.remember(token, self._route)
-            return told
-        if token in self._provider.elsewhere:
-            del self._provider.elsewhere[token]
-        if told.verdict is Verdict.DEAD_TOKEN:
-            return told
-        if told.verdict in (Verdict.RETRY, Verdict.UNKNOWN):
+    def _in_other_environment(self, found: Outcome, token: str) -> Outcome:
+        """Return the outcome for a token that one environment did not know, after the other has answered."""
+        if found.verdict is Verdict.ACCEPTED:
+            self._provider.remember(token, self._shape.environment)
+            return found
+        self._provider.known_environment.pop(token, None)
+        if found.verdict is Verdict.DEAD_TOKEN:
+            return found
+        if found.verdict in (Verdict.RETRY, Verdict.UNKNOWN):
             # The other environment's trouble is this token's only, not the app's.
-            return Outcome(told.verdict, told.reason, after=told.after)
+            return Outcome(found.verdict, found.reason, after=found.after)
         return BAD_TOKEN  # the credential is not for the other environment, so the token cannot be either

@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from hushbell.ports.gateway import ACCEPTED, Outcome, Scope, Verdict
+from hushbell.core.delivery.outcome import ACCEPTED, Outcome, Scope, Verdict
 from hushbell.ports.http import HttpResponse
-from hushbell.providers.responses import json_object, retry_after, word
+from hushbell.providers.responses import error_code, json_object, retry_after
 
 QUOTA_WAIT = 60.0  # seconds that Google wants us to wait at least after QUOTA_EXCEEDED
 BAD_TOKEN = Outcome(Verdict.DEAD_TOKEN, "INVALID_ARGUMENT")
@@ -43,7 +43,7 @@ def outcome(answer: HttpResponse) -> Outcome:
     after = retry_after(answer)
     known = _TABLE.get(code)
     if known is None or _STATUS[code] != answer.status:
-        return _by_status(answer.status, code or word(error.get("status")), after)
+        return _by_status(answer.status, code or error_code(error.get("status")), after)
     if code == "INVALID_ARGUMENT" and _blames_token(error):
         return BAD_TOKEN
     if known.verdict is not Verdict.RETRY:
@@ -77,7 +77,7 @@ def _error_code(error: Mapping[str, Any]) -> str:
     """Return Firebase's own code, which stands in a detail of its own."""
     for detail in _details(error):
         if str(detail.get("@type", "")).endswith("google.firebase.fcm.v1.FcmError"):
-            return word(detail.get("errorCode"))
+            return error_code(detail.get("errorCode"))
     return ""
 
 

@@ -10,12 +10,12 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from hushbell.config.providers import FcmApp
 from hushbell.core.delivery.notification import Message, Notification
+from hushbell.core.delivery.outcome import ACCEPTED, Outcome, Verdict
 from hushbell.errors import CallerError, ConfigError
-from hushbell.ports.gateway import ACCEPTED, Outcome, Verdict
 from hushbell.ports.http import HeaderFields, HttpFailure, HttpRequest, HttpResponse, RequestItem, RequestTemplate
-from hushbell.ports.making import ProviderContext
-from hushbell.ports.provider import Attempt, Done
+from hushbell.ports.provider import Attempt, Done, ProviderContext
 from hushbell.providers import checks, files
+from hushbell.providers.batches import supported
 from hushbell.providers.credentials import ReloadableCredential
 from hushbell.providers.fcm.outcome import REFUSED_TOKEN, outcome
 from hushbell.providers.jwt import rs256, rsa_key
@@ -28,15 +28,14 @@ from hushbell.types import Millis
 HOST = "fcm.googleapis.com"
 SCOPE = "https://www.googleapis.com/auth/firebase.messaging"
 GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
-PAYLOAD = 4096  # bytes of data and notification
-BODY = 16 * 1024  # bytes of a message with the parts for each platform
-LONGEST_TOKEN = 4096  # characters; today's have about 170
+MAX_PAYLOAD = 4096  # bytes of data and notification
+MAX_BODY = 16 * 1024  # bytes of a message with the parts for each platform
+MAX_TOKEN = 4096  # characters; today's have about 170
 JSON = ("content-type", "application/json")
 FORMAT = ("x-goog-api-format-version", "2")  # errors with their details, as the clients of Google ask for
 HEADERS = frozenset({"content-type", "x-goog-api-format-version", "x-firebase-client", "user-agent"})
 
 TOO_LONG = Outcome(Verdict.DEAD_TOKEN, "INVALID_ARGUMENT")
-NO_TARGET = Outcome(Verdict.INVALID, "unknown kind of target")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +75,9 @@ class FcmProvider:
     """Tokens, topics and conditions. One access token serves everything; it is renewed before it ends."""
 
     name = "fcm"
-    expires_at: Millis | None = None  # a service account's key has no end
+    credential_expires_at: Millis | None = None  # a service account's key has no end
 
-    def __init__(self, settings: FcmApp, tools: ProviderContext) -> None:
+    def __init__(self, settings: FcmApp, context: ProviderContext) -> None:
         """
         Read the service account; no connection is made.
 
@@ -86,26 +85,26 @@ class FcmProvider:
             ConfigError: the file is missing or bad.
         """
         self.settings = settings
-        self._tools = tools
-        self._http = tools.open_http(settings.http, hosts=(HOST,))
+        self._context = context
+        self._http = context.open_http(settings.http, hosts=(HOST,))
         # Its address stands in the service account, so it may be anything that speaks HTTP.
-        self._token_http = tools.open_http(settings.http)
+        self._token_http = context.open_http(settings.http)
         self._credential = ReloadableCredential(self._load)
         self._templates = TemplateCache[_FcmTemplate]()
 
     @property
-    def asked(self) -> int:
-        """How many access tokens were asked for with the current account."""
-        return self._credential.now.tokens.asked
+    def tokens_requested(self) -> int:
+        """Return how many access tokens were requested with the current account."""
+        return self._credential.current.tokens.requested
 
     def check(self, message: Message) -> None:
         """Raise CallerError for what Google could never take."""
         checks.headers(message, HEADERS)
-        body = checks.json_body(message, BODY)
+        body = checks.json_body(message, MAX_BODY)
         for target in ("token", "topic", "condition"):
             if target in body:
                 raise CallerError(f"body.{target}", "is set for each push, not in the message")
-        checks.size("body.data and body.notification", _payload(body), PAYLOAD)
+        checks.size("body.data and body.notification", _payload(body), MAX_PAYLOAD)
         data = body.get("data", {})
         if not isinstance(data, dict):
             raise CallerError("body.data", "must be an object")
@@ -115,48 +114,42 @@ class FcmProvider:
             if name in ("from", "message_type") or name.startswith(("google", "gcm")):
                 raise CallerError(f"body.data.{name[:64]}", "is a name that Google keeps for itself")
 
-    def attempt(self, notification: Notification, places: Sequence[int], done: Done) -> None:
-        """Try to deliver to the targets at these places."""
-        self.attempt_all([(notification, places, done)])
-
-    def attempt_all(self, attempts: Sequence[Attempt]) -> None:
-        """Try to deliver several notifications; those whose headers are alike leave together."""
-        fit = [(note, good, done) for note, places, done in attempts if (good := _targets(note, places, done))]
+    def send(self, attempts: Sequence[Attempt]) -> None:
+        """Send pushes as soon as there is an access token."""
+        fit = list(map(_without_bad_targets, supported(attempts, ("token", "topic", "condition"))))
         if fit:
-            self.send(self._credential.now, fit)
+            self.send_with_token(self._credential.current, fit)
 
-    def send(self, credential: _Credential, attempts: Sequence[Attempt], *, again: bool = False) -> None:
-        """Send as soon as there is an access token; ``again``: the one before was refused."""
+    def send_with_token(
+        self, credential: _Credential, attempts: Sequence[Attempt], *, is_renewed: bool = False
+    ) -> None:
+        """Send as soon as there is an access token; ``is_renewed``: the one before was refused."""
 
         def ready(bearer: str, failed: Outcome | None) -> None:
             if failed is None:
-                submit_all(self._http, self._parts(credential, bearer, attempts, again=again))
+                submit_all(self._http, self._parts(credential, bearer, attempts, is_renewed=is_renewed))
                 return
-            for _, places, done in attempts:
-                for place in places:
-                    done(place, failed)
+            for attempt in attempts:
+                attempt.report(failed)
 
         credential.tokens.get(ready)
 
     def _parts(
-        self, credential: _Credential, bearer: str, attempts: Sequence[Attempt], *, again: bool
+        self, credential: _Credential, bearer: str, attempts: Sequence[Attempt], *, is_renewed: bool
     ) -> Iterator[tuple[RequestTemplate, list[RequestItem]]]:
-        for note, places, done in attempts:
-            made = self._template(credential, bearer, note.message.headers, again=again)
-            yield made.template, made.items(note, places, done)
-
-    def _template(self, credential: _Credential, bearer: str, given: HeaderFields, *, again: bool) -> "_FcmTemplate":
-        """Return the template of messages with these headers, with the current access token."""
-        key = given, again
-        return self._templates.find(key, bearer) or self._templates.add(
-            key, _FcmTemplate(self, credential, bearer, given, again=again)
-        )
+        for attempt in attempts:
+            headers = attempt.notification.message.headers
+            key = headers, is_renewed
+            template = self._templates.find(key, bearer) or self._templates.add(
+                key, _FcmTemplate(self, credential, bearer, headers, is_renewed=is_renewed)
+            )
+            yield template.template, template.items(attempt)
 
     def reload(self) -> None:
         """Read the service account again. The access token of an unchanged one is kept."""
-        before = self._credential.now
-        if self._credential.reload() and self._credential.now.account.content == before.account.content:
-            self._credential.now = before
+        before = self._credential.current
+        if self._credential.reload() and self._credential.current.account.content == before.account.content:
+            self._credential.current = before
 
     async def close(self) -> None:
         """Let go of connections. Attempts under way end with UNKNOWN."""
@@ -166,16 +159,16 @@ class FcmProvider:
     def _load(self) -> _Credential:
         path = self.settings.credentials_file
         account = _account(files.read(path, "fcm.credentials_file"), path, self.settings.project)
-        return _Credential(account, AccessTokens(account.request, self._token_http, self._tools.clock))
+        return _Credential(account, AccessTokens(account.request, self._token_http, self._context.clock))
 
 
 class _FcmTemplate:
-    """How all messages with the same headers go with one access token, and what their answers mean."""
+    """The request template of messages with the same headers and access token, and the handler of its responses."""
 
-    __slots__ = ("_again", "_credential", "_provider", "bearer", "template")
+    __slots__ = ("_credential", "_is_renewed", "_provider", "bearer", "template")
 
     def __init__(
-        self, provider: FcmProvider, credential: _Credential, bearer: str, given: HeaderFields, *, again: bool
+        self, provider: FcmProvider, credential: _Credential, bearer: str, given: HeaderFields, *, is_renewed: bool
     ) -> None:
         names = {name for name, _ in given}
         usual = [pair for pair in (JSON, FORMAT) if pair[0] not in names]
@@ -185,47 +178,50 @@ class _FcmTemplate:
         self.bearer = bearer
         self._provider = provider
         self._credential = credential
-        self._again = again  # the access token before this one was refused
+        self._is_renewed = is_renewed  # the access token before this one was refused
 
-    def items(self, note: Notification, places: Sequence[int], done: Done) -> list[RequestItem]:
-        """Return a request for each place."""
-        tokens = note.tokens
-        body = padded_data(note.message.body, self._provider.settings.sizes)
+    def items(self, attempt: Attempt) -> list[RequestItem]:
+        """Return a request for each push."""
+        notification, indexes, done = attempt
+        targets = notification.targets
+        body = padded_data(notification.message.body, self._provider.settings.sizes)
         comma = b"" if body == b"{}" or not body[1:-1].strip() else b","
-        start = b'{"message":%b%b"%b":' % (body[:-1], comma, note.kind.encode())
+        start = b'{"message":%b%b"%b":' % (body[:-1], comma, notification.target_kind.encode())
         return [
-            (self, (note, place, done), "", (), b"%b%b}}" % (start, orjson.dumps(tokens[place]))) for place in places
+            (self, (notification, index, done), "", (), b"%b%b}}" % (start, orjson.dumps(targets[index])))
+            for index in indexes
         ]
 
     def on_response(self, push: tuple[Notification, int, Done], result: HttpResponse | HttpFailure) -> None:
         """Report the outcome of one request, or send it once more with a new access token."""
-        note, place, done = push
+        notification, index, done = push
         if isinstance(result, HttpFailure):
-            told = failure(result)
+            found = failure(result)
         elif result.status == 200:
-            told = ACCEPTED
+            found = ACCEPTED
         else:
-            told = outcome(result)
-            if told is REFUSED_TOKEN and not self._again:
-                self._credential.tokens.refused(self.bearer)
-                self._provider.send(self._credential, [(note, (place,), done)], again=True)
+            found = outcome(result)
+            if found is REFUSED_TOKEN and not self._is_renewed:
+                self._credential.tokens.forget(self.bearer)
+                attempt = Attempt(notification, (index,), done)
+                self._provider.send_with_token(self._credential, [attempt], is_renewed=True)
                 return
-        done(place, told)
+        done(index, found)
 
 
-def _targets(note: Notification, places: Sequence[int], done: Done) -> Sequence[int]:
-    """Return the places whose targets could be some, and refuse the others."""
-    if note.kind not in ("token", "topic", "condition"):
-        for place in places:
-            done(place, NO_TARGET)
-        return ()
-    tokens = note.tokens
-    good = [place for place in places if 0 < len(tokens[place]) <= LONGEST_TOKEN]
-    if len(good) < len(places):
-        for place in places:
-            if not 0 < len(tokens[place]) <= LONGEST_TOKEN:
-                done(place, TOO_LONG)
-    return good
+def _without_bad_targets(attempt: Attempt) -> Attempt:
+    """Return an attempt without the targets that are too long or empty, which are reported."""
+    notification, indexes, done = attempt
+    targets = notification.targets
+    if all(0 < len(targets[index]) <= MAX_TOKEN for index in indexes):
+        return attempt
+    good: list[int] = []
+    for index in indexes:
+        if 0 < len(targets[index]) <= MAX_TOKEN:
+            good.append(index)
+        else:
+            done(index, TOO_LONG)
+    return Attempt(notification, good, done)
 
 
 def _payload(body: dict[str, object]) -> int:

@@ -10,23 +10,20 @@ from hushbell.config.providers import GorushApp, HushbellApp
 from hushbell.config.rules import is_private
 from hushbell.core.delivery import push_ids
 from hushbell.core.delivery.notification import Message, Notification
+from hushbell.core.delivery.outcome import ACCEPTED, Outcome, Verdict
 from hushbell.errors import CallerError, ConfigError
 from hushbell.http.client import submit_request
-from hushbell.ports.gateway import ACCEPTED, Outcome, Verdict
 from hushbell.ports.http import HttpFailure, HttpRequest, HttpResponse
-from hushbell.ports.making import ProviderContext
-from hushbell.ports.provider import Done
+from hushbell.ports.provider import Attempt, ProviderContext
 from hushbell.providers import checks, files
-from hushbell.providers.batches import TargetBatch, chunks
+from hushbell.providers.batches import batches, supported
 from hushbell.providers.credentials import ReloadableCredential
 from hushbell.providers.gorush.adapter import logged_outcomes, outcome
-from hushbell.providers.responses import LONGEST_WAIT, failure, json_object, word
+from hushbell.providers.responses import MAX_WAIT, error_code, failure, json_object
 from hushbell.types import Millis
 
-BODY = 64 * 1024  # bytes of one notification
+MAX_BODY = 64 * 1024  # bytes of one notification
 JSON = ("content-type", "application/json")
-
-UNKNOWN_KIND = Outcome(Verdict.INVALID, "unknown kind of target")
 
 
 class GorushProvider:
@@ -38,9 +35,9 @@ class GorushProvider:
     """
 
     name: ClassVar[str] = "gorush"
-    expires_at: Millis | None = None  # a bearer token has no end that it tells
+    credential_expires_at: Millis | None = None  # a bearer token has no end that it tells
 
-    def __init__(self, settings: GorushApp | HushbellApp, tools: ProviderContext) -> None:
+    def __init__(self, settings: GorushApp | HushbellApp, context: ProviderContext) -> None:
         """
         Read the key, if there is one; no connection is made.
 
@@ -51,27 +48,24 @@ class GorushProvider:
             raise ConfigError(f"{self.name}.url: must begin with https://, or with http:// and a loopback address")
         self._settings = settings
         self._url = settings.url.rstrip("/") + "/api/push"
-        self._http = tools.open_http(settings.http)
+        self._http = context.open_http(settings.http)
         self._key = ReloadableCredential(self._load)
 
     def check(self, message: Message) -> None:
         """Raise CallerError for what is no notification."""
         checks.headers(message, ())
-        body = checks.json_body(message, BODY)
+        body = checks.json_body(message, MAX_BODY)
         for target in ("tokens", "to", "notif_id"):
             if target in body:
                 raise CallerError(f"body.{target}", "is set for each push, not in the message")
         if body.get("platform") not in (1, 2, 3):
             raise CallerError("body.platform", "must be 1, 2 or 3")
 
-    def attempt(self, notification: Notification, places: Sequence[int], done: Done) -> None:
-        """Try to deliver to the targets at these places."""
-        if notification.kind not in ("token", "topic", "condition"):
-            for place in places:
-                done(place, UNKNOWN_KIND)
-            return
-        for chunk in chunks(notification, places, done, self._settings.batch):
-            self._post(chunk)
+    def send(self, attempts: Sequence[Attempt]) -> None:
+        """Send pushes, many in one request."""
+        for attempt in supported(attempts, ("token", "topic", "condition")):
+            for batch in batches(attempt, self._settings.batch):
+                self._send(batch)
 
     def reload(self) -> None:
         """Read the key again."""
@@ -81,43 +75,43 @@ class GorushProvider:
         """Let go of connections. Attempts under way end with UNKNOWN."""
         await self._http.close()
 
-    def _post(self, chunk: TargetBatch) -> None:
-        note = chunk.note
-        names = {place: push_ids.push_id(note.ident, place) for place in chunk.places}
-        items = [self._item(note, place, name) for place, name in names.items()]
+    def _send(self, batch: Attempt) -> None:
+        notification = batch.notification
+        names = {index: push_ids.push_id(notification.ident, index) for index in batch.indexes}
+        items = [self._item(notification, index, name) for index, name in names.items()]
         body = b'{"notifications":[' + b",".join(items) + b"]}"
         headers = (JSON, *self._headers(list(names.values())))
         request = HttpRequest(self._url, headers, body, self._settings.timeout)
-        submit_request(self._http, request, self, (chunk, names))
+        submit_request(self._http, request, self, (batch, names))
 
     @staticmethod
-    def _item(note: Notification, place: int, name: str) -> bytes:
-        target: dict[str, Any] = {"tokens": [note.tokens[place]]}
-        if note.kind != "token":
-            target = {note.kind: note.tokens[place]}
-        rest = note.message.body[1:-1].strip()
+    def _item(notification: Notification, index: int, name: str) -> bytes:
+        target: dict[str, Any] = {"tokens": [notification.targets[index]]}
+        if notification.target_kind != "token":
+            target = {notification.target_kind: notification.targets[index]}
+        rest = notification.message.body[1:-1].strip()
         comma = b"," if rest else b""
         return orjson.dumps(target | {"notif_id": name})[:-1] + comma + rest + b"}"
 
     def _headers(self, names: Sequence[str]) -> tuple[tuple[str, str], ...]:
         del names
-        return (("authorization", "Bearer " + self._key.now),) if self._key.now else ()
+        return (("authorization", "Bearer " + self._key.current),) if self._key.current else ()
 
-    def on_response(self, key: tuple[TargetBatch, dict[int, str]], result: HttpResponse | HttpFailure) -> None:
+    def on_response(self, key: tuple[Attempt, dict[int, str]], result: HttpResponse | HttpFailure) -> None:
         """Report the outcomes of one request, or send each notification alone."""
-        chunk, names = key
+        batch, names = key
         if isinstance(result, HttpFailure):
-            chunk.tell(failure(result))
+            batch.report(failure(result))
             return
-        if result.status in (400, 413) and len(chunk.places) > 1:
+        if result.status in (400, 413) and len(batch.indexes) > 1:
             # Refused as a whole: one bad notification must not take the others with it.
-            for place in chunk.places:
-                self._post(TargetBatch(chunk.note, [place], chunk.done))
+            for index in batch.indexes:
+                self._send(Attempt(batch.notification, [index], batch.done))
             return
         whole = outcome(result)
         logged = self._logged(result.body) if whole is ACCEPTED else {}
-        for place in chunk.places:
-            chunk.done(place, logged.get(names[place], whole))
+        for index in batch.indexes:
+            batch.done(index, logged.get(names[index], whole))
 
     def _logged(self, body: bytes) -> dict[str, Outcome]:
         return logged_outcomes(body)
@@ -146,7 +140,7 @@ class HushbellProvider(GorushProvider):
 
 def own_outcome(log: dict[str, Any]) -> Outcome | None:
     """Return what a line of a hushbell gateway's log means, or None if it says no more than gorush's would."""
-    code = word(log.get("code"))
+    code = error_code(log.get("code"))
     if not code:
         return None
     if log.get("token_dead") is True:
@@ -154,7 +148,7 @@ def own_outcome(log: dict[str, Any]) -> Outcome | None:
         return Outcome(Verdict.DEAD_TOKEN, code, since=Millis(since) if type(since) is int and since >= 0 else None)
     if log.get("retryable") is True:
         after = log.get("retry_after")
-        is_wait = isinstance(after, int | float) and 0 <= after <= LONGEST_WAIT
+        is_wait = isinstance(after, int | float) and 0 <= after <= MAX_WAIT
         return Outcome(Verdict.RETRY, code, after=float(after or 0) if is_wait else None)
     if log.get("retryable") is False:
         return Outcome(Verdict.INVALID, code)

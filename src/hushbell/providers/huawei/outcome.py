@@ -2,9 +2,9 @@
 
 from collections.abc import Collection
 
-from hushbell.ports.gateway import ACCEPTED, Outcome, Scope, Verdict
+from hushbell.core.delivery.outcome import ACCEPTED, Outcome, Scope, Verdict
 from hushbell.ports.http import HttpResponse
-from hushbell.providers.responses import json_object, retry_after, word
+from hushbell.providers.responses import error_code, json_object, retry_after
 
 PARTIAL = "80100000"
 DEAD = Outcome(Verdict.DEAD_TOKEN, "illegal_token")
@@ -43,7 +43,7 @@ _TABLE: dict[str, Outcome] = {
 def outcome(answer: HttpResponse) -> tuple[Outcome, Collection[str]]:
     """Return what an answer means for the tokens of its request, and which of them it says are dead."""
     said = json_object(answer.body)
-    code = word(said.get("code"))
+    code = error_code(said.get("code"))
     known = _TABLE.get(code)
     if known is None or answer.status not in (200, 400, 401):
         return _by_status(answer, code), ()

@@ -2,9 +2,9 @@
 
 from collections.abc import Collection
 
-from hushbell.ports.gateway import ACCEPTED, Outcome, Scope, Verdict
+from hushbell.core.delivery.outcome import ACCEPTED, Outcome, Scope, Verdict
 from hushbell.ports.http import HttpResponse
-from hushbell.providers.responses import json_object, retry_after, word
+from hushbell.providers.responses import error_code, json_object, retry_after
 
 DEAD = Outcome(Verdict.DEAD_TOKEN, "NO_RECIPIENTS")
 
@@ -15,7 +15,7 @@ _BUSY = ("RATE_LIMIT_EXCEEDED", "INTERNAL_ERROR")
 def outcome(answer: HttpResponse) -> tuple[Outcome, Collection[str]]:
     """Return what an answer means for the tokens of its request, and which of them it says are dead."""
     said = json_object(answer.body)
-    code, status = word(said.get("code")), answer.status
+    code, status = error_code(said.get("code")), answer.status
     if status == 200:
         if said.get("success") is not True:
             return Outcome(Verdict.UNKNOWN, code or "HTTP 200", scope=Scope.PROVIDER), ()

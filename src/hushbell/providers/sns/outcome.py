@@ -2,7 +2,7 @@
 
 import re
 
-from hushbell.ports.gateway import ACCEPTED, Outcome, Scope, Verdict
+from hushbell.core.delivery.outcome import ACCEPTED, Outcome, Scope, Verdict
 from hushbell.ports.http import HttpResponse
 from hushbell.providers.responses import retry_after
 

@@ -11,13 +11,13 @@ import orjson
 
 from hushbell.config.providers import SnsApp
 from hushbell.core.delivery.notification import Message, Notification
+from hushbell.core.delivery.outcome import Outcome, Verdict
 from hushbell.errors import CallerError, ConfigError
 from hushbell.http.client import submit_request
-from hushbell.ports.gateway import Outcome, Verdict
 from hushbell.ports.http import HttpFailure, HttpRequest, HttpResponse
-from hushbell.ports.making import ProviderContext
-from hushbell.ports.provider import Done
+from hushbell.ports.provider import Attempt, ProviderContext
 from hushbell.providers import checks, files
+from hushbell.providers.batches import supported
 from hushbell.providers.credentials import ReloadableCredential
 from hushbell.providers.padding import padded, padded_data
 from hushbell.providers.responses import failure
@@ -25,12 +25,11 @@ from hushbell.providers.sns.outcome import outcome
 from hushbell.providers.sns.sigv4 import AwsKey, signed
 from hushbell.types import Millis
 
-BODY = 256 * 1024  # bytes that SNS takes
+MAX_BODY = 256 * 1024  # bytes that SNS takes
 FORM = ("content-type", "application/x-www-form-urlencoded; charset=utf-8")
 
 BAD_ARN = Outcome(Verdict.DEAD_TOKEN, "not an ARN of SNS")
 OTHER_REGION = Outcome(Verdict.INVALID, "another region than the app's")
-NO_TARGET = Outcome(Verdict.INVALID, "only tokens and topics")
 
 _ARN = re.compile(
     r"arn:(aws|aws-cn|aws-us-gov):sns:([a-z]{2,4}(?:-[a-z]{2,12}){1,3}-\d{1,2}):\d{12}:([A-Za-z0-9_./-]{1,512})",
@@ -44,9 +43,9 @@ class SnsProvider:
     """Endpoints and topics by their ARN. Headers of a message are SNS' message attributes."""
 
     name = "sns"
-    expires_at: Millis | None = None  # an access key has no end that it tells
+    credential_expires_at: Millis | None = None  # an access key has no end that it tells
 
-    def __init__(self, settings: SnsApp, tools: ProviderContext) -> None:
+    def __init__(self, settings: SnsApp, context: ProviderContext) -> None:
         """
         Read the access key; no connection is made.
 
@@ -56,8 +55,8 @@ class SnsProvider:
         if not _REGION.fullmatch(settings.region):
             raise ConfigError("sns.region: must look like eu-west-1")
         self._settings = settings
-        self._clock = tools.clock
-        self._http = tools.open_http(settings.http)
+        self._clock = context.clock
+        self._http = context.open_http(settings.http)
         self._key = ReloadableCredential(self._load)
 
     def check(self, message: Message) -> None:
@@ -67,29 +66,27 @@ class SnsProvider:
                 raise CallerError(f"headers.{name[:64]!a}", "must be a message attribute AWS.SNS.MOBILE.…")
             if not value or not value.isprintable():
                 raise CallerError(f"headers.{name}", "must be a text without line breaks")
-        body = checks.json_body(message, BODY)
+        body = checks.json_body(message, MAX_BODY)
         if not isinstance(body.get("default"), str):
             raise CallerError("body.default", "must be a text")
         for platform, value in body.items():
             if not isinstance(value, str):
                 raise CallerError(f"body.{platform[:64]}", "must be a text that holds the platform's JSON")
 
-    def attempt(self, notification: Notification, places: Sequence[int], done: Done) -> None:
-        """Try to deliver to the ARNs at these places."""
-        if notification.kind not in ("token", "topic"):
-            for place in places:
-                done(place, NO_TARGET)
-            return
-        fields = self._fields(notification)
-        for place in places:
-            match = _ARN.fullmatch(notification.tokens[place])
-            if match is None or ("/" in match[3]) is (notification.kind == "topic"):
-                done(place, BAD_ARN)
-            elif self._settings.region not in ("", match[2]):
-                done(place, OTHER_REGION)
-            else:
-                target = "TargetArn" if notification.kind == "token" else "TopicArn"
-                self._post(match, {target: match[0], **fields}, partial(done, place))
+    def send(self, attempts: Sequence[Attempt]) -> None:
+        """Send pushes, each in a signed request."""
+        for attempt in supported(attempts, ("token", "topic")):
+            notification, indexes, done = attempt
+            is_topic = notification.target_kind == "topic"
+            fields = self._fields(notification)
+            for index in indexes:
+                arn = _ARN.fullmatch(notification.targets[index])
+                if arn is None or ("/" in arn[3]) is is_topic:
+                    done(index, BAD_ARN)
+                elif self._settings.region not in ("", arn[2]):
+                    done(index, OTHER_REGION)
+                else:
+                    self._send(arn, {"TopicArn" if is_topic else "TargetArn": arn[0], **fields}, partial(done, index))
 
     def reload(self) -> None:
         """Read the access key again."""
@@ -99,11 +96,17 @@ class SnsProvider:
         """Let go of connections. Attempts under way end with UNKNOWN."""
         await self._http.close()
 
-    def _post(self, arn: re.Match[str], fields: dict[str, str], done: partial[None]) -> None:
+    def _send(self, arn: re.Match[str], fields: dict[str, str], done: partial[None]) -> None:
         host = f"sns.{arn[2]}.amazonaws.com" + (".cn" if arn[1] == "aws-cn" else "")
         body = urlencode(fields).encode()
         headers = signed(
-            self._key.now, host=host, region=arn[2], service="sns", headers=(FORM,), body=body, now=self._clock.now()
+            self._key.current,
+            host=host,
+            region=arn[2],
+            service="sns",
+            headers=(FORM,),
+            body=body,
+            now=self._clock.now(),
         )
         request = HttpRequest(f"https://{host}/", headers, body, self._settings.timeout)
         submit_request(self._http, request, self, done)
@@ -112,14 +115,14 @@ class SnsProvider:
         """Report the outcome of one request."""
         done(failure(result) if isinstance(result, HttpFailure) else outcome(result))
 
-    def _fields(self, note: Notification) -> dict[str, str]:
+    def _fields(self, notification: Notification) -> dict[str, str]:
         fields = {
             "Action": "Publish",
             "Version": "2010-03-31",
             "MessageStructure": "json",
-            "Message": _padded(note.message.body, self._settings.sizes),
+            "Message": _padded(notification.message.body, self._settings.sizes),
         }
-        for number, (name, value) in enumerate(note.message.headers, 1):
+        for number, (name, value) in enumerate(notification.message.headers, 1):
             entry = f"MessageAttributes.entry.{number}"
             fields |= {f"{entry}.Name": name, f"{entry}.Value.DataType": "String", f"{entry}.Value.StringValue": value}
         return fields

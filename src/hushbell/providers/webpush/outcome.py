@@ -1,6 +1,6 @@
 """What each answer of a push service means (RFC 8030; reference/gateway.md 5.3). Pure functions."""
 
-from hushbell.ports.gateway import ACCEPTED, Outcome, Verdict
+from hushbell.core.delivery.outcome import ACCEPTED, Outcome, Verdict
 from hushbell.ports.http import HttpResponse
 from hushbell.providers.responses import retry_after
 

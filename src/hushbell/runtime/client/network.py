@@ -19,7 +19,7 @@ from hushbell.transports.waku import rest
 from hushbell.transports.waku.light_client import LightTransport
 from hushbell.transports.waku.opening import open_rest, open_waku
 from hushbell.types import DEFAULT_PUBSUB_TOPIC, KeyPair, PublicKey, PubsubTopic, SymmetricKey
-from hushbell.waku.node import Node, parsed
+from hushbell.waku.node import Node, parse_address
 
 CATCH_UP = 60  # seconds of history to fetch from an operator's node after a gap; the client repeats older messages
 
@@ -93,7 +93,7 @@ async def join(
     shard = PubsubTopic(pubsub_topic)
     if rest_url:
         over_rest = await open_rest(
-            CurlHttp(HttpSettings(answer=rest.ANSWER)),
+            CurlHttp(HttpSettings(answer=rest.MAX_RESPONSE)),
             NodeSettings(rest=rest_url, catch_up=CATCH_UP),
             topics={shard: ()},
             folder=None,
@@ -128,7 +128,7 @@ async def _join_light(shard: PubsubTopic, peers: Sequence[str], count: Count) ->
         raise ConfigError("join: light: name peers")
     cluster, number = _numbers(shard)
     over_light = await LightTransport.open(
-        [parsed(address, "peers") for address in peers],
+        [parse_address(address, "peers") for address in peers],
         shard=shard,
         cluster=cluster,
         number=number,

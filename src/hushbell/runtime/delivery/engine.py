@@ -13,9 +13,10 @@ from dataclasses import dataclass
 
 from hushbell.core.delivery.backoff import Backoff
 from hushbell.core.delivery.changes import Changes, DeadToken, IdempotentResponse
-from hushbell.core.delivery.job import Job, JobProgress, JobResult
+from hushbell.core.delivery.job import Damaged, Job, JobOnDisk, JobResult
 from hushbell.core.delivery.notification import Draft, Message, notifications
 from hushbell.core.delivery.outcome import Outcome, Verdict
+from hushbell.core.delivery.state import State
 from hushbell.core.delivery.submission import Done, Submission
 from hushbell.core.delivery.webhook import Webhook
 from hushbell.errors import CallerError, HushbellError, Overloaded, StoreError
@@ -91,7 +92,7 @@ class DeliveryEngine:
             StoreUnavailable: the outbox cannot be read.
         """
         await self._reload_webhooks()
-        for job in self._outbox.open_jobs():
+        for job in await self._outbox.open_jobs():
             self._queue(job.app, job.provider).on_disk.append(job.number)
             self.open[job.app] = self.open.get(job.app, 0) + job.pushes
         for queue in self.queues.values():
@@ -169,27 +170,27 @@ class DeliveryEngine:
         for first in range(number, number - self._max_notifications, -1):
             active = self._active.get(first)
             if active is not None and number < first + len(active.job.notifications):
-                return number - first, (active.job, active.progress())
-        found = self._outbox.find(number)
+                return number - first, JobOnDisk(active.job, active.progress())
+        found = await self._outbox.find(number)
         if found is None:
             return None
         return number - (found.number if isinstance(found, JobResult) else found[0].number), found
 
     async def idempotent_response(self, key: bytes) -> IdempotentResponse | None:  # noqa: D102
-        return self._outbox.repeatable(key)
+        return await self._outbox.idempotent_response(key)
 
     async def dead_tokens(self, app: str, after: int, limit: int) -> Sequence[DeadToken]:  # noqa: D102
-        return self._outbox.dead(app, after, limit)
+        return await self._outbox.dead_tokens(app, after, limit)
 
     async def webhooks(self, app: str) -> Sequence[Webhook]:  # noqa: D102
-        return [webhook for webhook in self._outbox.hooks() if webhook.app == app]
+        return [webhook for webhook in await self._outbox.webhooks() if webhook.app == app]
 
     async def save_webhook(self, webhook: Webhook) -> None:  # noqa: D102
-        self._outbox.save_hook(webhook)
+        await self._outbox.save_webhook(webhook)
         await self._reload_webhooks()
 
     async def drop_webhook(self, name: str) -> None:  # noqa: D102
-        self._outbox.drop_hook(name)
+        await self._outbox.drop_webhook(name)
         await self._reload_webhooks()
 
     @property
@@ -209,6 +210,7 @@ class DeliveryEngine:
             "queue_commit_failures": self.commits.failures,
             "queue_waiting_attempts": len(self._timers),
             "queue_notifications_ended": self._notifications_ended,
+            "outbox_rows_quarantined": self._outbox.rows_quarantined,
         }
 
     # Life.
@@ -286,7 +288,7 @@ class DeliveryEngine:
         return queue
 
     async def _reload_webhooks(self) -> None:
-        webhooks = self._outbox.hooks()
+        webhooks = await self._outbox.webhooks()
         for listener in self._listeners:
             listener.on_webhooks_changed(webhooks)
         self._attach_listeners()
@@ -296,8 +298,7 @@ class DeliveryEngine:
             queue.listeners = [listener for listener in self._listeners if listener.has_interest(queue.app)]
 
     def _prepare_job(self, rules: App, drafts: Sequence[Draft], now: Millis) -> Job:
-        first = self._outbox.numbers(len(drafts))
-        idents = self._outbox.idents(first, len(drafts))
+        first, idents = self._outbox.reserve(len(drafts))
         named = notifications(drafts, rules.name, idents, now, ttl=rules.ttl, retries=rules.retries)
         job = Job(first, rules.name, now, named)
         active = self._prepared[first] = ActiveJob(job)
@@ -379,7 +380,7 @@ class DeliveryEngine:
                 if not numbers:
                     return
                 try:
-                    found = self._outbox.jobs(numbers)
+                    found = await self._outbox.read(numbers)
                 except StoreError as error:
                     log.error("the queue cannot be read: %s", error)  # noqa: TRY400  the text names the cause
                     queue.on_disk.give_back(numbers)
@@ -392,18 +393,26 @@ class DeliveryEngine:
             queue.is_reading = False
             self.wake(queue)
 
-    def _on_read(
-        self, queue: ProviderQueue, numbers: Sequence[int], found: Sequence[tuple[Job, JobProgress | None]]
-    ) -> int:
+    def _quarantine(self, damaged: Damaged, queue: ProviderQueue) -> None:
+        """End the pushes of a job that cannot be read, and have its row put aside."""
+        self.open[queue.app] -= damaged.pushes
+        queue.counts[State.FAILED] += max(0, damaged.pushes)
+        self.commits.add(Changes(quarantined=[damaged]))
+
+    def _on_read(self, queue: ProviderQueue, numbers: Sequence[int], found: Sequence[JobOnDisk | Damaged]) -> int:
         """Deliver jobs that were read; return how many pushes they have."""
         pushes = 0
-        for job, progress in found:
+        for row in found:
+            if isinstance(row, Damaged):
+                self._quarantine(row, queue)
+                continue
+            job, progress = row
             active = ActiveJob(job, progress)
             self._max_notifications = max(self._max_notifications, len(job.notifications))
             self._activate(active, queue)
             pushes += active.pushes
         if self._doubtful:
-            on_disk = {job.number for job, _ in found}
+            on_disk = {row.number if isinstance(row, Damaged) else row.job.number for row in found}
             for number in numbers:
                 missing = self._doubtful.pop(number, 0)
                 if number not in on_disk:

@@ -23,7 +23,7 @@ from hushbell.core.delivery.token_order import TokenOrder
 from hushbell.ports.delivery import FinalListener, QueueStatus
 from hushbell.ports.provider import Attempt, Provider
 from hushbell.runtime.delivery.active_job import ActiveJob, ActiveNotification
-from hushbell.runtime.delivery.handing import handing
+from hushbell.runtime.delivery.send_guard import guard_send
 from hushbell.types import Millis
 
 MAX_IN_MEMORY = 16_384  # pushes of one queue; more stay on the disk alone until there is room
@@ -89,7 +89,7 @@ class ProviderQueue:
         self.is_reading = False  # jobs are on their way from the disk
         self.is_stopped = False
         self.counts = [0] * len(State)  # pushes by their states since the start; that of STORED counts attempts
-        self._hand_over = handing(provider)
+        self._send = guard_send(provider)
         self._scheduler = scheduler
         self._flow = ProviderFlow(backoff)
         self._ready: deque[ActiveNotification] = deque()
@@ -98,7 +98,7 @@ class ProviderQueue:
     @property
     def status(self) -> QueueStatus:
         """Return its figures."""
-        expires_at = None if self.provider is None else self.provider.expires_at
+        expires_at = None if self.provider is None else self.provider.credential_expires_at
         is_paused = self._flow.pause is not None
         return QueueStatus(self.app, self.name, tuple(self.counts), self.in_flight, is_paused, expires_at)
 
@@ -183,9 +183,9 @@ class ProviderQueue:
             elif free:
                 begun += len(free)
                 self._mark_sending(item, free)
-                attempts.append((notification, free, item.done))
+                attempts.append(Attempt(notification, free, item.done))
         if attempts:
-            self._hand_over(attempts)
+            self._send(attempts)
         return begun
 
     def on_outcome(self, item: ActiveNotification, index: int, outcome: Outcome) -> None:

@@ -75,7 +75,7 @@ class GatewayService:
             await asyncio.wait([running], timeout=LAST)
             running.cancel()
             await asyncio.gather(running, forgetting, telling, watching, return_exceptions=True)
-            self._queue.close()
+            await self._queue.close()
 
     def stop(self) -> None:
         """Take no more requests; ``run`` finishes what was taken and returns."""
@@ -105,7 +105,7 @@ class GatewayService:
         while True:
             before = Millis(self._clock.now() - self._keep_days * MILLIS_PER_DAY)
             try:
-                while self._queue.forget(before, FORGET):
+                while await self._queue.forget(before, FORGET):
                     await self._clock.sleep(0.05)
             except StoreError as error:
                 log.error("old ends cannot be dropped: %s", error)  # noqa: TRY400  the text names the cause

@@ -130,7 +130,7 @@ class Webhooks:
             while True:
                 self._wake.clear()
                 try:
-                    self._send_due()
+                    await self._send_due()
                 except StoreError as error:
                     log.error("events cannot be read: %s", error)  # noqa: TRY400  the text names the cause
                 waking = asyncio.ensure_future(self._wake.wait())
@@ -153,11 +153,11 @@ class Webhooks:
             heapq.heappop(self._due)
         return min(IDLE_INTERVAL, (self._due[0] - now) / 1000 + 0.001) if self._due else IDLE_INTERVAL
 
-    def _send_due(self) -> None:
+    async def _send_due(self) -> None:
         """Begin to post what is due, a few events to each webhook."""
         after = 0
         now = self._clock.now()
-        while page := self._outbox.due_events(now, after, PAGE):
+        while page := await self._outbox.due_events(now, after, PAGE):
             for event in page:
                 after = event.number
                 if event.number not in self._held:

@@ -1,4 +1,4 @@
-"""Load the facts of many events, decide them in order, commit once."""
+"""Loads the facts of many events, decides them in order, commits once."""
 
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Sequence
@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Sequence
 from hushbell.config.limits import Limits
 from hushbell.core.push import Push
 from hushbell.core.rate_limit import Bucket
-from hushbell.core.server.decide import apply, decide, merge_needed, needed
+from hushbell.core.server.decide import apply, decide, facts_needed, merge_facts_needed
 from hushbell.core.server.events import Event
 from hushbell.core.server.facts import Decision, Enqueue, Facts, Write
 from hushbell.errors import StoreUnavailable, VersionConflict
@@ -14,7 +14,7 @@ from hushbell.ports.clock import Clock
 from hushbell.ports.server_store import ServerStore
 from hushbell.types import DeviceKey
 
-RACES = 10  # every lost race is another writer's win; losing ten in a row is a bug, not traffic
+MAX_LOST_RACES = 10  # each is another writer's success; ten in a row are a bug, not traffic
 Count = Callable[[str, int], None]
 
 
@@ -38,8 +38,8 @@ class Decider:
         Raises:
             StoreError: nothing of this was written.
         """
-        for _ in range(RACES):
-            decisions = await self._decide(events)
+        for _ in range(MAX_LOST_RACES):
+            decisions = await self._load_and_decide(events)
             if decisions is None:
                 return [decision for event in events for decision in await self.decide([event])]
             writes: list[Write] = [write for decision in decisions for write in decision.writes]
@@ -53,9 +53,9 @@ class Decider:
         message = "lost every race for a registration"
         raise StoreUnavailable(message)
 
-    async def _decide(self, events: Sequence[Event]) -> Sequence[Decision] | None:
+    async def _load_and_decide(self, events: Sequence[Event]) -> Sequence[Decision] | None:
         """Decide on fresh facts; None if the facts of so many events do not fit into memory at once."""
-        wanted = merge_needed(needed(event, self._limits) for event in events)
+        wanted = merge_facts_needed(facts_needed(event, self._limits) for event in events)
         facts = await self._store.load(wanted, byte_limit=self._limits.facts)
         if facts.omitted and len(events) > 1:
             return None

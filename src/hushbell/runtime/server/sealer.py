@@ -1,7 +1,7 @@
 """
 Opens envelopes and seals replies: all the curve arithmetic of the server.
 
-``InProcess`` does it on the event loop's own thread, ``worker_pool.WorkerPool`` in other processes.
+``InProcessSealer`` does it on the event loop's own thread, ``worker_pool.WorkerPool`` in other processes.
 """
 
 import asyncio
@@ -51,7 +51,7 @@ class EnvelopeSealer(Protocol):
         ...
 
 
-def open_one(sealed: SealedEnvelope, server: KeyPair, limits: Limits) -> Event | DiscardedEnvelope:
+def open_envelope(sealed: SealedEnvelope, server: KeyPair, limits: Limits) -> Event | DiscardedEnvelope:
     """Return the event in an envelope, or why it is discarded. Never raises for what is inside."""
     try:
         event = server_event(_opened(sealed, server), server, limits)
@@ -75,7 +75,7 @@ def _opened(sealed: SealedEnvelope, server: KeyPair) -> OpenedEnvelope:
     return open_with_symmetric(sealed.payload, sealed.keys[-1])
 
 
-class InProcess:
+class InProcessSealer:
     """An ``EnvelopeSealer`` on the event loop's own thread. Sockets are served between slices of ``SLICE``."""
 
     def __init__(self, server: KeyPair, limits: Limits, random: Random) -> None:
@@ -87,7 +87,7 @@ class InProcess:
         """Return one answer for each envelope."""
         opened: list[Event | DiscardedEnvelope] = []
         for number, one in enumerate(sealed, 1):
-            opened.append(open_one(one, self._server, self._limits))
+            opened.append(open_envelope(one, self._server, self._limits))
             if number % SLICE == 0:
                 await asyncio.sleep(0)
         return opened

@@ -1,8 +1,8 @@
 """
-The push notification server as a process: receive, open, decide, commit, then answer and ring.
+The push notification server: receive, open, decide, commit, then answer and push.
 
-Batches are opened while earlier ones are being committed; they are decided strictly in order. Nothing leaves
-before what it says is on disk.
+Batches are opened while earlier ones are being committed. They are decided strictly in order. Nothing leaves before
+what it says is on the disk.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ from hushbell.config.limits import Limits
 from hushbell.core.envelope import WAKU_VERSION
 from hushbell.core.server.events import Event
 from hushbell.core.server.facts import Decision, FactsNeeded, Reply, SaveRegistration
-from hushbell.core.server.failure import failure
+from hushbell.core.server.failure import internal_errors
 from hushbell.errors import StoreError, TransportError, WireError
 from hushbell.ports.clock import Clock
 from hushbell.ports.server_store import ServerStore
@@ -29,9 +29,9 @@ from hushbell.runtime.server.topic_index import TopicIndex
 from hushbell.types import Envelope, KeyHash, PubsubTopic
 from hushbell.wire.messages import WakuMessage
 
-BATCH = 128  # envelopes decided at once; more gains nothing and delays the first answer
-IN_FLIGHT = 6  # batches between receive and answer
-WAITING = 1024  # queries that wait for their topic key
+MAX_BATCH = 128  # envelopes decided at once; more gains nothing and delays the first answer
+MAX_BATCHES = 6  # between receive and answer
+MAX_WAITING_QUERIES = 1024  # for their topic key
 PUBLISH_ATTEMPTS = 5  # of one batch of answers; an answer lost after that is recovered when the client asks again
 
 log = logging.getLogger(__name__)
@@ -46,7 +46,7 @@ class PushServer:
         store: ServerStore,
         transport: Transport,
         outbox: Outbox,
-        sealing: EnvelopeSealer,
+        sealer: EnvelopeSealer,
         decider: Decider,
         topic_index: TopicIndex,
         query_keys: QueryKeys,
@@ -58,7 +58,7 @@ class PushServer:
         self._store = store
         self._transport = transport
         self._outbox = outbox
-        self._sealing = sealing
+        self._sealer = sealer
         self._decider = decider
         self._topic_index = topic_index
         self._query_keys = query_keys
@@ -67,11 +67,11 @@ class PushServer:
         self._pubsub_topics = frozenset(pubsub_topics)
         self._answers_on = pubsub_topics[0]
         self._count = count
-        self._room = asyncio.Semaphore(IN_FLIGHT)
-        self._turn: asyncio.Future[None] | None = None
+        self._free_batches = asyncio.Semaphore(MAX_BATCHES)
+        self._last_batch: asyncio.Future[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
-        self._deriving: set[asyncio.Task[None]] = set()
-        self._waiting = 0
+        self._derivations: set[asyncio.Task[None]] = set()
+        self._waiting_queries = 0
         self._stopping = asyncio.Event()
 
     def stop(self) -> None:
@@ -92,14 +92,14 @@ class PushServer:
             if sealed:
                 await self._start(sealed)
         stopping.cancel()
-        # Nobody was promised an answer to a query that still waits for its topic's key.
-        for task in self._deriving:
+        # A query that still waits for its topic's key has no right to an answer.
+        for task in self._derivations:
             task.cancel()
         while self._tasks:
             await asyncio.wait(self._tasks)
 
     async def _receive(self, stopping: asyncio.Task[Literal[True]]) -> Sequence[ReceivedMessage]:
-        receiving = asyncio.ensure_future(self._transport.receive(BATCH))
+        receiving = asyncio.ensure_future(self._transport.receive(MAX_BATCH))
         either: list[asyncio.Future[Any]] = [receiving, stopping]
         await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         if receiving.done():
@@ -141,13 +141,13 @@ class PushServer:
         keys = tuple(key for key in known if key is not None)
         if len(keys) == len(known):
             return SealedEnvelope(payload, keys)
-        if self._waiting >= WAITING:
+        if self._waiting_queries >= MAX_WAITING_QUERIES:
             self._count("queries_beyond_waiting", 1)
             return None
-        self._waiting += 1
+        self._waiting_queries += 1
         task = self._spawn(self._derive(payload, route))
-        self._deriving.add(task)
-        task.add_done_callback(self._deriving.discard)
+        self._derivations.add(task)
+        task.add_done_callback(self._derivations.discard)
         return None
 
     async def _derive(self, payload: bytes, route: Route) -> None:
@@ -157,14 +157,14 @@ class PushServer:
             self._count("queries_without_key", 1)
             return
         finally:
-            self._waiting -= 1
+            self._waiting_queries -= 1
         await self._start([SealedEnvelope(payload, keys)])
 
     async def _start(self, sealed: Sequence[SealedEnvelope]) -> None:
-        """Give a batch its place in the order and let it run beside the others."""
-        await self._room.acquire()
-        before, self._turn = self._turn, asyncio.get_running_loop().create_future()
-        self._spawn(self._serve(sealed, before, self._turn))
+        """Start a batch: it is opened beside the others and decided after those before it."""
+        await self._free_batches.acquire()
+        before, self._last_batch = self._last_batch, asyncio.get_running_loop().create_future()
+        self._spawn(self._serve(sealed, before, self._last_batch))
 
     def _spawn(self, coroutine: Coroutine[None, None, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(coroutine)
@@ -176,12 +176,12 @@ class PushServer:
         self, sealed: Sequence[SealedEnvelope], before: asyncio.Future[None] | None, done: asyncio.Future[None]
     ) -> None:
         try:
-            events = self._events(await self._sealing.open(sealed))
+            events = self._events(await self._sealer.open(sealed))
             if before is not None:
                 await before
             replies = await self._decide(events)
         except Exception:
-            # A bug of ours in one batch must not silence the server; its senders will ask again.
+            # A bug of ours in one batch must not stop the server; its senders send again.
             self._count("batches_failed", 1)
             log.exception("a batch failed")
             replies = []
@@ -195,7 +195,7 @@ class PushServer:
             self._count("batches_failed", 1)
             log.exception("answers were lost")
         finally:
-            self._room.release()
+            self._free_batches.release()
 
     def _events(self, opened: Sequence[Event | DiscardedEnvelope]) -> Sequence[Event]:
         events = []
@@ -215,13 +215,13 @@ class PushServer:
         except StoreError as error:
             self._count("store_failures", len(events))
             log.error("the store failed: %s", error)  # noqa: TRY400  the text names the cause; a trace adds nothing
-            return [reply for event in events for reply in failure(event)]
+            return [reply for event in events for reply in internal_errors(event)]
         self._outbox.take(pushes(decisions))
-        await self._listen(decisions)
+        await self._update_topics(decisions)
         return [reply for decision in decisions for reply in decision.replies]
 
-    async def _listen(self, decisions: Sequence[Decision]) -> None:
-        """Follow the registrations with the query topics that concern us."""
+    async def _update_topics(self, decisions: Sequence[Decision]) -> None:
+        """Route the queries for the key hashes of new registrations, and no more those for unregistered ones."""
         for decision in decisions:
             for write in decision.writes:
                 if not isinstance(write, SaveRegistration):
@@ -232,7 +232,7 @@ class PushServer:
                     self._topic_index.remove(write.device.owner)
 
     async def _is_registered(self, owner: KeyHash) -> bool:
-        """Say whether queries for an owner concern us; if it cannot be known, listening in vain does no harm."""
+        """Say whether a key hash has a live registration. If that cannot be read, a route too many does no harm."""
         try:
             facts = await self._store.load(FactsNeeded(installations=frozenset((owner,))), byte_limit=0)
         except StoreError:
@@ -243,7 +243,7 @@ class PushServer:
     async def _answer(self, replies: Sequence[Reply]) -> None:
         if not replies:
             return
-        messages = await self._sealing.seal(replies, nanos(self._clock.now()))
+        messages = await self._sealer.seal(replies, nanos(self._clock.now()))
         envelopes = [Envelope(self._answers_on, message) for message in messages]
         for attempt in range(PUBLISH_ATTEMPTS):
             try:

@@ -14,13 +14,13 @@ from hushbell.ports.transport import Route, Transport
 from hushbell.runtime.server.decider import Count, Decider
 from hushbell.runtime.server.outbox import Outbox
 from hushbell.runtime.server.query_keys import QueryKeys
-from hushbell.runtime.server.sealer import EnvelopeSealer, InProcess
+from hushbell.runtime.server.sealer import EnvelopeSealer, InProcessSealer
 from hushbell.runtime.server.server import PushServer
 from hushbell.runtime.server.topic_index import TopicIndex
 from hushbell.runtime.server.worker_pool import WorkerPool
 from hushbell.types import DEFAULT_PUBSUB_TOPIC, MILLIS_PER_DAY, KeyPair, Millis, PubsubTopic, Random, TokenType
 
-HOUR = 3600.0
+FORGET_INTERVAL = 3600.0  # seconds
 GRACE = 6.0  # seconds for attempts under way at a stop, of the 10 promised; what is left goes out after the next start
 
 log = logging.getLogger(__name__)
@@ -38,7 +38,7 @@ class ServerService:
         store: ServerStore,
         transport: Transport,
         gateway: Gateway,
-        sealing: EnvelopeSealer,
+        sealer: EnvelopeSealer,
         clock: Clock,
         limits: Limits,
     ) -> None:
@@ -48,7 +48,7 @@ class ServerService:
         self._store = store
         self._transport = transport
         self._gateway = gateway
-        self._sealing = sealing
+        self._sealer = sealer
         self._clock = clock
         self._limits = limits
 
@@ -79,15 +79,17 @@ class ServerService:
         limits = limits or Limits()
         await store.pin_identity(identity.private)
         topic_index = TopicIndex(identity.public, await store.owners())
-        sealing: EnvelopeSealer = (
-            InProcess(identity, limits, random) if workers <= 1 else await WorkerPool.start(workers, identity, limits)
+        sealer: EnvelopeSealer = (
+            InProcessSealer(identity, limits, random)
+            if workers <= 1
+            else await WorkerPool.start(workers, identity, limits)
         )
         outbox = Outbox(store=store, gateway=gateway, clock=clock, random=random, count=count, backoff=backoff)
         server = PushServer(
             store=store,
             transport=transport,
             outbox=outbox,
-            sealing=sealing,
+            sealer=sealer,
             decider=Decider(store, clock, limits, token_types, count),
             topic_index=topic_index,
             query_keys=QueryKeys(store, clock, per_second=derivations_per_second),
@@ -103,7 +105,7 @@ class ServerService:
             store=store,
             transport=transport,
             gateway=gateway,
-            sealing=sealing,
+            sealer=sealer,
             clock=clock,
             limits=limits,
         )
@@ -112,10 +114,6 @@ class ServerService:
     def in_hand(self) -> int:
         """How much was received or taken from the outbox and is not finished yet; 0 when idle."""
         return self._server.in_hand + self._outbox.in_hand
-
-    def wants(self, topic: str) -> bool:
-        """Whether messages on a content topic concern the server: a look-up, and true as of now."""
-        return self.route(topic) is not None
 
     def route(self, topic: str) -> Route | None:
         """Return what messages on a content topic are to the server, or None; a look-up, and true as of now."""
@@ -137,7 +135,7 @@ class ServerService:
             await self._gateway.close()
             await asyncio.wait([delivering, forgetting], timeout=1.0)
             await leaving
-            await self._sealing.close()
+            await self._sealer.close()
             await self._store.close()
 
     def stop(self) -> None:
@@ -152,4 +150,4 @@ class ServerService:
                 await self._store.forget(before)
             except StoreError as error:
                 log.error("old answers cannot be dropped: %s", error)  # noqa: TRY400  the text names the cause
-            await self._clock.sleep(HOUR)
+            await self._clock.sleep(FORGET_INTERVAL)

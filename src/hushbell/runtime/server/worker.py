@@ -8,37 +8,37 @@ from typing import BinaryIO
 from hushbell.config.limits import Limits
 from hushbell.core.server.envelopes import seal_reply
 from hushbell.runtime.clock import system_random
-from hushbell.runtime.server.sealer import open_one
-from hushbell.runtime.server.worker_pool import FRAME, pack
+from hushbell.runtime.server.sealer import open_envelope
+from hushbell.runtime.server.worker_pool import LENGTH_BYTES, pack
 from hushbell.types import KeyPair
 
 
 def main() -> None:
-    """Answer questions in order. Signals are the parent's affair: it closes the pipe when it is done."""
+    """Respond to requests in order. Signals are left to the parent, which closes the pipe at its end."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    questions, answers = sys.stdin.buffer, sys.stdout.buffer
-    first = _read(questions)
+    requests, responses = sys.stdin.buffer, sys.stdout.buffer
+    first = _read(requests)
     if first is None:
         return
     server, limits = first
-    while (question := _read(questions)) is not None:
-        answers.write(pack(_answer(question, server, limits)))
-        answers.flush()
+    while (request := _read(requests)) is not None:
+        responses.write(pack(_response(request, server, limits)))
+        responses.flush()
 
 
 def _read(pipe: BinaryIO) -> tuple | None:  # type: ignore[type-arg]
-    head = pipe.read(FRAME)
-    if len(head) < FRAME:
+    head = pipe.read(LENGTH_BYTES)
+    if len(head) < LENGTH_BYTES:
         return None
     value: tuple = pickle.loads(pipe.read(int.from_bytes(head, "big")))  # type: ignore[type-arg]  # noqa: S301
     return value
 
 
-def _answer(question: tuple, server: KeyPair, limits: Limits) -> list[object]:  # type: ignore[type-arg]
-    task, items, timestamp = question
+def _response(request: tuple, server: KeyPair, limits: Limits) -> list[object]:  # type: ignore[type-arg]
+    task, items, timestamp = request
     if task == "open":
-        return [open_one(one, server, limits) for one in items]
+        return [open_envelope(one, server, limits) for one in items]
     return [seal_reply(reply, server, timestamp, system_random) for reply in items]
 
 

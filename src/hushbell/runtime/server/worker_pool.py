@@ -1,8 +1,8 @@
 """
-Opening and sealing in other processes: ``[server] workers = N``.
+Opens and seals in other processes: ``[server] workers = N``.
 
-The parent hands over raw bytes in batches and alone decides, commits and sends: one writer, one order. A worker lives
-no longer than its parent, whatever ends that, because its standard input closes with it.
+The parent hands over payloads and keys in batches. It alone decides, commits and sends: one writer, one order. A worker
+lives no longer than its parent, whatever ends that, because its standard input closes with it.
 """
 
 import asyncio
@@ -18,18 +18,18 @@ from hushbell.core.server.facts import Reply
 from hushbell.runtime.server.sealer import DiscardedEnvelope, SealedEnvelope
 from hushbell.types import KeyPair, Nanos
 
-LEAST = 8  # envelopes worth a hand-over; a smaller batch is not split
-FRAME = 4  # bytes of the length before each pickle
+MIN_SLICE = 8  # envelopes worth a hand-over; a smaller batch is not split
+LENGTH_BYTES = 4  # before each pickle
 
 
 def pack(value: object) -> bytes:
     """Return a value as a length and a pickle. Only ever read by our own processes, over their own pipes."""
     body = pickle.dumps(value, protocol=pickle.HIGHEST_PROTOCOL)
-    return len(body).to_bytes(FRAME, "big") + body
+    return len(body).to_bytes(LENGTH_BYTES, "big") + body
 
 
 class WorkerPool:
-    """Sealing on several processes. A batch is cut into one slice a worker, and put together again in order."""
+    """An ``EnvelopeSealer`` on several processes. A batch is cut into one slice a worker and joined again in order."""
 
     def __init__(self, workers: "Sequence[_Worker]") -> None:
         self._workers = workers
@@ -40,37 +40,37 @@ class WorkerPool:
         return cls([await _Worker.start(server, limits) for _ in range(number)])
 
     async def open(self, sealed: Sequence[SealedEnvelope]) -> Sequence[Event | DiscardedEnvelope]:
-        """Return one answer for each envelope."""
-        return await self._spread("open", sealed, None)
+        """Return one response for each envelope."""
+        return await self._distribute("open", sealed, None)
 
     async def seal(self, replies: Sequence[Reply], timestamp: Nanos) -> Sequence[bytes]:
         """Return one complete WakuMessage for each reply."""
-        return await self._spread("seal", replies, timestamp)
+        return await self._distribute("seal", replies, timestamp)
 
     async def close(self) -> None:
         """End the processes."""
         for worker in self._workers:
             await worker.close()
 
-    async def _spread(self, task: str, items: Sequence[Any], extra: object) -> list[Any]:
-        slices = max(1, min(len(self._workers), len(items) // LEAST))
+    async def _distribute(self, task: str, items: Sequence[Any], extra: object) -> list[Any]:
+        slices = max(1, min(len(self._workers), len(items) // MIN_SLICE))
         size = -(-len(items) // slices)
         idle = sorted(self._workers, key=lambda worker: worker.load)
         parts = [items[start : start + size] for start in range(0, len(items), size)]
         done = await asyncio.gather(
-            *(worker.ask((task, part, extra), len(part)) for worker, part in zip(idle, parts, strict=False))
+            *(worker.request((task, part, extra), len(part)) for worker, part in zip(idle, parts, strict=False))
         )
         return [one for part in done for one in part]
 
 
 class _Worker:
-    """One process and the questions it has not answered yet, in order."""
+    """One process and the requests that it has not responded to, in order."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process
-        self._asked: deque[tuple[asyncio.Future[Any], int]] = deque()
+        self._pending: deque[tuple[asyncio.Future[Any], int]] = deque()
         self._reading = asyncio.get_running_loop().create_task(self._read())
-        self.load = 0  # envelopes handed over and not answered
+        self.load = 0  # envelopes handed over and not responseed
 
     @classmethod
     async def start(cls, server: KeyPair, limits: Limits) -> "_Worker":
@@ -85,12 +85,12 @@ class _Worker:
         worker._send((server, limits))
         return worker
 
-    async def ask(self, question: object, size: int) -> Any:
-        answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self._asked.append((answer, size))
+    async def request(self, request: object, size: int) -> Any:
+        response: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._pending.append((response, size))
         self.load += size
-        self._send(question)
-        return await answer
+        self._send(request)
+        return await response
 
     async def close(self) -> None:
         if self._process.stdin is not None:
@@ -106,13 +106,13 @@ class _Worker:
         assert self._process.stdout is not None
         try:
             while True:
-                size = int.from_bytes(await self._process.stdout.readexactly(FRAME), "big")
+                size = int.from_bytes(await self._process.stdout.readexactly(LENGTH_BYTES), "big")
                 value = pickle.loads(await self._process.stdout.readexactly(size))  # noqa: S301  our own process
-                answer, items = self._asked.popleft()
+                response, items = self._pending.popleft()
                 self.load -= items
-                if not answer.done():
-                    answer.set_result(value)
+                if not response.done():
+                    response.set_result(value)
         except asyncio.IncompleteReadError:
-            for answer, _ in self._asked:
-                if not answer.done():
-                    answer.set_exception(RuntimeError("a worker process ended; start the server again"))
+            for response, _ in self._pending:
+                if not response.done():
+                    response.set_exception(RuntimeError("a worker process ended; start the server again"))

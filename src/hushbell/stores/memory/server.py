@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import assert_never
 
 from hushbell.core.push import Pending, Push
 from hushbell.core.server.facts import (
@@ -18,7 +17,8 @@ from hushbell.core.server.facts import (
     StoredRegistration,
     Write,
 )
-from hushbell.errors import StoreMismatch, StoreUnavailable, VersionConflict
+from hushbell.errors import StoreMismatch, VersionConflict
+from hushbell.stores.memory.outbox import MemoryOutbox
 from hushbell.stores.order import in_order, whole_requests
 from hushbell.types import (
     MILLIS_PER_DAY,
@@ -30,6 +30,7 @@ from hushbell.types import (
     NotificationId,
     NotificationKey,
     PrivateKey,
+    Random,
     SymmetricKey,
 )
 
@@ -44,9 +45,10 @@ class _Final:
 
 
 class MemoryServerStore:
-    """A Store without files. Its size is bounded only by what the rules accept."""
+    """A ServerStore and its outbox without files. Its size is bounded only by what the rules accept."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, random: Random) -> None:
+        self.outbox = MemoryOutbox(random=random, write_server=self._write)
         self._registrations: dict[KeyHash, dict[InstallationId, StoredRegistration]] = {}
         self._answers: dict[MessageId, tuple[int, bytes]] = {}
         self._rings: dict[NotificationKey, int] = {}
@@ -55,11 +57,10 @@ class MemoryServerStore:
         self._arrivals = 0
         self._query_keys: dict[KeyHash, SymmetricKey] = {}
         self._identity: PrivateKey | None = None
-        self._closed = False
 
     async def load(self, needed: FactsNeeded, *, byte_limit: int) -> Facts:
-        """See :meth:`hushbell.ports.server_store.Store.load`."""
-        self._check_open()
+        """See :meth:`hushbell.ports.server_store.ServerStore.load`."""
+        self.outbox.check_open()
         facts = Facts()
         left = byte_limit
         for device in self._named(needed):
@@ -91,9 +92,13 @@ class MemoryServerStore:
         return named
 
     async def commit(self, writes: Sequence[Write]) -> None:
-        """See :meth:`hushbell.ports.server_store.Store.commit`; nothing here survives a restart."""
-        self._check_open()
-        self._check_versions(writes)
+        """See :meth:`hushbell.ports.server_store.ServerStore.commit`; nothing here survives a restart."""
+        self.outbox.check_open()
+        self._write(writes)
+
+    def _write(self, writes: Sequence[object]) -> None:
+        """Apply every write, or raise and apply none."""
+        self._check_races(writes)
         request: MessageId | None = None
         for write in in_order(writes):
             if isinstance(write, Enqueue) and write.push.request != request:
@@ -101,27 +106,33 @@ class MemoryServerStore:
                 self._arrivals += 1
             self._apply(write)
 
-    def _check_versions(self, writes: Sequence[Write]) -> None:
-        """Refuse all writes if one of them lost a race; those before it in the same commit count."""
+    def _check_races(self, writes: Sequence[object]) -> None:
+        """Raise VersionConflict if one of the writes lost a race; those before it in the same commit count."""
         versions: dict[DeviceKey, int] = {}
         for write in writes:
-            if not isinstance(write, SaveRegistration):
-                continue
-            device = write.device
-            stored = self._registrations.get(device.owner, {}).get(device.installation_id)
-            known = versions.get(device, 0 if stored is None else stored.version)
-            if known != write.replaces:
-                raise VersionConflict("a registration changed since it was loaded")
-            versions[device] = write.stored.version
+            match write:
+                case SaveRegistration(device, new, replaces):
+                    stored = self._registrations.get(device.owner, {}).get(device.installation_id)
+                    known = versions.get(device, 0 if stored is None else stored.version)
+                    versions[device] = new.version
+                    lost = known != replaces
+                case SaveResponse(wrapper_id):
+                    lost = wrapper_id in self._answers
+                case MarkNotified(ring_id):
+                    lost = ring_id in self._rings
+                case _:
+                    lost = False
+            if lost:
+                raise VersionConflict("what a decision rests on changed since it was loaded")
 
-    def _apply(self, write: Write) -> None:
+    def _apply(self, write: object) -> None:
         match write:
             case SaveRegistration(device, stored):
                 self._registrations.setdefault(device.owner, {})[device.installation_id] = stored
             case SaveResponse(wrapper_id, response, at):
-                self._answers.setdefault(wrapper_id, (at // MILLIS_PER_DAY, response))
+                self._answers[wrapper_id] = (at // MILLIS_PER_DAY, response)
             case MarkNotified(ring_id, at):
-                self._rings.setdefault(ring_id, at // MILLIS_PER_DAY)
+                self._rings[ring_id] = at // MILLIS_PER_DAY
             case Enqueue(push):
                 self._enqueue(push)
             case Defer(notification_id, attempts, due_at):
@@ -135,7 +146,7 @@ class MemoryServerStore:
             case MarkDeadToken(device, since):
                 self._mark_dead(device, since)
             case _:
-                assert_never(write)
+                raise TypeError(f"{type(write).__name__} is no write of a server")
 
     def _enqueue(self, push: Push) -> None:
         name = push.notification_id
@@ -151,8 +162,8 @@ class MemoryServerStore:
             devices[device.installation_id] = replace(stored, dead_since=since)
 
     async def due(self, now: Millis, limit: int, *, after: NotificationId | None = None) -> Sequence[Pending]:
-        """See :meth:`hushbell.ports.server_store.Store.due`."""
-        self._check_open()
+        """See :meth:`hushbell.ports.server_store.ServerStore.due`."""
+        self.outbox.check_open()
         start = 0 if after is None else self._arrival(after)
         waiting = (pending for arrival, pending in self._pending.values() if arrival > start and pending.due_at <= now)
         return whole_requests(waiting, limit)
@@ -165,21 +176,21 @@ class MemoryServerStore:
         return final.arrival if final else 0
 
     async def next_due(self, now: Millis) -> Millis | None:
-        """See :meth:`hushbell.ports.server_store.Store.next_due`."""
-        self._check_open()
+        """See :meth:`hushbell.ports.server_store.ServerStore.next_due`."""
+        self.outbox.check_open()
         return min((p.due_at for _, p in self._pending.values() if p.due_at > now), default=None)
 
     async def push_state(self, notification_id: NotificationId) -> str | None:
-        """See :meth:`hushbell.ports.server_store.Store.push_state`."""
-        self._check_open()
+        """See :meth:`hushbell.ports.server_store.ServerStore.push_state`."""
+        self.outbox.check_open()
         if notification_id in self._pending:
             return "pending"
         final = self._final.get(notification_id)
         return final.state if final else None
 
     async def owners(self) -> Sequence[KeyHash]:
-        """See :meth:`hushbell.ports.server_store.Store.owners`."""
-        self._check_open()
+        """See :meth:`hushbell.ports.server_store.ServerStore.owners`."""
+        self.outbox.check_open()
         return [
             owner
             for owner, devices in self._registrations.items()
@@ -187,30 +198,30 @@ class MemoryServerStore:
         ]
 
     async def query_key(self, owner: KeyHash) -> SymmetricKey | None:
-        """See :meth:`hushbell.ports.server_store.Store.query_key`."""
-        self._check_open()
+        """See :meth:`hushbell.ports.server_store.ServerStore.query_key`."""
+        self.outbox.check_open()
         return self._query_keys.get(owner)
 
     async def keep_query_key(self, owner: KeyHash, key: SymmetricKey) -> None:
-        """See :meth:`hushbell.ports.server_store.Store.keep_query_key`."""
-        self._check_open()
+        """See :meth:`hushbell.ports.server_store.ServerStore.keep_query_key`."""
+        self.outbox.check_open()
         self._query_keys[owner] = key
 
     async def identity(self) -> PrivateKey | None:
-        """See :meth:`hushbell.ports.server_store.Store.identity`."""
-        self._check_open()
+        """See :meth:`hushbell.ports.server_store.ServerStore.identity`."""
+        self.outbox.check_open()
         return self._identity
 
     async def pin_identity(self, identity: PrivateKey) -> None:
-        """See :meth:`hushbell.ports.server_store.Store.pin_identity`."""
-        self._check_open()
+        """See :meth:`hushbell.ports.server_store.ServerStore.pin_identity`."""
+        self.outbox.check_open()
         if self._identity is not None and self._identity != identity:
             raise StoreMismatch("the data belongs to another server identity")
         self._identity = identity
 
     async def forget(self, before: Millis) -> int:
-        """See :meth:`hushbell.ports.server_store.Store.forget`."""
-        self._check_open()
+        """See :meth:`hushbell.ports.server_store.ServerStore.forget`."""
+        self.outbox.check_open()
         first = before // MILLIS_PER_DAY  # the first day that is kept
         answers = [name for name, (day, _) in self._answers.items() if day < first]
         rings = [ring for ring, day in self._rings.items() if day < first]
@@ -225,8 +236,4 @@ class MemoryServerStore:
 
     async def close(self) -> None:
         """Refuse everything from now on."""
-        self._closed = True
-
-    def _check_open(self) -> None:
-        if self._closed:
-            raise StoreUnavailable("the store is closed")
+        await self.outbox.close()

@@ -1,181 +1,210 @@
-"""The gateway's queue in one SQLite file: embedded, durable, sealed."""
+"""The outbox in a SQLite file: embedded, durable, sealed. The file may hold the server's facts as well."""
 
+import asyncio
 import sqlite3
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Self
 
-from hushbell.core.delivery.changes import Changes, DeadToken, IdempotentResponse
-from hushbell.core.delivery.job import Job, JobProgress, JobResult, OpenJob
+from hushbell.core.delivery.changes import Changes, DeadToken, IdempotentResponse, QuarantinedRow
+from hushbell.core.delivery.job import Damaged, JobOnDisk, JobResult, OpenJob
 from hushbell.core.delivery.webhook import Webhook, WebhookEvent
-from hushbell.errors import StoreUnavailable
+from hushbell.errors import StoreError, StoreUnavailable
 from hushbell.ports.outbox import Committed
-from hushbell.stores.at_rest import AtRest, load_key
-from hushbell.stores.sqlite.database import open_database
+from hushbell.stores.notification_ids import EPOCH_SHIFT, NotificationIds
+from hushbell.stores.sqlite.database import Database, open_database
 from hushbell.stores.sqlite.errors import mapped
-from hushbell.stores.sqlite.idents import EPOCH_SHIFT, Idents
-from hushbell.stores.sqlite.outbox_reads import QueueReads
-from hushbell.stores.sqlite.outbox_rows import pack_hook
-from hushbell.stores.sqlite.outbox_schema import QUEUE
-from hushbell.stores.sqlite.outbox_writes import QueueWrites
-from hushbell.stores.sqlite.queue_writer import QueueWriter, Step
-from hushbell.types import MILLIS_PER_DAY, Millis, Random, SymmetricKey
+from hushbell.stores.sqlite.migrations import GATEWAY_SCHEMA
+from hushbell.stores.sqlite.outbox_reads import OutboxReads
+from hushbell.stores.sqlite.outbox_rows import pack_webhook
+from hushbell.stores.sqlite.outbox_writes import OutboxWrites, ServerSteps
+from hushbell.stores.sqlite.quarantine import Quarantine
+from hushbell.stores.sqlite.writer import Step, Writer
+from hushbell.types import MILLIS_PER_DAY, Millis, Random
 
 _EPOCH = "INSERT INTO counts VALUES ('epoch', 1) ON CONFLICT DO UPDATE SET value = value + 1 RETURNING value"
 # Jobs are erased a little later than they end; a crash between the two must not begin them again.
 _ERASE_ENDED = """
 DELETE FROM jobs WHERE number <= (
-    SELECT last FROM ended WHERE ended.number <= jobs.number ORDER BY ended.number DESC LIMIT 1
+    SELECT last FROM job_results WHERE job_results.number <= jobs.number ORDER BY job_results.number DESC LIMIT 1
 )
 """
 _ERASE_PROGRESS = "DELETE FROM progress WHERE number NOT IN (SELECT number FROM jobs)"
-# Numbers rise with time, so that the oldest ends come first and need no index of their own, which each commit would
-# have to write. A job that ended late stays with those that were accepted beside it.
-_FORGET_ENDED = """
-DELETE FROM ended WHERE number IN (
-    SELECT number FROM (SELECT number, day FROM ended ORDER BY number LIMIT ?) WHERE day < ?
+# Numbers rise with time, so that the oldest results come first and need no index of their own, which each commit
+# would have to write. A job that ended late stays with those that were accepted beside it.
+_FORGET_RESULTS = """
+DELETE FROM job_results WHERE number IN (
+    SELECT number FROM (SELECT number, day FROM job_results ORDER BY number LIMIT ?) WHERE day < ?
 )
 """
 WAL_PAGES = 4_000  # of the log before it is copied into the file: 16 MB, read again after a crash
-_SAVE_HOOK = "INSERT OR REPLACE INTO hooks (name, sealed) VALUES (?, ?)"
-_DROP_EVENTS = "DELETE FROM events WHERE hook = ?"
-_DROP_HOOK = "DELETE FROM hooks WHERE name = ?"
+_SAVE_WEBHOOK = "INSERT OR REPLACE INTO webhooks (name, sealed) VALUES (?, ?)"
+_DROP_EVENTS = "DELETE FROM webhook_events WHERE hook = ?"
+_DROP_WEBHOOK = "DELETE FROM webhooks WHERE name = ?"
 
 
 class SqliteOutbox:
     """
-    A Queue in one file. One process, one event loop.
+    An Outbox in one file. One process, one event loop.
 
-    Batches are packed where they are handed over and written by one thread; reads run where they are called.
+    Changes are packed where they are handed over and written by one thread; reads run where they are called.
     """
 
-    def __init__(
-        self, writer: QueueWriter, reading: sqlite3.Connection, at_rest: AtRest, idents: Idents, epoch: int
-    ) -> None:
-        """Take over open connections; use :meth:`open`."""
-        self._writer = writer
-        self._reading = reading
-        self._at_rest = at_rest
-        self._idents = idents
-        self._reads = QueueReads(reading, at_rest, idents)
-        self._writes = QueueWrites(at_rest)
+    def __init__(self, database: Database, *, server_steps: ServerSteps | None = None) -> None:
+        """Take over an open database; ``server_steps`` writes what else the file holds."""
+        epoch = _start(database.writing)
+        self.writer = Writer(database.writing)
+        self._reading = database.reading
+        self._at_rest = database.at_rest
+        self._ids = NotificationIds(database.key)
+        self.quarantine = Quarantine(database.reading, self.writer)
+        self._reads = OutboxReads(database.reading, database.at_rest, self._ids, self.quarantine)
+        self._writes = OutboxWrites(database.at_rest, self.quarantine, server_steps)
         self._next = epoch << EPOCH_SHIFT
-        self._closed = False
+        self._is_closed = False
 
     @classmethod
     def open(cls, path: Path, key_path: Path, *, random: Random) -> Self:
-        """Open the database, or make it and its key file; see ``sqlite_opening.open_database`` for what it raises."""
-        opened = open_database(path, key_path, random=random, schema=QUEUE)
-        key: SymmetricKey = load_key(key_path)
-        with mapped():
-            opened.writing.execute(f"PRAGMA wal_autocheckpoint = {WAL_PAGES}")
-            opened.writing.execute("BEGIN IMMEDIATE")
-            (epoch,) = opened.writing.execute(_EPOCH).fetchone()
-            opened.writing.execute(_ERASE_ENDED)
-            opened.writing.execute(_ERASE_PROGRESS)
-            opened.writing.execute("COMMIT")
-        return cls(QueueWriter(opened.writing), opened.reading, opened.at_rest, Idents(key), epoch)
+        """Open ``gateway.db``, or make it and its key file; raises as ``database.open_database`` does."""
+        return cls(open_database(path, key_path, GATEWAY_SCHEMA, random=random))
 
-    def numbers(self, count: int) -> int:
-        """See :meth:`hushbell.ports.outbox.Queue.numbers`."""
+    @property
+    def rows_quarantined(self) -> int:
+        """See :attr:`hushbell.ports.outbox.Outbox.rows_quarantined`."""
+        return self.quarantine.count
+
+    def reserve(self, count: int) -> tuple[int, Sequence[bytes]]:
+        """See :meth:`hushbell.ports.outbox.Outbox.reserve`."""
         first = self._next
         self._next += count
-        return first
-
-    def idents(self, first: int, count: int) -> Sequence[bytes]:
-        """See :meth:`hushbell.ports.outbox.Queue.idents`."""
-        return self._idents.of(first, count)
+        return first, self._ids.of(first, count)
 
     def number_of(self, ident: bytes) -> int | None:
-        """See :meth:`hushbell.ports.outbox.Queue.number_of`."""
-        return self._idents.number(ident)
+        """See :meth:`hushbell.ports.outbox.Outbox.number_of`."""
+        return self._ids.number(ident)
 
-    def commit(self, batch: Changes, done: Committed) -> None:
-        """See :meth:`hushbell.ports.outbox.Queue.commit`."""
-        self._writer.put(self._writes.steps(batch), done)
+    def commit(self, changes: Changes, done: Committed) -> None:
+        """See :meth:`hushbell.ports.outbox.Outbox.commit`."""
+        steps = self._writes.steps(changes)
+        self.writer.put(steps, lambda result: done(result if isinstance(result, StoreError) else None))
 
-    def open_jobs(self) -> Iterator[OpenJob]:
-        """See :meth:`hushbell.ports.outbox.Queue.open_jobs`."""
-        self._check_open()
+    async def open_jobs(self) -> Iterator[OpenJob]:
+        """See :meth:`hushbell.ports.outbox.Outbox.open_jobs`."""
+        self.check_open()
+        return self._open_jobs()
+
+    def _open_jobs(self) -> Iterator[OpenJob]:
         with mapped():
-            for waiting in self._reads.open_jobs():
-                if not self._writes.has_ended(waiting.number):
-                    yield waiting
+            for job in self._reads.open_jobs():
+                if not self._writes.has_ended(job.number):
+                    yield job
 
-    def jobs(self, numbers: Sequence[int]) -> Sequence[tuple[Job, JobProgress | None]]:
-        """See :meth:`hushbell.ports.outbox.Queue.jobs`."""
-        self._check_open()
+    async def read(self, numbers: Sequence[int]) -> Sequence[JobOnDisk | Damaged]:
+        """See :meth:`hushbell.ports.outbox.Outbox.read`."""
+        self.check_open()
         with mapped():
             found = [self._reads.job(number) for number in numbers if not self._writes.has_ended(number)]
         jobs = [one for one in found if one is not None]
-        self._writes.expect_progress(progress.number for _, progress in jobs if progress is not None)
+        self._writes.expect_progress(
+            one.job.number for one in jobs if isinstance(one, JobOnDisk) and one.progress is not None
+        )
         return jobs
 
-    def find(self, number: int) -> JobResult | tuple[Job, JobProgress | None] | None:
-        """See :meth:`hushbell.ports.outbox.Queue.find`."""
-        self._check_open()
+    async def find(self, number: int) -> JobResult | JobOnDisk | None:
+        """See :meth:`hushbell.ports.outbox.Outbox.find`."""
+        self.check_open()
         with mapped():
-            ended = self._reads.ended(number)
-            found = ended or self._reads.job_with(number)
-        if found is None or isinstance(found, JobResult):
-            return found
-        return None if self._writes.has_ended(found[0].number) else found
+            found = self._reads.find(number)
+        return None if isinstance(found, JobOnDisk) and self._writes.has_ended(found.job.number) else found
 
-    def dead(self, app: str, after: int, limit: int) -> Sequence[DeadToken]:
-        """See :meth:`hushbell.ports.outbox.Queue.dead`."""
-        self._check_open()
+    async def dead_tokens(self, app: str, after: int, limit: int) -> Sequence[DeadToken]:
+        """See :meth:`hushbell.ports.outbox.Outbox.dead_tokens`."""
+        self.check_open()
         with mapped():
-            return self._reads.dead(app, after, limit)
+            return self._reads.dead_tokens(app, after, limit)
 
-    def due_events(self, now: Millis, after: int, limit: int) -> Sequence[WebhookEvent]:
-        """See :meth:`hushbell.ports.outbox.Queue.due_events`."""
-        self._check_open()
+    async def due_events(self, now: Millis, after: int, limit: int) -> Sequence[WebhookEvent]:
+        """See :meth:`hushbell.ports.outbox.Outbox.due_events`."""
+        self.check_open()
         with mapped():
             return self._reads.due_events(now, after, limit)
 
-    def hooks(self) -> Sequence[Webhook]:
-        """See :meth:`hushbell.ports.outbox.Queue.hooks`."""
-        self._check_open()
+    async def webhooks(self) -> Sequence[Webhook]:
+        """See :meth:`hushbell.ports.outbox.Outbox.webhooks`."""
+        self.check_open()
         with mapped():
-            return self._reads.hooks()
+            return self._reads.webhooks()
 
-    def save_hook(self, hook: Webhook) -> None:
-        """See :meth:`hushbell.ports.outbox.Queue.save_hook`."""
-        sealed = self._at_rest.seal("hooks", hook.name.encode(), pack_hook(hook))
-        self._writer.write([Step(_SAVE_HOOK, [(hook.name, sealed)])])
+    async def save_webhook(self, webhook: Webhook) -> None:
+        """See :meth:`hushbell.ports.outbox.Outbox.save_webhook`."""
+        sealed = self._at_rest.seal("hooks", webhook.name.encode(), pack_webhook(webhook))
+        await self.writer.write([Step(_SAVE_WEBHOOK, [(webhook.name, sealed)])])
 
-    def drop_hook(self, name: str) -> bool:
-        """See :meth:`hushbell.ports.outbox.Queue.drop_hook`."""
-        existed = any(hook.name == name for hook in self.hooks())
-        self._writer.write([Step(_DROP_EVENTS, [(name,)]), Step(_DROP_HOOK, [(name,)])])
+    async def drop_webhook(self, name: str) -> bool:
+        """See :meth:`hushbell.ports.outbox.Outbox.drop_webhook`."""
+        existed = any(webhook.name == name for webhook in await self.webhooks())
+        await self.writer.write([Step(_DROP_EVENTS, [(name,)]), Step(_DROP_WEBHOOK, [(name,)])])
         return existed
 
-    def repeatable(self, digest: bytes) -> IdempotentResponse | None:
-        """See :meth:`hushbell.ports.outbox.Queue.repeatable`."""
-        self._check_open()
+    async def idempotent_response(self, digest: bytes) -> IdempotentResponse | None:
+        """See :meth:`hushbell.ports.outbox.Outbox.idempotent_response`."""
+        self.check_open()
         with mapped():
-            return self._reads.repeatable(digest)
+            return self._reads.idempotent_response(digest)
 
-    def forget(self, before: Millis, limit: int) -> int:
-        """See :meth:`hushbell.ports.outbox.Queue.forget`; whole days are dropped."""
+    async def quarantined(self) -> Sequence[QuarantinedRow]:
+        """See :meth:`hushbell.ports.outbox.Outbox.quarantined`."""
+        self.check_open()
+        with mapped():
+            return self.quarantine.rows()
+
+    async def release(self, row: int) -> bool:
+        """See :meth:`hushbell.ports.outbox.Outbox.release`."""
+        self.check_open()
+        with mapped():
+            return await self.quarantine.release(row)
+
+    async def discard(self, row: int) -> bool:
+        """See :meth:`hushbell.ports.outbox.Outbox.discard`."""
+        return await self.quarantine.discard(row)
+
+    async def forget(self, before: Millis, limit: int) -> int:
+        """See :meth:`hushbell.ports.outbox.Outbox.forget`; whole days are dropped."""
         first = before // MILLIS_PER_DAY  # the first day that is kept
-        steps = [Step(_FORGET_ENDED, [(limit, first)])]
+        steps = [Step(_FORGET_RESULTS, [(limit, first)])]
         for table, column, kept, key in (
-            ("answers", "day", first, "digest"),
-            ("dead", "at", first * MILLIS_PER_DAY, "cursor"),
-            ("events", "at", first * MILLIS_PER_DAY, "number"),
+            ("idempotent_responses", "day", first, "digest"),
+            ("dead_tokens", "at", first * MILLIS_PER_DAY, "cursor"),
+            ("webhook_events", "at", first * MILLIS_PER_DAY, "number"),
         ):
             some = f"SELECT {key} FROM {table} WHERE {column} < ? LIMIT ?"  # noqa: S608
             steps.append(Step(f"DELETE FROM {table} WHERE {key} IN ({some})", [(kept, limit)]))  # noqa: S608
-        return self._writer.write(steps)
+        return await self.writer.write(steps)
 
-    def close(self) -> None:
-        """See :meth:`hushbell.ports.outbox.Queue.close`."""
-        if not self._closed:
-            self._closed = True
-            self._writer.close(self._writes.rest())
+    async def forget_quarantined(self, before: Millis) -> int:
+        """See :meth:`hushbell.ports.outbox.Outbox.forget_quarantined`."""
+        return await self.quarantine.forget(before)
+
+    async def close(self) -> None:
+        """See :meth:`hushbell.ports.outbox.Outbox.close`."""
+        if not self._is_closed:
+            self._is_closed = True
+            await asyncio.to_thread(self.writer.close, self._writes.rest())
             self._reading.close()
 
-    def _check_open(self) -> None:
-        if self._closed:
-            raise StoreUnavailable("the queue is closed")
+    def check_open(self) -> None:
+        """Raise StoreUnavailable after ``close``."""
+        if self._is_closed:
+            raise StoreUnavailable("the store is closed")
+
+
+def _start(connection: sqlite3.Connection) -> int:
+    """Return the number of this opening, after erasing what ended just before a crash."""
+    with mapped():
+        connection.execute(f"PRAGMA wal_autocheckpoint = {WAL_PAGES}")
+        connection.execute("BEGIN IMMEDIATE")
+        (epoch,) = connection.execute(_EPOCH).fetchone()
+        connection.execute(_ERASE_ENDED)
+        connection.execute(_ERASE_PROGRESS)
+        connection.execute("COMMIT")
+    return int(epoch)

@@ -1,40 +1,41 @@
-"""What each part of a batch changes in the tables of the queue."""
+"""What each part of a commit changes in the outbox's tables."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from hushbell.core.delivery.changes import Changes
 from hushbell.core.delivery.job import JobResult
 from hushbell.stores.at_rest import AtRest
-from hushbell.stores.sqlite.outbox_rows import pack_dead, pack_event, pack_job, pack_progress, pack_run
-from hushbell.stores.sqlite.queue_writer import Step
+from hushbell.stores.sqlite.outbox_rows import pack_dead, pack_event, pack_job, pack_progress, pack_run, row_name
+from hushbell.stores.sqlite.quarantine import Quarantine
+from hushbell.stores.sqlite.writer import Step
 from hushbell.types import MILLIS_PER_DAY
 
 ERASE_EVERY = 256  # jobs that ended; erasing many at once costs a fraction, and no token outlives its job for long
-RUN = 1024  # jobs in one row of ends; a look-up unpacks one row
+RUN = 1024  # jobs in one row of job_results; a look-up unpacks one row
 
 _JOB = "INSERT INTO jobs (number, app, provider, pushes, sealed) VALUES"
 _PROGRESS = "INSERT OR REPLACE INTO progress (number, packed) VALUES"
 _NO_PROGRESS = "DELETE FROM progress WHERE number = ?"
-_ENDED = "INSERT INTO ended (number, last, day, packed) VALUES"
+_RESULT = "INSERT INTO job_results (number, last, day, packed) VALUES"
 _ERASE = "DELETE FROM jobs WHERE number BETWEEN ? AND ?"
-_DEAD = "INSERT INTO dead (app, at, sealed) VALUES"
-_EVENT = "INSERT INTO events (hook, at, due_at, attempts, sealed) VALUES"
-_TOLD = "DELETE FROM events WHERE number = ?"
-_DEFER = "UPDATE events SET attempts = ?, due_at = ? WHERE number = ?"
-_ANSWER = "INSERT OR IGNORE INTO answers (digest, day, at, request, answer) VALUES"
+_DEAD = "INSERT INTO dead_tokens (app, at, sealed) VALUES"
+_EVENT = "INSERT INTO webhook_events (hook, at, due_at, attempts, sealed) VALUES"
+_DELIVERED = "DELETE FROM webhook_events WHERE number = ?"
+_DEFER = "UPDATE webhook_events SET attempts = ?, due_at = ? WHERE number = ?"
+_RESPONSE = "INSERT OR IGNORE INTO idempotent_responses (digest, day, at, request, answer) VALUES"
+
+ServerSteps = Callable[[Sequence[object]], Sequence[Step]]
+"""Turns writes of core.server.facts into steps."""
 
 
-def row_name(number: int) -> bytes:
-    """Return what a job is sealed for."""
-    return number.to_bytes(8, "big")
+class OutboxWrites:
+    """Turns changes into steps. Knows which ended jobs are still to be erased."""
 
-
-class QueueWrites:
-    """Turns batches into steps. Remembers which ended jobs are still to be erased."""
-
-    def __init__(self, at_rest: AtRest) -> None:
+    def __init__(self, at_rest: AtRest, quarantine: Quarantine, server_steps: ServerSteps | None = None) -> None:
         self._seal = at_rest.seal
+        self._quarantine = quarantine
+        self._server_steps = server_steps
         self._with_progress: set[int] = set()
         self._ended_runs: list[tuple[int, int]] = []  # first and last number
         self._ended: set[int] = set()  # jobs that are still on the disk
@@ -44,23 +45,28 @@ class QueueWrites:
         """Whether a job that is on the disk is to be erased."""
         return number in self._ended or number in self._erased
 
-    def steps(self, batch: Changes) -> Sequence[Step]:
-        """Return the statements of a batch, with everything secret sealed."""
+    def steps(self, changes: Changes) -> Sequence[Step]:
+        """Return the statements of a commit, with everything secret sealed."""
         steps: list[Step] = []
         seal = self._seal
-        if batch.jobs:
+        if changes.server:
+            # Before the jobs: a lost race costs no more than its own statement.
+            if self._server_steps is None:
+                raise TypeError("this file keeps no facts of a server")
+            steps += self._server_steps(changes.server)
+        if changes.jobs:
             rows = [
                 (job.number, job.app, job.provider, job.pushes, seal("jobs", row_name(job.number), pack_job(job)))
-                for job in batch.jobs
+                for job in changes.jobs
             ]
             steps.append(Step(_JOB, rows))
-        if batch.ended:
-            self._end(steps, batch.ended)
-        if batch.progress:
-            self._with_progress.update(one.number for one in batch.progress)
-            steps.append(Step(_PROGRESS, [(one.number, pack_progress(one)) for one in batch.progress]))
-        if batch.dead or batch.events or batch.told or batch.deferred or batch.answers:
-            self._rarely(steps, batch)
+        if changes.ended:
+            self._end(steps, changes.ended)
+        if changes.progress:
+            self._with_progress.update(progress.number for progress in changes.progress)
+            steps.append(Step(_PROGRESS, [(one.number, pack_progress(one)) for one in changes.progress]))
+        if changes.dead or changes.events or changes.told or changes.deferred or changes.answers or changes.quarantined:
+            self._add_rare(steps, changes)
         return steps
 
     def expect_progress(self, numbers: Iterable[int]) -> None:
@@ -81,7 +87,7 @@ class QueueWrites:
             last = final.number + len(final.pushes) - 1
             rows.append((first.number, last, final.ended_at // MILLIS_PER_DAY, pack_run(run)))
             self._ended_runs.append((first.number, last))
-        steps.append(Step(_ENDED, rows))
+        steps.append(Step(_RESULT, rows))
         if self._with_progress:
             over = [(one.number,) for one in ended if one.number in self._with_progress]
             if over:
@@ -97,24 +103,35 @@ class QueueWrites:
             self._ended_runs = []
             self._ended, self._erased = set(), self._ended
 
-    def _rarely(self, steps: list[Step], batch: Changes) -> None:
+    def _add_rare(self, steps: list[Step], changes: Changes) -> None:
         seal = self._seal
-        if batch.dead:
-            dead = [(one.app, one.at, seal("dead", one.app.encode(), pack_dead(one))) for one in batch.dead]
+        if changes.dead:
+            dead = [(one.app, one.at, seal("dead", one.app.encode(), pack_dead(one))) for one in changes.dead]
             steps.append(Step(_DEAD, dead))
-        if batch.events:
+        if changes.events:
             events = [
                 (one.hook, one.at, one.due_at, one.attempts, seal("events", one.hook.encode(), pack_event(one)))
-                for one in batch.events
+                for one in changes.events
             ]
             steps.append(Step(_EVENT, events))
-        if batch.told:
-            steps.append(Step(_TOLD, [(number,) for number in batch.told]))
-        if batch.deferred:
-            steps.append(Step(_DEFER, [(one.attempts, one.due_at, one.number) for one in batch.deferred]))
-        if batch.answers:
-            answers = [(one.digest, one.at // MILLIS_PER_DAY, one.at, one.request, one.answer) for one in batch.answers]
-            steps.append(Step(_ANSWER, answers))
+        if changes.told:
+            steps.append(Step(_DELIVERED, [(number,) for number in changes.told]))
+        if changes.deferred:
+            steps.append(Step(_DEFER, [(one.attempts, one.due_at, one.number) for one in changes.deferred]))
+        if changes.answers:
+            responses = [
+                (
+                    one.digest,
+                    one.at // MILLIS_PER_DAY,
+                    one.at,
+                    one.request,
+                    seal("idempotent_responses", one.digest + one.request, one.answer),
+                )
+                for one in changes.answers
+            ]
+            steps.append(Step(_RESPONSE, responses))
+        for damaged in changes.quarantined:
+            steps += self._quarantine.steps("jobs", damaged.number, damaged.why)
 
 
 def _runs(ended: Sequence[JobResult]) -> list[list[JobResult]]:

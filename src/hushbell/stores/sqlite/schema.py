@@ -1,23 +1,23 @@
-"""The tables, and how a database of any earlier version becomes one of today's."""
+"""
+The tables, in sections: a file has one or several of them.
 
-import contextlib
-import os
+A new database gets the tables as they are here; an older one is brought to them by migrations.py.
+"""
+
 import sqlite3
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
-from hushbell.errors import StoreMismatch, StoreUnavailable
-from hushbell.stores.at_rest import make_folder, sync_folder
-from hushbell.stores.sqlite.errors import mapped
+from hushbell.stores.at_rest import AtRest
 
-APPLICATION_ID = 0x68626C31  # "hbl1": how file(1) and we tell our databases from others
-OLDEST_SQLITE = (3, 37, 0)  # STRICT tables
-BUSY_WRITING = 5.0  # seconds to wait for somebody else's lock, such as an operator's shell
-BUSY_READING = 0.5  # readers of a WAL wait for nobody, except while it is recovered
-CACHE = 16 * 1024  # KiB of pages in memory, of each connection
-WAL_LEFT = 64 * 1024 * 1024  # bytes of log file that a checkpoint leaves; a burst does not keep the disk for ever
+SECRETS = """
+CREATE TABLE secrets (
+    name TEXT PRIMARY KEY NOT NULL,  -- check: tells whether the key file is the right one; identity: a private key
+    sealed BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+"""
 
-VERSION_1 = """
+SERVER = """
 CREATE TABLE registrations (
     owner BLOB NOT NULL,              -- key hash: SHAKE-256 of the compressed key, 64 bytes
     installation_id TEXT NOT NULL,    -- exactly as sent
@@ -72,98 +72,109 @@ CREATE TABLE query_keys (
     owner BLOB PRIMARY KEY NOT NULL,  -- key hash, 64 bytes
     sealed BLOB NOT NULL              -- symmetric key of the owner's query topic, sealed
 ) STRICT, WITHOUT ROWID;
+"""
 
-CREATE TABLE secrets (
-    name TEXT PRIMARY KEY NOT NULL,  -- check: tells whether the key file is the right one; identity: a private key
+OUTBOX = """
+CREATE TABLE jobs (
+    number INTEGER PRIMARY KEY NOT NULL,  -- of the first notification; epoch << 40 | place in it
+    app TEXT NOT NULL,
+    provider TEXT NOT NULL,
+    pushes INTEGER NOT NULL,
+    sealed BLOB NOT NULL                  -- packed job, sealed; erased soon after it ended
+) STRICT;
+
+CREATE TABLE progress (
+    number INTEGER PRIMARY KEY NOT NULL,  -- of a job that goes on
+    packed BLOB NOT NULL
+) STRICT;
+
+CREATE TABLE job_results (
+    number INTEGER PRIMARY KEY NOT NULL,  -- of the first notification of a run of jobs without a gap
+    last INTEGER NOT NULL,                -- of its last notification
+    day INTEGER NOT NULL,                 -- days since 1970, UTC
+    packed BLOB NOT NULL                  -- states, attempts and reasons; neither tokens nor payloads
+) STRICT;
+
+CREATE TABLE dead_tokens (
+    cursor INTEGER PRIMARY KEY AUTOINCREMENT,
+    app TEXT NOT NULL,
+    at INTEGER NOT NULL,  -- Unix time, ms
+    sealed BLOB NOT NULL  -- the token and what its provider said, sealed
+) STRICT;
+
+CREATE INDEX dead_tokens_by_app ON dead_tokens (app, cursor);
+
+CREATE TABLE webhooks (
+    name TEXT PRIMARY KEY NOT NULL,
     sealed BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE webhook_events (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    hook TEXT NOT NULL,         -- name of the webhook
+    at INTEGER NOT NULL,        -- Unix time, ms
+    due_at INTEGER NOT NULL,    -- Unix time, ms
+    attempts INTEGER NOT NULL,  -- so far
+    sealed BLOB NOT NULL        -- body of the request, sealed
+) STRICT;
+
+CREATE INDEX webhook_events_by_due ON webhook_events (due_at);
+
+CREATE TABLE idempotent_responses (
+    digest BLOB PRIMARY KEY NOT NULL,  -- SHA-256 of app and key, 32 bytes
+    day INTEGER NOT NULL,              -- days since 1970, UTC
+    at INTEGER NOT NULL,               -- Unix time, ms
+    request BLOB NOT NULL,             -- SHA-256 of the body, 32 bytes
+    answer BLOB NOT NULL               -- sealed
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX idempotent_responses_by_day ON idempotent_responses (day);
+
+CREATE TABLE counts (
+    name TEXT PRIMARY KEY NOT NULL,  -- epoch: how often the outbox was opened
+    value INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 """
 
-MIGRATIONS = (VERSION_1,)  # number n brings a database of version n to n + 1; what is here never changes
-NEWEST = len(MIGRATIONS)
+QUARANTINED = """
+CREATE TABLE quarantined (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    source TEXT NOT NULL,  -- name of the table that the row was in
+    at INTEGER NOT NULL,   -- Unix time, ms
+    why TEXT NOT NULL,
+    number INTEGER,        -- of the row, where it has one
+    app TEXT,              -- of the row, where it has one
+    packed BLOB NOT NULL   -- the row as it was: MessagePack map of column to value, sealed values still sealed
+) STRICT;
+"""
+
+CLIENT = """
+CREATE TABLE fact (
+  place INTEGER PRIMARY KEY,
+  account BLOB NOT NULL,
+  name BLOB NOT NULL UNIQUE,
+  kind TEXT NOT NULL,
+  content BLOB NOT NULL
+);
+CREATE INDEX fact_account ON fact (account);
+"""
+
+Migration = Callable[[sqlite3.Connection, AtRest], None]
+"""Brings a database from one version to the next, in the transaction of the caller."""
 
 
 @dataclass(frozen=True, slots=True)
 class Schema:
     """The tables of one kind of database."""
 
-    application_id: int
-    migrations: tuple[str, ...]  # number n brings a database of version n to n + 1
-
-    @property
-    def newest(self) -> int:
-        """Return the version that this program makes."""
-        return len(self.migrations)
+    application_id: int  # how file(1) and we tell our databases from others
+    version: int  # that this program makes
+    tables: str  # of that version
+    migrations: Mapping[int, Migration] = field(default_factory=dict)  # number n brings version n to n + 1
 
 
-MAIN = Schema(APPLICATION_ID, MIGRATIONS)
-
-
-def create_file(path: Path) -> None:
-    """
-    Make the folder (0700) and an empty database file (0600), both on the disk before this returns.
-
-    The log files beside it take over the mode of the database.
-    """
-    make_folder(path.parent)
-    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        os.fchmod(handle, 0o600)
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-    sync_folder(path.parent)
-
-
-def connect(path: Path, *, busy: float) -> sqlite3.Connection:
-    """Open a database so that a commit returns only when it survives a power cut."""
-    if sqlite3.sqlite_version_info < OLDEST_SQLITE:
-        needed = ".".join(map(str, OLDEST_SQLITE))
-        raise StoreUnavailable(f"SQLite {sqlite3.sqlite_version} is too old; {needed} is the oldest that works")
-    with mapped(), contextlib.ExitStack() as opened:
-        connection = sqlite3.connect(path, timeout=busy, isolation_level=None, check_same_thread=False)
-        opened.enter_context(contextlib.closing(connection))
-        for pragma in (
-            "journal_mode = WAL",
-            "synchronous = FULL",
-            "fullfsync = ON",  # macOS: a plain fsync stops at the drive's own memory
-            "checkpoint_fullfsync = ON",
-            "secure_delete = FAST",
-            "temp_store = MEMORY",
-            f"cache_size = -{CACHE}",
-            f"journal_size_limit = {WAL_LEFT}",
-        ):
-            connection.execute(f"PRAGMA {pragma}")
-        opened.pop_all()
-    return connection
-
-
-def version_of(connection: sqlite3.Connection, path: Path, schema: Schema = MAIN) -> int:
-    """
-    Return the version of the tables, 0 for an empty database.
-
-    Raises:
-        StoreMismatch: the database is another program's, or a newer hushbell's.
-    """
-    with mapped():
-        (version,) = connection.execute("PRAGMA user_version").fetchone()
-        (application,) = connection.execute("PRAGMA application_id").fetchone()
-        (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
-    if application != schema.application_id and (application or version or tables):
-        raise StoreMismatch(f"{path}: not a hushbell database")
-    if version > schema.newest:
-        raise StoreMismatch(
-            f"{path}: the database has schema version {version}, this hushbell knows up to {schema.newest}; "
-            f"run the newer hushbell that made it"
-        )
-    return int(version)
-
-
-def migrate(connection: sqlite3.Connection, version: int, schema: Schema = MAIN) -> None:
-    """Bring the tables from a version to today's, in the transaction of the caller."""
-    for step in schema.migrations[version:]:
-        for statement in step.split(";\n"):
-            if statement.strip():
-                connection.execute(statement)
-    connection.execute(f"PRAGMA application_id = {schema.application_id}")
-    connection.execute(f"PRAGMA user_version = {schema.newest}")
+def run_script(connection: sqlite3.Connection, script: str) -> None:
+    """Run statements in the transaction of the caller, which ``executescript`` would end."""
+    for statement in script.split(";\n"):
+        if statement.strip():
+            connection.execute(statement)

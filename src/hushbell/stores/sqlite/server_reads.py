@@ -1,5 +1,6 @@
 """Look-ups. Each takes microseconds, so they run on the event loop itself, on a connection that only reads."""
 
+import logging
 import sqlite3
 from collections.abc import Collection, Iterator, Sequence
 from typing import TypeVar
@@ -10,6 +11,7 @@ from hushbell.errors import StoreCorrupt, WireError
 from hushbell.stores.at_rest import OVERHEAD, AtRest
 from hushbell.stores.order import whole_requests
 from hushbell.stores.records import decode_push
+from hushbell.stores.sqlite.quarantine import Quarantine
 from hushbell.stores.sqlite.server_writes import REQUEST_SHIFT, row_of
 from hushbell.types import (
     DeviceKey,
@@ -39,16 +41,22 @@ FROM outbox NOT INDEXED WHERE place = ?"""
 _FEW_PLACES = "SELECT place FROM outbox INDEXED BY outbox_by_due WHERE due_at <= ? AND place >= ? ORDER BY place"
 _MANY_PLACES = "SELECT place FROM outbox NOT INDEXED WHERE due_at <= ? AND place >= ? ORDER BY place"
 
+MAX_LOGGED = 1_000  # damaged registrations; more have one cause
+
+log = logging.getLogger(__name__)
+
 T = TypeVar("T")
 Row = tuple[bytes, str, int, int, int | None, int | None, bytes | None]
 
 
-class Reads:
+class ServerReads:
     """What the database says now, after every commit that has returned."""
 
-    def __init__(self, connection: sqlite3.Connection, at_rest: AtRest) -> None:
+    def __init__(self, connection: sqlite3.Connection, at_rest: AtRest, quarantine: Quarantine) -> None:
         self._connection = connection
         self._at_rest = at_rest
+        self._quarantine = quarantine
+        self._damaged: set[DeviceKey] = set()  # whose damage was logged
 
     def load(self, needed: FactsNeeded, byte_limit: int) -> Facts:
         """Return the facts as they stood at one moment."""
@@ -79,9 +87,16 @@ class Reads:
             left -= size
             if sealed is None:
                 (sealed,) = self._connection.execute(_CONTENTS, (owner, installation_id)).fetchone()
-            plaintext = self._at_rest.open("registrations", row_of(device), sealed)
+            try:
+                plaintext = self._at_rest.open("registrations", row_of(device), sealed)
+                registration = _registration(plaintext)
+            except StoreCorrupt as error:
+                # The version stays known, so that no older registration can be replayed.
+                facts.devices[device] = StoredRegistration(version, Millis(registered_at), None, None)
+                facts.damaged.add(device)
+                self._log_damage(device, error)
+                continue
             dead = None if dead_since is None else Millis(dead_since)
-            registration = _registration(plaintext)
             facts.devices[device] = StoredRegistration(version, Millis(registered_at), plaintext, registration, dead)
 
     def _registrations(self, needed: FactsNeeded) -> Iterator[Row]:
@@ -118,7 +133,10 @@ class Reads:
                 wrapper_ids,
             )
             for wrapper_id, sealed in rows:
-                facts.answered[wrapper_id] = self._at_rest.open("answers", wrapper_id, sealed)
+                try:
+                    facts.answered[wrapper_id] = self._at_rest.open("answers", wrapper_id, sealed)
+                except StoreCorrupt as error:  # the request is decided again; what has rung is known all the same
+                    self._quarantine.put("answers", wrapper_id, str(error))
         for ring_ids in _chunks(rings):
             rows = self._connection.execute(
                 f"SELECT ring_id FROM rings WHERE ring_id IN ({_marks(ring_ids)})",  # noqa: S608
@@ -126,8 +144,14 @@ class Reads:
             )
             facts.rung.update(ring_id for (ring_id,) in rows)
 
+    def _log_damage(self, device: DeviceKey, error: StoreCorrupt) -> None:
+        """Log a damaged registration once, without its names; it stays until the device registers again."""
+        if device not in self._damaged and len(self._damaged) < MAX_LOGGED:
+            self._damaged.add(device)
+            log.error("a registration is damaged (%s); its device cannot be notified until it registers again", error)
+
     def due(self, now: Millis, limit: int, after: NotificationId | None) -> list[Pending]:
-        """Return pushes as :meth:`hushbell.ports.server_store.Store.due` says."""
+        """Return pushes as :meth:`hushbell.ports.server_store.ServerStore.due` says."""
         start = self._place_behind(after)
         few = "SELECT count(*) FROM (SELECT 1 FROM outbox WHERE due_at <= ? LIMIT ?)"
         (known,) = self._connection.execute(few, (now, FEW_DUE)).fetchone()
@@ -186,7 +210,11 @@ class Reads:
     def query_key(self, owner: KeyHash) -> bytes | None:
         """Return the kept key of an owner's query topic."""
         row = self._connection.execute("SELECT sealed FROM query_keys WHERE owner = ?", (owner,)).fetchone()
-        return self._at_rest.open("query_keys", owner, row[0]) if row else None
+        try:
+            return self._at_rest.open("query_keys", owner, row[0]) if row else None
+        except StoreCorrupt as error:  # it is derived again
+            self._quarantine.put("query_keys", owner, str(error))
+            return None
 
     def secret(self, name: str) -> bytes | None:
         """Return a row of ``secrets``."""

@@ -1,13 +1,13 @@
 """
-Decisions as SQL.
+Writes of the server's decisions as SQL.
 
-A step costs the writing thread more for being a step than for the row it writes, so writes of one kind in a commit
-share statements of many rows.
+A statement costs the writing thread more than each row that it writes, so writes of one kind in a commit share
+statements of many rows.
 """
 
 from collections.abc import Iterator, Sequence
 from functools import cache
-from typing import NamedTuple, TypeVar, assert_never
+from typing import Any, TypeVar
 
 from hushbell.core.push import Push
 from hushbell.core.server.facts import (
@@ -18,25 +18,14 @@ from hushbell.core.server.facts import (
     SaveRegistration,
     SaveResponse,
     Settle,
-    Write,
 )
 from hushbell.stores.at_rest import AtRest
 from hushbell.stores.order import in_order
 from hushbell.stores.records import encode_push
+from hushbell.stores.sqlite.writer import Step
 from hushbell.types import MILLIS_PER_DAY, DeviceKey
 
 REQUEST_SHIFT = 20  # bits of ``outbox.place`` below the request: 1,048,576 pushes, far above the largest request
-
-Value = bytes | str | int | None
-
-
-class Statement(NamedTuple):
-    """One step of a commit."""
-
-    sql: str
-    values: Sequence[Value]
-    must_change: bool = False  # touching no row means that a race was lost
-
 
 ROWS = (64, 8, 1)  # in one statement; few sizes, so that SQLite's prepared statements are used again
 
@@ -52,9 +41,9 @@ _MARK_DEAD = """
 UPDATE registrations SET dead_since = ?
 WHERE owner = ? AND installation_id = ? AND sealed IS NOT NULL AND dead_since IS NULL AND registered_at <= ?"""
 _DEFER = "UPDATE outbox SET attempts = ?, due_at = ? WHERE notification_id = ?"
-# The first answer and the first ring stay: what is remembered for 30 days is when it happened first.
-_ANSWERS = "INSERT OR IGNORE INTO answers (wrapper_id, day, sealed) VALUES {rows}"
-_RINGS = "INSERT OR IGNORE INTO rings (ring_id, day) VALUES {rows}"
+# One that is there already means that the decision rests on facts that have changed.
+_ANSWERS = "INSERT OR IGNORE INTO answers (wrapper_id, day, sealed) VALUES"
+_RINGS = "INSERT OR IGNORE INTO rings (ring_id, day) VALUES"
 # Its first number counts the requests that begin in this statement, up to the row's own, its second the pushes of it.
 _ENQUEUE = f"""
 INSERT OR IGNORE INTO outbox (place, notification_id, request, position, due_at, attempts, expires_at, sealed)
@@ -75,8 +64,8 @@ def row_of(device: DeviceKey) -> bytes:
     return device.owner + device.installation_id.encode()
 
 
-def statements(writes: Sequence[Write], at_rest: AtRest) -> list[Statement]:
-    """Return the steps of one commit, secrets already sealed."""
+def server_steps(writes: Sequence[object], at_rest: AtRest) -> list[Step]:
+    """Return the steps of one commit, secrets already sealed; ``writes`` are those of core.server.facts."""
     steps = _Steps(at_rest)
     for write in in_order(writes):
         steps.add(write)
@@ -93,15 +82,15 @@ class _Steps:
     """
 
     def __init__(self, at_rest: AtRest) -> None:
-        self.steps: list[Statement] = []
+        self.steps: list[Step] = []
         self._at_rest = at_rest
         self._answers: list[SaveResponse] = []
         self._rings: list[MarkNotified] = []
         self._pushes: list[Push] = []
         self._settled: list[Settle] = []
 
-    def add(self, write: Write) -> None:
-        """Take the next write."""
+    def add(self, write: object) -> None:
+        """Add the next write."""
         match write:
             case Enqueue(push):
                 self._end_settled()
@@ -117,25 +106,30 @@ class _Steps:
                 self.steps.append(_save(write, self._at_rest))
             case Defer(notification_id, attempts, due_at):
                 self.end_run()
-                self.steps.append(Statement(_DEFER, (attempts, due_at, notification_id)))
+                self.steps.append(Step(_DEFER, [(attempts, due_at, notification_id)]))
             case MarkDeadToken(device, since):
-                self.steps.append(Statement(_MARK_DEAD, (since, device.owner, device.installation_id, since)))
+                self.steps.append(Step(_MARK_DEAD, [(since, device.owner, device.installation_id, since)]))
             case _:
-                assert_never(write)
+                raise TypeError(f"{type(write).__name__} is no write of a server")
 
     def end_run(self) -> None:
         """Make steps of everything that waits for company."""
         self._end_pushes()
         self._end_settled()
-        for rings in chunks(self._rings):
-            ring_values = [value for ring in rings for value in (ring.ring_id, ring.at // MILLIS_PER_DAY)]
-            self._add(_RINGS, "(?,?)", len(rings), ring_values)
-        for answers in chunks(self._answers):
+        if self._rings:
+            rings = {ring.ring_id: (ring.ring_id, ring.at // MILLIS_PER_DAY) for ring in self._rings}
+            self.steps.append(Step(_RINGS, list(rings.values()), must_change=True))
+        if self._answers:
             seal = self._at_rest.seal
-            answer_values: list[Value] = []
-            for wrapper_id, response, at in ((one.wrapper_id, one.response, one.at) for one in answers):
-                answer_values += (wrapper_id, at // MILLIS_PER_DAY, seal("answers", wrapper_id, response))
-            self._add(_ANSWERS, "(?,?,?)", len(answers), answer_values)
+            answers = {
+                one.wrapper_id: (
+                    one.wrapper_id,
+                    one.at // MILLIS_PER_DAY,
+                    seal("answers", one.wrapper_id, one.response),
+                )
+                for one in self._answers
+            }
+            self.steps.append(Step(_ANSWERS, list(answers.values()), must_change=True))
         self._rings.clear()
         self._answers.clear()
 
@@ -143,7 +137,7 @@ class _Steps:
         request, number = None, 0
         for pushes in chunks(self._pushes):
             begun = 0
-            values: list[Value] = []
+            values: list[Any] = []
             for push in pushes:
                 number += 1
                 if push.request != request:
@@ -158,15 +152,15 @@ class _Steps:
 
     def _end_settled(self) -> None:
         for some in chunks(self._settled):
-            values: list[Value] = []
+            values: list[Any] = []
             for settle in some:
                 values += (settle.notification_id, settle.state, settle.attempts, settle.at // MILLIS_PER_DAY)
             self._add(_SETTLE, "(?,?,?,?)", len(some), values)
             self._add(_ERASE, "?", len(some), values[::4])
         self._settled.clear()
 
-    def _add(self, sql: str, row: str, rows: int, values: Sequence[Value]) -> None:
-        self.steps.append(Statement(_of_rows(sql, row, rows), values))
+    def _add(self, sql: str, row: str, rows: int, values: Sequence[Any]) -> None:
+        self.steps.append(Step(_of_rows(sql, row, rows), [values]))
 
 
 @cache
@@ -183,12 +177,12 @@ def chunks(items: Sequence[T]) -> Iterator[Sequence[T]]:
             start += size
 
 
-def _save(write: SaveRegistration, at_rest: AtRest) -> Statement:
+def _save(write: SaveRegistration, at_rest: AtRest) -> Step:
     device, stored = write.device, write.stored
     sealed = None
     if stored.plaintext is not None:
         sealed = at_rest.seal("registrations", row_of(device), stored.plaintext)
     values = (stored.version, stored.registered_at, stored.dead_since, sealed, device.owner, device.installation_id)
     if write.replaces == 0:
-        return Statement(_FIRST_SAVE, values, must_change=True)
-    return Statement(_SAVE, (*values, write.replaces), must_change=True)
+        return Step(_FIRST_SAVE, [values], must_change=True)
+    return Step(_SAVE, [(*values, write.replaces)], must_change=True)

@@ -1,4 +1,4 @@
-"""From settings to a transport: a node of our own, or an operator's over REST."""
+"""Make a transport from settings: on a node of our own, or on an operator's node over REST."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,7 +16,7 @@ from hushbell.waku.inbox.seen_window import SeenFile
 from hushbell.waku.node import Node
 
 Topics = Mapping[PubsubTopic, Sequence[ContentTopic]]
-"""What is asked of stores after a gap: by shard, at most 10 content topics each."""
+"""What is queried from stores after a gap: by shard, at most 10 content topics each."""
 
 
 async def open_waku(
@@ -30,26 +30,24 @@ async def open_waku(
     count: Count,
 ) -> WakuTransport:
     """
-    Return the transport on a node of our own; nothing is connected yet.
+    Return the transport on a node of our own, not connected yet.
 
-    Without a folder what was seen is forgotten at the end. Raises StoreUnavailable.
+    Without a folder the window of messages is in memory only. Raises StoreError.
     """
-    receiving = await _receiving(settings, folder, clock, count)
-    catching_up = MissingMessages(
-        receiving=receiving,
-        stores=node.stores,
+    queue = await _open_queue(settings, folder, clock, count)
+    missing = MissingMessages(
+        queue=queue,
+        stores=node.stores.histories,
         topics=topics,
         clock=clock,
         random=random,
         count=count,
-        every=settings.reconcile,
-        back=settings.catch_up,
+        interval=settings.reconcile,
+        max_age=settings.catch_up,
     )
-    node.read(receiving.arrived)
-    node.on_store(lambda stores: catching_up.soon(gap=stores == 1))
-    return WakuTransport(
-        network=node, receiving=receiving, catching_up=catching_up, clock=clock, count=count, pace=settings.pace
-    )
+    node.add_reader(queue.add)
+    node.stores.on_found = lambda stores: missing.request_round(gap=stores == 1)
+    return WakuTransport(node=node, queue=queue, missing=missing, clock=clock, count=count, pace=settings.pace)
 
 
 async def open_rest(
@@ -62,23 +60,23 @@ async def open_rest(
     random: Random,
     count: Count,
 ) -> RestTransport:
-    """Return the transport on an operator's node; nothing is connected yet. Raises StoreUnavailable."""
+    """Return the transport on an operator's node, not connected yet. Raises StoreError."""
     node = RestNode(http, settings.rest, settings.rest_dialect)
-    receiving = await _receiving(settings, folder, clock, count)
-    catching_up = MissingMessages(
-        receiving=receiving,
+    queue = await _open_queue(settings, folder, clock, count)
+    missing = MissingMessages(
+        queue=queue,
         stores=lambda: [node],
         topics=topics,
         clock=clock,
         random=random,
         count=count,
-        every=settings.reconcile,
-        back=settings.catch_up,
+        interval=settings.reconcile,
+        max_age=settings.catch_up,
     )
     return RestTransport(
         node=node,
-        receiving=receiving,
-        catching_up=catching_up,
+        queue=queue,
+        missing=missing,
         clock=clock,
         random=random,
         count=count,
@@ -86,13 +84,13 @@ async def open_rest(
     )
 
 
-async def _receiving(settings: NodeSettings, folder: Path | None, clock: Clock, count: Count) -> MessageQueue:
+async def _open_queue(settings: NodeSettings, folder: Path | None, clock: Clock, count: Count) -> MessageQueue:
     return await MessageQueue.open(
         clock=clock,
         count=count,
         file=None if folder is None else SeenFile(folder / "seen.db"),
-        seen=settings.seen,
-        seen_for=settings.seen_for,
-        waiting=settings.inbox,
+        max_seen=settings.seen,
+        seen_seconds=settings.seen_for,
+        max_messages=settings.inbox,
         message_limit=settings.message,
     )

@@ -1,4 +1,4 @@
-"""What nwaku and go-waku say differently over REST (reference/waku.md 2). Requests out, values in; no I/O."""
+"""The REST APIs of nwaku and go-waku, which differ (reference/waku.md 2). Builds requests, reads responses; no I/O."""
 
 import binascii
 from base64 import b64encode, urlsafe_b64encode
@@ -10,31 +10,32 @@ import orjson
 
 from hushbell import wire
 from hushbell.errors import Undecodable
-from hushbell.types import ContentTopic, Envelope, Millis, PubsubTopic
-from hushbell.waku.history import MAX_PAGE, HistoryMessage, HistoryPage
+from hushbell.types import ContentTopic, Millis, PubsubTopic
+from hushbell.waku.history import MAX_PAGE, HistoryPage
+from hushbell.waku.message import RawMessage
 from hushbell.wire.messages import WakuMessage
 
-MESSAGES = 20_000  # in one answer; more is no cache of a node
+MAX_MESSAGES = 20_000  # in one response; no cache of a node holds more
 PUBLISHED = 200
-NUMBERS = 2**63
+MAX_NUMBER = 2**63
 
 
 class Dialect(Protocol):
     """One kind of node."""
 
-    has_whole_shards: bool  # its stores answer questions that name no topics
-    lightpush: str  # path that publishes and tells honestly whether anybody got it
+    has_whole_shards: bool  # its stores answer queries that name no topics
+    lightpush: str  # path that publishes and reports whether any peer got the message
 
-    def took(self, status: int, body: bytes) -> bool:
-        """Whether the answer of ``lightpush`` says that at least one peer got the message."""
+    def is_published(self, status: int, body: bytes) -> bool:
+        """Whether the response of ``lightpush`` says that at least one peer got the message."""
         ...
 
     def cursor(self, cursor: bytes) -> str:
-        """Return a cursor, or a hash, as a query wants it."""
+        """Return a cursor, or a hash, in the form of a query."""
         ...
 
     def page(self, body: bytes) -> HistoryPage:
-        """Return what a store answered. Raises Undecodable."""
+        """Return the page in a store's response. Raises Undecodable."""
         ...
 
 
@@ -44,8 +45,8 @@ class Nwaku:
     has_whole_shards = True
     lightpush = "/lightpush/v3/message"
 
-    def took(self, status: int, body: bytes) -> bool:
-        """Whether somebody got it: the answer names how many did."""
+    def is_published(self, status: int, body: bytes) -> bool:
+        """Whether a peer got the message: the response has the number of peers."""
         if status != PUBLISHED:
             return False
         peers = _object(body).get("relayPeerCount")
@@ -56,7 +57,7 @@ class Nwaku:
         return "0x" + cursor.hex()
 
     def page(self, body: bytes) -> HistoryPage:
-        """Return what a store answered. Raises Undecodable."""
+        """Return the page in a store's response. Raises Undecodable."""
         answer = _object(body)
         cursor = answer.get("paginationCursor")
         return HistoryPage(_found(answer), None if not cursor else _unhex(cursor))
@@ -68,7 +69,7 @@ class GoWaku:
     has_whole_shards = False
     lightpush = "/lightpush/v1/message"
 
-    def took(self, status: int, body: bytes) -> bool:
+    def is_published(self, status: int, body: bytes) -> bool:
         """Whether the service node says that it relayed the message."""
         return status == PUBLISHED and body.strip() == b"true"
 
@@ -77,7 +78,7 @@ class GoWaku:
         return urlsafe_b64encode(cursor).decode()
 
     def page(self, body: bytes) -> HistoryPage:
-        """Return what a store answered. Raises Undecodable."""
+        """Return the page in a store's response. Raises Undecodable."""
         answer = _object(body)
         cursor = answer.get("pagination_cursor")
         return HistoryPage(_found(answer), None if not cursor else _unbase64(cursor))
@@ -87,7 +88,7 @@ DIALECTS: Mapping[Literal["nwaku", "go-waku"], Dialect] = {"nwaku": Nwaku(), "go
 
 
 def messages_path(pubsub_topic: PubsubTopic) -> str:
-    """Return where the messages of a shard are read and published."""
+    """Return the path on which the messages of a shard are read and published."""
     return "/relay/v1/messages/" + quote(pubsub_topic, safe="")
 
 
@@ -100,7 +101,7 @@ def store_path(
     *,
     size: int = MAX_PAGE,
 ) -> str:
-    """Return the path and query of a store's page."""
+    """Return the path and query for a page of a store."""
     query: dict[str, str | int] = {"includeData": "true", "ascending": "true", "pageSize": size}
     if pubsub_topic is not None:
         query |= {"pubsubTopic": pubsub_topic, "contentTopics": ",".join(content_topics)}
@@ -115,19 +116,19 @@ def presence_path(dialect: Dialect, message_hash: bytes) -> str:
     return "/store/v3/messages?" + urlencode({"hashes": dialect.cursor(message_hash)})
 
 
-def lightpush_body(envelope: Envelope) -> bytes:
-    """Return what ``lightpush`` wants. Raises WireError: not a message."""
-    return orjson.dumps({"pubsubTopic": envelope.pubsub_topic, "message": _fields(envelope.waku_message)})
+def lightpush_body(pubsub_topic: PubsubTopic, message: WakuMessage) -> bytes:
+    """Return the body of a request to ``lightpush``."""
+    return orjson.dumps({"pubsubTopic": pubsub_topic, "message": _fields(message)})
 
 
-def relay_body(envelope: Envelope) -> bytes:
-    """Return what publishing on the relay wants. Raises WireError: not a message."""
-    return orjson.dumps(_fields(envelope.waku_message))
+def relay_body(message: WakuMessage) -> bytes:
+    """Return the body of a request to publish on the relay."""
+    return orjson.dumps(_fields(message))
 
 
-def read_messages(body: bytes) -> tuple[Sequence[bytes], int]:
+def read_messages(pubsub_topic: PubsubTopic, body: bytes) -> tuple[Sequence[RawMessage], int]:
     """
-    Return the serialised messages in an answer, and how many entries were none.
+    Return the messages in a response, and how many entries were none.
 
     Raises:
         Undecodable: not a list, or too long a one.
@@ -135,20 +136,19 @@ def read_messages(body: bytes) -> tuple[Sequence[bytes], int]:
     entries = _json(body)
     if entries is None:  # go-waku's empty list
         return [], 0
-    if not isinstance(entries, list) or len(entries) > MESSAGES:
+    if not isinstance(entries, list) or len(entries) > MAX_MESSAGES:
         raise Undecodable("not a list of messages")
     messages = []
-    wrong = 0
+    undecodable = 0
     for entry in entries:
         try:
-            messages.append(_message(entry))
+            messages.append(_message(pubsub_topic, entry))
         except Undecodable:
-            wrong += 1
-    return messages, wrong
+            undecodable += 1
+    return messages, undecodable
 
 
-def _fields(waku_message: bytes) -> dict[str, object]:
-    message = wire.decode(WakuMessage, waku_message)
+def _fields(message: WakuMessage) -> dict[str, object]:
     fields: dict[str, object] = {
         "payload": b64encode(message.payload).decode(),
         "contentTopic": message.content_topic,
@@ -162,7 +162,7 @@ def _fields(waku_message: bytes) -> dict[str, object]:
     return fields
 
 
-def _message(entry: object) -> bytes:
+def _message(pubsub_topic: PubsubTopic, entry: object) -> RawMessage:
     if not isinstance(entry, dict):
         raise Undecodable("not a message")
     topic = entry.get("contentTopic", entry.get("content_topic"))
@@ -178,14 +178,14 @@ def _message(entry: object) -> bytes:
         ephemeral=True if entry.get("ephemeral") is True else None,
     )
     try:
-        return wire.encode(message)
+        return RawMessage(pubsub_topic, wire.encode(message), message)
     except ValueError:
         raise Undecodable("not a message") from None
 
 
-def _found(answer: dict[str, Any]) -> Sequence[HistoryMessage]:
+def _found(answer: dict[str, Any]) -> Sequence[RawMessage]:
     entries = answer.get("messages") or []
-    if not isinstance(entries, list) or len(entries) > MESSAGES:
+    if not isinstance(entries, list) or len(entries) > MAX_MESSAGES:
         raise Undecodable("not a list of messages")
     found = []
     for entry in entries:
@@ -193,18 +193,18 @@ def _found(answer: dict[str, Any]) -> Sequence[HistoryMessage]:
             raise Undecodable("not an entry of a store")
         topic = entry.get("pubsubTopic", entry.get("pubsub_topic"))
         if isinstance(topic, str) and "message" in entry:
-            found.append(HistoryMessage(PubsubTopic(topic), _message(entry["message"])))
+            found.append(_message(PubsubTopic(topic), entry["message"]))
     return found
 
 
-def stored(body: bytes) -> bool:
-    """Whether a store's answer to :func:`presence_path` says that it keeps the message. Raises Undecodable."""
+def is_stored(body: bytes) -> bool:
+    """Whether a store's response to :func:`presence_path` says that it keeps the message. Raises Undecodable."""
     return bool(_object(body).get("messages"))
 
 
 def _number(entry: dict[str, Any], name: str) -> int | None:
     value = entry.get(name)
-    if value is None or (type(value) is int and -NUMBERS <= value < NUMBERS):
+    if value is None or (type(value) is int and -MAX_NUMBER <= value < MAX_NUMBER):
         return value
     raise Undecodable("not a message")
 

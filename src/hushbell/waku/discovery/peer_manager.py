@@ -31,8 +31,8 @@ Finder = Callable[[], Awaitable[Sequence[Multiaddr]]]
 log = logging.getLogger(__name__)
 
 
-class Dialer(Protocol):
-    """What is needed of a host."""
+class DialHost(Protocol):
+    """The part of a libp2p host that is needed here."""
 
     peer_id: PeerId
 
@@ -42,7 +42,11 @@ class Dialer(Protocol):
 
     @property
     def peers(self) -> Collection[PeerId]:
-        """Everybody connected."""
+        """The connected peers."""
+        ...
+
+    def watch(self, connected: Callable[[PeerId, Sequence[str]], None], disconnected: Callable[[PeerId], None]) -> None:
+        """Call when a peer's protocols are known, and when its last connection ended."""
         ...
 
 
@@ -51,10 +55,10 @@ class PeerManager:
     Keeps connections.
 
     Args:
-        dialer: the host.
+        host: dials, and reports peers.
         peers: addresses of nodes to stay connected to.
         finders: where further nodes are found.
-        wanted: how many of those are kept connected.
+        target: how many of those are kept connected.
         clock: the time.
         random: jitter and choice.
         count: ``waku_dials`` and ``waku_dials_failed``.
@@ -63,18 +67,18 @@ class PeerManager:
     def __init__(
         self,
         *,
-        dialer: Dialer,
+        host: DialHost,
         peers: Sequence[Multiaddr],
         finders: Sequence[Finder],
-        wanted: int,
+        target: int,
         clock: Clock,
         random: Random,
         count: Count,
     ) -> None:
-        self._dialer = dialer
+        self._host = host
         self._peers = tuple(peers)
         self._finders = tuple(finders)
-        self._wanted = wanted
+        self._target = target
         self._clock = clock
         self._random = random
         self._count = count
@@ -83,15 +87,12 @@ class PeerManager:
         self._not_before: dict[PeerId, Millis] = {}
         self._failures: dict[PeerId, int] = {}
         self._found: set[PeerId] = set()
-
-    def gone(self, peer: PeerId) -> None:  # noqa: ARG002  everybody looks for the one that is missing
-        """Hear that somebody's last connection has ended."""
-        self._changed.set()
+        host.watch(lambda *_: None, lambda _: self._changed.set())
 
     async def run(self) -> None:
         """Connect, and connect again."""
         tasks = [self._keep(address) for address in self._peers]
-        if self._finders and self._wanted:
+        if self._finders and self._target:
             tasks.append(self._fill())
         await asyncio.gather(*tasks)
 
@@ -99,7 +100,7 @@ class PeerManager:
         failures = 0
         while True:
             peer = await self._dialled(address)
-            if peer == self._dialer.peer_id:
+            if peer == self._host.peer_id:
                 log.warning("%s is this node itself", address)
                 return
             began = self._clock.now()
@@ -111,7 +112,7 @@ class PeerManager:
     async def _dialled(self, address: Multiaddr) -> PeerId | None:
         self._count("waku_dials", 1)
         try:
-            return await self._dialer.dial(address)
+            return await self._host.dial(address)
         except HushbellError as error:
             self._count("waku_dials_failed", 1)
             log.info("%s cannot be reached: %s", address, error)
@@ -122,7 +123,7 @@ class PeerManager:
         return None
 
     async def _until_gone(self, peer: PeerId) -> None:
-        while peer in self._dialer.peers:
+        while peer in self._host.peers:
             await self._pause(LOOK)
 
     def _wait(self, failures: int) -> float:
@@ -133,24 +134,24 @@ class PeerManager:
     async def _fill(self) -> None:
         searched: Millis | None = None
         while True:
-            self._found &= set(self._dialer.peers)
-            pause = SEARCH if self._ready() or len(self._found) >= self._wanted else SEARCH_AGAIN
+            self._found &= set(self._host.peers)
+            pause = SEARCH if self._ready() or len(self._found) >= self._target else SEARCH_AGAIN
             if searched is None or self._clock.now() - searched >= pause * 1000:
                 await self._search()
                 searched = self._clock.now()
             ready = shuffled(self._ready(), self._random)
             ready.sort(key=lambda peer: self._failures.get(peer, 0))
-            for peer in ready[: self._wanted - len(self._found)]:
+            for peer in ready[: self._target - len(self._found)]:
                 await self._try(peer)
             await self._pause(LOOK)
 
     def _ready(self) -> Sequence[PeerId]:
         """Return the nodes that are worth an attempt now."""
-        connected, now = set(self._dialer.peers), self._clock.now()
+        connected, now = set(self._host.peers), self._clock.now()
         return [
             peer
             for peer in self._candidates
-            if peer not in connected and peer != self._dialer.peer_id and self._not_before.get(peer, 0) <= now
+            if peer not in connected and peer != self._host.peer_id and self._not_before.get(peer, 0) <= now
         ]
 
     async def _try(self, peer: PeerId) -> None:

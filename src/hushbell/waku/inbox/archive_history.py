@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 from hushbell.errors import TransportError
 from hushbell.types import ContentTopic, Millis, PubsubTopic
-from hushbell.waku.history import MAX_PAGE, HistoryMessage, HistoryPage
+from hushbell.waku.history import MAX_PAGE, HistoryPage
+from hushbell.waku.message import RawMessage
 from hushbell.waku.protocols.archive import Archive
 from hushbell.waku.protocols.store_db import ArchiveQuery
 
@@ -39,5 +40,5 @@ class ArchiveHistory:
         page = await self._archive.page(wanted, cursor=cursor, limit=MAX_PAGE, size=SIZE)
         if page is None:
             raise TransportError("the archive has forgotten where it was")
-        found = [HistoryMessage(PubsubTopic(one.pubsub_topic), one.message) for one in page.messages]
+        found = [RawMessage(PubsubTopic(one.pubsub_topic), one.message) for one in page.messages]
         return HistoryPage(found, page.messages[-1].hash if page.has_more else None)

@@ -1,9 +1,9 @@
 """
-The window of messages that were seen: nothing in it is handed on twice, and it survives a restart.
+The window of messages that arrived: no message in it is received twice, and it survives a restart.
 
-An entry goes to disk only some time after its message was handed on, when the receiver has surely finished with it. So
-a kill costs the newest entries: their messages may be fetched from a store and handed on once more, which the server's
-rules meet, and none is missed for being in the window.
+An entry is written to disk some time after its message was received, when the reader has finished with it. A kill
+therefore costs the newest entries: their messages may be fetched from a store and received once more, which the reader
+must bear. No message is lost for being in the window.
 """
 
 import os
@@ -17,9 +17,9 @@ from pathlib import Path
 from hushbell.errors import StoreCorrupt, StoreError, StoreUnavailable
 from hushbell.types import Millis
 
-SETTLED = 30_000  # ms after which whoever was handed a message has finished with it
-BUSY = 5.0  # seconds that a write waits for another process's
-PASSING = (sqlite3.OperationalError, OSError)  # a full disk, somebody else's lock
+SETTLE_MILLIS = 30_000  # after which the reader of a message has finished with it
+MAX_LOCK_SECONDS = 5.0  # that a write waits for another process
+TRANSIENT = (sqlite3.OperationalError, OSError)  # a full disk, another process's lock
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS seen (key BLOB PRIMARY KEY NOT NULL, at INTEGER NOT NULL) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS seen_by_time ON seen (at);
@@ -27,15 +27,15 @@ CREATE TABLE IF NOT EXISTS marks (name TEXT PRIMARY KEY NOT NULL, value INTEGER 
 """
 
 Entry = tuple[bytes, Millis]
-"""A message's fingerprint, and when it was seen first."""
+"""A message's fingerprint, 16 bytes, and when it arrived first."""
 
 
 @dataclass(frozen=True, slots=True)
 class WindowChanges:
-    """What may go to disk: messages nobody needs again, and the time before which all were handed on, if it moved."""
+    """What may be written to disk: entries, and the time before which everything was received, if it moved."""
 
     keys: Sequence[Entry]
-    covered: Millis | None
+    complete_until: Millis | None
 
 
 class SeenWindow:
@@ -43,8 +43,8 @@ class SeenWindow:
     The window in memory.
 
     Args:
-        limit: entries; beyond it the oldest go.
-        age: ms after which an entry goes.
+        limit: entries; the oldest are removed first.
+        age: ms after which an entry is removed.
         known: what is on disk, oldest first.
     """
 
@@ -52,13 +52,14 @@ class SeenWindow:
         self._limit = limit
         self.age = age
         self._first: dict[bytes, Millis] = dict(known)  # in the order of arrival
-        self._handed: deque[tuple[bytes | None, Millis, Millis]] = deque()  # key or mark, handed at, first seen or mark
+        # Key (None for a mark), when it was received, and when the message arrived first or what the mark says.
+        self._received: deque[tuple[bytes | None, Millis, Millis]] = deque()
 
     def __len__(self) -> int:
         return len(self._first)
 
     def add(self, key: bytes, now: Millis) -> bool:
-        """Remember a message; return whether it is new."""
+        """Add a message and return whether it is new."""
         if key in self._first:
             return False
         self._first[key] = now
@@ -66,32 +67,32 @@ class SeenWindow:
             del self._first[next(iter(self._first))]
         return True
 
-    def forget(self, key: bytes) -> None:
-        """Let a message come again that could not be handed on."""
+    def remove(self, key: bytes) -> None:
+        """Remove a message that found no room, so that it may arrive again."""
         self._first.pop(key, None)
 
-    def handed(self, key: bytes, now: Millis) -> None:
-        """Note that somebody works on the message."""
+    def mark_received(self, key: bytes, now: Millis) -> None:
+        """Note that the reader has received the message."""
         first = self._first.get(key)
         if first is not None:
-            self._handed.append((key, now, first))
+            self._received.append((key, now, first))
 
-    def covered(self, until: Millis, now: Millis) -> None:
-        """Note that everything published before ``until`` was handed on by now."""
-        self._handed.append((None, now, until))
+    def mark_complete(self, until: Millis, now: Millis) -> None:
+        """Note that everything published before ``until`` has been received."""
+        self._received.append((None, now, until))
 
-    def settled(self, before: Millis) -> WindowChanges:
-        """Return, once, what was handed on before then; and let go of entries that are too old."""
+    def pop_settled(self, before: Millis) -> WindowChanges:
+        """Return, once, what was received before then, and remove entries that are too old."""
         keys: list[Entry] = []
-        covered: Millis | None = None
-        while self._handed and self._handed[0][1] <= before:
-            key, _, value = self._handed.popleft()
+        complete_until: Millis | None = None
+        while self._received and self._received[0][1] <= before:
+            key, _, value = self._received.popleft()
             if key is None:
-                covered = value
+                complete_until = value
             else:
                 keys.append((key, value))
         self._expire(Millis(before - self.age))
-        return WindowChanges(keys, covered)
+        return WindowChanges(keys, complete_until)
 
     def _expire(self, before: Millis) -> None:
         old = []
@@ -105,13 +106,13 @@ class SeenWindow:
 
 class SeenFile:
     """
-    What of the window is on disk, and until when everything published is known to have been handed on.
+    The part of the window that is on disk, and the time before which everything was received.
 
-    Each call opens and closes the SQLite database, so that any thread may make it.
+    Each call opens and closes the SQLite database, so any thread may call.
 
     Raises:
         StoreUnavailable: it cannot be opened or written.
-        StoreCorrupt: it is no database. Deleting it costs what was missed since the last stop.
+        StoreCorrupt: it is not a database. If it is deleted, what was missed since the last stop stays missed.
     """
 
     def __init__(self, path: Path) -> None:
@@ -136,20 +137,20 @@ class SeenFile:
             raise self._failure(error) from error
         return [(bytes(key), Millis(at)) for key, at in reversed(rows)], Millis(mark[0]) if mark else None
 
-    def save(self, settled: WindowChanges, drop_before: Millis) -> None:
+    def save(self, changes: WindowChanges, drop_before: Millis) -> None:
         """Add the entries, move the mark and drop what is older than ``drop_before``; all of it or nothing."""
         try:
             with closing(self._open()) as database, database:
-                database.executemany("INSERT OR IGNORE INTO seen VALUES (?, ?)", settled.keys)
-                if settled.covered is not None:
-                    database.execute("INSERT OR REPLACE INTO marks VALUES ('covered', ?)", (settled.covered,))
+                database.executemany("INSERT OR IGNORE INTO seen VALUES (?, ?)", changes.keys)
+                if changes.complete_until is not None:
+                    database.execute("INSERT OR REPLACE INTO marks VALUES ('covered', ?)", (changes.complete_until,))
                 database.execute("DELETE FROM seen WHERE at < ?", (drop_before,))
         except sqlite3.Error as error:
             raise self._failure(error) from error
 
     def _open(self) -> sqlite3.Connection:
-        database = sqlite3.connect(self._path, timeout=BUSY)
-        # What a power cut takes are the newest entries, never the order in which they were written.
+        database = sqlite3.connect(self._path, timeout=MAX_LOCK_SECONDS)
+        # A power cut costs the newest entries, never the order in which they were written.
         try:
             database.execute("PRAGMA synchronous = NORMAL")
         except sqlite3.Error:
@@ -159,4 +160,4 @@ class SeenFile:
 
     def _failure(self, error: sqlite3.Error | OSError) -> StoreError:
         text = f"the window of seen messages in {self._path}: {error}"
-        return StoreUnavailable(text) if isinstance(error, PASSING) else StoreCorrupt(text)
+        return StoreUnavailable(text) if isinstance(error, TRANSIENT) else StoreCorrupt(text)

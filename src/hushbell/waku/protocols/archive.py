@@ -17,14 +17,12 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Self
 
-from hushbell import wire
-from hushbell.errors import StoreError, StoreUnavailable, WireError
+from hushbell.errors import StoreError, StoreUnavailable, TooLarge, WireError
 from hushbell.ports.clock import Clock
 from hushbell.ports.metrics import Count
-from hushbell.types import Millis, PubsubTopic
-from hushbell.waku.message import message_hash
+from hushbell.types import Millis
+from hushbell.waku.message import RawMessage, message_hash
 from hushbell.waku.protocols.store_db import TRIM_STEP, ArchiveDatabase, ArchivedMessage, ArchivePage, ArchiveQuery
-from hushbell.wire.messages import WakuMessage
 
 GATHER = 0.1  # seconds
 BATCH = 4_000  # messages of one commit: the more there are, the fewer times an index page is written
@@ -35,13 +33,6 @@ OFF = 20_000_000_000  # ns that a message's time may be off ours; as nwaku's
 TRIM_EVERY = 60_000  # ms between two looks for what is too old
 TRIM_STEPS = 4  # of store_db.TRIM_STEP messages after each commit
 MS = 1_000_000  # ns
-
-
-@dataclass(frozen=True, slots=True)
-class _Arrived:
-    pubsub_topic: PubsubTopic
-    data: bytes
-    at: Millis
 
 
 class _Signal(Enum):
@@ -82,7 +73,7 @@ class Archive:
         self._size = size
         self._message_limit = message_limit
         self._loop = asyncio.get_running_loop()
-        self._arrived: deque[_Arrived] = deque()
+        self._arrived: deque[tuple[RawMessage, Millis]] = deque()
         self._bytes_in = self._bytes_out = 0  # each written by one thread only
         self._jobs: SimpleQueue[_Question | _Signal] = SimpleQueue()
         self._open_questions = 0
@@ -103,9 +94,9 @@ class Archive:
         database = ArchiveDatabase.open(path)
         return cls(database, clock=clock, count=count, age=age, size=size, message_limit=message_limit)
 
-    def put(self, pubsub_topic: PubsubTopic, data: bytes) -> None:
+    def put(self, message: RawMessage) -> None:
         """
-        Keep a serialised WakuMessage; returns at once.
+        Queue a message for the file and return at once.
 
         What is ephemeral, has no time, or one more than :data:`OFF` away, is not kept. When the disk does not keep up,
         messages are dropped and counted.
@@ -113,8 +104,8 @@ class Archive:
         if self._is_closed or len(self._arrived) >= WAITING or self._bytes_in - self._bytes_out > WAITING_BYTES:
             self._count("archive_dropped", 1)
             return
-        self._bytes_in += len(data)
-        self._arrived.append(_Arrived(pubsub_topic, data, self._clock.now()))
+        self._bytes_in += len(message.data)
+        self._arrived.append((message, self._clock.now()))
         if not self._is_awake:
             self._is_awake = True
             self._jobs.put(_Signal.ARRIVED)
@@ -182,35 +173,37 @@ class Archive:
         while left > 0:
             batch = [self._arrived.popleft() for _ in range(min(left, BATCH))]
             left -= len(batch)
-            self._bytes_out += sum(len(one.data) for one in batch)
+            self._bytes_out += sum(len(message.data) for message, _ in batch)
             counts: Counter[str] = Counter()
             self._keep(batch, counts)
             self._hand_back(self._add, counts)
 
-    def _keep(self, batch: list[_Arrived], counts: Counter[str]) -> None:
-        messages = [stored for one in batch if (stored := self._stored(one, counts))]
+    def _keep(self, batch: list[tuple[RawMessage, Millis]], counts: Counter[str]) -> None:
+        messages = [stored for raw, at in batch if (stored := self._stored(raw, at, counts))]
         try:
             kept = self._database.insert(messages)
             counts["archive_kept"] += kept
             counts["archive_known"] += len(messages) - kept
-            counts["archive_trimmed"] += self._trim(batch[-1].at)
+            counts["archive_trimmed"] += self._trim(batch[-1][1])
         except Exception:  # noqa: BLE001  # without its thread, the archive would leave every caller waiting
             counts["archive_failed"] += len(messages)
 
-    def _stored(self, arrived: _Arrived, counts: Counter[str]) -> ArchivedMessage | None:
+    def _stored(self, raw: RawMessage, at: Millis, counts: Counter[str]) -> ArchivedMessage | None:
         try:
-            message = wire.decode(WakuMessage, arrived.data, limit=self._message_limit)
+            if len(raw.data) > self._message_limit:
+                raise TooLarge("a message is over its bound")
+            message = raw.decode()
         except WireError:
             counts["archive_undecodable"] += 1
             return None
         if message.ephemeral:
             counts["archive_ephemeral"] += 1
             return None
-        if message.timestamp is None or abs(message.timestamp - arrived.at * MS) > OFF:
+        if message.timestamp is None or abs(message.timestamp - at * MS) > OFF:
             counts["archive_untimely"] += 1
             return None
-        name = message_hash(arrived.pubsub_topic, message)
-        return ArchivedMessage(name, message.timestamp, arrived.pubsub_topic, message.content_topic, arrived.data)
+        name = message_hash(raw.pubsub_topic, message)
+        return ArchivedMessage(name, message.timestamp, raw.pubsub_topic, message.content_topic, raw.data)
 
     def _trim(self, now: Millis) -> int:
         if now - self._trimmed_at < TRIM_EVERY and self._database.size <= self._size:

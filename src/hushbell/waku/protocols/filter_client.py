@@ -8,8 +8,9 @@ from hushbell import wire
 from hushbell.errors import TransportError, WireError
 from hushbell.ports.clock import Clock
 from hushbell.ports.metrics import Count
-from hushbell.types import Random
+from hushbell.types import PubsubTopic, Random
 from hushbell.waku.libp2p.stream import PeerId, Stream, StreamHost
+from hushbell.waku.message import RawMessage
 from hushbell.waku.protocols.filter import PROTOCOL
 from hushbell.waku.protocols.filter_push import PROTOCOL as PUSH
 from hushbell.waku.protocols.filter_table import Criterion
@@ -36,10 +37,10 @@ class FilterClient:
         host: the node's.
         clock: time.
         random: names requests.
-        received: called with pubsub topic and serialised message, duplicates included.
+        on_message: called with each message, duplicates included.
         count: ``filter_client_*`` counters.
         message_limit: bytes of a message.
-        lost: called with a service that no longer answers; nothing is expected from it any more.
+        on_lost: called with a service that no longer answers; its subscriptions are forgotten.
         seconds: for an answer.
     """
 
@@ -49,19 +50,19 @@ class FilterClient:
         host: StreamHost,
         clock: Clock,
         random: Random,
-        received: Callable[[str, bytes], None],
+        on_message: Callable[[RawMessage], None],
         count: Count,
         message_limit: int,
-        lost: Callable[[PeerId], None] | None = None,
+        on_lost: Callable[[PeerId], None] | None = None,
         seconds: float = EXCHANGE,
     ) -> None:
         self._host = host
         self._clock = clock
         self._random = random
-        self._received = received
+        self._on_message = on_message
         self._count = count
         self._message_limit = message_limit
-        self._lost = lost
+        self._on_lost = on_lost
         self._seconds = seconds
         self._wanted: dict[PeerId, set[Criterion]] = {}
         self._failures: dict[PeerId, int] = {}
@@ -138,8 +139,8 @@ class FilterClient:
             self._count("filter_client_ping_failed", 1)
             if self._failures[peer] >= FAILURES:
                 self._forget(peer, self._wanted.get(peer, set()).copy())
-                if self._lost is not None:
-                    self._lost(peer)
+                if self._on_lost is not None:
+                    self._on_lost(peer)
         else:
             self._failures.pop(peer, None)
 
@@ -194,7 +195,7 @@ class FilterClient:
             self._count("filter_client_unwanted", 1)
             return
         self._count("filter_client_received", 1)
-        self._received(push.pubsub_topic or "", push.waku_message)
+        self._on_message(RawMessage(PubsubTopic(push.pubsub_topic or ""), push.waku_message, message))
 
     def _forget(self, peer: PeerId, criteria: set[Criterion]) -> None:
         if known := self._wanted.get(peer):

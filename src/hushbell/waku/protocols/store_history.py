@@ -1,11 +1,13 @@
 """A store node as the source of what was missed: implements ``catching_up.History``."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from hushbell.types import ContentTopic, Millis, PubsubTopic
-from hushbell.waku.history import MAX_PAGE, HistoryMessage, HistoryPage
+from hushbell.waku.history import MAX_PAGE, History, HistoryPage
 from hushbell.waku.libp2p.keys import peer_id_text
-from hushbell.waku.libp2p.stream import PeerId
+from hushbell.waku.libp2p.stream import PeerId, StreamHost
+from hushbell.waku.message import RawMessage
+from hushbell.waku.protocols.store import PROTOCOL
 from hushbell.waku.protocols.store_client import StoreClient
 from hushbell.waku.wire.services import StoreRequest
 
@@ -57,4 +59,41 @@ class StoreHistory:
             limit=MAX_PAGE,
         )
         found, following, _ = await self._client.page(self._peer, request)
-        return HistoryPage([HistoryMessage(one.pubsub_topic, one.waku_message) for one in found], following)
+        return HistoryPage([RawMessage(one.pubsub_topic, one.waku_message) for one in found], following)
+
+
+class StorePeers:
+    """
+    The connected peers that offer the store protocol.
+
+    Args:
+        host: reports peers.
+        client: queries them.
+        own: this node's archive, if it has one.
+
+    ``on_found`` is called with the number of peers whenever a new one offers the protocol.
+    """
+
+    def __init__(self, host: StreamHost, client: StoreClient, *, own: History | None) -> None:
+        self.on_found: Callable[[int], None] = ignore_stores
+        self._client = client
+        self._own = own
+        self._peers: set[PeerId] = set()
+        host.watch(self._on_connected, self._peers.discard)
+
+    def __len__(self) -> int:
+        return len(self._peers)
+
+    def histories(self) -> Sequence[History]:
+        """Return the stores that can be queried now, our own archive first."""
+        others: list[History] = [StoreHistory(self._client, peer) for peer in self._peers]
+        return others if self._own is None else [self._own, *others]
+
+    def _on_connected(self, peer: PeerId, protocols: Sequence[str]) -> None:
+        if PROTOCOL in protocols and peer not in self._peers:
+            self._peers.add(peer)
+            self.on_found(len(self._peers))
+
+
+def ignore_stores(number: int) -> None:
+    """Do nothing with the number of stores."""

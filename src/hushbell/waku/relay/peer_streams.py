@@ -16,7 +16,7 @@ from hushbell.waku.relay.rpc_queue import RpcQueue, Total
 from hushbell.waku.relay.rpc_reader import Partial, RpcHandler, RpcReader
 from hushbell.waku.relay.settings import PROTOCOL, RelayLimits
 
-PACE = 1.0  # seconds that a publisher waits for slow peers at most
+MAX_WAIT_SECONDS = 1.0  # that a publisher waits for slow peers
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ class PeerStreams:
         *,
         clock: Clock,
         count: Count,
-        origin: Callable[[PeerId], ConnectionInfo],
+        connection_info: Callable[[PeerId], ConnectionInfo],
     ) -> None:
         self.outboxes: dict[PeerId, RpcQueue] = {}
         self._links: dict[PeerId, _StreamPair] = {}
@@ -72,7 +72,7 @@ class PeerStreams:
         self._owner = owner
         self._clock = clock
         self._count = count
-        self._origin = origin
+        self._connection_info = connection_info
         self._total, self._partial = Total(), Partial()
         self._tasks: set[asyncio.Task[None]] = set()
         self._room = asyncio.Event()
@@ -86,10 +86,10 @@ class PeerStreams:
             self._remove(peer)
             self._host.disconnect(peer)
 
-    async def room(self) -> None:
-        """Wait until no open stream has anything waiting, or ``PACE``."""
+    async def wait_for_room(self) -> None:
+        """Return when no open stream has frames waiting, at the latest after :data:`MAX_WAIT_SECONDS`."""
         with suppress(TimeoutError):
-            async with asyncio.timeout(PACE):
+            async with asyncio.timeout(MAX_WAIT_SECONDS):
                 while any(outbox.waiting and outbox.open for outbox in self.outboxes.values()):
                     self._room.clear()
                     await self._room.wait()
@@ -118,7 +118,7 @@ class PeerStreams:
         link = _StreamPair(RpcQueue(self._bounds, self._total, self._count, self._drain))
         self._links[peer] = link
         self.outboxes[peer] = link.outbox
-        self._owner.arrived(peer, self._origin(peer))
+        self._owner.arrived(peer, self._connection_info(peer))
         self._spawn(self._open(peer, link))
         return link
 

@@ -35,8 +35,8 @@ _MALFORMED = 10.0  # penalty points; the fourth time a peer is below the graylis
 _REFUSALS = {verdict: f"relay_refused_{verdict.name.lower()}" for verdict in ValidationResult}
 
 
-def _nobody(_topic: str, _data: bytes) -> None:
-    return None
+def ignore_message(_topic: str, _data: bytes) -> None:
+    """Do nothing with a message."""
 
 
 class Relay:
@@ -49,7 +49,7 @@ class Relay:
         random: chooses among peers.
         count: counter by name.
         validator: the node's own rule for (pubsub topic, message); what it refuses is not held against the peer.
-        origin: how a peer and we met; the score of an address and the share of dialled peers need it.
+        connection_info: address and direction of a peer's connection, which the scores and the mesh need.
 
     ``on_message`` is called once with each message (pubsub topic, serialised WakuMessage) of a topic that was
     subscribed, never with those published here.
@@ -64,9 +64,9 @@ class Relay:
         random: Random,
         count: Count,
         validator: Callable[[str, bytes], bool] | None = None,
-        origin: Callable[[PeerId], ConnectionInfo] = lambda _: ConnectionInfo("", outbound=False),
+        connection_info: Callable[[PeerId], ConnectionInfo] = lambda _: ConnectionInfo("", outbound=False),
     ) -> None:
-        self.on_message: Callable[[str, bytes], None] = _nobody
+        self.on_message: Callable[[str, bytes], object] = ignore_message
         self.shapes = TopicFrames()
         self._settings = settings
         self._clock = clock
@@ -90,7 +90,9 @@ class Relay:
         )
         self._accepted = self._duplicates = 0  # counted on at heartbeats
         self._heart: asyncio.Task[None] | None = None
-        self._links = PeerStreams(host, settings.bounds, self, clock=clock, count=count, origin=origin)
+        self._links = PeerStreams(
+            host, settings.bounds, self, clock=clock, count=count, connection_info=connection_info
+        )
         # What each message needs, found at once.
         self._outboxes = self._links.outboxes
         self._known = self._seen.ids
@@ -157,9 +159,9 @@ class Relay:
             self._cache.put(key, topic, frame)
         return sent
 
-    async def room(self) -> None:
-        """Wait until peers took what they were sent, or ``PACE``: how whoever publishes much paces itself."""
-        await self._links.room()
+    async def wait_for_room(self) -> None:
+        """Return when no peer has frames waiting, at the latest after :data:`peer_streams.MAX_WAIT_SECONDS`."""
+        await self._links.wait_for_room()
 
     def listeners(self, topic: str) -> int:
         """Return how many peers listen to a topic of ours."""

@@ -239,7 +239,7 @@ async def test_a_file_tells_no_secret_and_opens_with_its_key_alone(tmp_path: Pat
 async def test_a_newer_file_is_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "client.db"
     store = await SqliteClientStore.open(path, KEY, random=draw)
-    store._connection.execute("PRAGMA user_version = 99")
+    store._writer._connection.execute("PRAGMA user_version = 99")
     await store.close()
 
     with pytest.raises(StoreMismatch, match="99"):

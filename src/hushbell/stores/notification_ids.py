@@ -1,7 +1,7 @@
 """
 Identifiers of notifications: their numbers under a cipher, so that one tells nothing of another.
 
-Nothing is stored for them, none is given twice, and one that we never gave is told at once.
+Nothing is stored for them, none is given twice, and one that we never gave is recognised without a look-up.
 """
 
 import hmac
@@ -15,12 +15,12 @@ from cryptography.hazmat.primitives.ciphers.modes import ECB
 from hushbell.types import SymmetricKey
 
 SIZE = 16
-EPOCH_SHIFT = 40  # each opening of a queue has its own 2^40 numbers
+EPOCH_SHIFT = 40  # each opening of an outbox has its own 2^40 numbers
 _BLOCK = struct.Struct(">QQ")
 _LABEL = b"hushbell notification ids 1"
 
 
-class Idents:
+class NotificationIds:
     """One block of AES for each number: a number that decrypts with a second half of zeros is ours."""
 
     def __init__(self, key: SymmetricKey) -> None:
@@ -35,7 +35,7 @@ class Idents:
             return (self._encrypt.update(_BLOCK.pack(first, 0)),)
         blocks = b"".join([_BLOCK.pack(number, 0) for number in range(first, first + count)])
         sealed = self._encrypt.update(blocks)
-        return [sealed[place : place + SIZE] for place in range(0, len(sealed), SIZE)]
+        return [sealed[start : start + SIZE] for start in range(0, len(sealed), SIZE)]
 
     def number(self, ident: bytes) -> int | None:
         """Return the number, or None if the identifier is not ours."""

@@ -61,13 +61,26 @@ async def test_p4_a_request_is_known_from_the_second_time_on(store: ServerStore,
     assert (await store.load(needed, byte_limit=MUCH)).answered == {made.request(1): b"response"}
 
 
-async def test_the_first_answer_to_a_request_stays(store: ServerStore, made: Made) -> None:
+async def test_a_second_answer_to_a_request_is_a_conflict_and_the_first_one_stays(
+    store: ServerStore, made: Made
+) -> None:
     await store.commit([SaveResponse(made.request(1), b"first", made.now)])
 
-    await store.commit([SaveResponse(made.request(1), b"second", made.now)])
+    with pytest.raises(VersionConflict):
+        await store.commit([SaveResponse(made.request(1), b"second", made.now), MarkNotified(RING, made.now)])
 
     facts = await store.load(FactsNeeded(requests=frozenset({made.request(1)})), byte_limit=MUCH)
     assert facts.answered == {made.request(1): b"first"}
+
+
+async def test_a_ring_that_is_known_is_a_conflict_and_nothing_is_written(store: ServerStore, made: Made) -> None:
+    await store.commit([MarkNotified(RING, made.now)])
+
+    with pytest.raises(VersionConflict):
+        await store.commit([made.save(made.device()), MarkNotified(RING, made.now)])
+
+    facts = await store.load(FactsNeeded(devices=frozenset({made.device()})), byte_limit=MUCH)
+    assert not facts.devices
 
 
 async def test_what_was_never_seen_is_absent(store: ServerStore, made: Made) -> None:

@@ -35,6 +35,7 @@ class Phonebook:
         self.up: set[PeerId] = set()
         self.connected: list[PeerId] = []
         self.dialled: list[PeerId] = []
+        self.on_disconnected: Callable[[PeerId], None] = lambda _: None
 
     async def dial(self, address: Multiaddr) -> PeerId:
         assert address.peer
@@ -51,6 +52,9 @@ class Phonebook:
     @property
     def peers(self) -> Collection[PeerId]:
         return self.connected
+
+    def watch(self, connected: Callable[[PeerId, Sequence[str]], None], disconnected: Callable[[PeerId], None]) -> None:
+        self.on_disconnected = disconnected
 
 
 @pytest.fixture
@@ -71,10 +75,10 @@ def begin(book: Phonebook, clock: FakeClock, counted: Counter[str]) -> Iterator[
             return [address(number) for number in found]
 
         connecting = PeerManager(
-            dialer=book,
+            host=book,
             peers=[address(number) for number in named],
             finders=[finder] if wanted else [],
-            wanted=wanted,
+            target=wanted,
             clock=clock,
             random=lambda size: b"\x80" + bytes(size - 1),  # the middle: no jitter
             count=lambda name, number: counted.update({name: number}),
@@ -113,13 +117,13 @@ async def test_a_named_peer_is_dialled_until_it_answers_ever_more_slowly(
 
 async def test_a_peer_that_goes_is_dialled_again_at_once(book: Phonebook, clock: FakeClock, begin: Begin) -> None:
     book.up.add(peer(1))
-    connecting = begin([1])
+    begin([1])
     await turns()
     clock.advance(3600)
     await turns()
 
     book.connected.clear()
-    connecting.gone(peer(1))
+    book.on_disconnected(peer(1))
     await turns()
     clock.advance(1)
     await turns()
@@ -129,11 +133,11 @@ async def test_a_peer_that_goes_is_dialled_again_at_once(book: Phonebook, clock:
 
 async def test_a_peer_that_drops_us_each_time_is_not_hammered(book: Phonebook, clock: FakeClock, begin: Begin) -> None:
     book.up.add(peer(1))
-    connecting = begin([1])
+    begin([1])
     for _ in range(300):
         await turns()
         book.connected.clear()
-        connecting.gone(peer(1))
+        book.on_disconnected(peer(1))
         await turns()
         clock.advance(1)
 
@@ -172,11 +176,11 @@ async def test_as_many_of_the_found_are_connected_as_are_wanted(
     book: Phonebook, clock: FakeClock, begin: Begin
 ) -> None:
     book.up |= {peer(number) for number in range(1, 20)}
-    connecting = begin(found=range(1, 20), wanted=3)
+    begin(found=range(1, 20), wanted=3)
     await turns()
     assert len(book.connected) == 3
 
-    connecting.gone(book.connected.pop())
+    book.on_disconnected(book.connected.pop())
     clock.advance(LOOK)
     await turns()
 

@@ -4,7 +4,7 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -15,11 +15,10 @@ from urllib.parse import urlsplit
 import pytest
 
 from hushbell.core.delivery.notification import Message, Notification
+from hushbell.core.delivery.outcome import Outcome, Verdict
 from hushbell.errors import CallerError, ConfigError
 from hushbell.http.client import open_http
-from hushbell.ports.gateway import Outcome, Verdict
-from hushbell.ports.making import ProviderContext
-from hushbell.ports.provider import ManyAtOnce, Provider
+from hushbell.ports.provider import Attempt, Provider, ProviderContext
 from hushbell.providers.registry import PROVIDERS, open_provider
 from hushbell.testing.clock import FakeClock
 from hushbell.testing.mock.server import MockProviders
@@ -28,7 +27,6 @@ from hushbell.types import Millis
 
 PATIENCE = 20.0  # seconds; machines are busy
 HASTE = 0.3  # seconds, where the other side will say nothing
-Attempt = Callable[..., Awaitable[list[Outcome]]]
 
 
 @dataclass(frozen=True)
@@ -236,16 +234,34 @@ async def test_only_the_places_asked_for_are_attempted(world: World) -> None:
     assert len(" ".join(seen).split()) == 2
 
 
-async def test_no_place_is_no_work(world: World) -> None:
+async def test_a_hundred_pushes_in_ten_attempts_are_reported_once_each(world: World) -> None:
+    notes = [world.notification(range(10 * number, 10 * number + 10)) for number in range(1, 11)]
+    found: list[tuple[int, int]] = []
+    everything = asyncio.get_running_loop().create_future()
+
+    def done(note: int, index: int, outcome: Outcome) -> None:
+        assert outcome.verdict is Verdict.ACCEPTED
+        found.append((note, index))
+        if len(found) == 100:
+            everything.set_result(None)
+
+    world.provider.send([Attempt(note, range(10), partial(done, number)) for number, note in enumerate(notes)])
+    await asyncio.wait_for(everything, 2 * PATIENCE)
+    await asyncio.sleep(0)
+
+    assert sorted(found) == [(note, index) for note in range(10) for index in range(10)]
+
+
+async def test_no_indexes_are_no_work(world: World) -> None:
     assert await world.attempt(places=[]) == []
     assert world.arrived == 0
 
 
-@pytest.mark.parametrize("world", ["apns", "fcm"], indirect=True)
-async def test_what_is_handed_over_together_ends_as_if_each_had_come_alone(world: World) -> None:
-    assert isinstance(world.provider, ManyAtOnce)
+async def test_attempts_that_are_sent_together_end_as_if_each_had_come_alone(world: World) -> None:
     world.kill(2)
-    other = world.kind.message._replace(headers=(*world.kind.message.headers, ("content-type", "application/json")))
+    other = world.kind.message
+    if world.name in ("apns", "fcm"):
+        other = other._replace(headers=(*other.headers, ("content-type", "application/json")))
     notes = [world.notification([1, 2]), world.notification([3], message=other), world.notification([4, 5, 6])]
     outcomes: list[dict[int, Verdict]] = [{} for _ in notes]
     everything = asyncio.get_running_loop().create_future()
@@ -256,8 +272,8 @@ async def test_what_is_handed_over_together_ends_as_if_each_had_come_alone(world
         if sum(map(len, outcomes)) == 5:
             everything.set_result(None)
 
-    attempts = [(note, range(len(note.targets)), partial(done, number)) for number, note in enumerate(notes)]
-    world.provider.attempt_all([*attempts[:2], (notes[2], [0, 2], attempts[2][2])])
+    attempts = [Attempt(note, range(len(note.targets)), partial(done, number)) for number, note in enumerate(notes)]
+    world.provider.send([*attempts[:2], attempts[2]._replace(indexes=[0, 2])])
     await asyncio.wait_for(everything, 2 * PATIENCE)
 
     good, dead = Verdict.ACCEPTED, Verdict.DEAD_TOKEN

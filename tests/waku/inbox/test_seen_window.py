@@ -6,10 +6,10 @@ import pytest
 
 from hushbell.errors import StoreCorrupt, StoreUnavailable
 from hushbell.types import Millis
-from hushbell.waku.inbox.seen_window import SETTLED, SeenFile, SeenWindow, WindowChanges
+from hushbell.waku.inbox.seen_window import SETTLE_MILLIS, SeenFile, SeenWindow, WindowChanges
 
 NOW = Millis(1_700_000_000_000)
-LATER = Millis(NOW + SETTLED)
+LATER = Millis(NOW + SETTLE_MILLIS)
 HOUR = 3_600_000
 
 
@@ -39,7 +39,7 @@ def test_what_could_not_be_handed_on_may_come_again() -> None:
     seen = window()
     seen.add(b"a", NOW)
 
-    seen.forget(b"a")
+    seen.remove(b"a")
 
     assert seen.add(b"a", NOW)
 
@@ -48,22 +48,22 @@ def test_only_what_was_handed_on_long_ago_settles_and_once() -> None:
     seen = window()
     for key in (b"done", b"in hand", b"waiting"):
         seen.add(key, NOW)
-    seen.handed(b"done", NOW)
-    seen.handed(b"in hand", LATER)
+    seen.mark_received(b"done", NOW)
+    seen.mark_received(b"in hand", LATER)
 
-    assert seen.settled(NOW) == WindowChanges([(b"done", NOW)], None)
-    assert seen.settled(NOW) == WindowChanges([], None)
-    assert seen.settled(LATER) == WindowChanges([(b"in hand", NOW)], None)
+    assert seen.pop_settled(NOW) == WindowChanges([(b"done", NOW)], None)
+    assert seen.pop_settled(NOW) == WindowChanges([], None)
+    assert seen.pop_settled(LATER) == WindowChanges([(b"in hand", NOW)], None)
 
 
 def test_the_mark_moves_only_with_what_came_before_it() -> None:
     seen = window()
     seen.add(b"a", NOW)
-    seen.handed(b"a", NOW)
-    seen.covered(Millis(NOW - 5), LATER)
+    seen.mark_received(b"a", NOW)
+    seen.mark_complete(Millis(NOW - 5), LATER)
 
-    assert seen.settled(NOW).covered is None
-    assert seen.settled(LATER).covered == NOW - 5
+    assert seen.pop_settled(NOW).complete_until is None
+    assert seen.pop_settled(LATER).complete_until == NOW - 5
 
 
 def test_old_entries_go() -> None:
@@ -71,7 +71,7 @@ def test_old_entries_go() -> None:
     seen.add(b"a", NOW)
     seen.add(b"b", Millis(NOW + HOUR))
 
-    seen.settled(Millis(NOW + HOUR + 1))
+    seen.pop_settled(Millis(NOW + HOUR + 1))
 
     assert len(seen) == 1
     assert seen.add(b"a", NOW)

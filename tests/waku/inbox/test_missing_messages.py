@@ -9,7 +9,8 @@ from typing import Any
 from hushbell.testing.clock import FakeClock
 from hushbell.types import DEFAULT_PUBSUB_TOPIC, Millis, PubsubTopic
 from hushbell.waku.inbox.message_queue import MessageQueue
-from hushbell.waku.inbox.missing_messages import MARGIN, PAGES, RECENT, MissingMessages
+from hushbell.waku.inbox.missing_messages import MARGIN_MILLIS, MAX_PAGES, RECENT_MILLIS, MissingMessages
+from hushbell.waku.message import RawMessage
 
 Open = Callable[..., Awaitable[MessageQueue]]
 Build = Callable[..., bytes]
@@ -26,11 +27,11 @@ async def test_what_was_missed_is_handed_on_page_by_page_and_once(
     sent = [message(number) for number in range(8)]
     for data in sent:
         shelf.keep(clock.now(), data)
-    receiving.arrived(DEFAULT_PUBSUB_TOPIC, sent[3])
+    receiving.add(RawMessage(DEFAULT_PUBSUB_TOPIC, sent[3]))
 
     assert await catching_up(receiving, shelf).round()
 
-    came = [envelope.waku_message for envelope in await receiving.take(100)]
+    came = [one.raw.data for one in await receiving.receive(100)]
     assert came == [sent[3], *sent[:3], *sent[4:]]
 
 
@@ -46,8 +47,8 @@ async def test_after_a_restart_it_asks_from_the_last_time_everything_had_come(  
 
     await catching_up(receiving, shelf).round()
 
-    assert shelf.asked[0] == ([OWN], stopped - MARGIN)
-    assert [envelope.waku_message for envelope in await receiving.take(10)] == [missed]
+    assert shelf.asked[0] == ([OWN], stopped - MARGIN_MILLIS)
+    assert [one.raw.data for one in await receiving.receive(10)] == [missed]
 
 
 async def test_queries_are_fetched_if_they_are_younger_than_a_minute(
@@ -55,14 +56,14 @@ async def test_queries_are_fetched_if_they_are_younger_than_a_minute(
 ) -> None:
     receiving = await place()
     clock.advance(HOUR / 1000)
-    young, old = Millis(clock.now() - RECENT // 2), Millis(clock.now() - RECENT - 1)
+    young, old = Millis(clock.now() - RECENT_MILLIS // 2), Millis(clock.now() - RECENT_MILLIS - 1)
     shelf.keep(young, message(1, topic=QUERY, at=young))
     shelf.keep(old, message(2, topic=QUERY, at=old))
 
     await catching_up(receiving, shelf).round()
 
-    came = await receiving.take(10)
-    assert [envelope.waku_message for envelope in came] == [message(1, topic=QUERY, at=young)]
+    came = await receiving.receive(10)
+    assert [one.raw.data for one in came] == [message(1, topic=QUERY, at=young)]
 
 
 async def test_between_gaps_only_the_own_topics_are_asked_for_and_only_what_is_new(
@@ -76,25 +77,25 @@ async def test_between_gaps_only_the_own_topics_are_asked_for_and_only_what_is_n
 
     await asking.round()
 
-    assert shelf.asked == [([OWN], before - MARGIN)]
+    assert shelf.asked == [([OWN], before - MARGIN_MILLIS)]
 
 
 async def test_a_store_that_fails_moves_no_mark_and_another_is_asked(  # noqa: PLR0917
     place: Open, message: Build, catching_up: Asking, shelf: Any, clock: FakeClock, counted: Counter[str]
 ) -> None:
     receiving = await place()
-    start = receiving.covered
+    start = receiving.complete_until
     clock.advance(100)
     other = type(shelf)(name="other", kept=[(clock.now(), message(1))])
     shelf.failing = 1
 
     assert not await catching_up(receiving, shelf).round()
-    assert receiving.covered == start
+    assert receiving.complete_until == start
     shelf.failing = 1
     assert await catching_up(receiving, shelf, other).round()
 
-    assert receiving.covered == clock.now()
-    assert len(await receiving.take(10)) == 1
+    assert receiving.complete_until == clock.now()
+    assert len(await receiving.receive(10)) == 1
     assert counted["waku_store_failures"] == 2
 
 
@@ -113,7 +114,7 @@ async def test_a_store_that_appears_later_is_asked_from_the_beginning(
     place: Open, catching_up: Asking, shelf: Any, clock: FakeClock
 ) -> None:
     receiving = await place()
-    start = receiving.covered
+    start = receiving.complete_until
     late = type(shelf)(name="late")
     stores = [shelf]
     asking = catching_up(receiving)
@@ -124,7 +125,7 @@ async def test_a_store_that_appears_later_is_asked_from_the_beginning(
 
     await asking.round()
 
-    assert late.asked[0][1] == start - MARGIN
+    assert late.asked[0][1] == start - MARGIN_MILLIS
 
 
 async def test_a_store_that_never_ends_is_left(  # noqa: PLR0917
@@ -137,8 +138,8 @@ async def test_a_store_that_never_ends_is_left(  # noqa: PLR0917
     await catching_up(receiving, shelf).round()
 
     assert counted["waku_store_endless"] >= 1
-    assert counted["waku_store_messages"] <= 3 * PAGES * 2
-    assert len(await receiving.take(10)) == 1
+    assert counted["waku_store_messages"] <= 3 * MAX_PAGES * 2
+    assert len(await receiving.receive(10)) == 1
 
 
 async def test_messages_of_other_shards_than_asked_for_are_refused(
@@ -149,9 +150,9 @@ async def test_messages_of_other_shards_than_asked_for_are_refused(
     shelf.keep(clock.now(), message(1))
 
     await catching_up(receiving, shelf).round()
-    receiving.arrived(DEFAULT_PUBSUB_TOPIC, message(2))
+    receiving.add(RawMessage(DEFAULT_PUBSUB_TOPIC, message(2)))
 
-    assert [envelope.waku_message for envelope in await receiving.take(10)] == [message(2)]
+    assert [one.raw.data for one in await receiving.receive(10)] == [message(2)]
 
 
 async def test_it_does_not_ask_back_further_than_it_may(
@@ -177,7 +178,7 @@ async def test_it_asks_again_soon_after_a_failure_and_at_once_when_told(
     clock.advance(5)
     await turns()
     assert len(shelf.asked) == 2
-    asking.soon()
+    asking.request_round()
     await turns()
     clock.advance(2)
     await turns()

@@ -1,8 +1,7 @@
 """What every adapter of the queue port promises."""
 
-import asyncio
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,12 +9,12 @@ from typing import Any
 import pytest
 
 from hushbell.core.delivery.changes import Changes, DeadToken, IdempotentResponse
-from hushbell.core.delivery.job import Job, JobProgress, JobResult
+from hushbell.core.delivery.job import Damaged, Job, JobOnDisk, JobProgress, JobResult
 from hushbell.core.delivery.notification import Message, Notification
 from hushbell.core.delivery.state import State
 from hushbell.core.delivery.webhook import Webhook, WebhookEvent
-from hushbell.errors import StoreError, StoreUnavailable
-from hushbell.ports.outbox import Outbox
+from hushbell.errors import StoreUnavailable
+from hushbell.ports.outbox import Outbox, committed
 from hushbell.stores.memory.outbox import MemoryOutbox
 from hushbell.stores.sqlite.outbox import SqliteOutbox
 from hushbell.types import Millis
@@ -32,15 +31,15 @@ def open_queue(tmp_path: Path) -> Callable[[], SqliteOutbox]:
 
 
 @pytest.fixture(params=["memory", "sqlite"])
-def queue(request: pytest.FixtureRequest, open_queue: Callable[[], SqliteOutbox]) -> Iterator[Outbox]:
+async def queue(request: pytest.FixtureRequest, open_queue: Callable[[], SqliteOutbox]) -> AsyncIterator[Outbox]:
     opened: Outbox = MemoryOutbox(random=os.urandom) if request.param == "memory" else open_queue()
     yield opened
-    opened.close()
+    await opened.close()
 
 
 def job(queue: Outbox, *tokens: int, app: str = "chat") -> Job:
     """A job of one notification for each number of tokens."""
-    first = queue.numbers(len(tokens))
+    first, idents = queue.reserve(len(tokens))
     message = Message(provider="apns", headers=(("apns-topic", "im.example"),), body=b'{"aps":{}}')
     notes = [
         Notification(
@@ -53,7 +52,7 @@ def job(queue: Outbox, *tokens: int, app: str = "chat") -> Job:
             expires_at=Millis(NOW + DAY),
             retries=3,
         )
-        for ident, count in zip(queue.idents(first, len(tokens)), tokens, strict=True)
+        for ident, count in zip(idents, tokens, strict=True)
     ]
     return Job(first, app, NOW, tuple(notes))
 
@@ -64,15 +63,11 @@ def end(job: Job, *, at: int = NOW, reasons: tuple[tuple[int, str], ...] = ()) -
 
 
 async def commit(queue: Outbox, **parts: Any) -> None:
-    done: asyncio.Future[StoreError | None] = asyncio.get_running_loop().create_future()
-    queue.commit(Changes(**parts), done.set_result)
-    error = await done
-    if error is not None:
-        raise error
+    await committed(queue, Changes(**parts))
 
 
-def open_jobs(queue: Outbox) -> Sequence[tuple[Job, JobProgress | None]]:
-    return queue.jobs([waiting.number for waiting in queue.open_jobs()])
+async def open_jobs(queue: Outbox) -> Sequence[JobOnDisk | Damaged]:
+    return await queue.read([waiting.number for waiting in await queue.open_jobs()])
 
 
 async def test_a_job_that_was_committed_is_open(queue: Outbox) -> None:
@@ -80,19 +75,19 @@ async def test_a_job_that_was_committed_is_open(queue: Outbox) -> None:
 
     await commit(queue, jobs=[first, second])
 
-    assert list(open_jobs(queue)) == [(first, None), (second, None)]
-    assert [(one.number, one.app, one.provider, one.pushes) for one in queue.open_jobs()] == [
+    assert list(await open_jobs(queue)) == [(first, None), (second, None)]
+    assert [(one.number, one.app, one.provider, one.pushes) for one in await queue.open_jobs()] == [
         (first.number, "chat", "apns", 4),
         (second.number, "chat", "apns", 2),
     ]
-    assert all(one.size > 0 for one in queue.open_jobs())
+    assert all(one.size > 0 for one in await queue.open_jobs())
 
 
 async def test_jobs_are_read_by_number_in_the_order_asked_for(queue: Outbox) -> None:
     jobs = [job(queue, 1) for _ in range(5)]
     await commit(queue, jobs=jobs)
 
-    found = queue.jobs([jobs[3].number, 17, jobs[1].number])
+    found = await queue.read([jobs[3].number, 17, jobs[1].number])
 
     assert list(found) == [(jobs[3], None), (jobs[1], None)]
 
@@ -104,7 +99,7 @@ async def test_progress_stays_with_its_job(queue: Outbox) -> None:
     await commit(queue, progress=[JobProgress(made.number, b"\0\3", b"\1\1")])
     await commit(queue, progress=[JobProgress(made.number, b"\2\3", b"\2\1")])
 
-    assert list(open_jobs(queue)) == [(made, JobProgress(made.number, b"\2\3", b"\2\1"))]
+    assert list(await open_jobs(queue)) == [(made, JobProgress(made.number, b"\2\3", b"\2\1"))]
 
 
 async def test_an_ended_job_is_open_no_more_and_says_how_it_ended(queue: Outbox) -> None:
@@ -114,12 +109,12 @@ async def test_an_ended_job_is_open_no_more_and_says_how_it_ended(queue: Outbox)
 
     await commit(queue, ended=ends)
 
-    assert queue.find(jobs[0].number) == ends[0]
-    assert queue.find(jobs[0].number + 1) == ends[0]
-    assert queue.find(jobs[1].number) == (jobs[1], None)
-    assert queue.find(jobs[2].number) == ends[1]
-    assert queue.find(jobs[2].number + 1) is None
-    assert queue.find(5) is None
+    assert await queue.find(jobs[0].number) == ends[0]
+    assert await queue.find(jobs[0].number + 1) == ends[0]
+    assert await queue.find(jobs[1].number) == (jobs[1], None)
+    assert await queue.find(jobs[2].number) == ends[1]
+    assert await queue.find(jobs[2].number + 1) is None
+    assert await queue.find(5) is None
 
 
 async def test_ended_jobs_are_erased_with_their_tokens(queue: Outbox) -> None:
@@ -128,18 +123,16 @@ async def test_ended_jobs_are_erased_with_their_tokens(queue: Outbox) -> None:
 
     await commit(queue, ended=[end(one) for one in jobs])
 
-    assert not open_jobs(queue)
-    assert queue.find(jobs[299].number) == end(jobs[299])
+    assert not await open_jobs(queue)
+    assert await queue.find(jobs[299].number) == end(jobs[299])
 
 
 async def test_identifiers_are_distinct_and_lead_back_to_their_numbers(queue: Outbox) -> None:
-    first = queue.numbers(1000)
-
-    idents = queue.idents(first, 1000)
+    first, idents = queue.reserve(1000)
 
     assert len(set(idents)) == 1000
     assert [queue.number_of(ident) for ident in idents] == list(range(first, first + 1000))
-    assert list(queue.idents(first + 7, 1)) == [idents[7]]
+    assert queue.reserve(1)[0] == first + 1000
 
 
 async def test_a_foreign_identifier_leads_nowhere(queue: Outbox) -> None:
@@ -153,41 +146,41 @@ async def test_dead_tokens_are_listed_for_their_app_from_a_cursor(queue: Outbox)
     other = DeadToken("other", "fcm", "token", "UNREGISTERED", None, NOW)
     await commit(queue, dead=[dead[0], other, dead[1], dead[2]])
 
-    page = queue.dead("chat", 0, 2)
-    rest = queue.dead("chat", page[-1].cursor, 9)
+    page = await queue.dead_tokens("chat", 0, 2)
+    rest = await queue.dead_tokens("chat", page[-1].cursor, 9)
 
     assert [replace(one, cursor=0) for one in (*page, *rest)] == dead
-    assert [one.token for one in queue.dead("other", 0, 9)] == ["token"]
+    assert [one.token for one in await queue.dead_tokens("other", 0, 9)] == ["token"]
 
 
 async def test_an_event_is_due_until_its_hook_was_told(queue: Outbox) -> None:
     await commit(
         queue, events=[WebhookEvent("hook", b"one", NOW), WebhookEvent("hook", b"two", NOW, due_at=Millis(NOW + 5))]
     )
-    (one,) = queue.due_events(NOW, 0, 9)
+    (one,) = await queue.due_events(NOW, 0, 9)
     assert (one.hook, one.body, one.attempts) == ("hook", b"one", 0)
 
     await commit(queue, deferred=[replace(one, attempts=1, due_at=Millis(NOW + 9))])
-    assert not queue.due_events(NOW, 0, 9)
-    later = queue.due_events(Millis(NOW + 9), 0, 9)
+    assert not await queue.due_events(NOW, 0, 9)
+    later = await queue.due_events(Millis(NOW + 9), 0, 9)
     assert [(event.body, event.attempts) for event in later] == [(b"one", 1), (b"two", 0)]
-    assert len(queue.due_events(Millis(NOW + 9), one.number, 9)) == 1
+    assert len(await queue.due_events(Millis(NOW + 9), one.number, 9)) == 1
 
     await commit(queue, told=[event.number for event in later])
-    assert not queue.due_events(Millis(NOW + DAY), 0, 9)
+    assert not await queue.due_events(Millis(NOW + DAY), 0, 9)
 
 
 async def test_a_hook_is_saved_replaced_and_dropped_with_its_events(queue: Outbox) -> None:
     hook = Webhook("h1", "chat", "https://secret.example/", b"secret", ("not_delivered",), "event", (("a", "b"),))
-    queue.save_hook(hook)
-    queue.save_hook(replace(hook, url="https://other.example/"))
+    await queue.save_webhook(hook)
+    await queue.save_webhook(replace(hook, url="https://other.example/"))
     await commit(queue, events=[WebhookEvent("h1", b"one", NOW)])
 
-    assert list(queue.hooks()) == [replace(hook, url="https://other.example/")]
-    assert queue.drop_hook("h1")
-    assert not queue.drop_hook("h1")
-    assert not queue.hooks()
-    assert not queue.due_events(NOW, 0, 9)
+    assert list(await queue.webhooks()) == [replace(hook, url="https://other.example/")]
+    assert await queue.drop_webhook("h1")
+    assert not await queue.drop_webhook("h1")
+    assert not await queue.webhooks()
+    assert not await queue.due_events(NOW, 0, 9)
 
 
 async def test_the_first_answer_under_a_key_stays(queue: Outbox) -> None:
@@ -196,8 +189,8 @@ async def test_the_first_answer_under_a_key_stays(queue: Outbox) -> None:
 
     await commit(queue, answers=[replace(first, answer=b"another")])
 
-    assert queue.repeatable(b"d" * 32) == first
-    assert queue.repeatable(b"e" * 32) is None
+    assert await queue.idempotent_response(b"d" * 32) == first
+    assert await queue.idempotent_response(b"e" * 32) is None
 
 
 async def test_what_is_old_is_forgotten_and_open_jobs_are_not(queue: Outbox) -> None:
@@ -211,22 +204,22 @@ async def test_what_is_old_is_forgotten_and_open_jobs_are_not(queue: Outbox) -> 
         events=[WebhookEvent("hook", b"", NOW)],
     )
 
-    assert queue.forget(Millis(NOW), 100) == 0
-    assert queue.forget(Millis(NOW + DAY), 100) == 4
+    assert await queue.forget(Millis(NOW), 100) == 0
+    assert await queue.forget(Millis(NOW + DAY), 100) == 4
 
-    assert queue.find(old.number) is None
-    assert not queue.dead("chat", 0, 9)
-    assert queue.repeatable(b"d" * 32) is None
-    assert list(open_jobs(queue)) == [(waiting, None)]
+    assert await queue.find(old.number) is None
+    assert not await queue.dead_tokens("chat", 0, 9)
+    assert await queue.idempotent_response(b"d" * 32) is None
+    assert list(await open_jobs(queue)) == [(waiting, None)]
 
 
 async def test_a_closed_queue_says_so(queue: Outbox) -> None:
-    queue.close()
+    await queue.close()
 
     with pytest.raises(StoreUnavailable):
         await commit(queue, jobs=[])
     with pytest.raises(StoreUnavailable):
-        queue.find(1)
+        await queue.find(1)
 
 
 async def test_everything_is_there_after_a_stop(open_queue: Callable[[], SqliteOutbox]) -> None:
@@ -234,16 +227,16 @@ async def test_everything_is_there_after_a_stop(open_queue: Callable[[], SqliteO
     gone, kept = job(queue, 1), job(queue, 2, 1)
     await commit(queue, jobs=[gone, kept], progress=[JobProgress(kept.number, b"\2\3\0", b"\1\1\0")])
     await commit(queue, ended=[end(gone)], dead=[DeadToken("chat", "apns", "token", "Unregistered", None, NOW)])
-    queue.close()
+    await queue.close()
 
     again = open_queue()
 
-    assert list(open_jobs(again)) == [(kept, JobProgress(kept.number, b"\2\3\0", b"\1\1\0"))]
-    assert again.find(gone.number) == end(gone)
+    assert list(await open_jobs(again)) == [(kept, JobProgress(kept.number, b"\2\3\0", b"\1\1\0"))]
+    assert await again.find(gone.number) == end(gone)
     assert again.number_of(kept.notifications[1].ident) == kept.number + 1
-    assert again.numbers(1) > kept.number + 1
-    assert len(again.dead("chat", 0, 9)) == 1
-    again.close()
+    assert again.reserve(1)[0] > kept.number + 1
+    assert len(await again.dead_tokens("chat", 0, 9)) == 1
+    await again.close()
 
 
 async def test_a_job_that_ended_just_before_a_crash_does_not_begin_again(
@@ -256,9 +249,9 @@ async def test_a_job_that_ended_just_before_a_crash_does_not_begin_again(
 
     after_crash = open_queue()
 
-    assert list(open_jobs(after_crash)) == [(waiting, None)]
-    after_crash.close()
-    queue.close()
+    assert list(await open_jobs(after_crash)) == [(waiting, None)]
+    await after_crash.close()
+    await queue.close()
 
 
 async def test_nothing_secret_is_in_the_file(open_queue: Callable[[], SqliteOutbox], tmp_path: Path) -> None:
@@ -270,8 +263,8 @@ async def test_nothing_secret_is_in_the_file(open_queue: Callable[[], SqliteOutb
         dead=[DeadToken("chat", "apns", "hidden-token", "Unregistered", None, NOW)],
         events=[WebhookEvent("hook", b"hidden-body", NOW)],
     )
-    queue.save_hook(Webhook("h1", "chat", "https://hidden.example/", b"hidden", ()))
-    queue.close()
+    await queue.save_webhook(Webhook("h1", "chat", "https://hidden.example/", b"hidden", ()))
+    await queue.close()
 
     for file in (tmp_path / "data").iterdir():
         assert b"hidden" not in file.read_bytes()
@@ -285,7 +278,7 @@ async def test_a_batch_that_cannot_be_written_changes_nothing(open_queue: Callab
     with pytest.raises(StoreUnavailable):
         await commit(queue, jobs=[made], answers=[IdempotentResponse(b"", b"", b"", Millis(1 << 70))])
 
-    assert not open_jobs(queue)
+    assert not await open_jobs(queue)
     await commit(queue, jobs=[made])
-    assert list(open_jobs(queue)) == [(made, None)]
-    queue.close()
+    assert list(await open_jobs(queue)) == [(made, None)]
+    await queue.close()

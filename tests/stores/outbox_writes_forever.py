@@ -24,16 +24,16 @@ NOW = Millis(1_800_000_000_000)
 
 async def main(folder: Path, count: int, *, careless: bool) -> None:
     queue = SqliteOutbox.open(folder / "data" / "gateway.db", folder / "keys" / "at-rest", random=os.urandom)
-    connection = queue._writer._connection
+    connection = queue.writer._connection
     if careless:
         connection.execute("PRAGMA synchronous = NORMAL")
     connection.execute("PRAGMA wal_autocheckpoint = 20")  # pages; so that a short run has many
     ended: list[JobResult] = []
     for number in range(count or 1 << 62):
-        first = queue.numbers(1)
+        first, idents = queue.reserve(1)
         message = Message(provider="apns", body=os.urandom(3_000))
         note = Notification(
-            ident=queue.idents(first, 1)[0],
+            ident=idents[0],
             app="chat",
             target_kind="token",
             targets=("token",),

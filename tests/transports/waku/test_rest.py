@@ -20,7 +20,7 @@ from hushbell.runtime.clock import SystemClock, system_random
 from hushbell.testing.mock.http import Fault, Response
 from hushbell.testing.mock_waku_rest import MockRestNode, RestNetwork
 from hushbell.transports.waku import rest_dialects
-from hushbell.transports.waku.rest import ANSWER, RestHealth, RestNode, RestTransport
+from hushbell.transports.waku.rest import MAX_RESPONSE, RestHealth, RestNode, RestTransport
 from hushbell.types import DEFAULT_PUBSUB_TOPIC, ContentTopic, Envelope, Millis
 from hushbell.waku.inbox.message_queue import MessageQueue
 from hushbell.waku.inbox.missing_messages import MissingMessages
@@ -34,13 +34,18 @@ MESSAGES = "/relay/v1/messages/"
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("hushbell.waku.inbox.missing_messages.SETTLE", 0.1)
-    monkeypatch.setattr("hushbell.transports.waku.rest.CONFIRM", (0.05,))
+    monkeypatch.setattr("hushbell.transports.waku.rest.CONFIRM_DELAYS", (0.05,))
 
 
 @pytest.fixture(params=["nwaku", "go-waku"])
 def dialect(request: pytest.FixtureRequest) -> Dialect:
     chosen: Dialect = request.param
     return chosen
+
+
+@pytest.fixture
+def counted() -> Counter[str]:
+    return Counter()
 
 
 @pytest.fixture
@@ -71,23 +76,29 @@ async def connect(node: MockRestNode, counted: Counter[str]) -> AsyncIterator[Ca
     async def connected() -> RestTransport:
         clock = SystemClock()
         place = await MessageQueue.open(
-            clock=clock, count=count, file=None, seen=1000, seen_for=3600, waiting=1000, message_limit=1024 * 1024
+            clock=clock,
+            count=count,
+            file=None,
+            max_seen=1000,
+            seen_seconds=3600,
+            max_messages=1000,
+            message_limit=1024 * 1024,
         )
-        rest = RestNode(CurlHttp(HttpSettings(answer=ANSWER)), node.url, node.dialect)
+        rest = RestNode(CurlHttp(HttpSettings(answer=MAX_RESPONSE)), node.url, node.dialect)
         asking = MissingMessages(
-            receiving=place,
+            queue=place,
             stores=lambda: [rest],
             topics={DEFAULT_PUBSUB_TOPIC: [TOPIC]},
             clock=clock,
             random=system_random,
             count=count,
-            every=3600,
-            back=86_400,
+            interval=3600,
+            max_age=86_400,
         )
         transport = RestTransport(
             node=rest,
-            receiving=place,
-            catching_up=asking,
+            queue=place,
+            missing=asking,
             clock=clock,
             random=system_random,
             count=count,
@@ -254,9 +265,9 @@ async def test_the_health_of_a_node_is_in_its_own_words(node: MockRestNode, dial
     await rest.close()
 
     assert healthy.ready
-    assert broken == RestHealth(ready=False, says="status 503")
-    assert waking == RestHealth(ready=False, says="NOT_READY")
-    assert gone == RestHealth(ready=False, says="no answer")
+    assert broken == RestHealth(ready=False, report="status 503")
+    assert waking == RestHealth(ready=False, report="NOT_READY")
+    assert gone == RestHealth(ready=False, report="no answer")
 
 
 async def test_a_page_of_large_messages_is_asked_for_in_smaller_ones(
@@ -297,11 +308,17 @@ def test_a_message_survives_the_way_through_json(
         meta=meta,
         ephemeral=ephemeral or None,
     )
-    data = wire.encode(sent)
 
-    body = rest_dialects.relay_body(Envelope(DEFAULT_PUBSUB_TOPIC, data))
+    (read,), undecodable = rest_dialects.read_messages(
+        DEFAULT_PUBSUB_TOPIC, b"[" + rest_dialects.relay_body(sent) + b"]"
+    )
 
-    assert rest_dialects.read_messages(b"[" + body + b"]") == ([data], 0)
+    assert (read.pubsub_topic, read.data, read.decode(), undecodable) == (
+        DEFAULT_PUBSUB_TOPIC,
+        wire.encode(sent),
+        wire.decode(WakuMessage, wire.encode(sent)),
+        0,
+    )
 
 
 @given(
@@ -333,11 +350,11 @@ def test_whatever_a_node_answers_a_value_or_an_error_of_ours_comes_out(answer: o
     body = json.dumps(answer).encode()
 
     for read in (
-        rest_dialects.read_messages,
+        lambda body: rest_dialects.read_messages(DEFAULT_PUBSUB_TOPIC, body),
         rest_dialects.Nwaku().page,
         rest_dialects.GoWaku().page,
-        rest_dialects.stored,
-        lambda body: rest_dialects.Nwaku().took(200, body),
+        rest_dialects.is_stored,
+        lambda body: rest_dialects.Nwaku().is_published(200, body),
     ):
         with suppress(WireError):
             read(body)

@@ -1,0 +1,78 @@
+PRAGMA application_id = 1751280690;
+PRAGMA user_version = 2;
+BEGIN TRANSACTION;
+CREATE TABLE counts (
+    name TEXT PRIMARY KEY NOT NULL,  -- epoch: how often the outbox was opened
+    value INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+INSERT INTO "counts" VALUES('epoch',1);
+CREATE TABLE dead_tokens (
+    cursor INTEGER PRIMARY KEY AUTOINCREMENT,
+    app TEXT NOT NULL,
+    at INTEGER NOT NULL,  -- Unix time, ms
+    sealed BLOB NOT NULL  -- the token and what its provider said, sealed
+) STRICT;
+INSERT INTO "dead_tokens" VALUES(1,'chat',1700000000000,X'91B67240FBB09F86A43BD21DFA58D15982BAD984F495AE6FD8C34FB81B32EA97A72D86CA49B6215907750EC5DB09C6DEBD2452A9BC811D92F36DCABBC495');
+CREATE TABLE idempotent_responses (
+    digest BLOB PRIMARY KEY NOT NULL,  -- SHA-256 of app and key, 32 bytes
+    day INTEGER NOT NULL,              -- days since 1970, UTC
+    at INTEGER NOT NULL,               -- Unix time, ms
+    request BLOB NOT NULL,             -- SHA-256 of the body, 32 bytes
+    answer BLOB NOT NULL               -- sealed
+) STRICT, WITHOUT ROWID;
+INSERT INTO "idempotent_responses" VALUES(X'6464646464646464646464646464646464646464646464646464646464646464',19675,1700000000000,X'7272727272727272727272727272727272727272727272727272727272727272',X'ED2A3AF9BDD00AB3CB60766FAF9600003FFFFFFF49BDE03A023A3BB6B72711439DF939DB9AF4AFA51612');
+CREATE TABLE job_results (
+    number INTEGER PRIMARY KEY NOT NULL,  -- of the first notification of a run of jobs without a gap
+    last INTEGER NOT NULL,                -- of its last notification
+    day INTEGER NOT NULL,                 -- days since 1970, UTC
+    packed BLOB NOT NULL                  -- states, attempts and reasons; neither tokens nor payloads
+) STRICT;
+INSERT INTO "job_results" VALUES(1099511627776,1099511627776,19675,X'92019197A463686174CF0000018BCFE56800CF0000018BCFE568009101C40104C40101919200AC556E72656769737465726564');
+CREATE TABLE jobs (
+    number INTEGER PRIMARY KEY NOT NULL,  -- of the first notification; epoch << 40 | place in it
+    app TEXT NOT NULL,
+    provider TEXT NOT NULL,
+    pushes INTEGER NOT NULL,
+    sealed BLOB NOT NULL                  -- packed job, sealed; erased soon after it ended
+) STRICT;
+INSERT INTO "jobs" VALUES(1099511627777,'chat','apns',2,X'91B67240FBB09F8670D02EABBFB9468BAB4A6188D6C7D4EF82AB7206D5617166AD7B16FD393EE0F70FAEAF53B25CE7A0412EBF0DE6D00DA0B793C19EC95782C216275A313E6E354879E50D8041CC17B694B2FB06C5C4DD445F60E054C64ECB3CA0D30AA4F70887810DEF56A9930ADBCEC5B0C28E1B7FD9B2E44351EDEE06D0FD7B5F36');
+CREATE TABLE progress (
+    number INTEGER PRIMARY KEY NOT NULL,  -- of a job that goes on
+    packed BLOB NOT NULL
+) STRICT;
+INSERT INTO "progress" VALUES(1099511627777,X'9301C4020302C4020102');
+CREATE TABLE quarantined (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    source TEXT NOT NULL,  -- name of the table that the row was in
+    at INTEGER NOT NULL,   -- Unix time, ms
+    why TEXT NOT NULL,
+    number INTEGER,        -- of the row, where it has one
+    app TEXT,              -- of the row, where it has one
+    packed BLOB NOT NULL   -- the row as it was: MessagePack map of column to value, sealed values still sealed
+) STRICT;
+CREATE TABLE secrets (
+    name TEXT PRIMARY KEY NOT NULL,  -- check: tells whether the key file is the right one; identity: a private key
+    sealed BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+INSERT INTO "secrets" VALUES('check',X'91B67240FBB09F86466DC3F948B25ADA7062C0B8E80F05B4E57A21F6F7E30717F441A50DD9D4462F113FED10BBB05E4F9EFF4195AC043FD14209A0183754F31ABE111B14748DF2D9C3');
+CREATE TABLE webhook_events (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    hook TEXT NOT NULL,         -- name of the webhook
+    at INTEGER NOT NULL,        -- Unix time, ms
+    due_at INTEGER NOT NULL,    -- Unix time, ms
+    attempts INTEGER NOT NULL,  -- so far
+    sealed BLOB NOT NULL        -- body of the request, sealed
+) STRICT;
+INSERT INTO "webhook_events" VALUES(1,'h1',1700000000000,1700000000000,0,X'91B67240FBB09F860AF37B12FD1E13FA0912AFB16D05621F31DCBFFA48E104A79891BC68DDAFC60E5DC06B71');
+CREATE TABLE webhooks (
+    name TEXT PRIMARY KEY NOT NULL,
+    sealed BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+INSERT INTO "webhooks" VALUES('h1',X'91B67240FBB09F8699967CE5A44A31106E7B34C96CCA0F0B9F653379B809C4BB10F14629C4C8CD9887D904B7EBC9942825BC4465D237216B3FBD35350745C0B75D3851B0346F61E736500104299AE937D1EC7604C9C8F9E189');
+CREATE INDEX dead_tokens_by_app ON dead_tokens (app, cursor);
+CREATE INDEX webhook_events_by_due ON webhook_events (due_at);
+CREATE INDEX idempotent_responses_by_day ON idempotent_responses (day);
+DELETE FROM "sqlite_sequence";
+INSERT INTO "sqlite_sequence" VALUES('dead_tokens',1);
+INSERT INTO "sqlite_sequence" VALUES('webhook_events',1);
+COMMIT;
