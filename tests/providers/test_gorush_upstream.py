@@ -1,5 +1,6 @@
 """A gateway elsewhere: what it is sent, and what its answers mean for each push."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from typing import Any
@@ -72,6 +73,58 @@ async def test_a_kind_of_target_that_does_not_exist_is_the_callers(opened: Opene
     [outcome] = await attempt(opened(), note("x", kind="everybody"))
 
     assert outcome.verdict is Verdict.INVALID
+
+
+async def sent_together(provider: Any, *notes: Notification) -> list[Outcome]:
+    """Have a provider try notifications with a single target in one turn of the event loop."""
+    return [outcome for [outcome] in await asyncio.gather(*(attempt(provider, each) for each in notes))]
+
+
+def whole(number: int, item: str) -> Notification:
+    """Return a notification whose body names its target."""
+    return note(f"token-{number}", body=item.encode())._replace(ident=bytes([number]) * 16)
+
+
+async def test_bodies_that_name_their_targets_leave_as_they_are_in_one_request(
+    mock: MockProviders, opened: Opened
+) -> None:
+    items = [f'{{"tokens":["token-{n}"],"platform":1,"data":{{"chatId":"0x{n}"}}}}' for n in range(1, 4)]
+
+    outcomes = await sent_together(opened(), *(whole(n, item) for n, item in enumerate(items, 1)))
+
+    assert outcomes == [ACCEPTED] * 3
+    assert [request.request.body.decode() for request in mock.requests] == [f'{{"notifications":[{",".join(items)}]}}']
+
+
+async def test_items_of_the_specification_that_are_alike_have_their_tokens_side_by_side(
+    mock: MockProviders, opened: Opened
+) -> None:
+    def item(number: int, chat: str) -> str:
+        return (
+            f'{{"tokens":["token-{number}"],"platform":1,"message":"hi"'
+            f',"data":{{"chat_id":"{chat}","message":"0x","installation_ids":["],\\"platform\\":{number}"]}}}}'
+        )
+
+    await sent_together(opened(), *(whole(n, item(n, chat)) for n, chat in enumerate(("0x0a", "0x0b", "0x0a"), 1)))
+
+    [request] = mock.requests
+    assert [(each["tokens"], each["data"]) for each in request.json["notifications"]] == [
+        (
+            ["token-1", "token-3"],
+            {"chat_id": "0x0a", "message": "0x", "installation_ids": ['],"platform":1', '],"platform":3']},
+        ),
+        (["token-2"], {"chat_id": "0x0b", "message": "0x", "installation_ids": ['],"platform":2']}),
+    ]
+
+
+async def test_closing_sends_what_was_gathered(mock: MockProviders, opened: Opened) -> None:
+    provider = opened()
+    trying = asyncio.create_task(attempt(provider, whole(1, '{"tokens":["token-1"],"platform":1}')))
+    await asyncio.sleep(0)
+
+    await provider.close()
+
+    assert len(await trying) == 1
 
 
 async def test_no_request_holds_more_than_the_other_takes(mock: MockProviders, opened: Opened) -> None:

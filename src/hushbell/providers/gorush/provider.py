@@ -1,5 +1,6 @@
 """A gorush, or a hushbell gateway, elsewhere: it gets what a caller would post there."""
 
+import asyncio
 import hashlib
 from collections.abc import Sequence
 from typing import Any, ClassVar
@@ -14,7 +15,7 @@ from hushbell.core.delivery.outcome import ACCEPTED, Outcome, Verdict
 from hushbell.errors import CallerError, ConfigError
 from hushbell.http.client import submit_request
 from hushbell.ports.http import HttpFailure, HttpRequest, HttpResponse
-from hushbell.ports.provider import Attempt, ProviderContext
+from hushbell.ports.provider import Attempt, Done, ProviderContext
 from hushbell.providers import checks, files
 from hushbell.providers.batches import batches, supported
 from hushbell.providers.credentials import ReloadableCredential
@@ -24,6 +25,13 @@ from hushbell.types import Millis
 
 MAX_BODY = 64 * 1024  # bytes of one notification
 JSON = ("content-type", "application/json")
+WITH_TARGET = b'{"tokens":['  # how a body begins that names its target itself; API clients may not send one
+_TOKENS_END = b'],"platform":'
+_INSTALLATIONS = b',"installation_ids":['  # the last member of "data" in the shape of spec 16
+_INSTALLATIONS_END = b"]}}"
+
+Push = tuple[Notification, int, Done]
+"""A notification, the index of a target, and who gets the outcome."""
 
 
 class GorushProvider:
@@ -50,6 +58,7 @@ class GorushProvider:
         self._url = settings.url.rstrip("/") + "/api/push"
         self._http = context.open_http(settings.http)
         self._key = ReloadableCredential(self._load)
+        self._gathered: list[Push] = []
 
     def check(self, message: Message) -> None:
         """Raise CallerError for what is no notification."""
@@ -62,10 +71,14 @@ class GorushProvider:
             raise CallerError("body.platform", "must be 1, 2 or 3")
 
     def send(self, attempts: Sequence[Attempt]) -> None:
-        """Send pushes, many in one request."""
+        """Send pushes, many in one request; those whose bodies name their targets with all others of this turn."""
         for attempt in supported(attempts, ("token", "topic", "condition")):
+            notification, _, done = attempt
+            if notification.message.body.startswith(WITH_TARGET):
+                self._gather([(notification, index, done) for index in attempt.indexes])
+                continue
             for batch in batches(attempt, self._settings.batch):
-                self._send(batch)
+                self._send([(notification, index, done) for index in batch.indexes])
 
     def reload(self) -> None:
         """Read the key again."""
@@ -73,16 +86,31 @@ class GorushProvider:
 
     async def close(self) -> None:
         """Let go of connections. Attempts under way end with UNKNOWN."""
+        self._flush()
         await self._http.close()
 
-    def _send(self, batch: Attempt) -> None:
-        notification = batch.notification
-        names = {index: push_ids.push_id(notification.ident, index) for index in batch.indexes}
-        items = [self._item(notification, index, name) for index, name in names.items()]
+    def _gather(self, pushes: Sequence[Push]) -> None:
+        if not self._gathered:
+            asyncio.get_running_loop().call_soon(self._flush)
+        self._gathered += pushes
+
+    def _flush(self) -> None:
+        gathered, self._gathered = self._gathered, []
+        for start in range(0, len(gathered), self._settings.batch):
+            self._send(gathered[start : start + self._settings.batch])
+
+    def _send(self, pushes: Sequence[Push]) -> None:
+        names = [push_ids.push_id(notification.ident, index) for notification, index, _ in pushes]
+        if pushes[0][0].message.body.startswith(WITH_TARGET):
+            items = joined([notification.message.body for notification, _, _ in pushes])
+        else:
+            items = [
+                self._item(notification, index, name)
+                for (notification, index, _), name in zip(pushes, names, strict=True)
+            ]
         body = b'{"notifications":[' + b",".join(items) + b"]}"
-        headers = (JSON, *self._headers(list(names.values())))
-        request = HttpRequest(self._url, headers, body, self._settings.timeout)
-        submit_request(self._http, request, self, (batch, names))
+        request = HttpRequest(self._url, (JSON, *self._headers(names)), body, self._settings.timeout)
+        submit_request(self._http, request, self, (pushes, names))
 
     @staticmethod
     def _item(notification: Notification, index: int, name: str) -> bytes:
@@ -97,21 +125,18 @@ class GorushProvider:
         del names
         return (("authorization", "Bearer " + self._key.current),) if self._key.current else ()
 
-    def on_response(self, key: tuple[Attempt, dict[int, str]], result: HttpResponse | HttpFailure) -> None:
+    def on_response(self, key: tuple[Sequence[Push], Sequence[str]], result: HttpResponse | HttpFailure) -> None:
         """Report the outcomes of one request, or send each notification alone."""
-        batch, names = key
-        if isinstance(result, HttpFailure):
-            batch.report(failure(result))
-            return
-        if result.status in (400, 413) and len(batch.indexes) > 1:
+        pushes, names = key
+        if isinstance(result, HttpResponse) and result.status in (400, 413) and len(pushes) > 1:
             # Refused as a whole: one bad notification must not take the others with it.
-            for index in batch.indexes:
-                self._send(Attempt(batch.notification, [index], batch.done))
+            for push in pushes:
+                self._send([push])
             return
-        whole = outcome(result)
-        logged = self._logged(result.body) if whole is ACCEPTED else {}
-        for index in batch.indexes:
-            batch.done(index, logged.get(names[index], whole))
+        whole = failure(result) if isinstance(result, HttpFailure) else outcome(result)
+        logged = self._logged(result.body) if whole is ACCEPTED and isinstance(result, HttpResponse) else {}
+        for (_, index, done), name in zip(pushes, names, strict=True):
+            done(index, logged.get(name, whole))
 
     def _logged(self, body: bytes) -> dict[str, Outcome]:
         return logged_outcomes(body)
@@ -136,6 +161,23 @@ class HushbellProvider(GorushProvider):
             return {}
         told = {log["notif_id"]: own_outcome(log) for log in logs if isinstance(log, dict) and _names(log)}
         return super()._logged(body) | {name: result for name, result in told.items() if result is not None}
+
+
+def joined(items: Sequence[bytes]) -> Sequence[bytes]:
+    """Return the items; those in the shape of spec 16 that differ by token and installation alone become one."""
+    alike: dict[bytes, tuple[list[bytes], list[bytes]]] = {}
+    for item in items:
+        start, is_spec, rest = item.removesuffix(_INSTALLATIONS_END).rpartition(_INSTALLATIONS)
+        if not is_spec or not item.endswith(_INSTALLATIONS_END):
+            return items
+        token, _, same = start.removeprefix(WITH_TARGET).partition(_TOKENS_END)
+        tokens, installations = alike.setdefault(same, ([], []))
+        tokens.append(token)
+        installations.append(rest)
+    return [
+        WITH_TARGET + b",".join(tokens) + _TOKENS_END + same + _INSTALLATIONS + b",".join(names) + _INSTALLATIONS_END
+        for same, (tokens, names) in alike.items()
+    ]
 
 
 def own_outcome(log: dict[str, Any]) -> Outcome | None:
