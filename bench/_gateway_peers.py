@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from hushbell.testing.certificates import new_key, server_context
+from hushbell.testing.child_processes import kill_with_parent
 
 BUILD = REPOSITORY / "build"
 RIG = Path(__file__).parent / "gateway_rig"
@@ -151,6 +152,7 @@ async def open_rig(binary: Path, files: Files, address: str) -> AsyncIterator[Ri
     process = await asyncio.create_subprocess_exec(
         *pinned(1, command), stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
     )
+    kill_with_parent(process.pid)
     assert process.stdout is not None
     await process.stdout.readline()
     try:
@@ -231,6 +233,7 @@ async def ours(
         stdout=asyncio.subprocess.PIPE,
         stderr=(data.parent / "ours.log").open("ab"),
     )
+    kill_with_parent(process.pid)
     assert process.stdout is not None
     async with _ending(process):
         ready = json.loads(await asyncio.wait_for(process.stdout.readline(), PATIENCE))
@@ -260,6 +263,7 @@ async def gorush(
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.DEVNULL,
     )
+    kill_with_parent(process.pid)
     async with _ending(process):
         for _ in range(int(PATIENCE * 20)):
             try:

@@ -12,6 +12,7 @@ from _relay_rig import REPOSITORY, ours, started
 from hushbell.crypto import secp256k1
 from hushbell.runtime.clock import SystemClock
 from hushbell.runtime.server.topic_index import TopicIndex
+from hushbell.testing.child_processes import kill_with_parent
 from hushbell.types import KeyHash
 from hushbell.waku.libp2p.host import Host
 from hushbell.waku.libp2p.keys import new_identity, peer_id_text
@@ -32,6 +33,7 @@ async def idle_connection(connections: int) -> float:
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
             env={**os.environ, "PYTHONPATH": str(REPOSITORY / "src")},
         )  # fmt: skip
+        kill_with_parent(crowd.pid)
         assert crowd.stdin is not None
         assert crowd.stdout is not None
         held = []
@@ -81,6 +83,7 @@ async def interests(number: int) -> float:
         sys.executable, __file__, "interests", str(number), stdout=asyncio.subprocess.PIPE,
         env={**os.environ, "PYTHONPATH": str(REPOSITORY / "src")},
     )  # fmt: skip
+    kill_with_parent(process.pid)
     out, _ = await process.communicate()
     return float(out)
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hushbell.testing.child_processes import kill_with_parent
 from hushbell.types import KeyPair
 
 REPOSITORY = Path(__file__).parents[1]
@@ -63,7 +64,8 @@ def environment() -> dict[str, str]:
 class MockApple:
     """``hushbell mock-providers``."""
 
-    def __init__(self, ready: dict[str, Any]) -> None:
+    def __init__(self, pid: int, ready: dict[str, Any]) -> None:
+        self.pid = pid
         self._control = ready["control"]
         self.ready: dict[str, Any] = ready | ready["apns"]
 
@@ -92,9 +94,10 @@ async def mock_apple(folder: Path) -> AsyncIterator[MockApple]:
         sys.executable, "-m", "hushbell.cli", "mock-providers", "--dir", str(folder), "--keep", "0",
         stdout=asyncio.subprocess.PIPE, env=environment(),
     )  # fmt: skip
+    kill_with_parent(process.pid)
     assert process.stdout is not None
     try:
-        yield MockApple(json.loads(await process.stdout.readline()))
+        yield MockApple(process.pid, json.loads(await process.stdout.readline()))
     finally:
         process.terminate()
         await process.wait()
@@ -134,6 +137,7 @@ async def server(
         sys.executable, *wrapper, "-m", "hushbell.cli", "serve", "--config", str(config),
         stdout=asyncio.subprocess.PIPE, env=environment(),
     )  # fmt: skip
+    kill_with_parent(process.pid)
     assert process.stdout is not None
     try:
         async with asyncio.timeout(PATIENCE):

@@ -28,6 +28,7 @@ from hushbell.http.h2.client import H2Client
 from hushbell.ports.http import HttpClient, HttpFailure, HttpRequest, HttpResponse
 from hushbell.providers.apns.adapter import PRODUCTION, Apns, App, request
 from hushbell.providers.apns.token import TokenSigner
+from hushbell.testing.child_processes import kill_with_parent
 from hushbell.testing.clock import FakeClock
 from hushbell.types import (
     DeviceKey,
@@ -180,6 +181,7 @@ if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as directory:
         command = [sys.executable, "-m", "hushbell.cli", "mock-providers", "--dir", directory, "--keep", "0"]
         with subprocess.Popen(command, stdout=subprocess.PIPE) as mock:
+            kill_with_parent(mock.pid)
             assert mock.stdout is not None
             ready = json.loads(mock.stdout.readline())
             uvloop.run(main(ready | ready["apns"]))

@@ -27,6 +27,7 @@ from hushbell.runtime.clock import system_random
 from hushbell.simulator.phone import Phone
 from hushbell.simulator.reconnecting import ReconnectingBus
 from hushbell.stores.sqlite.server import SqliteServerStore
+from hushbell.testing.child_processes import kill_with_parent
 from hushbell.types import DeviceToken, NotificationId, NotificationType, PublicKey
 from hushbell.wire.messages import Report, ReportError
 
@@ -65,6 +66,7 @@ class Apple:
         self._process = await asyncio.create_subprocess_exec(
             *command, "--log", str(self._log), stdout=asyncio.subprocess.PIPE, env=environment()
         )
+        kill_with_parent(self._process.pid)
         assert self._process.stdout is not None
         ready = json.loads(await asyncio.wait_for(self._process.stdout.readline(), 20))
         self.ready = ready | ready["apns"]
@@ -142,6 +144,7 @@ class Server:
             self._process = await asyncio.create_subprocess_exec(
                 *command, stdout=asyncio.subprocess.PIPE, stderr=log, env=environment()
             )
+            kill_with_parent(self._process.pid)
 
     async def ready(self) -> None:
         """Wait for the ready line."""

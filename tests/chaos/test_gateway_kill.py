@@ -20,6 +20,7 @@ from typing import Any
 import pytest
 
 import hushbell
+from hushbell.testing.child_processes import kill_with_parent
 from hushbell.testing.mock.server import MockProviders
 
 pytestmark = pytest.mark.chaos
@@ -62,6 +63,7 @@ ca_file = "{told["ca_file"]}"
                 stdout=asyncio.subprocess.PIPE,
                 stderr=log,
             )
+            kill_with_parent(self.process.pid)
         assert self.process.stdout is not None
         async with asyncio.timeout(READY):
             ready = json.loads(await self.process.stdout.readline())

@@ -25,6 +25,7 @@ from hushbell.crypto import secp256k1
 from hushbell.runtime.clock import SystemClock, system_random
 from hushbell.simulator.over_waku import join_waku
 from hushbell.simulator.phone import NoAnswer, Phone
+from hushbell.testing.child_processes import kill_with_parent
 from hushbell.testing.mock.server import MockProviders
 from hushbell.transports.bus import Bus
 from hushbell.types import DeviceToken, NotificationType, PublicKey
@@ -58,6 +59,7 @@ class Process:
                 stderr=log,
                 env=settings | {"PYTHONPATH": str(SOURCES)},
             )
+            kill_with_parent(self._process.pid)
         assert self._process.stdout is not None
         line = await asyncio.wait_for(self._process.stdout.readline(), 20)
         assert line, self._log.read_text()[-4000:]

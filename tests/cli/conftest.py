@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from hushbell.testing.child_processes import kill_with_parent
+
 SRC = Path(__file__).parents[2] / "src"
 Run = Callable[..., "subprocess.Popen[str]"]
 
@@ -26,6 +28,7 @@ def run(tmp_path: Path) -> Iterator[Run]:
             stderr=subprocess.PIPE,
             text=True,
         )
+        kill_with_parent(process.pid)
         started.append(process)
         return process
 

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from hushbell.crypto import hashes
+from hushbell.testing.child_processes import kill_with_parent
 
 SRC = Path(__file__).parents[2] / "src"
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(SRC), "HUSHBELL_SERVER__QUERY_KEYS_PER_SECOND": "1000"}
@@ -56,6 +57,7 @@ def started(tmp_path: Path, *arguments: str) -> "tuple[subprocess.Popen[str], di
         stderr=subprocess.PIPE,
         text=True,
     )
+    kill_with_parent(process.pid)
     assert process.stdout is not None
     return process, json.loads(process.stdout.readline())
 

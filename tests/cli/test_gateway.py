@@ -15,6 +15,7 @@ import pytest
 
 import hushbell
 from hushbell.cli import run
+from hushbell.testing.child_processes import kill_with_parent
 from hushbell.testing.mock.server import MockProviders
 
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(hushbell.__file__).parents[1])}
@@ -69,6 +70,7 @@ async def running(config: Path, data: Path) -> AsyncIterator[Process]:
     process = await asyncio.create_subprocess_exec(
         *command, "--http", "127.0.0.1:0", env=ENVIRONMENT, stdout=asyncio.subprocess.PIPE
     )
+    kill_with_parent(process.pid)
     assert process.stdout is not None
     try:
         async with asyncio.timeout(20):

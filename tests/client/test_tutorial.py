@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from hushbell.testing.child_processes import kill_with_parent
+
 ROOT = Path(__file__).parents[2]
 TUTORIAL = (ROOT / "docs" / "tutorial.md").read_text()
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
@@ -29,6 +31,7 @@ def test_the_program_of_the_tutorial_prints_what_the_tutorial_says(tmp_path: Pat
         stderr=subprocess.DEVNULL,
         text=True,
     )
+    kill_with_parent(server.pid)
     try:
         assert server.stdout is not None
         identity = json.loads(server.stdout.readline())["identity"]

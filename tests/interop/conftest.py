@@ -20,6 +20,7 @@ from hushbell.core.client.preview import Preview
 from hushbell.crypto import secp256k1
 from hushbell.runtime.client.account import Account
 from hushbell.runtime.client.client import Client
+from hushbell.testing.child_processes import kill_with_parent
 from hushbell.testing.mock.server import MockProviders
 from hushbell.transports.socket import SocketBusTransport
 from hushbell.types import InstallationId, KeyPair, PublicKey
@@ -61,6 +62,7 @@ class StatusGo:
             str(binary), mode, "-key", key.private.hex(), *arguments,
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, limit=LINE,
         )  # fmt: skip
+        kill_with_parent(process.pid)
         peer = cls(process)
         reader, writer = await asyncio.open_unix_connection(str(bus), limit=LINE)
         peer._bus = writer
@@ -181,6 +183,7 @@ class OurServer:
             "--gateway", gateway,
             stdout=asyncio.subprocess.PIPE, cwd=folder, env={**os.environ, "PYTHONPATH": str(REPOSITORY / "src")},
         )  # fmt: skip
+        kill_with_parent(process.pid)
         assert process.stdout is not None
         ready = json.loads(await asyncio.wait_for(process.stdout.readline(), PATIENCE))
         return cls(process, ready, bus)

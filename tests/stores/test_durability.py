@@ -22,6 +22,7 @@ from hushbell.core.delivery.job import JobOnDisk, JobResult
 from hushbell.core.server.facts import FactsNeeded
 from hushbell.stores.sqlite.outbox import SqliteOutbox
 from hushbell.stores.sqlite.server import SqliteServerStore
+from hushbell.testing.child_processes import kill_with_parent
 from hushbell.types import MessageId, NotificationKey
 
 WRITER = Path(__file__).parent / "writes_forever.py"
@@ -75,6 +76,7 @@ async def test_kill_9_loses_nothing_that_was_acknowledged(
 ) -> None:
     command = [sys.executable, str(writer), str(tmp_path), "0"]
     with subprocess.Popen(command, env=ENVIRONMENT, stdout=subprocess.PIPE) as process:  # noqa: ASYNC220
+        kill_with_parent(process.pid)
         assert process.stdout is not None
         lines = [process.stdout.readline() for _ in range(acknowledged_before)]
         process.kill()

@@ -19,6 +19,7 @@ from hushbell.runtime.client.account import Account
 from hushbell.runtime.client.client import Client
 from hushbell.runtime.clock import SystemClock, system_random
 from hushbell.simulator.over_waku import join_waku
+from hushbell.testing.child_processes import kill_with_parent
 from hushbell.testing.mock.server import MockProviders
 from hushbell.types import PublicKey
 
@@ -50,6 +51,7 @@ async def server(tmp_path: Path, gateway: MockProviders) -> AsyncIterator[dict[s
     process = await asyncio.create_subprocess_exec(
         *command, stdout=asyncio.subprocess.PIPE, env={**os.environ, "PYTHONPATH": str(SOURCES)}
     )
+    kill_with_parent(process.pid)
     assert process.stdout is not None
     yield json.loads(await asyncio.wait_for(process.stdout.readline(), 20))
     process.send_signal(signal.SIGTERM)

@@ -18,6 +18,8 @@ from urllib.parse import unquote
 
 import pytest
 
+from hushbell.testing.child_processes import kill_with_parent
+
 pytestmark = pytest.mark.interop
 
 HERE = Path(__file__).parent
@@ -133,7 +135,9 @@ def _replayed(arguments: list[str], before: list[str], folders: pytest.TempPathF
         command = [*before, sys.executable, str(HERE / "replay.py"), *arguments, "--profile", profile]
         command += ["--folder", str(folder), "--out", str(folder / "out.json"), str(corpus)]
         environment = {**os.environ, "PYTHONPATH": str(REPOSITORY / "src")}
-        running.append((folder, subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)))
+        process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
+        kill_with_parent(process.pid)
+        running.append((folder, process))
     found: Observed = {}
     for folder, process in running:
         _, errors = process.communicate(timeout=RUN)

@@ -20,6 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hushbell.testing.child_processes import kill_with_parent
+
 SOURCES = Path(__file__).parent
 REPOSITORY = Path(__file__).parents[3]
 BUILDS = REPOSITORY / "build" / "waku"
@@ -147,6 +149,7 @@ class Peer:
             *map(str, command), stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, limit=LINE,
             env=None if env is None else {**os.environ, **env}, cwd=cwd,
         )  # fmt: skip
+        kill_with_parent(process.pid)
         assert process.stdout is not None
         try:
             line = await asyncio.wait_for(process.stdout.readline(), PATIENCE)
@@ -227,6 +230,7 @@ class Hushbell:
             "--listen", "/ip4/127.0.0.1/tcp/0", "--listen", "/ip4/127.0.0.1/tcp/0/ws",
             stdout=asyncio.subprocess.PIPE, cwd=folder, env={**os.environ, "PYTHONPATH": str(REPOSITORY / "src")},
         )  # fmt: skip
+        kill_with_parent(process.pid)
         assert process.stdout is not None
         try:
             return cls(process, json.loads(await asyncio.wait_for(process.stdout.readline(), PATIENCE)))

@@ -14,6 +14,7 @@ from hushbell.config.gateway import HttpSettings
 from hushbell.http.client import fetch
 from hushbell.http.curl import CurlHttp
 from hushbell.ports.http import HttpFailure, HttpRequest, HttpResponse
+from hushbell.testing.child_processes import kill_with_parent
 from hushbell.testing.clock import FakeClock
 from hushbell.testing.mock.http import Request
 from hushbell.testing.mock.rules import RecordedPush, ScriptedReply
@@ -214,6 +215,7 @@ def test_as_a_process_it_says_where_it_is_and_stops_when_told(tmp_path: Path) ->
     source = str(Path(__file__).parents[3] / "src")
 
     with subprocess.Popen(command, stdout=subprocess.PIPE, env={"PYTHONPATH": source}, text=True) as process:
+        kill_with_parent(process.pid)
         assert process.stdout is not None
         ready = json.loads(process.stdout.readline())
         process.terminate()
