@@ -148,7 +148,7 @@ async def store(request: Any, tmp_path: Path) -> AsyncIterator[ClientStore]:
 async def test_the_facts_of_0_1_0_are_read_and_replaced_under_their_old_names(tmp_path: Path) -> None:
     """Classes and fields have other names since: the rows were written before the renaming."""
     with sqlite3.connect(tmp_path / "client.db") as written:
-        written.executescript((Path(__file__).parent / "dumps" / "client-v1.sql").read_text())
+        written.executescript((Path(__file__).parents[1] / "stores" / "dumps" / "client-v1.sql").read_text())
     written.close()
     store = await SqliteClientStore.open(tmp_path / "client.db", KEY, random=draw)
 

@@ -119,6 +119,6 @@ class SqliteClientStore:
 def repr_of(fact: Fact) -> bytes:
     """Return what distinguishes a fact from every other of its account."""
     kind, *rest = key_of(fact)
-    parts = [kind.__name__.encode() if isinstance(kind, type) else b""]
+    parts = [client_rows.KIND_NAMES[kind].encode() if isinstance(kind, type) else b""]
     parts += [part if isinstance(part, bytes) else str(part).encode() for part in rest]
     return b"".join(len(part).to_bytes(4) + part for part in parts)
