@@ -8,7 +8,7 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 from urllib.request import Request, urlopen
 
 import pytest
@@ -65,10 +65,10 @@ ca_file = "{told["ca_file"]}"
 
 
 @asynccontextmanager
-async def running(config: Path, data: Path) -> AsyncIterator[Process]:
+async def running(config: Path, data: Path, stderr: BinaryIO | None = None) -> AsyncIterator[Process]:
     command = [sys.executable, "-m", "hushbell.cli", "gateway", "--config", str(config), "--data", str(data)]
     process = await asyncio.create_subprocess_exec(
-        *command, "--http", "127.0.0.1:0", env=ENVIRONMENT, stdout=asyncio.subprocess.PIPE
+        *command, "--http", "127.0.0.1:0", env=ENVIRONMENT, stdout=asyncio.subprocess.PIPE, stderr=stderr
     )
     kill_with_parent(process.pid)
     assert process.stdout is not None

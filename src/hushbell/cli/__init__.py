@@ -23,6 +23,7 @@ COMMANDS = {
     "gateway": "Push for apps, from a queue on the disk.",
     "device": "Be a phone, or ten thousand: register, ring, receive.",
     "push": "Send one notification through a gateway.",
+    "store": "List damaged rows of the databases; release or discard them.",
     "keys": "Make identities and API keys; show what is public.",
     "mock-providers": "Stand in for Apple, Google and the others, for tests.",
     "demo": "Simulated phones ring each other in this process.",

@@ -147,7 +147,12 @@ def open_queue(settings: Settings, folder: Path) -> Outbox:
     """Return the queue of the gateway in its folder, or one that a stop empties."""
     if settings.store.url == "memory":
         return MemoryOutbox(random=system_random)
-    return SqliteOutbox.open(folder / "gateway.db", folder / "at-rest.key", random=system_random)
+    return SqliteOutbox.open(
+        folder / "gateway.db",
+        folder / "at-rest.key",
+        random=system_random,
+        keep_damaged_days=settings.store.keep_damaged_days,
+    )
 
 
 def _open_app(app: AppSettings, tools: ProviderContext) -> App:

@@ -70,7 +70,7 @@ class only_one:  # noqa: N801  reads as what it is: with only_one(folder)
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             os.close(self._file)
-            raise ConfigError(f"server.data: another hushbell is using {self._folder}") from error
+            raise ConfigError(f"server.data: another hushbell is using {self._folder}; stop it first") from error
 
     def __exit__(self, *_: object) -> None:
         os.close(self._file)

@@ -130,7 +130,12 @@ def _identity(settings: Settings) -> KeyPair:
 def _open_store(settings: Settings, folder: Path) -> ServerStore:
     if settings.store.url == "memory":
         return MemoryServerStore(random=system_random)
-    return SqliteServerStore.open(folder / "hushbell.db", folder / "at-rest.key", random=system_random)
+    return SqliteServerStore.open(
+        folder / "hushbell.db",
+        folder / "at-rest.key",
+        random=system_random,
+        keep_damaged_days=settings.store.keep_damaged_days,
+    )
 
 
 def _token_types(settings: Settings) -> Collection[int]:

@@ -23,9 +23,10 @@ class ServerSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreSettings:
-    """Section ``[store]``: where the server remembers."""
+    """Section ``[store]``: where server and gateway remember."""
 
     url: Literal["sqlite", "memory"] = "sqlite"  # in the data folder, or nothing survives a stop
+    keep_damaged_days: int = 30  # rows that cannot be read are kept aside so long; see `hushbell store damaged`
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,6 +13,7 @@ data = "hushbell-data"  # folder with state and keys; made on first start
 
 [store]
 # url = "sqlite"  # in the data folder, or "memory": nothing survives a stop
+# keep_damaged_days = 30  # rows that cannot be read are kept aside so long; see `hushbell store damaged`
 
 [transport]
 # bus = ""  # path of a Unix socket that carries JSON lines; made with mode 0600

@@ -113,11 +113,11 @@ class Outbox(Protocol):
         ...
 
     async def forget(self, before: Millis, limit: int) -> int:
-        """Drop up to ``limit`` results, dead tokens and answers from before a moment; return how many."""
-        ...
+        """
+        Drop up to ``limit`` results, dead tokens and answers from before a moment; return how many.
 
-    async def forget_quarantined(self, before: Millis) -> int:
-        """Erase rows that were put aside before a moment; return how many."""
+        Rows that were put aside are erased after as many days as the store was opened with.
+        """
         ...
 
     async def close(self) -> None:

@@ -12,7 +12,7 @@ class NumberQueue:
     __slots__ = ("_start", "_values", "left")
 
     def __init__(self, values: Iterable[int] = ()) -> None:
-        self._values = array("Q", values)
+        self._values = array("q", values)
         self._start = 0
         self.left = len(self._values)  # kept, because it is asked for with each push
 
@@ -36,6 +36,6 @@ class NumberQueue:
 
     def give_back(self, numbers: Sequence[int]) -> None:
         """Put numbers at the front again, the first of them first."""
-        self._values = array("Q", numbers) + self._values[self._start :]
+        self._values = array("q", numbers) + self._values[self._start :]
         self._start = 0
         self.left = len(self._values)

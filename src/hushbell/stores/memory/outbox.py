@@ -177,10 +177,6 @@ class MemoryOutbox:
         self._dead = [one for one in self._dead if one not in dead]
         return len(ended) + len(answers) + len(events) + len(dead)
 
-    async def forget_quarantined(self, before: Millis) -> int:  # noqa: ARG002  nothing is ever put aside
-        """See :meth:`hushbell.ports.outbox.Outbox.forget_quarantined`."""
-        return 0
-
     async def close(self) -> None:
         """See :meth:`hushbell.ports.outbox.Outbox.close`."""
         self._is_closed = True

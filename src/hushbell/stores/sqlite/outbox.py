@@ -18,7 +18,7 @@ from hushbell.stores.sqlite.migrations import GATEWAY_SCHEMA
 from hushbell.stores.sqlite.outbox_reads import OutboxReads
 from hushbell.stores.sqlite.outbox_rows import pack_webhook
 from hushbell.stores.sqlite.outbox_writes import OutboxWrites, ServerSteps
-from hushbell.stores.sqlite.quarantine import Quarantine
+from hushbell.stores.sqlite.quarantine import KEEP_DAMAGED_DAYS, Quarantine
 from hushbell.stores.sqlite.writer import Step, Writer
 from hushbell.types import MILLIS_PER_DAY, Millis, Random
 
@@ -50,23 +50,24 @@ class SqliteOutbox:
     Changes are packed where they are handed over and written by one thread; reads run where they are called.
     """
 
-    def __init__(self, database: Database, *, server_steps: ServerSteps | None = None) -> None:
+    def __init__(self, database: Database, *, keep_damaged_days: int, server_steps: ServerSteps | None = None) -> None:
         """Take over an open database; ``server_steps`` writes what else the file holds."""
         epoch = _start(database.writing)
         self.writer = Writer(database.writing)
         self._reading = database.reading
         self._at_rest = database.at_rest
         self._ids = NotificationIds(database.key)
-        self.quarantine = Quarantine(database.reading, self.writer)
+        self.quarantine = Quarantine(database.reading, self.writer, keep_days=keep_damaged_days)
         self._reads = OutboxReads(database.reading, database.at_rest, self._ids, self.quarantine)
         self._writes = OutboxWrites(database.at_rest, self.quarantine, server_steps)
         self._next = epoch << EPOCH_SHIFT
         self._is_closed = False
 
     @classmethod
-    def open(cls, path: Path, key_path: Path, *, random: Random) -> Self:
+    def open(cls, path: Path, key_path: Path, *, random: Random, keep_damaged_days: int = KEEP_DAMAGED_DAYS) -> Self:
         """Open ``gateway.db``, or make it and its key file; raises as ``database.open_database`` does."""
-        return cls(open_database(path, key_path, GATEWAY_SCHEMA, random=random))
+        database = open_database(path, key_path, GATEWAY_SCHEMA, random=random)
+        return cls(database, keep_damaged_days=keep_damaged_days)
 
     @property
     def rows_quarantined(self) -> int:
@@ -179,11 +180,9 @@ class SqliteOutbox:
         ):
             some = f"SELECT {key} FROM {table} WHERE {column} < ? LIMIT ?"  # noqa: S608
             steps.append(Step(f"DELETE FROM {table} WHERE {key} IN ({some})", [(kept, limit)]))  # noqa: S608
-        return await self.writer.write(steps)
-
-    async def forget_quarantined(self, before: Millis) -> int:
-        """See :meth:`hushbell.ports.outbox.Outbox.forget_quarantined`."""
-        return await self.quarantine.forget(before)
+        forgotten = await self.writer.write(steps)
+        await self.quarantine.forget()
+        return forgotten
 
     async def close(self) -> None:
         """See :meth:`hushbell.ports.outbox.Outbox.close`."""

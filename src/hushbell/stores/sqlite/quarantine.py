@@ -15,7 +15,7 @@ import msgspec
 from hushbell.core.delivery.changes import QuarantinedRow
 from hushbell.errors import StoreError, VersionConflict
 from hushbell.stores.sqlite.writer import Result, Step, Writer
-from hushbell.types import Millis
+from hushbell.types import SECONDS_PER_DAY, Millis
 
 Key = int | bytes
 
@@ -31,15 +31,15 @@ _KEYS = {
     "query_keys": "owner",
 }
 _WITH = {"jobs": ("jobs", "progress")}  # tables whose rows go together
-# The moment only decides after how many days the row is erased; rows are met in reads that know no time.
-_INSERT = """
-INSERT INTO quarantined (source, at, why, number, app, packed)
-VALUES (?, CAST(strftime('%s', 'now') AS INTEGER) * 1000, ?, ?, ?, ?)"""
+# SQLite's own clock: it only decides after how many days a row is erased, and rows are met in reads without a time.
+_NOW = "CAST(strftime('%s', 'now') AS INTEGER) * 1000"
+_INSERT = f"INSERT INTO quarantined (source, at, why, number, app, packed) VALUES (?, {_NOW}, ?, ?, ?, ?)"  # noqa: S608
 _LIST = "SELECT id, source, at, why, number, app FROM quarantined ORDER BY id"
 _PACKED = "SELECT packed FROM quarantined WHERE id = ?"
 _PACKED_JOB = "SELECT packed FROM quarantined WHERE source = 'jobs' AND number = ?"
 _DELETE = "DELETE FROM quarantined WHERE id = ?"
-_FORGET = "DELETE FROM quarantined WHERE at < ?"
+_FORGET = f"DELETE FROM quarantined WHERE at < {_NOW} - ? * 1000"  # noqa: S608
+KEEP_DAMAGED_DAYS = 30
 
 log = logging.getLogger(__name__)
 
@@ -47,9 +47,10 @@ log = logging.getLogger(__name__)
 class Quarantine:
     """Moves rows there and back."""
 
-    def __init__(self, reading: sqlite3.Connection, writer: Writer) -> None:
+    def __init__(self, reading: sqlite3.Connection, writer: Writer, *, keep_days: int) -> None:
         self._reading = reading
         self._writer = writer
+        self._keep_seconds = keep_days * SECONDS_PER_DAY
         self._under_way: set[tuple[str, Key]] = set()
         self.count = 0  # rows that were put aside by this process
 
@@ -120,9 +121,9 @@ class Quarantine:
         """Erase a row; return whether it was there."""
         return bool(await self._writer.write([Step(_DELETE, [(row,)])]))
 
-    async def forget(self, before: Millis) -> int:
-        """Erase rows that were put aside before a moment."""
-        return await self._writer.write([Step(_FORGET, [(before,)])])
+    async def forget(self) -> None:
+        """Erase rows that were put aside long enough ago."""
+        await self._writer.write([Step(_FORGET, [(self._keep_seconds,)])])
 
     def _row(self, table: str, key: Key) -> dict[str, Any] | None:
         """Return the columns of a row, texts as bytes: they may be no UTF-8."""

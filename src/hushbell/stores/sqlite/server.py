@@ -14,6 +14,7 @@ from hushbell.stores.sqlite.database import Database, open_database
 from hushbell.stores.sqlite.errors import mapped
 from hushbell.stores.sqlite.migrations import SERVER_SCHEMA
 from hushbell.stores.sqlite.outbox import SqliteOutbox
+from hushbell.stores.sqlite.quarantine import KEEP_DAMAGED_DAYS
 from hushbell.stores.sqlite.server_reads import ServerReads
 from hushbell.stores.sqlite.server_writes import server_steps
 from hushbell.stores.sqlite.writer import Step
@@ -29,17 +30,19 @@ class SqliteServerStore:
     Writes go through the outbox's thread; reads run where they are called.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, keep_damaged_days: int) -> None:
         """Take over an open database; use :meth:`open`."""
         self._at_rest = database.at_rest
-        self.outbox = SqliteOutbox(database, server_steps=partial(server_steps, at_rest=database.at_rest))
+        steps = partial(server_steps, at_rest=database.at_rest)
+        self.outbox = SqliteOutbox(database, keep_damaged_days=keep_damaged_days, server_steps=steps)
         self._writer = self.outbox.writer
         self._reads = ServerReads(database.reading, database.at_rest, self.outbox.quarantine)
 
     @classmethod
-    def open(cls, path: Path, key_path: Path, *, random: Random) -> Self:
+    def open(cls, path: Path, key_path: Path, *, random: Random, keep_damaged_days: int = KEEP_DAMAGED_DAYS) -> Self:
         """Open ``hushbell.db``, or make it and its key file; raises as ``database.open_database`` does."""
-        return cls(open_database(path, key_path, SERVER_SCHEMA, random=random))
+        database = open_database(path, key_path, SERVER_SCHEMA, random=random)
+        return cls(database, keep_damaged_days=keep_damaged_days)
 
     async def load(self, needed: FactsNeeded, *, byte_limit: int) -> Facts:
         """See :meth:`hushbell.ports.server_store.ServerStore.load`; bytes are counted unsealed."""
@@ -113,6 +116,7 @@ class SqliteServerStore:
             step = Step(f"DELETE FROM {table} WHERE {key} IN ({some})", [(first,)])  # noqa: S608
             while dropped := await self._writer.write([step]):
                 forgotten += dropped
+        await self.outbox.quarantine.forget()
         return forgotten
 
     async def close(self) -> None:
