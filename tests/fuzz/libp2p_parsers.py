@@ -177,7 +177,7 @@ def names(data: bytes) -> None:
 
 class _Pipe:
     remote, port = "127.0.0.1", 1
-    sink: RawConnectionHandler | None = None
+    handler: RawConnectionHandler | None = None
 
     def __init__(self) -> None:
         self.full = False
@@ -243,19 +243,19 @@ def connection(data: bytes) -> None:
 
 
 async def _connection(data: bytes) -> None:
-    ledger = ResourceManager(LIMITS, lambda name, number: None)
-    owner, pipe, plain = _Owner(), _Pipe(), cast("Any", _Plain)
+    resources = ResourceManager(LIMITS, lambda name, number: None)
+    owner, raw, plain = _Owner(), _Pipe(), cast("Any", _Plain)
     muxer: Muxer = Mplex(streams=8) if data[:1] > b"\x7f" else Yamux(initiator=False, streams=8, wide_window=KIB)
     upgraded = UpgradeResult(ALICE.peer_id, "", plain, plain, ())
     one = PeerConnection(
-        owner, pipe, upgraded, muxer, outbound=False, limits=LIMITS, ledger=ledger, count=lambda *_: None
+        owner, raw, upgraded, muxer, outbound=False, limits=LIMITS, resources=resources, count=lambda *_: None
     )
-    one.protocols, pipe.sink = ("/b",), one
+    one.protocols, raw.handler = ("/b",), one
     streams: list[Stream] = [await one.open(("/b",))]
     tasks: list[asyncio.Task[bytes]] = []
     for piece in pieces(data[1:]):
-        if pipe.sink is not None:
-            pipe.sink.received(piece)
+        if raw.handler is not None:
+            raw.handler.on_data(piece)
         streams[1:] = owner.accepted
         stream = streams[len(piece) % len(streams)]
         _act(len(piece) // 8 % 10, piece, one, cast("MuxedStream", stream), tasks)
@@ -263,15 +263,15 @@ async def _connection(data: bytes) -> None:
             owner.time += 6000
             one.sweep(owner.now())
         if len(piece) % 5 == 1:
-            pipe.full = False
-            one.writable()
+            raw.full = False
+            one.on_writable()
         await asyncio.sleep(0)
     one.close()
     await asyncio.gather(*tasks, return_exceptions=True)
     for task in tasks:
         error = task.exception()
         assert error is None or isinstance(error, HushbellError), error
-    held = (ledger.held, ledger.unsent, ledger.streams, len(ledger.holders))
+    held = (resources.held, resources.unsent, resources.streams, len(resources.connections))
     assert held == (0, 0, 0, 0), held
 
 

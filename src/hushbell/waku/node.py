@@ -256,7 +256,7 @@ class Node:
         connection = self._host.connection(peer)
         if connection is None:
             return ConnectionInfo("", outbound=False)
-        return ConnectionInfo(connection.pipe.remote, connection.outbound)
+        return ConnectionInfo(connection.raw.remote, connection.outbound)
 
     async def _log_health(self) -> None:
         while True:

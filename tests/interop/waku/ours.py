@@ -68,11 +68,11 @@ class Run:
     def report(self) -> dict[str, Any]:
         some = range(0, self.unique, max(1, self.unique // SAMPLES))
         waits = sorted(self.arrived[at] - _zigzag(self.sent[at * TIME : (at + 1) * TIME]) for at in some)
-        p50, p99, most = (waits[int(part * (len(waits) - 1))] / 1e6 for part in (0.5, 0.99, 1))
+        p50, p99, max_size = (waits[int(part * (len(waits) - 1))] / 1e6 for part in (0.5, 0.99, 1))
         return {
             "n": self.n, "unique": self.unique, "dups": self.n - self.unique, "digest": f"{self.digest:016x}",
             "secs": (self.last - self.first) / 1e9, "first_ns": self.first, "last_ns": self.last,
-            "p50_ms": p50, "p99_ms": p99, "max_ms": most,
+            "p50_ms": p50, "p99_ms": p99, "max_ms": max_size,
         }  # fmt: skip
 
 

@@ -17,21 +17,21 @@ class PendingConnection:
 def test_the_oldest_stranger_of_the_most_crowded_address_makes_room() -> None:
     admission = ConnectionGater(HostLimits(handshakes=4))
     crowd = [PendingConnection("66", number) for number in range(3)]
-    for guest in (PendingConnection("1"), *crowd):
-        assert admission.admit(guest) is None
+    for pending in (PendingConnection("1"), *crowd):
+        assert admission.add(pending) is None
 
-    assert admission.admit(PendingConnection("2")) == crowd[0]
+    assert admission.add(PendingConnection("2")) == crowd[0]
     admission.known(crowd[0])
-    assert admission.admit(PendingConnection("66", 9)) == crowd[1]
+    assert admission.add(PendingConnection("66", 9)) == crowd[1]
 
 
 def test_the_known_make_room_for_nobody_and_count_until_they_leave() -> None:
     admission = ConnectionGater(HostLimits(handshakes=1, connections=2, connections_per_address=1))
     first = PendingConnection("1")
-    admission.admit(first)
+    admission.add(first)
     admission.known(first)
 
-    assert admission.admit(PendingConnection("2")) is None
+    assert admission.add(PendingConnection("2")) is None
     assert admission.refusal("3") == "connections"
     admission.leave("2")
     assert admission.refusal("1") == "connections_per_address"

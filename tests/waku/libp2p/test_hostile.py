@@ -35,13 +35,13 @@ async def read_one(stream: Stream) -> None:
 
 
 @contextmanager
-def memory_below(most: int) -> Iterator[None]:
+def memory_below(max_size: int) -> Iterator[None]:
     gc.collect()
     tracemalloc.start()
     before = tracemalloc.get_traced_memory()[0]
     try:
         yield
-        assert tracemalloc.get_traced_memory()[1] - before < most
+        assert tracemalloc.get_traced_memory()[1] - before < max_size
     finally:
         tracemalloc.stop()
 
@@ -102,7 +102,7 @@ async def test_a_socket_that_takes_nothing_is_cut_after_a_while(
     with memory_below(4 * MIB):
         attacker.send(attacker.opening(1, "/flood") + attacker.frame(1, 0, 1, 2**31))
         connection = victim.host.connection(attacker.peer)
-        await until(lambda: connection.pipe.full)
+        await until(lambda: connection.raw.full)
         await assert_others_are_served(node, victim)
 
         await victim.clock.pass_by(victim.host.limits.unsent_seconds + 2)
@@ -297,11 +297,11 @@ async def test_half_open_handshakes_make_room_for_others(node: Any, until: Until
     ]
 
     await until(lambda: victim.counts["libp2p_cut_handshakes"] == 40)
-    assert victim.host.strangers == 20
+    assert victim.host.unauthenticated == 20
     await assert_others_are_served(node, victim)
     await victim.clock.pass_by(victim.host.limits.handshake_seconds + 2)
 
-    assert victim.host.strangers == 0
+    assert victim.host.unauthenticated == 0
     assert victim.counts["libp2p_cut_handshake_seconds"] >= 19
     for _, writer in silent:
         writer.close()
@@ -321,7 +321,7 @@ async def test_a_flood_of_connections_is_refused_before_it_costs_anything(node: 
 
     for _, writer in flood:
         writer.close()
-    await until(lambda: victim.host.strangers == 0)
+    await until(lambda: victim.host.unauthenticated == 0)
     await assert_others_are_served(node, victim)
 
 
@@ -391,5 +391,5 @@ async def test_ten_thousand_connections_cost_nobody_anything(node: Any, until: U
 
     for one in flood:
         one.close()
-    await until(lambda: not victim.host.strangers)
+    await until(lambda: not victim.host.unauthenticated)
     assert victim.counts["libp2p_connections_inbound"] > 9_000

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hushbell.errors import TooLarge, Undecodable, WireError
-from hushbell.waku.libp2p.mplex import MESSAGE_MOST, Mplex
+from hushbell.waku.libp2p.mplex import MAX_MESSAGE, Mplex
 from hushbell.waku.libp2p.muxer import DATA, ENDED, OPENED, RESET, Event, Muxer
 from hushbell.waku.libp2p.yamux import INITIAL_WINDOW, Yamux
 
@@ -27,8 +27,8 @@ def yamux(*, initiator: bool = False, streams: int = 100) -> Yamux:
     return Yamux(initiator=initiator, streams=streams, wide_window=1 << 20)
 
 
-def taken(side: Muxer, most: int = MUCH) -> bytes:
-    return b"".join(side.take(most))
+def taken(side: Muxer, max_size: int = MUCH) -> bytes:
+    return b"".join(side.take(max_size))
 
 
 def frame(kind: int, flags: int, stream: int, length: int, body: bytes = b"") -> bytes:
@@ -263,7 +263,7 @@ def test_a_whole_mplex_message_of_the_largest_size_is_taken_as_it_comes() -> Non
     events = listener.receive(b"\x02\x80\x80\x40" + bytes(1000))
 
     assert events == [(DATA, 0, bytes(1000))]
-    assert listener.receive(bytes(MESSAGE_MOST - 1000)) == [(DATA, 0, bytes(MESSAGE_MOST - 1000))]
+    assert listener.receive(bytes(MAX_MESSAGE - 1000)) == [(DATA, 0, bytes(MAX_MESSAGE - 1000))]
 
 
 @given(st.sampled_from(KINDS), st.lists(st.binary(max_size=60), max_size=8))

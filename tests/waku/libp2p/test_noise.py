@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from hushbell.errors import TooLarge, Unauthentic, Undecodable, WireError
 from hushbell.waku.libp2p import keys, protobuf
-from hushbell.waku.libp2p.noise import PLAIN_MOST, NoiseHandshake, Opener, Sealer
+from hushbell.waku.libp2p.noise import MAX_PLAIN, NoiseHandshake, Opener, Sealer
 from hushbell.waku.libp2p.security import SecurityHandshake, credentials
 from hushbell.waku.libp2p.upgrade import Upgrade
 
@@ -22,7 +22,7 @@ BOB = keys.ed25519_identity(b"\2" * 32)
 YAMUX = "/yamux/1.0.0"
 
 
-def securing(identity: keys.Identity, *, initiator: bool, seed: int = 7, **settings: Any) -> SecurityHandshake:
+def noise_side(identity: keys.Identity, *, initiator: bool, seed: int = 7, **settings: Any) -> SecurityHandshake:
     settings = {"muxers": (YAMUX,), "expected": None, **settings}
     own = credentials(identity, random.Random(seed).randbytes)
     return SecurityHandshake(own, initiator=initiator, random=random.Random(seed + initiator).randbytes, **settings)
@@ -82,12 +82,12 @@ def test_records_are_the_same_in_any_chunks(plains: list[bytes], cuts: list[int]
 
 
 def test_long_data_becomes_full_records() -> None:
-    data = random.Random(1).randbytes(3 * PLAIN_MOST + 5)
+    data = random.Random(1).randbytes(3 * MAX_PLAIN + 5)
 
     sealed = Sealer(b"k" * 32).seal(data)
 
     opened = Opener(b"k" * 32).open(sealed)
-    assert [len(piece) for piece in opened] == [PLAIN_MOST] * 3 + [5]
+    assert [len(piece) for piece in opened] == [MAX_PLAIN] * 3 + [5]
     assert b"".join(opened) == data
 
 
@@ -104,7 +104,10 @@ def test_a_changed_or_repeated_record_does_not_open() -> None:
 
 
 def test_each_side_learns_who_the_other_is() -> None:
-    dialler, listener = securing(ALICE, initiator=True, expected=BOB.peer_id), securing(BOB, initiator=False)
+    dialler, listener = (
+        noise_side(ALICE, initiator=True, expected=BOB.peer_id),
+        noise_side(BOB, initiator=False),
+    )
 
     run(dialler, listener)
 
@@ -117,7 +120,10 @@ def test_each_side_learns_who_the_other_is() -> None:
 
 
 def test_another_peer_than_dialled_never_learns_who_dialled() -> None:
-    dialler, listener = securing(ALICE, initiator=True, expected=ALICE.peer_id), securing(BOB, initiator=False)
+    dialler, listener = (
+        noise_side(ALICE, initiator=True, expected=ALICE.peer_id),
+        noise_side(BOB, initiator=False),
+    )
 
     with pytest.raises(Unauthentic, match="another peer"):
         run(dialler, listener)
@@ -127,7 +133,7 @@ def test_another_peer_than_dialled_never_learns_who_dialled() -> None:
 
 def test_a_signature_by_another_key_is_refused() -> None:
     mallory = keys.Identity(ALICE.peer_id, ALICE.public_key, BOB.sign)
-    dialler, listener = securing(mallory, initiator=True), securing(BOB, initiator=False)
+    dialler, listener = noise_side(mallory, initiator=True), noise_side(BOB, initiator=False)
 
     with pytest.raises(Unauthentic, match="did not sign"):
         run(dialler, listener)
@@ -135,7 +141,7 @@ def test_a_signature_by_another_key_is_refused() -> None:
 
 def test_a_peer_with_our_own_identity_is_refused() -> None:
     with pytest.raises(Unauthentic, match="our own"):
-        run(securing(ALICE, initiator=True), securing(ALICE, initiator=False))
+        run(noise_side(ALICE, initiator=True), noise_side(ALICE, initiator=False))
 
 
 def test_an_rsa_identity_is_refused_by_name() -> None:
@@ -147,22 +153,22 @@ def test_an_rsa_identity_is_refused_by_name() -> None:
 
 def test_a_huge_handshake_message_is_refused_before_it_comes() -> None:
     with pytest.raises(TooLarge):
-        securing(BOB, initiator=False).receive(b"\xff\xff")
+        noise_side(BOB, initiator=False).receive(b"\xff\xff")
 
 
 def test_a_key_of_low_order_is_refused() -> None:
     with pytest.raises(WireError):
-        securing(BOB, initiator=False).receive(b"\0\x20" + bytes(32))
+        noise_side(BOB, initiator=False).receive(b"\0\x20" + bytes(32))
 
 
 def test_a_short_handshake_message_is_refused() -> None:
     with pytest.raises(Undecodable):
-        securing(BOB, initiator=False).receive(b"\0\x05hello")
+        noise_side(BOB, initiator=False).receive(b"\0\x05hello")
 
 
 @given(st.binary(max_size=400))
 def test_whatever_comes_the_handshake_ends_in_a_wire_error_or_waits(data: bytes) -> None:
-    listener = securing(BOB, initiator=False)
+    listener = noise_side(BOB, initiator=False)
 
     try:
         listener.receive(data)

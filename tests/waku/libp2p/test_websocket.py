@@ -89,7 +89,7 @@ async def test_whoever_speaks_no_websocket_is_closed(node: Any, until: Until, sa
     assert b"500" not in answer[:20]
     writer.close()
 
-    await until(lambda: bob.host.strangers == 0)
+    await until(lambda: bob.host.unauthenticated == 0)
 
 
 async def test_text_is_no_libp2p(node: Any, until: Until) -> None:
@@ -101,8 +101,8 @@ async def test_text_is_no_libp2p(node: Any, until: Until) -> None:
     writer.write(b"\x81\x82\0\0\0\0hi")
 
     async with asyncio.timeout(5):
-        assert not await reader.read(-1) or bob.host.strangers == 0
-    await until(lambda: bob.host.strangers == 0)
+        assert not await reader.read(-1) or bob.host.unauthenticated == 0
+    await until(lambda: bob.host.unauthenticated == 0)
     writer.close()
 
 
@@ -116,7 +116,7 @@ async def test_half_open_tls_is_bounded_like_any_handshake(
     silent[-1][1].write(b"\x16\x03\x01\x02\x00")
     await bob.clock.pass_by(bob.host.limits.handshake_seconds + 2)
 
-    assert bob.host.strangers == 0
+    assert bob.host.unauthenticated == 0
     for _, writer in silent:
         writer.close()
 
@@ -133,5 +133,5 @@ async def test_whoever_speaks_no_tls_is_closed(
     async with asyncio.timeout(5):
         with contextlib.suppress(ConnectionError):
             await reader.read(-1)
-    await until(lambda: bob.host.strangers == 0)
+    await until(lambda: bob.host.unauthenticated == 0)
     writer.close()

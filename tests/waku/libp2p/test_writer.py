@@ -17,7 +17,7 @@ class Socket:
     """A pipe that keeps what is written."""
 
     remote, port = "127.0.0.1", 1
-    sink: RawConnectionHandler | None = None
+    handler: RawConnectionHandler | None = None
 
     def __init__(self) -> None:
         self.full = False
@@ -34,12 +34,12 @@ class Socket:
 
 def outgoing() -> tuple[StreamWriter, Yamux, Socket, ResourceManager]:
     socket, muxer = Socket(), Yamux(initiator=True, streams=10, wide_window=1)
-    ledger = ResourceManager(LIMITS, Counter[str]().__setitem__)
-    return StreamWriter(socket, muxer, Sealer(b"k" * 32), LIMITS, ledger), muxer, socket, ledger
+    resources = ResourceManager(LIMITS, Counter[str]().__setitem__)
+    return StreamWriter(socket, muxer, Sealer(b"k" * 32), LIMITS, resources), muxer, socket, resources
 
 
 async def test_one_turn_of_the_loop_is_one_write_and_one_record() -> None:
-    out, muxer, socket, ledger = outgoing()
+    out, muxer, socket, resources = outgoing()
     streams = [muxer.open() for _ in range(3)]
 
     for number in range(30):
@@ -49,18 +49,18 @@ async def test_one_turn_of_the_loop_is_one_write_and_one_record() -> None:
 
     assert len(socket.written) == 1
     assert len(Opener(b"k" * 32).open(socket.written[0])) == 1
-    assert ledger.unsent == 0
+    assert resources.unsent == 0
 
 
 async def test_a_socket_that_became_full_gets_nothing_until_it_is_writable() -> None:
-    out, muxer, socket, ledger = outgoing()
+    out, muxer, socket, resources = outgoing()
     stream = muxer.open()
     out.send(stream, b"x")
     socket.full = True
 
     await asyncio.sleep(0)
     assert not socket.written
-    assert ledger.unsent == 1
+    assert resources.unsent == 1
     socket.full = False
     out.flush()
 
@@ -68,7 +68,7 @@ async def test_a_socket_that_became_full_gets_nothing_until_it_is_writable() -> 
 
 
 async def test_each_bound_is_named_when_it_is_crossed() -> None:
-    out, muxer, socket, ledger = outgoing()
+    out, muxer, socket, resources = outgoing()
     first, second = muxer.open(), muxer.open()
     socket.full = True
 
@@ -76,9 +76,9 @@ async def test_each_bound_is_named_when_it_is_crossed() -> None:
     assert out.send(first, b"x") == "unsent_per_stream"
     muxer.reset(first)
     out.account()
-    assert ledger.unsent == 0
+    assert resources.unsent == 0
     assert [out.send(muxer.open(), bytes(150 * KIB)) for _ in range(3)] == ["", "", "unsent_per_connection"]
     assert out.send(second, b"x") == ""
     out.close()
 
-    assert ledger.unsent == 0
+    assert resources.unsent == 0

@@ -82,17 +82,17 @@ async def test_a_subscriber_that_reads_nothing_keeps_nobody_else_waiting(net: An
     mallory.handle(PUSH, lambda _: asyncio.sleep(3600))
     connection = mallory.connection(server.peer_id)
     assert connection is not None
-    connection.pipe.pause()  # nothing of its socket is read any more
+    connection.raw.pause()  # nothing of its socket is read any more
     await subscribed(net, phone, server, received)
     messages = [net.message(number, payload=os.urandom(100_000)) for number in range(60)]
 
-    most = 0
+    max_size = 0
     for message in messages:
         filter_.deliver(net.shard, net.topic, message)
-        most = max(most, filter_.waiting_bytes)
+        max_size = max(max_size, filter_.waiting_bytes)
         await until(partial(received.__contains__, message))
 
-    assert most <= 2 * limits.waiting_bytes
+    assert max_size <= 2 * limits.waiting_bytes
     assert net.counts["filter_slow_dropped"] == 1
     assert filter_.subscribers == 1
     await filter_.close()

@@ -66,7 +66,7 @@ async def node() -> AsyncIterator[MakeNode]:
         def origin(peer: PeerId) -> ConnectionInfo:
             connection = host.connection(peer)
             assert connection is not None
-            return ConnectionInfo(connection.pipe.remote, connection.outbound)
+            return ConnectionInfo(connection.raw.remote, connection.outbound)
 
         relay = Relay(host, RelaySettings(), clock=clock, random=random, count=count, connection_info=origin)
         one = Node(host, relay, counts)

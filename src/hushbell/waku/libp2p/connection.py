@@ -13,13 +13,14 @@ from hushbell.errors import HushbellError, TransportError, WireError
 from hushbell.ports.metrics import Count
 from hushbell.types import Millis
 from hushbell.waku.libp2p.identify import Identify
-from hushbell.waku.libp2p.keepalive import ASK, KeepAlive, elapsed
+from hushbell.waku.libp2p.keepalive import PING_DUE, KeepAlive, elapsed
 from hushbell.waku.libp2p.limits import HostLimits
 from hushbell.waku.libp2p.multistream import ProtocolProposer, ProtocolResponder
 from hushbell.waku.libp2p.muxed_stream import MuxedStream
 from hushbell.waku.libp2p.muxer import DATA, ENDED, OPENED, Muxer
 from hushbell.waku.libp2p.raw_connection import RawConnection
 from hushbell.waku.libp2p.resource_manager import ResourceManager
+from hushbell.waku.libp2p.stream_table import StreamTable
 from hushbell.waku.libp2p.upgrade import UpgradeResult
 from hushbell.waku.libp2p.writer import StreamWriter
 
@@ -53,19 +54,19 @@ class PeerConnection:
 
     def __init__(
         self,
-        owner: Network,
-        pipe: RawConnection,
+        network: Network,
+        raw: RawConnection,
         upgraded: UpgradeResult,
         muxer: Muxer,
         *,
         outbound: bool,
         limits: HostLimits,
-        ledger: ResourceManager,
+        resources: ResourceManager,
         count: Count,
     ) -> None:
         self.peer = upgraded.peer
         self.outbound = outbound
-        self.pipe = pipe
+        self.raw = raw
         self.muxer_name = upgraded.muxer
         self.protocols: tuple[str, ...] | None = None
         """What the peer said it speaks; None until identify has answered."""
@@ -73,48 +74,44 @@ class PeerConnection:
         """The rest of what it said."""
         self.closed = False
         self.held = 0
-        self.inbound = 0
         self.handlers: dict[str, int] = {}
         """Inbound streams in the handler of each protocol."""
-        self._owner = owner
+        self._network = network
         self._limits = limits
-        self._ledger = ledger
+        self._resources = resources
         self._count = count
         self._muxer = muxer
         self._open = upgraded.opener.open
-        self._outgoing = StreamWriter(pipe, muxer, upgraded.sealer, limits, ledger)
-        self._streams: dict[int, MuxedStream] = {}
-        self._inbound: set[int] = set()
-        self._unagreed = 0
+        self._writer = StreamWriter(raw, muxer, upgraded.sealer, limits, resources)
+        self._streams = StreamTable()
         self._unfinished = 0
         self._paused = False
-        self._deadlines: dict[MuxedStream, Millis] = {}
-        self._stopped = owner.now()
-        self._liveness = KeepAlive(limits, self._stopped)
-        ledger.holders.add(self)
+        self._paused_at = network.now()
+        self._keepalive = KeepAlive(limits, self._paused_at)
+        resources.connections.add(self)
 
     # What the pipe calls.
 
-    def received(self, data: bytes | memoryview) -> None:
+    def on_data(self, data: bytes | memoryview) -> None:
         """Take bytes of the socket."""
         muxer = self._muxer
-        self._liveness.heard = True
+        self._keepalive.has_received = True
         try:
             for plain in self._open(data):
                 self._take(plain)
                 if self.closed:
                     return
         except WireError:
-            self._fault()
+            self._fail()
             return
         if muxer.overhead > self._limits.overhead_per_second:
             self.cut("overhead_per_second")
         elif muxer.control > self._limits.control_most:
-            self._outgoing.flush()
+            self._writer.flush()
             if muxer.control > self._limits.control_most:
                 self.cut("control_most")
         elif muxer.ready:
-            self._outgoing.schedule()
+            self._writer.schedule()
 
     def started(self, rest: Sequence[bytes]) -> None:
         """Take what came behind the handshake."""
@@ -122,30 +119,28 @@ class PeerConnection:
             for plain in rest:
                 self._take(plain)
         except WireError:
-            self._fault()
-        self._outgoing.schedule()
+            self._fail()
+        self._writer.schedule()
 
-    def writable(self) -> None:
+    def on_writable(self) -> None:
         """Go on writing."""
-        self._liveness.moved = True
-        self._outgoing.flush()
+        self._keepalive.has_sent = True
+        self._writer.flush()
 
-    def lost(self) -> None:
+    def on_closed(self) -> None:
         """Forget everything: the socket is closed."""
         if self.closed:
             return
         self.closed = True
-        self.pipe.sink = None
-        self._ledger.holders.discard(self)
-        self._ledger.streams -= self.inbound
-        self._ledger.held -= self.held
+        self.raw.handler = None
+        self._resources.connections.discard(self)
+        self._resources.streams -= self.inbound
+        self._resources.held -= self.held
         self.held = 0
-        self._outgoing.close()
-        streams, self._streams = self._streams, {}
-        self._deadlines.clear()
-        for stream in streams.values():
-            stream.lose()
-        self._owner.left(self)
+        self._writer.close()
+        for stream in self._streams.clear():
+            stream.on_reset()
+        self._network.left(self)
 
     # What the host calls.
 
@@ -163,8 +158,7 @@ class PeerConnection:
         known = next((protocol for protocol in protocols if protocol in (self.protocols or ())), None)
         proposing = ProtocolProposer(tuple(protocols) if known is None else (known,))
         stream = MuxedStream(self, self._muxer.open(), proposing, known or "")
-        self._streams[stream.name] = stream
-        self._deadlines[stream] = self._after(self._limits.handshake_seconds)
+        self._streams.add(stream, self._deadline(self._limits.handshake_seconds), inbound=False)
         self.send(stream, proposing.start())
         if known is None:
             await stream.agreed()
@@ -172,34 +166,34 @@ class PeerConnection:
 
     def sweep(self, now: Millis) -> None:
         """Act on what time brought; called about once a second."""
-        self._end_overdue(now)
+        self._reset_overdue(now)
         self._muxer.overhead = 0
         if self._muxer.refused:
             self._count("libp2p_refused_streams_per_connection", self._muxer.refused)
             self._muxer.refused = 0
-        if self._paused and elapsed(self._stopped, now, self._limits.unread_seconds):
+        if self._paused and elapsed(self._paused_at, now, self._limits.unread_seconds):
             self._reset_slowest()
-        verdict = self._liveness.check(now, full=self.pipe.full, paused=self._paused)
-        if verdict == ASK:
+        result = self._keepalive.check(now, full=self.raw.full, paused=self._paused)
+        if result == PING_DUE:
             self._muxer.ping()
-            self._outgoing.schedule()
-        elif verdict:
-            self.cut(verdict)
+            self._writer.schedule()
+        elif result:
+            self.cut(result)
 
     def close(self) -> None:
         """Say goodbye and close."""
         if not self.closed:
             self._muxer.leave(0)
-            self._outgoing.flush()
-            self.pipe.close()
-            self.lost()
+            self._writer.flush()
+            self.raw.close()
+            self.on_closed()
 
     def cut(self, reason: str) -> None:
         """Close at once, for the bound named."""
         if not self.closed:
             self._count("libp2p_cut_" + reason, 1)
-            self.pipe.abort()
-            self.lost()
+            self.raw.abort()
+            self.on_closed()
 
     @property
     def unsent(self) -> int:
@@ -208,41 +202,46 @@ class PeerConnection:
 
     @property
     def streams(self) -> int:
-        """How many streams live."""
+        """How many streams are open."""
         return len(self._streams)
+
+    @property
+    def inbound(self) -> int:
+        """How many of them the peer opened."""
+        return self._streams.inbound
 
     def done(self, stream: MuxedStream) -> None:
         """Wind up a stream whose handler has returned; one with a receiver lives on."""
-        if stream.receiver is not None or stream.gone:
+        if stream.receiver is not None or stream.is_reset:
             return
         stream.ignore()
         stream.close_write()
-        if stream.name in self._streams:
-            self._deadlines[stream] = self._after(self._limits.linger_seconds)
+        if stream in self._streams:
+            self._streams.set_deadline(stream, self._deadline(self._limits.linger_seconds))
 
     # What a stream calls.
 
     def send(self, stream: MuxedStream, data: bytes) -> None:
         """Queue bytes of a stream."""
-        over = self._outgoing.send(stream.name, data)
+        over = self._writer.send(stream.stream_id, data)
         if over:
             self._count("libp2p_reset_" + over, 1)
             stream.reset()
 
     def queued(self, stream: MuxedStream) -> int:
         """Bytes of a stream that wait."""
-        return self._muxer.queued(stream.name)
+        return self._muxer.queued(stream.stream_id)
 
     def consumed(self, stream: MuxedStream, count: int) -> None:
         """Give credit."""
-        self._muxer.consumed(stream.name, count)
+        self._muxer.consumed(stream.stream_id, count)
         if self._muxer.control:
-            self._outgoing.schedule()
+            self._writer.schedule()
 
     def widen(self, stream: MuxedStream) -> None:
         """Let more be on the way."""
-        self._muxer.widen(stream.name)
-        self._outgoing.schedule()
+        self._muxer.widen(stream.stream_id)
+        self._writer.schedule()
 
     def hold(self, change: int) -> None:
         """Count bytes that nobody has read, and stop reading the socket while they are too many."""
@@ -253,45 +252,43 @@ class PeerConnection:
         if self._paused:
             if unread <= self._limits.unread_per_connection >> 1:
                 self._paused = False
-                self.pipe.resume()
+                self.raw.resume()
         elif unread > self._limits.unread_per_connection:
             self._count("libp2p_paused_unread_per_connection", 1)
             self._paused = True
-            self._stopped = self._owner.now()
-            self.pipe.pause()
-        self._ledger.hold(change)
+            self._paused_at = self._network.now()
+            self.raw.pause()
+        self._resources.hold(change)
 
-    def assemble(self, stream: MuxedStream, change: int) -> None:
+    def add_unfinished(self, stream: MuxedStream, change: int) -> None:
         """Count bytes of unfinished frames."""
         if self.closed:
             return
         self._unfinished += change
         self.held += change
-        self._ledger.hold(change)
+        self._resources.hold(change)
         if change > 0 and self._unfinished > self._limits.unfinished_per_connection:
             self._count("libp2p_reset_unfinished_per_connection", 1)
             stream.reset()
 
-    def finish(self, stream: MuxedStream) -> None:
+    def close_stream(self, stream: MuxedStream) -> None:
         """End our side of a stream."""
-        self._muxer.close(stream.name)
-        self._outgoing.schedule()
-        if stream.ended:
-            self._over(stream)
+        self._muxer.close(stream.stream_id)
+        self._writer.schedule()
+        if stream.has_ended:
+            self._on_finished(stream)
 
-    def drop(self, stream: MuxedStream) -> None:
+    def reset_stream(self, stream: MuxedStream) -> None:
         """Reset a stream."""
-        self._muxer.reset(stream.name)
-        self._outgoing.account()
-        self._outgoing.schedule()
-        self._lose(stream)
+        self._muxer.reset(stream.stream_id)
+        self._writer.account()
+        self._writer.schedule()
+        self._on_reset(stream)
 
-    def settled(self, stream: MuxedStream) -> None:
+    def on_agreed(self, stream: MuxedStream) -> None:
         """Go on with a stream whose protocol is agreed."""
-        self._deadlines.pop(stream, None)
-        if stream.name in self._inbound:
-            self._unagreed -= 1
-            self._owner.accept(self, stream)
+        if self._streams.agree(stream):
+            self._network.accept(self, stream)
 
     def failed(self, stream: MuxedStream, error: Exception) -> None:
         """Reset a stream whose bytes its reader did not like."""
@@ -300,100 +297,87 @@ class PeerConnection:
         if not isinstance(error, HushbellError):
             asyncio.get_running_loop().call_exception_handler({"message": "a receiver failed", "exception": error})
 
-    async def drained(self, stream: MuxedStream) -> None:
+    async def drain(self, stream: MuxedStream) -> None:
         """Wait until few bytes of the stream wait."""
-        await self._outgoing.drained(stream.name)
+        await self._writer.drain(stream.stream_id)
 
     # Inside.
 
     def _take(self, plain: bytes) -> None:
-        streams = self._streams
+        streams = self._streams.by_id
         for kind, name, data in self._muxer.receive(plain):
             if kind == DATA:
                 stream = streams.get(name)
                 if stream is not None:
-                    stream.feed(data)
+                    stream.on_data(data)
             else:
-                self._happened(kind, name)
+                self._on_event(kind, name)
             if self.closed:
                 return
 
-    def _happened(self, kind: int, name: int) -> None:
+    def _on_event(self, kind: int, name: int) -> None:
         if kind == OPENED:
-            self._opened(name)
+            self._on_opened(name)
             return
-        stream = self._streams.get(name)
+        stream = self._streams.by_id.get(name)
         if kind == ENDED:
             if stream is not None:
                 stream.end()
-                if stream.finished:
-                    self._over(stream)
+                if stream.is_write_closed:
+                    self._on_finished(stream)
             return
-        self._outgoing.account()
+        self._writer.account()
         if stream is not None:
-            self._lose(stream)
+            self._on_reset(stream)
 
-    def _opened(self, name: int) -> None:
-        stream = MuxedStream(self, name, ProtocolResponder(self._owner.speaks, self._owner.protocols))
-        self._streams[name] = stream
-        self._inbound.add(name)
-        self.inbound += 1
-        self._unagreed += 1
-        self._deadlines[stream] = self._after(self._limits.handshake_seconds)
-        self._ledger.open()
-        if self._unagreed > self._limits.streams_unagreed and not self.closed:
+    def _on_opened(self, name: int) -> None:
+        stream = MuxedStream(self, name, ProtocolResponder(self._network.speaks, self._network.protocols))
+        self._streams.add(stream, self._deadline(self._limits.handshake_seconds), inbound=True)
+        self._resources.open()
+        if self._streams.unagreed > self._limits.streams_unagreed and not self.closed:
             self._count("libp2p_refused_streams_unagreed", 1)
             stream.reset()
 
-    def _over(self, stream: MuxedStream) -> None:
+    def _on_finished(self, stream: MuxedStream) -> None:
         """Forget a stream that both sides ended; one with bytes to read stays for a while, so that they are counted."""
         if stream.unread:
-            self._deadlines[stream] = self._after(self._limits.linger_seconds)
+            self._streams.set_deadline(stream, self._deadline(self._limits.linger_seconds))
         else:
-            self._forget(stream)
+            self._remove(stream)
 
-    def _lose(self, stream: MuxedStream) -> None:
-        self._forget(stream)
-        stream.lose()
-        self._outgoing.wake()
+    def _on_reset(self, stream: MuxedStream) -> None:
+        self._remove(stream)
+        stream.on_reset()
+        self._writer.wake()
 
-    def _forget(self, stream: MuxedStream) -> None:
-        if self._streams.pop(stream.name, None) is None:
-            return
-        self._deadlines.pop(stream, None)
-        if stream.name in self._inbound:
-            self._inbound.discard(stream.name)
-            self.inbound -= 1
-            self._ledger.streams -= 1
-            if stream.negotiation is not None:
-                self._unagreed -= 1
+    def _remove(self, stream: MuxedStream) -> None:
+        if self._streams.remove(stream):
+            self._resources.streams -= 1
 
-    def _end_overdue(self, now: Millis) -> None:
-        for stream, deadline in list(self._deadlines.items()):
-            if deadline > now:
-                continue
-            if stream.ended and stream.finished and not stream.unread:
-                self._forget(stream)
+    def _reset_overdue(self, now: Millis) -> None:
+        for stream in self._streams.overdue(now):
+            if stream.has_ended and stream.is_write_closed and not stream.unread:
+                self._remove(stream)
             else:
                 self._count("libp2p_streams_timed_out", 1)
                 stream.reset()
 
     def _reset_slowest(self) -> None:
         """Nobody reads: give up the stream that waits with the most, so that the others go on."""
-        slowest = max(self._streams.values(), key=lambda stream: stream.unread, default=None)
-        self._stopped = self._owner.now()
+        slowest = self._streams.slowest()
+        self._paused_at = self._network.now()
         if slowest is not None:
             self._count("libp2p_reset_unread_seconds", 1)
             slowest.reset()
 
-    def _fault(self) -> None:
+    def _fail(self) -> None:
         """End the connection: the peer broke its protocol."""
         self._count("libp2p_faults", 1)
         if not self.closed:
             self._muxer.leave(1)
-            self._outgoing.flush()
-            self.pipe.close()
-            self.lost()
+            self._writer.flush()
+            self.raw.close()
+            self.on_closed()
 
-    def _after(self, seconds: int) -> Millis:
-        return Millis(self._owner.now() + seconds * 1000)
+    def _deadline(self, seconds: int) -> Millis:
+        return Millis(self._network.now() + seconds * 1000)

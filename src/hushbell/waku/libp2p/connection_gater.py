@@ -22,7 +22,7 @@ class ConnectionGater:
     def __init__(self, limits: HostLimits) -> None:
         self._limits = limits
         self._by_source: Counter[str] = Counter()
-        self._strangers: dict[PendingConnection, None] = {}
+        self._pending: dict[PendingConnection, None] = {}
         self.total = 0
 
     def refusal(self, source: str) -> str:
@@ -33,20 +33,20 @@ class ConnectionGater:
             return "connections_per_address"
         return ""
 
-    def admit(self, guest: PendingConnection) -> PendingConnection | None:
+    def add(self, pending: PendingConnection) -> PendingConnection | None:
         """Let one in, and return who must make room for it: the oldest stranger of the most crowded address."""
         self.total += 1
-        self._by_source[guest.source] += 1
-        self._strangers[guest] = None
-        if len(self._strangers) <= self._limits.handshakes:
+        self._by_source[pending.source] += 1
+        self._pending[pending] = None
+        if len(self._pending) <= self._limits.handshakes:
             return None
-        crowds = Counter(stranger.source for stranger in self._strangers)
+        crowds = Counter(stranger.source for stranger in self._pending)
         crowded = crowds.most_common(1)[0][0]
-        return next(stranger for stranger in self._strangers if stranger.source == crowded)
+        return next(stranger for stranger in self._pending if stranger.source == crowded)
 
-    def known(self, guest: PendingConnection) -> None:
+    def known(self, pending: PendingConnection) -> None:
         """Note that a stranger has authenticated itself, or left."""
-        self._strangers.pop(guest, None)
+        self._pending.pop(pending, None)
 
     def leave(self, source: str) -> None:
         """Note that an inbound connection has ended."""

@@ -17,7 +17,7 @@ class Handshake:
 
     def __init__(
         self,
-        pipe: RawConnection,
+        raw: RawConnection,
         upgrade: Upgrade,
         *,
         outbound: bool,
@@ -26,27 +26,27 @@ class Handshake:
         arrived: Callable[["Handshake", UpgradeResult], None],
         failed: Callable[["Handshake"], None],
     ) -> None:
-        self.pipe = pipe
+        self.raw = raw
         self.outbound = outbound
-        self.began = began
-        self.source = source_of(pipe.remote)
+        self.started_at = began
+        self.source = source_of(raw.remote)
         self.future: asyncio.Future[PeerId] = asyncio.get_running_loop().create_future()
         """For the dialler: who answered, when the connection stands."""
         self._upgrade = upgrade
         self._count = count
         self._arrived = arrived
         self._failed = failed
-        self._over = False
+        self._on_finished = False
 
     def start(self) -> None:
         """Send what this side says first."""
         first = self._upgrade.start()
         if first:
-            self.pipe.write(first)
+            self.raw.write(first)
 
-    def received(self, data: bytes | memoryview) -> None:
+    def on_data(self, data: bytes | memoryview) -> None:
         """Take bytes of the socket."""
-        if self._over:
+        if self._on_finished:
             return
         try:
             answer = self._upgrade.receive(bytes(data))
@@ -55,29 +55,29 @@ class Handshake:
             self._fail(error)
             return
         if answer:
-            self.pipe.write(answer)
+            self.raw.write(answer)
         if self._upgrade.upgraded is not None:
-            self._over = True
+            self._on_finished = True
             self._arrived(self, self._upgrade.upgraded)
 
-    def writable(self) -> None:
+    def on_writable(self) -> None:
         """Nothing waits: the messages of a handshake are small."""
 
-    def lost(self) -> None:
+    def on_closed(self) -> None:
         """Give up: the socket is closed."""
         self._fail(TransportError("the peer closed the connection during the handshake"))
 
-    def give_up(self, reason: str) -> None:
+    def abort(self, reason: str) -> None:
         """Close at once, for the bound named."""
-        if not self._over:
+        if not self._on_finished:
             self._count("libp2p_cut_" + reason, 1)
             self._fail(TransportError("the handshake was given up"))
 
     def _fail(self, error: Exception) -> None:
-        if self._over:
+        if self._on_finished:
             return
-        self._over = True
+        self._on_finished = True
         if self.outbound and not self.future.done():
             self.future.set_exception(TransportError(f"no connection: {error}"))
-        self.pipe.abort()
+        self.raw.abort()
         self._failed(self)

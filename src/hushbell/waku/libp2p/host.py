@@ -35,7 +35,7 @@ MUXERS = (yamux.PROTOCOL, mplex.PROTOCOL)
 Handler = Callable[[Stream], Awaitable[None]]
 Connected = Callable[[PeerId, Sequence[str]], None]
 Disconnected = Callable[[PeerId], None]
-_SWEEP_AT_ONCE = 100  # connections looked after before the loop may do something else
+_SWEEP_BATCH = 100  # connections looked after before the loop may do something else
 
 
 class Host:
@@ -79,19 +79,19 @@ class Host:
         self._handlers: dict[str, Callable[[PeerConnection, MuxedStream], Awaitable[None]]] = {}
         self._connections: dict[PeerId, list[PeerConnection]] = {}
         self._sources: dict[PeerConnection, str] = {}
-        self._arrivals: set[Handshake] = set()
+        self._handshakes: set[Handshake] = set()
         self._watchers: list[tuple[Connected, Disconnected]] = []
         self._announced: dict[PeerId, tuple[str, ...]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._sweeping: asyncio.Task[None] | None = None
         self._closed = False
-        self._admission = ConnectionGater(self.limits)
-        self._ledger = ResourceManager(self.limits, count)
+        self._gater = ConnectionGater(self.limits)
+        self._resources = ResourceManager(self.limits, count)
         self._sockets = Sockets(self.limits, server_tls, client_tls, count)
-        self._identifying = IdentifyService(self, identity.public_key, agent, self.limits, count)
-        self._handlers[identify.PROTOCOL] = self._identifying.answer
-        self._handlers[identify.PUSH] = self._identifying.take
-        self._handlers[ping.PROTOCOL] = self._echo
+        self._identify = IdentifyService(self, identity.public_key, agent, self.limits, count)
+        self._handlers[identify.PROTOCOL] = self._identify.answer
+        self._handlers[identify.PUSH] = self._identify.take
+        self._handlers[ping.PROTOCOL] = self._answer_pings
 
     # What everybody uses.
 
@@ -103,7 +103,7 @@ class Host:
         handler that raises resets its stream. Peers that are connected already are told.
         """
         self._handlers[protocol] = lambda _, stream: handler(stream)
-        self._identifying.tell(self._all())
+        self._identify.push(self._all())
 
     async def open(self, peer: PeerId, protocols: Sequence[str]) -> MuxedStream:
         """
@@ -128,15 +128,15 @@ class Host:
         expected = address.peer
         if expected is not None and expected in self._connections:
             return expected
-        arrivals: list[Handshake] = []
+        handshakes: list[Handshake] = []
         try:
             await self._sockets.connect(
-                address, lambda pipe: arrivals.append(self._arrive(pipe, expected, outbound=True))
+                address, lambda raw: handshakes.append(self._begin_handshake(raw, expected, outbound=True))
             )
-            return await arrivals[0].future
+            return await handshakes[0].future
         except asyncio.CancelledError:
-            for arrival in arrivals:
-                arrival.give_up("cancelled")
+            for handshake in handshakes:
+                handshake.abort("cancelled")
             raise
 
     async def listen(self, address: Multiaddr) -> None:
@@ -147,9 +147,9 @@ class Host:
             TransportError: the address cannot be listened on.
         """
         self._start()
-        bound = await self._sockets.listen(address.without_peer(), self._let_in)
+        bound = await self._sockets.listen(address.without_peer(), self._on_inbound)
         self.addresses.append(bound.with_peer(self.peer_id))
-        self._identifying.tell(self._all())
+        self._identify.push(self._all())
 
     def watch(self, connected: Connected, disconnected: Disconnected) -> None:
         """
@@ -170,8 +170,8 @@ class Host:
         """Stop listening and close everything."""
         self._closed = True
         await self._sockets.close()
-        for arrival in tuple(self._arrivals):
-            arrival.give_up("closing")
+        for handshake in tuple(self._handshakes):
+            handshake.abort("closing")
         for peer in tuple(self._connections):
             self.disconnect(peer)
         tasks = [*self._tasks, *([self._sweeping] if self._sweeping else [])]
@@ -185,9 +185,9 @@ class Host:
         return tuple(self._connections)
 
     @property
-    def strangers(self) -> int:
+    def unauthenticated(self) -> int:
         """How many connections, both ways, are not authenticated yet."""
-        return len(self._arrivals)
+        return len(self._handshakes)
 
     def connection(self, peer: PeerId) -> PeerConnection | None:
         """Return the newest connection to a peer."""
@@ -223,7 +223,7 @@ class Host:
         """Forget a connection that has ended."""
         source = self._sources.pop(connection, None)
         if source is not None:
-            self._admission.leave(source)
+            self._gater.leave(source)
         connections = self._connections.get(connection.peer, [])
         if connection in connections:
             connections.remove(connection)
@@ -261,63 +261,63 @@ class Host:
         if self._sweeping is None:
             self._sweeping = asyncio.get_running_loop().create_task(self._sweep())
 
-    def _let_in(self, pipe: RawConnection) -> None:
+    def _on_inbound(self, raw: RawConnection) -> None:
         """Take an inbound socket, or close it before it costs anything."""
-        refused = "closing" if self._closed else self._admission.refusal(source_of(pipe.remote))
+        refused = "closing" if self._closed else self._gater.refusal(source_of(raw.remote))
         if refused:
             self._count("libp2p_refused_" + refused, 1)
-            pipe.abort()
+            raw.abort()
             return
         self._count("libp2p_connections_inbound", 1)
-        evicted = self._admission.admit(self._arrive(pipe, None, outbound=False))
+        evicted = self._gater.add(self._begin_handshake(raw, None, outbound=False))
         if isinstance(evicted, Handshake):
-            evicted.give_up("handshakes")
+            evicted.abort("handshakes")
 
-    def _arrive(self, pipe: RawConnection, expected: PeerId | None, *, outbound: bool) -> Handshake:
+    def _begin_handshake(self, raw: RawConnection, expected: PeerId | None, *, outbound: bool) -> Handshake:
         upgrade = Upgrade(self._own, initiator=outbound, muxers=self._muxers, random=self._random, expected=expected)
-        arrival = Handshake(
-            pipe,
+        handshake = Handshake(
+            raw,
             upgrade,
             outbound=outbound,
             began=self._clock.now(),
             count=self._count,
             arrived=self._arrived,
-            failed=self._gave_up,
+            failed=self._on_handshake_failed,
         )
-        self._arrivals.add(arrival)
-        pipe.sink = arrival
-        arrival.start()
-        return arrival
+        self._handshakes.add(handshake)
+        raw.handler = handshake
+        handshake.start()
+        return handshake
 
-    def _gave_up(self, arrival: Handshake) -> None:
-        self._arrivals.discard(arrival)
-        if not arrival.outbound:
-            self._admission.known(arrival)
-            self._admission.leave(arrival.source)
+    def _on_handshake_failed(self, handshake: Handshake) -> None:
+        self._handshakes.discard(handshake)
+        if not handshake.outbound:
+            self._gater.known(handshake)
+            self._gater.leave(handshake.source)
 
-    def _arrived(self, arrival: Handshake, upgraded: UpgradeResult) -> None:
-        self._arrivals.discard(arrival)
+    def _arrived(self, handshake: Handshake, upgraded: UpgradeResult) -> None:
+        self._handshakes.discard(handshake)
         connection = PeerConnection(
             self,
-            arrival.pipe,
+            handshake.raw,
             upgraded,
-            self._muxer(upgraded.muxer, initiator=arrival.outbound),
-            outbound=arrival.outbound,
+            self._muxer(upgraded.muxer, initiator=handshake.outbound),
+            outbound=handshake.outbound,
             limits=self.limits,
-            ledger=self._ledger,
+            resources=self._resources,
             count=self._count,
         )
-        arrival.pipe.sink = connection
-        if not arrival.outbound:
-            self._admission.known(arrival)
-            self._sources[connection] = arrival.source
+        handshake.raw.handler = connection
+        if not handshake.outbound:
+            self._gater.known(handshake)
+            self._sources[connection] = handshake.source
         connections = self._connections.setdefault(upgraded.peer, [])
         connections.append(connection)
         connection.protocols = self._announced.get(upgraded.peer)
         connection.started(upgraded.rest)
-        if not arrival.future.done():
-            arrival.future.set_result(upgraded.peer)
-        self.spawn(self._identifying.ask(connection))
+        if not handshake.future.done():
+            handshake.future.set_result(upgraded.peer)
+        self.spawn(self._identify.ask(connection))
         if len(connections) > self.limits.connections_per_peer:
             self._count("libp2p_closed_connections_per_peer", 1)
             connections[0].close()
@@ -344,18 +344,18 @@ class Host:
                 del connection.handlers[protocol]
             connection.done(stream)
 
-    async def _echo(self, _: PeerConnection, stream: MuxedStream) -> None:
+    async def _answer_pings(self, _: PeerConnection, stream: MuxedStream) -> None:
         await ping.echo(stream, self._clock, self._count, self.limits.pings_per_second)
 
     async def _sweep(self) -> None:
         while True:
             await self._clock.sleep(1)
             now = self._clock.now()
-            for arrival in tuple(self._arrivals):
-                if elapsed(arrival.began, now, self.limits.handshake_seconds):
-                    arrival.give_up("handshake_seconds")
+            for handshake in tuple(self._handshakes):
+                if elapsed(handshake.started_at, now, self.limits.handshake_seconds):
+                    handshake.abort("handshake_seconds")
             for number, connection in enumerate(self._all()):
                 if not connection.closed:
                     connection.sweep(now)
-                if number % _SWEEP_AT_ONCE == _SWEEP_AT_ONCE - 1:
+                if number % _SWEEP_BATCH == _SWEEP_BATCH - 1:
                     await asyncio.sleep(0)

@@ -14,9 +14,9 @@ from hushbell.waku.libp2p.stream import PeerId
 
 PROTOCOL = "/ipfs/id/1.0.0"
 PUSH = "/ipfs/id/push/1.0.0"
-_FIELDS_MOST = 512
-_ADDRESSES_MOST = 64
-_NAME_MOST = 256
+_MAX_FIELDS = 512
+_MAX_ADDRESSES = 64
+_MAX_NAME = 256
 _PUBLIC_KEY, _LISTEN, _PROTOCOL, _OBSERVED, _VERSION, _AGENT = 1, 2, 3, 4, 5, 6
 _PROTOCOL_VERSION = b"ipfs/0.1.0"
 
@@ -53,7 +53,7 @@ def unframed(data: bytes) -> bytes:
     """
     message, place = b"", 0
     while place < len(data):
-        found = varint.decode(data, place, longest=3)
+        found = varint.decode(data, place, max_length=3)
         if found is None or found[0] > len(data) - found[1]:
             raise Undecodable("identify ends inside a frame")
         place = found[0] + found[1]
@@ -61,14 +61,14 @@ def unframed(data: bytes) -> bytes:
     return message
 
 
-def decode(data: bytes, peer: PeerId, protocols_most: int) -> Identify:
+def decode(data: bytes, peer: PeerId, max_protocols: int) -> Identify:
     """
     Read what an authenticated peer says about itself.
 
     Args:
         data: the message, already within its bound.
         peer: whose connection it came over; a message with another's key is refused.
-        protocols_most: protocols that are taken; what is over it is left out.
+        max_protocols: protocols that are read; further ones are left out.
 
     Raises:
         TooLarge: too many fields.
@@ -78,19 +78,19 @@ def decode(data: bytes, peer: PeerId, protocols_most: int) -> Identify:
     addresses: list[Multiaddr] = []
     observed: Multiaddr | None = None
     agent = ""
-    for number, value in protobuf.read(data, _FIELDS_MOST):
+    for number, value in protobuf.read(data, _MAX_FIELDS):
         if not isinstance(value, bytes):
             continue
         if number == _PUBLIC_KEY and keys.peer_id_of(value) != peer:
             raise Undecodable("identify carries another peer's key")
-        if number == _PROTOCOL and len(value) <= _NAME_MOST and len(protocols) < protocols_most:
+        if number == _PROTOCOL and len(value) <= _MAX_NAME and len(protocols) < max_protocols:
             protocols[value.decode("utf-8", "replace")] = None
-        elif number == _LISTEN and len(addresses) < _ADDRESSES_MOST:
+        elif number == _LISTEN and len(addresses) < _MAX_ADDRESSES:
             addresses += _read(value)
         elif number == _OBSERVED:
             observed = next(iter(_read(value)), None)
         elif number == _AGENT:
-            agent = value[:_NAME_MOST].decode("utf-8", "replace")
+            agent = value[:_MAX_NAME].decode("utf-8", "replace")
     return Identify(tuple(protocols), tuple(addresses), observed, agent)
 
 

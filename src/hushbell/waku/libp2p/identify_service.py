@@ -40,7 +40,7 @@ class IdentifyService:
         self._agent = agent
         self._limits = limits
         self._count = count
-        self._telling: set[PeerConnection] = set()
+        self._pushing: set[PeerConnection] = set()
 
     async def ask(self, connection: PeerConnection) -> None:
         """Ask a peer what it speaks and announce it; one that does not answer speaks nothing."""
@@ -72,15 +72,15 @@ class IdentifyService:
         if about.protocols:
             self._node.announce(connection, about.protocols)
 
-    def tell(self, connections: Iterable[PeerConnection]) -> None:
+    def push(self, connections: Iterable[PeerConnection]) -> None:
         """Push what we speak and where we listen, once for all changes of this turn of the loop."""
         for connection in connections:
-            if identify.PUSH in (connection.protocols or ()) and connection not in self._telling:
-                self._telling.add(connection)
-                self._node.spawn(self._tell(connection))
+            if identify.PUSH in (connection.protocols or ()) and connection not in self._pushing:
+                self._pushing.add(connection)
+                self._node.spawn(self._push(connection))
 
-    async def _tell(self, connection: PeerConnection) -> None:
-        self._telling.discard(connection)
+    async def _push(self, connection: PeerConnection) -> None:
+        self._pushing.discard(connection)
         try:
             stream = await connection.open((identify.PUSH,))
             stream.write_frame(self._message(connection))
@@ -94,15 +94,15 @@ class IdentifyService:
         while True:
             piece = await stream.read(self._limits.identify_most)
             if not piece:
-                return identify.decode(identify.unframed(data), stream.peer, self._limits.protocols_most)
+                return identify.decode(identify.unframed(data), stream.peer, self._limits.max_protocols)
             data += piece
             if len(data) > self._limits.identify_most:
                 raise TooLarge("an identify message is too long")
 
     def _message(self, connection: PeerConnection) -> bytes:
-        kind = "ip6" if ":" in connection.pipe.remote else "ip4"
+        kind = "ip6" if ":" in connection.raw.remote else "ip4"
         observed = None
-        if connection.pipe.remote and "%" not in connection.pipe.remote:
-            observed = Multiaddr(((kind, connection.pipe.remote), ("tcp", str(connection.pipe.port))))
+        if connection.raw.remote and "%" not in connection.raw.remote:
+            observed = Multiaddr(((kind, connection.raw.remote), ("tcp", str(connection.raw.port))))
         about = identify.Identify(tuple(self._node.protocols()), tuple(self._node.addresses), observed, self._agent)
         return identify.encode(self._public_key, about)

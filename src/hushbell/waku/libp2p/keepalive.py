@@ -3,20 +3,20 @@
 from hushbell.types import Millis
 from hushbell.waku.libp2p.limits import HostLimits
 
-ASK = "ask"
+PING_DUE = "ask"
 
 
 class KeepAlive:
-    """What one connection did lately. ``heard`` is set by whoever reads its socket, ``moved`` by whoever writes."""
+    """The activity of one connection. Its reader sets ``has_received``, its writer ``has_sent``."""
 
-    __slots__ = ("_asked", "_heard_at", "_limits", "_moved_at", "heard", "moved")
+    __slots__ = ("_has_pinged", "_limits", "_received_at", "_sent_at", "has_received", "has_sent")
 
     def __init__(self, limits: HostLimits, now: Millis) -> None:
         self._limits = limits
-        self._heard_at = self._moved_at = now
-        self._asked = False
-        self.heard = False
-        self.moved = False
+        self._received_at = self._sent_at = now
+        self._has_pinged = False
+        self.has_received = False
+        self.has_sent = False
 
     def check(self, now: Millis, *, full: bool, paused: bool) -> str:
         """
@@ -27,18 +27,18 @@ class KeepAlive:
             full: whether the socket's buffer is over its bound.
             paused: whether we do not read the socket ourselves.
         """
-        if self.heard or paused:
-            self._heard_at, self._asked = now, False
-        if self.moved or not full:
-            self._moved_at = now
-        self.heard = self.moved = False
-        if elapsed(self._moved_at, now, self._limits.unsent_seconds):
+        if self.has_received or paused:
+            self._received_at, self._has_pinged = now, False
+        if self.has_sent or not full:
+            self._sent_at = now
+        self.has_received = self.has_sent = False
+        if elapsed(self._sent_at, now, self._limits.unsent_seconds):
             return "unsent_seconds"
-        if elapsed(self._heard_at, now, self._limits.dead_seconds):
+        if elapsed(self._received_at, now, self._limits.dead_seconds):
             return "dead_seconds"
-        if elapsed(self._heard_at, now, self._limits.idle_seconds) and not self._asked:
-            self._asked = True
-            return ASK
+        if elapsed(self._received_at, now, self._limits.idle_seconds) and not self._has_pinged:
+            self._has_pinged = True
+            return PING_DUE
         return ""
 
 

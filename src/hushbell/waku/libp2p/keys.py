@@ -22,15 +22,15 @@ from hushbell.waku.libp2p.stream import PeerId
 
 RSA, ED25519, SECP256K1, ECDSA = range(4)
 _NAMES = {RSA: "RSA", ECDSA: "ECDSA"}
-_PUBLIC_KEY_MOST = 128  # bytes of the protobuf; an RSA key would be longer, and is refused anyway
-_INLINE_MOST = 42  # a protobuf up to this long is its own multihash
+_MAX_PUBLIC_KEY = 128  # bytes of the protobuf; an RSA key would be longer, and is refused anyway
+_MAX_INLINE = 42  # a protobuf up to this long is its own multihash
 _IDENTITY, _SHA2_256 = 0x00, 0x12
 _CID_V1, _LIBP2P_KEY = 1, 0x72
-_SIGNATURE_MOST = 80
+_MAX_SIGNATURE = 80
 
 _ALPHABET = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 _DIGITS = {character: value for value, character in enumerate(_ALPHABET)}
-_TEXT_MOST = 128
+_MAX_TEXT = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class IdentityKey:
 
     def verify(self, message: bytes, signature: bytes) -> bool:
         """Say whether this key signed the message. A secp256k1 signature is DER over SHA-256, an Ed25519 one raw."""
-        if len(signature) > _SIGNATURE_MOST:
+        if len(signature) > _MAX_SIGNATURE:
             return False
         try:
             if self.kind == SECP256K1:
@@ -105,7 +105,7 @@ def read_public_key(data: bytes) -> IdentityKey:
     """
     kind: int | bytes = -1
     key: int | bytes = b""
-    for number, value in protobuf.read(data, most=4):
+    for number, value in protobuf.read(data, max_fields=4):
         if number == 1:
             kind = value
         elif number == 2:
@@ -114,7 +114,7 @@ def read_public_key(data: bytes) -> IdentityKey:
         raise Undecodable("a public key has the wrong fields")
     if kind not in {ED25519, SECP256K1}:
         raise Unauthentic(f"{_NAMES.get(kind, 'unknown')} identity keys are not supported")
-    if len(data) > _PUBLIC_KEY_MOST:
+    if len(data) > _MAX_PUBLIC_KEY:
         raise TooLarge("a public key is too long")
     if kind == SECP256K1:
         return IdentityKey(kind, secp256k1.compress(secp256k1.parse_public_key(key)))
@@ -125,7 +125,7 @@ def read_public_key(data: bytes) -> IdentityKey:
 
 def peer_id_of(public_key: bytes) -> PeerId:
     """Return the id of the peer with this public key, given as libp2p's protobuf."""
-    if len(public_key) <= _INLINE_MOST:
+    if len(public_key) <= _MAX_INLINE:
         return PeerId(bytes((_IDENTITY, len(public_key))) + public_key)
     return PeerId(bytes((_SHA2_256, 32)) + hashlib.sha256(public_key).digest())
 
@@ -139,7 +139,7 @@ def read_peer_id(data: bytes) -> PeerId:
     """
     if len(data) < 2 or data[1] != len(data) - 2:
         raise Undecodable("a peer id is not a multihash")
-    if not (data[0] == _SHA2_256 and data[1] == 32) and not (data[0] == _IDENTITY and 0 < data[1] <= _INLINE_MOST):
+    if not (data[0] == _SHA2_256 and data[1] == 32) and not (data[0] == _IDENTITY and 0 < data[1] <= _MAX_INLINE):
         raise Undecodable("a peer id has an unknown hash")
     return PeerId(bytes(data))
 
@@ -161,7 +161,7 @@ def parse_peer_id(text: str) -> PeerId:
     Raises:
         Undecodable: neither.
     """
-    if not 0 < len(text) <= _TEXT_MOST:
+    if not 0 < len(text) <= _MAX_TEXT:
         raise Undecodable("a peer id is empty or too long")
     if text[0] == "b":
         return read_peer_id(_multihash_of_cid(text[1:]))

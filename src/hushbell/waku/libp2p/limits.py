@@ -79,7 +79,7 @@ class HostLimits:
     """Name look-up, TCP and TLS together."""
     identify_most: int = 16 * KIB
     """Bytes of a peer's identify message, all parts together."""
-    protocols_most: int = 256
+    max_protocols: int = 256
     """Protocols that a peer may say it speaks."""
     pings_per_second: int = 20
     """Echoes given to one peer by the ping protocol."""

@@ -13,9 +13,9 @@ from hushbell.waku.libp2p.muxer import OPENED, Event
 from hushbell.waku.libp2p.muxer_streams import MuxerStream, MuxerStreams
 
 PROTOCOL = "/mplex/6.7.0"
-MESSAGE_MOST = 1024 * 1024  # by the specification
-FRAME_MOST = 64 * 1024  # bytes in one frame of ours, so that streams take turns
-_HEAD_MOST = 14  # nine bytes of stream and flag, five of length
+MAX_MESSAGE = 1024 * 1024  # by the specification
+MAX_FRAME = 64 * 1024  # bytes in one frame of ours, so that streams take turns
+_MAX_HEAD = 14  # nine bytes of stream and flag, five of length
 
 _NEW, _DATA_IN, _DATA_OUT, _CLOSE_IN, _CLOSE_OUT, _RESET_IN, _RESET_OUT = range(7)
 # A flag's own parity tells who opened the stream: the odd ones come from the side that was opened to.
@@ -52,9 +52,9 @@ class Mplex(MuxerStreams[MuxerStream]):
                     self._current = None
                 continue
             head = varint.decode(data, place)
-            size = varint.decode(data, head[1], longest=4) if head else None
+            size = varint.decode(data, head[1], max_length=4) if head else None
             if head is None or size is None:
-                if end - place > _HEAD_MOST:
+                if end - place > _MAX_HEAD:
                     raise Undecodable("an mplex frame has no end of its header")
                 self._head = data[place:]
                 break
@@ -63,101 +63,101 @@ class Mplex(MuxerStreams[MuxerStream]):
         return events
 
     def _begin(self, number: int, flag: int, length: int, events: list[Event]) -> None:
-        if length > MESSAGE_MOST:
+        if length > MAX_MESSAGE:
             raise TooLarge("an mplex frame is too long")
         if flag > _RESET_OUT:
             raise Undecodable("an mplex frame has an unknown flag")
         self._left = length
         self._current = None
         if flag == _NEW:
-            self._opened(number << 1, events)
+            self._on_opened(number << 1, events)
             return
-        channel = self._channels.get(number << 1 | flag & 1)
+        stream = self._streams.get(number << 1 | flag & 1)
         if flag in {_DATA_IN, _DATA_OUT}:
-            if channel is not None and channel.ended:
+            if stream is not None and stream.ended:
                 raise Undecodable("a peer sent on a stream that it ended")
-            self.overhead += channel is None or not length
-            self._current = channel
+            self.overhead += stream is None or not length
+            self._current = stream
             return
         self.overhead += 1
-        if channel is None:
+        if stream is None:
             return
         if flag in {_RESET_IN, _RESET_OUT}:
-            self._was_reset(channel, events)
+            self._was_reset(stream, events)
         else:
-            self._was_ended(channel, events)
+            self._was_ended(stream, events)
 
-    def _opened(self, name: int, events: list[Event]) -> None:
+    def _on_opened(self, stream_id: int, events: list[Event]) -> None:
         self.overhead += 1
-        if name in self._channels:
+        if stream_id in self._streams:
             raise Undecodable("a peer opened a stream twice")
-        if self._remote_open >= self._most:
+        if self._inbound_open >= self._most:
             self.refused += 1
-            self._put(name >> 1 << 3 | _RESET_IN)
+            self._put(stream_id >> 1 << 3 | _RESET_IN)
             return
-        self._channels[name] = MuxerStream(name)
-        self._remote_open += 1
-        events.append((OPENED, name, b""))
+        self._streams[stream_id] = MuxerStream(stream_id)
+        self._inbound_open += 1
+        events.append((OPENED, stream_id, b""))
 
-    def take(self, most: int) -> list[bytes | memoryview]:
+    def take(self, max_size: int) -> list[bytes | memoryview]:
         """Return frames to send now."""
         frames: list[bytes | memoryview] = [*self._control]
         self._control.clear()
         self.control = 0
-        while self._ready and most > 0:
-            channel = next(iter(self._ready))
-            del self._ready[channel]
-            number, ours = channel.name >> 1 << 3, channel.name & 1
-            count = min(channel.queued, FRAME_MOST)
+        while self._ready and max_size > 0:
+            stream = next(iter(self._ready))
+            del self._ready[stream]
+            number, ours = stream.stream_id >> 1 << 3, stream.stream_id & 1
+            count = min(stream.queued, MAX_FRAME)
             if count:
                 frames.append(varint.encode(number | (_DATA_OUT if ours else _DATA_IN)) + varint.encode(count))
-                self._dequeue(channel, count, frames)
-                most -= count
-            if channel.queued:
-                self._ready[channel] = None
-            elif channel.closing:
+                self._dequeue(stream, count, frames)
+                max_size -= count
+            if stream.queued:
+                self._ready[stream] = None
+            elif stream.closing:
                 frames.append(varint.encode(number | (_CLOSE_OUT if ours else _CLOSE_IN)) + b"\0")
-                if channel.ended:
-                    self._forget(channel)
+                if stream.ended:
+                    self._forget(stream)
         return frames
 
     def open(self) -> int:
         """Open a stream and return its name."""
         number = self._next
         self._next += 1
-        name = number << 1 | 1
-        self._channels[name] = MuxerStream(name)
+        stream_id = number << 1 | 1
+        self._streams[stream_id] = MuxerStream(stream_id)
         label = str(number).encode()
         self._put(number << 3 | _NEW, label)
-        return name
+        return stream_id
 
-    def send(self, stream: int, data: bytes) -> int:
+    def send(self, stream_id: int, data: bytes) -> int:
         """Queue bytes; returns how many wait in this stream."""
-        channel = self._writable(stream)
-        if channel is None or not data:
+        stream = self._writable(stream_id)
+        if stream is None or not data:
             return 0
-        self._ready[channel] = None
-        return self._queue(channel, data)
+        self._ready[stream] = None
+        return self._queue(stream, data)
 
-    def consumed(self, stream: int, count: int) -> None:
+    def consumed(self, stream_id: int, count: int) -> None:
         """Do nothing: mplex gives no credit."""
 
-    def widen(self, stream: int) -> None:
+    def widen(self, stream_id: int) -> None:
         """Do nothing: mplex has no windows."""
 
-    def close(self, stream: int) -> None:
+    def close(self, stream_id: int) -> None:
         """End our side, after what is queued."""
-        channel = self._writable(stream)
-        if channel is not None:
-            channel.closing = True
-            self._ready[channel] = None
+        stream = self._writable(stream_id)
+        if stream is not None:
+            stream.closing = True
+            self._ready[stream] = None
 
-    def reset(self, stream: int) -> None:
+    def reset(self, stream_id: int) -> None:
         """End both sides at once."""
-        channel = self._channels.get(stream)
-        if channel is not None:
-            self._forget(channel)
-            self._put(stream >> 1 << 3 | (_RESET_OUT if stream & 1 else _RESET_IN))
+        stream = self._streams.get(stream_id)
+        if stream is not None:
+            self._forget(stream)
+            self._put(stream_id >> 1 << 3 | (_RESET_OUT if stream_id & 1 else _RESET_IN))
 
     def ping(self) -> None:
         """Do nothing: mplex has no ping."""
@@ -170,5 +170,5 @@ class Mplex(MuxerStreams[MuxerStream]):
         self._control.append(frame)
         self.control += len(frame)
 
-    def _is_ours(self, name: int) -> bool:
-        return bool(name & 1)
+    def _is_ours(self, stream_id: int) -> bool:
+        return bool(stream_id & 1)

@@ -13,10 +13,10 @@ from hushbell.errors import TooLarge, Undecodable, WireError
 from hushbell.waku.libp2p import keys, varint
 from hushbell.waku.libp2p.stream import PeerId
 
-_TEXT_MOST = 1024
-_BYTES_MOST = 512
-_PARTS_MOST = 8
-_NAME_MOST = 253  # RFC 1035
+_MAX_TEXT = 1024
+_MAX_BYTES = 512
+_MAX_PARTS = 8
+_MAX_NAME = 253  # RFC 1035
 
 _CODES = {
     "ip4": 4,
@@ -52,7 +52,7 @@ class Multiaddr:
         Raises:
             TooLarge, Undecodable: not an address, or of a kind that cannot be dialled here.
         """
-        if len(text) > _TEXT_MOST:
+        if len(text) > _MAX_TEXT:
             raise TooLarge("an address is too long")
         words = text.removesuffix("/").split("/")
         if len(words) < 2 or words[0]:
@@ -75,7 +75,7 @@ class Multiaddr:
         Raises:
             TooLarge, Undecodable: not an address, or of a kind that cannot be dialled here.
         """
-        if len(data) > _BYTES_MOST:
+        if len(data) > _MAX_BYTES:
             raise TooLarge("an address is too long")
         parts: list[tuple[str, str]] = []
         place = 0
@@ -159,7 +159,7 @@ _TAILS = {(), ("ws",), ("wss",), ("tls", "ws"), ("tls", "sni", "ws")}
 
 def _checked(parts: list[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
     names = [name for name, _ in parts]
-    if len(parts) > _PARTS_MOST or len(parts) < 2 or names[0] not in _HOSTS or names[1] != "tcp":
+    if len(parts) > _MAX_PARTS or len(parts) < 2 or names[0] not in _HOSTS or names[1] != "tcp":
         raise Undecodable("an address begins with a host and a TCP port")
     tail = names[2:-1] if names[-1] == "p2p" else names[2:]
     if tuple(tail) not in _TAILS:
@@ -203,7 +203,7 @@ def _text(name: str, data: bytes) -> str:
 
 def _host_name(data: bytes) -> str:
     allowed = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._"
-    if not 0 < len(data) <= _NAME_MOST or data.strip(allowed):
+    if not 0 < len(data) <= _MAX_NAME or data.strip(allowed):
         raise Undecodable("an address has no host name where one belongs")
     if any(byte not in allowed for byte in data):
         raise Undecodable("an address has no host name where one belongs")
@@ -211,7 +211,7 @@ def _host_name(data: bytes) -> str:
 
 
 def _number(data: bytes, place: int) -> tuple[int, int]:
-    found = varint.decode(data, place, longest=3)
+    found = varint.decode(data, place, max_length=3)
     if found is None:
         raise Undecodable("an address ends inside a number")
     return found

@@ -13,8 +13,8 @@ from hushbell.errors import TooLarge, TransportError, Undecodable
 from hushbell.waku.libp2p import varint
 
 HEADER = "/multistream/1.0.0"
-LINE_MOST = 1024  # bytes of one line; the longest protocol id in use has 60
-LINES_MOST = 32  # proposals from one peer before it is given up
+MAX_LINE = 1024  # bytes of one line; the longest protocol id in use has 60
+MAX_LINES = 32  # proposals from one peer before it is given up
 _NA = "na"
 _LS = "ls"
 
@@ -61,11 +61,11 @@ class _Lines:
         raise NotImplementedError
 
     def _next(self) -> str | None:
-        found = varint.decode(self.rest, longest=2)
+        found = varint.decode(self.rest, max_length=2)
         if found is None:
             return None
         size, start = found
-        if size > LINE_MOST:
+        if size > MAX_LINE:
             raise TooLarge("a negotiation line is too long")
         if not size or len(self.rest) < start + size:
             if not size:
@@ -74,7 +74,7 @@ class _Lines:
         data = self.rest[start : start + size]
         self.rest = self.rest[start + size :]
         self._count += 1
-        if self._count > LINES_MOST:
+        if self._count > MAX_LINES:
             raise TooLarge("a negotiation does not end")
         if not data.endswith(b"\n"):
             raise Undecodable("a negotiation line has no end")

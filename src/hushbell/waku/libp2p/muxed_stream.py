@@ -36,19 +36,19 @@ class StreamConnection(Protocol):
         """Note that more or fewer received bytes wait for a reader."""
         ...
 
-    def assemble(self, stream: "MuxedStream", change: int) -> None:
+    def add_unfinished(self, stream: "MuxedStream", change: int) -> None:
         """Note that more or fewer bytes of an unfinished frame are kept."""
         ...
 
-    def finish(self, stream: "MuxedStream") -> None:
+    def close_stream(self, stream: "MuxedStream") -> None:
         """End our side."""
         ...
 
-    def drop(self, stream: "MuxedStream") -> None:
+    def reset_stream(self, stream: "MuxedStream") -> None:
         """End both sides at once."""
         ...
 
-    def settled(self, stream: "MuxedStream") -> None:
+    def on_agreed(self, stream: "MuxedStream") -> None:
         """The stream's protocol is agreed."""
         ...
 
@@ -56,7 +56,7 @@ class StreamConnection(Protocol):
         """A receiver or a negotiation failed; the stream must go."""
         ...
 
-    async def drained(self, stream: "MuxedStream") -> None:
+    async def drain(self, stream: "MuxedStream") -> None:
         """Wait until few of the stream's bytes wait."""
         ...
 
@@ -65,39 +65,39 @@ class MuxedStream:
     """One stream, both ways."""
 
     __slots__ = (
+        "_agreement_future",
         "_assembled",
         "_buffer",
-        "_carrier",
+        "_connection",
         "_receiver",
-        "_settling",
         "_waiter",
-        "ended",
-        "finished",
-        "gone",
-        "ignored",
-        "name",
+        "has_ended",
+        "is_ignored",
+        "is_reset",
+        "is_write_closed",
         "negotiation",
         "on_closed",
         "peer",
         "protocol",
+        "stream_id",
     )
 
-    def __init__(self, carrier: StreamConnection, name: int, negotiation: Negotiation, protocol: str = "") -> None:
-        self._carrier = carrier
-        self.name = name
-        self.peer = carrier.peer
+    def __init__(self, connection: StreamConnection, name: int, negotiation: Negotiation, protocol: str = "") -> None:
+        self._connection = connection
+        self.stream_id = name
+        self.peer = connection.peer
         self.protocol = protocol
         self.negotiation: Negotiation | None = negotiation
         self.on_closed: Callable[[], None] | None = None
-        self._settling: asyncio.Future[None] | None = None
+        self._agreement_future: asyncio.Future[None] | None = None
         self._receiver: Callable[[bytes], None] | None = None
         self._buffer = bytearray()
         self._waiter: asyncio.Future[None] | None = None
         self._assembled = 0
-        self.ended = False  # the peer's side
-        self.finished = False  # our side
-        self.gone = False  # both, by a reset
-        self.ignored = False  # nobody will read any more
+        self.has_ended = False  # the peer's side
+        self.is_write_closed = False  # our side
+        self.is_reset = False  # both, by a reset
+        self.is_ignored = False  # nobody will read any more
 
     @property
     def receiver(self) -> Callable[[bytes], None] | None:
@@ -107,19 +107,19 @@ class MuxedStream:
     @receiver.setter
     def receiver(self, receiver: Callable[[bytes], None] | None) -> None:
         self._receiver = receiver
-        if receiver is None or self.gone:
+        if receiver is None or self.is_reset:
             return
-        self._carrier.widen(self)
+        self._connection.widen(self)
         if self._buffer:
             waiting = bytes(self._buffer)
             self._buffer.clear()
-            self._carrier.hold(-len(waiting))
+            self._connection.hold(-len(waiting))
             self._give(receiver, waiting)
 
     @property
     def buffered(self) -> int:
         """Bytes that wait to be sent."""
-        return self._carrier.queued(self)
+        return self._connection.queued(self)
 
     @property
     def unread(self) -> int:
@@ -128,8 +128,8 @@ class MuxedStream:
 
     def write(self, data: bytes) -> None:
         """Queue bytes."""
-        if not self.gone and not self.finished:
-            self._carrier.send(self, data)
+        if not self.is_reset and not self.is_write_closed:
+            self._connection.send(self, data)
 
     def write_frame(self, data: bytes) -> None:
         """Queue bytes behind their length."""
@@ -137,7 +137,7 @@ class MuxedStream:
 
     async def drain(self) -> None:
         """Wait until few bytes wait."""
-        await self._carrier.drained(self)
+        await self._connection.drain(self)
         self._check()
 
     async def read(self, limit: int) -> bytes:
@@ -149,7 +149,7 @@ class MuxedStream:
 
     async def read_frame(self, limit: int) -> bytes:
         """Wait for one frame behind its length."""
-        while (found := varint.decode(self._buffer, longest=5)) is None:
+        while (found := varint.decode(self._buffer, max_length=5)) is None:
             await self._more()
         size, start = found
         if size > limit:
@@ -171,23 +171,23 @@ class MuxedStream:
                 piece = self._buffer[: size - len(frame)]
                 frame += piece
                 self._assembled += len(piece)
-                self._carrier.assemble(self, len(piece))
+                self._connection.add_unfinished(self, len(piece))
                 self._take(len(piece))
             return bytes(frame)
         finally:
-            self._carrier.assemble(self, -self._assembled)
+            self._connection.add_unfinished(self, -self._assembled)
             self._assembled = 0
 
     def close_write(self) -> None:
         """End our side."""
-        if not self.finished and not self.gone:
-            self.finished = True
-            self._carrier.finish(self)
+        if not self.is_write_closed and not self.is_reset:
+            self.is_write_closed = True
+            self._connection.close_stream(self)
 
     def reset(self) -> None:
         """End both sides."""
-        if not self.gone:
-            self._carrier.drop(self)
+        if not self.is_reset:
+            self._connection.reset_stream(self)
 
     async def agreed(self) -> None:
         """
@@ -196,53 +196,53 @@ class MuxedStream:
         Raises:
             TransportError: it did not.
         """
-        if self.negotiation is None or self.gone:
+        if self.negotiation is None or self.is_reset:
             self._check()
             return
-        self._settling = asyncio.get_running_loop().create_future()
+        self._agreement_future = asyncio.get_running_loop().create_future()
         try:
-            await self._settling
+            await self._agreement_future
         except asyncio.CancelledError:
             self.reset()
             raise
 
     def ignore(self) -> None:
         """Read nothing more; what waits is forgotten."""
-        self.ignored = True
+        self.is_ignored = True
         self._forget_unread()
 
-    def feed(self, data: bytes) -> None:
+    def on_data(self, data: bytes) -> None:
         """Take bytes from the connection."""
         if self.negotiation is not None:
             self._negotiate(data)
         elif self._receiver is not None:
             self._give(self._receiver, data)
-        elif self.ignored:
-            self._carrier.consumed(self, len(data))
+        elif self.is_ignored:
+            self._connection.consumed(self, len(data))
         else:
             self._buffer += data
-            self._carrier.hold(len(data))
+            self._connection.hold(len(data))
             self._wake()
 
     def end(self) -> None:
         """Note that the peer ended its side."""
         if self.negotiation is not None:
-            self._carrier.failed(self, TransportError("the stream ended before its protocol was agreed"))
+            self._connection.failed(self, TransportError("the stream ended before its protocol was agreed"))
             return
-        self.ended = True
+        self.has_ended = True
         self._wake()
         self._closed()
 
-    def lose(self) -> None:
+    def on_reset(self) -> None:
         """Note that both sides are gone."""
-        if self.gone:
+        if self.is_reset:
             return
-        self.gone = True
+        self.is_reset = True
         self._forget_unread()
         self._wake()
-        if self._settling is not None and not self._settling.done():
-            self._settling.set_exception(TransportError("the peer speaks none of the protocols, or left"))
-        if not self.ended:
+        if self._agreement_future is not None and not self._agreement_future.done():
+            self._agreement_future.set_exception(TransportError("the peer speaks none of the protocols, or left"))
+        if not self.has_ended:
             self._closed()
 
     def _closed(self) -> None:
@@ -254,9 +254,9 @@ class MuxedStream:
         try:
             receiver(data)
         except Exception as error:  # noqa: BLE001 whatever it is, it costs this stream and no other
-            self._carrier.failed(self, error)
+            self._connection.failed(self, error)
             return
-        self._carrier.consumed(self, len(data))
+        self._connection.consumed(self, len(data))
 
     def _negotiate(self, data: bytes) -> None:
         negotiation = self.negotiation
@@ -265,47 +265,47 @@ class MuxedStream:
         try:
             answer = negotiation.receive(data)
         except (WireError, TransportError) as error:
-            self._carrier.failed(self, error)
+            self._connection.failed(self, error)
             return
         if answer:
-            self._carrier.send(self, answer)
+            self._connection.send(self, answer)
         rest = b""
         if negotiation.chosen is not None:
             rest = negotiation.rest
             self.protocol = negotiation.chosen
             self.negotiation = None
-        self._carrier.consumed(self, len(data) - len(rest))
+        self._connection.consumed(self, len(data) - len(rest))
         if negotiation.chosen is not None:
-            self._carrier.settled(self)
-            if self._settling is not None and not self._settling.done():
-                self._settling.set_result(None)
-            if rest and not self.gone:
-                self.feed(rest)
+            self._connection.on_agreed(self)
+            if self._agreement_future is not None and not self._agreement_future.done():
+                self._agreement_future.set_result(None)
+            if rest and not self.is_reset:
+                self.on_data(rest)
 
     def _take(self, count: int) -> None:
         if count:
             del self._buffer[:count]
-            self._carrier.hold(-count)
-            self._carrier.consumed(self, count)
+            self._connection.hold(-count)
+            self._connection.consumed(self, count)
 
     def _forget_unread(self) -> None:
         if self._buffer:
             forgotten = len(self._buffer)
             self._buffer.clear()
-            self._carrier.hold(-forgotten)
-            self._carrier.consumed(self, forgotten)
+            self._connection.hold(-forgotten)
+            self._connection.consumed(self, forgotten)
 
     async def _more(self) -> None:
         """Wait for more bytes than there are."""
         had = len(self._buffer)
         while len(self._buffer) == had:
             self._check()
-            if self.ended:
+            if self.has_ended:
                 raise Undecodable("the stream ended inside a frame")
             await self._wait()
 
     async def _something(self) -> None:
-        while not self._buffer and not self.ended:
+        while not self._buffer and not self.has_ended:
             self._check()
             await self._wait()
         self._check()
@@ -322,5 +322,5 @@ class MuxedStream:
             self._waiter.set_result(None)
 
     def _check(self) -> None:
-        if self.gone:
+        if self.is_reset:
             raise TransportError("the stream was reset")

@@ -40,8 +40,8 @@ class Muxer(Protocol):
         """
         ...
 
-    def take(self, most: int) -> list[bytes | memoryview]:
-        """Return frames to send now, about ``most`` bytes, as far as windows allow; streams take turns."""
+    def take(self, max_size: int) -> list[bytes | memoryview]:
+        """Return frames to send now, about ``max_size`` bytes, as far as windows allow; streams take turns."""
         ...
 
     @property
@@ -63,31 +63,31 @@ class Muxer(Protocol):
         """Open a stream and return its name."""
         ...
 
-    def send(self, stream: int, data: bytes) -> int:
+    def send(self, stream_id: int, data: bytes) -> int:
         """Queue bytes; returns how many wait in this stream, 0 if it is gone."""
         ...
 
-    def queued(self, stream: int) -> int:
+    def queued(self, stream_id: int) -> int:
         """Return how many bytes of this stream wait to be taken."""
         ...
 
-    def consumed(self, stream: int, count: int) -> None:
+    def consumed(self, stream_id: int, count: int) -> None:
         """Give the peer credit for bytes that were read."""
         ...
 
-    def widen(self, stream: int) -> None:
+    def widen(self, stream_id: int) -> None:
         """Let more be on the way, for a stream whose bytes are consumed as they come."""
         ...
 
-    def close(self, stream: int) -> None:
+    def close(self, stream_id: int) -> None:
         """End our side, after what is queued."""
         ...
 
-    def reset(self, stream: int) -> None:
+    def reset(self, stream_id: int) -> None:
         """End both sides at once and forget what is queued."""
         ...
 
-    def has(self, stream: int) -> bool:
+    def has(self, stream_id: int) -> bool:
         """Whether the stream still lives, in one direction or both."""
         ...
 

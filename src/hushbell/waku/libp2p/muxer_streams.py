@@ -9,10 +9,10 @@ from hushbell.waku.libp2p.muxer import DATA, ENDED, RESET, Event
 class MuxerStream:
     """Both directions of one stream."""
 
-    __slots__ = ("closing", "ended", "name", "queue", "queued")
+    __slots__ = ("closing", "ended", "queue", "queued", "stream_id")
 
-    def __init__(self, name: int) -> None:
-        self.name = name
+    def __init__(self, stream_id: int) -> None:
+        self.stream_id = stream_id
         self.queue: deque[bytes | memoryview] = deque()
         self.queued = 0
         self.closing = False  # our end was asked for
@@ -27,8 +27,8 @@ class MuxerStreams(Generic[C]):
 
     def __init__(self, *, streams: int) -> None:
         self._most = streams
-        self._channels: dict[int, C] = {}
-        self._remote_open = 0
+        self._streams: dict[int, C] = {}
+        self._inbound_open = 0
         self._control: list[bytes] = []
         self._ready: dict[C, None] = {}
         self._head = b""  # the beginning of a frame's header
@@ -43,37 +43,37 @@ class MuxerStreams(Generic[C]):
         """Whether something can be sent now."""
         return bool(self._control or self._ready)
 
-    def queued(self, stream: int) -> int:
+    def queued(self, stream_id: int) -> int:
         """Return how many bytes of this stream wait."""
-        channel = self._channels.get(stream)
-        return 0 if channel is None else channel.queued
+        stream = self._streams.get(stream_id)
+        return 0 if stream is None else stream.queued
 
-    def has(self, stream: int) -> bool:
+    def has(self, stream_id: int) -> bool:
         """Whether the stream still lives."""
-        return stream in self._channels
+        return stream_id in self._streams
 
-    def _writable(self, stream: int) -> C | None:
+    def _writable(self, stream_id: int) -> C | None:
         """Return a stream that takes bytes of ours."""
-        channel = self._channels.get(stream)
-        return None if channel is None or channel.closing else channel
+        stream = self._streams.get(stream_id)
+        return None if stream is None or stream.closing else stream
 
-    def _queue(self, channel: C, data: bytes) -> int:
-        channel.queue.append(data)
-        channel.queued += len(data)
+    def _queue(self, stream: C, data: bytes) -> int:
+        stream.queue.append(data)
+        stream.queued += len(data)
         self.waiting += len(data)
-        return channel.queued
+        return stream.queued
 
-    def _dequeue(self, channel: C, count: int, frames: list[bytes | memoryview]) -> None:
-        channel.queued -= count
+    def _dequeue(self, stream: C, count: int, frames: list[bytes | memoryview]) -> None:
+        stream.queued -= count
         self.waiting -= count
-        if not channel.queued:
-            frames.extend(channel.queue)
-            channel.queue.clear()
+        if not stream.queued:
+            frames.extend(stream.queue)
+            stream.queue.clear()
             return
         while count:
-            piece = channel.queue.popleft()
+            piece = stream.queue.popleft()
             if len(piece) > count:
-                channel.queue.appendleft(memoryview(piece)[count:])
+                stream.queue.appendleft(memoryview(piece)[count:])
                 piece = piece[:count]
             frames.append(piece)
             count -= len(piece)
@@ -91,30 +91,30 @@ class MuxerStreams(Generic[C]):
         self._left -= after - place
         if self._current is not None:
             whole = place == 0 and after == end
-            events.append((DATA, self._current.name, data if whole else data[place:after]))
+            events.append((DATA, self._current.stream_id, data if whole else data[place:after]))
         return after
 
-    def _was_ended(self, channel: C, events: list[Event]) -> None:
-        if channel.ended:
+    def _was_ended(self, stream: C, events: list[Event]) -> None:
+        if stream.ended:
             return
-        channel.ended = True
-        events.append((ENDED, channel.name, b""))
-        if channel.closing and not channel.queued and channel not in self._ready:
-            self._forget(channel)
+        stream.ended = True
+        events.append((ENDED, stream.stream_id, b""))
+        if stream.closing and not stream.queued and stream not in self._ready:
+            self._forget(stream)
 
-    def _was_reset(self, channel: C, events: list[Event]) -> None:
-        self._forget(channel)
-        events.append((RESET, channel.name, b""))
+    def _was_reset(self, stream: C, events: list[Event]) -> None:
+        self._forget(stream)
+        events.append((RESET, stream.stream_id, b""))
 
-    def _forget(self, channel: C) -> None:
-        del self._channels[channel.name]
-        self._ready.pop(channel, None)
-        self.waiting -= channel.queued
-        channel.queue.clear()
-        channel.queued = 0
-        if not self._is_ours(channel.name):
-            self._remote_open -= 1
+    def _forget(self, stream: C) -> None:
+        del self._streams[stream.stream_id]
+        self._ready.pop(stream, None)
+        self.waiting -= stream.queued
+        stream.queue.clear()
+        stream.queued = 0
+        if not self._is_ours(stream.stream_id):
+            self._inbound_open -= 1
 
-    def _is_ours(self, name: int) -> bool:
+    def _is_ours(self, stream_id: int) -> bool:
         """Whether we opened the stream of this name."""
         raise NotImplementedError

@@ -15,9 +15,9 @@ from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
 from hushbell.errors import Unauthentic, Undecodable
 
-MESSAGE_MOST = 65535
+MAX_MESSAGE = 65535
 TAG = 16
-PLAIN_MOST = MESSAGE_MOST - TAG  # 65,519 bytes in one record
+MAX_PLAIN = MAX_MESSAGE - TAG  # 65,519 bytes in one record
 
 _NAME = b"Noise_XX_25519_ChaChaPoly_SHA256"
 _KEY = 32
@@ -177,13 +177,13 @@ class Sealer:
     def seal(self, data: bytes) -> bytes:
         """Return the bytes as a run of records, each 2 bytes of length and up to 65,535 of ciphertext."""
         nonce = self._nonce
-        if len(data) <= PLAIN_MOST:
+        if len(data) <= MAX_PLAIN:
             self._nonce = nonce + 1
             return _LENGTH(len(data) + TAG) + self._encrypt(_NONCE(nonce), data, None)
         parts = []
         view = memoryview(data)
-        for start in range(0, len(data), PLAIN_MOST):
-            sealed = self._encrypt(_NONCE(nonce), view[start : start + PLAIN_MOST], None)
+        for start in range(0, len(data), MAX_PLAIN):
+            sealed = self._encrypt(_NONCE(nonce), view[start : start + MAX_PLAIN], None)
             nonce += 1
             parts.append(_LENGTH(len(sealed)))
             parts.append(sealed)

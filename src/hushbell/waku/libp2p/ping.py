@@ -16,7 +16,7 @@ PROTOCOL = "/ipfs/ping/1.0.0"
 SIZE = 32
 
 
-async def echo(stream: Stream, clock: Clock, count: Count, most: int) -> None:
+async def echo(stream: Stream, clock: Clock, count: Count, max_per_second: int) -> None:
     """Answer a peer's pings until it ends the stream, at most so many a second."""
     second, answered = 0, 0
     while True:
@@ -29,7 +29,7 @@ async def echo(stream: Stream, clock: Clock, count: Count, most: int) -> None:
         now = clock.now() // 1000
         answered = answered + 1 if now == second else 1
         second = now
-        if answered > most:
+        if answered > max_per_second:
             count("libp2p_refused_pings_per_second", 1)
             stream.reset()
             return

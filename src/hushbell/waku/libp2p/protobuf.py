@@ -14,13 +14,13 @@ _VARINT, _FIXED_64, _BYTES, _FIXED_32 = 0, 1, 2, 5
 _FIXED = {_FIXED_64: 8, _FIXED_32: 4}
 
 
-def read(data: bytes, most: int) -> Iterator[tuple[int, int | bytes]]:
+def read(data: bytes, max_fields: int) -> Iterator[tuple[int, int | bytes]]:
     """
     Yield (field number, value) in the order of the bytes; fixed-width values come as their bytes.
 
     Args:
         data: one message, already within its caller's bound.
-        most: fields it may have.
+        max_fields: fields that it may have.
 
     Raises:
         TooLarge: more fields than that.
@@ -29,7 +29,7 @@ def read(data: bytes, most: int) -> Iterator[tuple[int, int | bytes]]:
     place, count = 0, 0
     while place < len(data):
         count += 1
-        if count > most:
+        if count > max_fields:
             raise TooLarge("a libp2p message has too many fields")
         key, place = _number(data, place)
         kind, number = key & 7, key >> 3

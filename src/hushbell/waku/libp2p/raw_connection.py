@@ -6,15 +6,15 @@ from typing import Protocol
 class RawConnectionHandler(Protocol):
     """Who takes what a pipe delivers. Called from the event loop, never at once from a method of the pipe."""
 
-    def received(self, data: bytes | memoryview) -> None:
+    def on_data(self, data: bytes | memoryview) -> None:
         """Take bytes; a view is valid only during the call."""
         ...
 
-    def writable(self) -> None:
+    def on_writable(self) -> None:
         """The socket takes bytes again."""
         ...
 
-    def lost(self) -> None:
+    def on_closed(self) -> None:
         """The pipe is closed, by whomever."""
         ...
 
@@ -27,8 +27,8 @@ class RawConnection(Protocol):
     port: int
     """Its TCP port."""
     full: bool
-    """Whether the socket's buffer is over its bound: write no more until ``writable``."""
-    sink: RawConnectionHandler | None
+    """Whether the socket's buffer is over its bound: write no more until ``on_writable``."""
+    handler: RawConnectionHandler | None
 
     def write(self, data: bytes) -> None:
         """Send bytes, or keep them for the socket."""

@@ -12,8 +12,11 @@ class ConnectionUsage(Protocol):
 
     held: int
     """Bytes received that nobody has taken yet."""
-    inbound: int
-    """Streams that the peer has open."""
+
+    @property
+    def inbound(self) -> int:
+        """Streams that the peer has open."""
+        ...
 
     @property
     def unsent(self) -> int:
@@ -31,7 +34,7 @@ class ResourceManager:
     def __init__(self, limits: HostLimits, count: Count) -> None:
         self._limits = limits
         self._count = count
-        self.holders: set[ConnectionUsage] = set()
+        self.connections: set[ConnectionUsage] = set()
         self.held = 0
         self.unsent = 0
         self.streams = 0
@@ -40,22 +43,22 @@ class ResourceManager:
         """Note that a connection holds more or less received bytes."""
         self.held += change
         if self.held > self._limits.unread_in_all:
-            self._relieve(lambda holder: holder.held, "unread_in_all")
+            self._cut_largest(lambda holder: holder.held, "unread_in_all")
 
     def write(self, size: int) -> None:
         """Note bytes that wait for a socket."""
         self.unsent += size
         if self.unsent > self._limits.unsent_in_all:
-            self._relieve(lambda holder: holder.unsent, "unsent_in_all")
+            self._cut_largest(lambda holder: holder.unsent, "unsent_in_all")
 
     def open(self) -> None:
         """Note one more inbound stream."""
         self.streams += 1
         if self.streams > self._limits.streams_in_all:
-            self._relieve(lambda holder: holder.inbound, "streams_in_all")
+            self._cut_largest(lambda holder: holder.inbound, "streams_in_all")
 
-    def _relieve(self, cost: Callable[[ConnectionUsage], int], bound: str) -> None:
+    def _cut_largest(self, cost: Callable[[ConnectionUsage], int], bound: str) -> None:
         # Whoever holds the most gives way, so that filling the house does not shut out the others.
-        if self.holders:
+        if self.connections:
             self._count("libp2p_over_" + bound, 1)
-            max(self.holders, key=cost).cut(bound)
+            max(self.connections, key=cost).cut(bound)

@@ -18,9 +18,9 @@ from hushbell.waku.libp2p.noise import NoiseHandshake, Opener, Sealer
 from hushbell.waku.libp2p.stream import PeerId
 
 PROTOCOL = "/noise"
-MESSAGE_MOST = 4096  # bytes of a handshake message; a usual one has 250
-_FIELDS_MOST = 64
-_MUXERS_MOST = 16
+MAX_MESSAGE = 4096  # bytes of a handshake message; a usual one has 250
+_MAX_FIELDS = 64
+_MAX_MUXERS = 16
 _PREFIX = b"noise-libp2p-static-key:"
 
 
@@ -107,7 +107,7 @@ class SecurityHandshake:
         answer = b""
         while not self.done and len(self.rest) >= 2:
             size = int.from_bytes(self.rest[:2], "big")
-            if size > MESSAGE_MOST:
+            if size > MAX_MESSAGE:
                 raise TooLarge("a handshake message is too long")
             if len(self.rest) < 2 + size:
                 break
@@ -134,7 +134,7 @@ class SecurityHandshake:
         return payload
 
     def _proved(self, payload: bytes) -> Proof:
-        found: dict[int, int | bytes] = dict(protobuf.read(payload, _FIELDS_MOST))
+        found: dict[int, int | bytes] = dict(protobuf.read(payload, _MAX_FIELDS))
         public, signature, extensions = (found.get(number, b"") for number in (1, 2, 4))
         if not isinstance(public, bytes) or not isinstance(signature, bytes) or not isinstance(extensions, bytes):
             raise Undecodable("a handshake payload has the wrong fields")
@@ -151,8 +151,8 @@ class SecurityHandshake:
 
 
 def _muxers(extensions: bytes) -> tuple[str, ...]:
-    named = [value for number, value in protobuf.read(extensions, _FIELDS_MOST) if number == 2]
-    return tuple(value.decode("utf-8", "replace") for value in named[:_MUXERS_MOST] if isinstance(value, bytes))
+    named = [value for number, value in protobuf.read(extensions, _MAX_FIELDS) if number == 2]
+    return tuple(value.decode("utf-8", "replace") for value in named[:_MAX_MUXERS] if isinstance(value, bytes))
 
 
 def _message(data: bytes) -> bytes:

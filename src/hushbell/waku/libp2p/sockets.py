@@ -13,7 +13,7 @@ from hushbell.waku.libp2p import websocket
 from hushbell.waku.libp2p.limits import HostLimits
 from hushbell.waku.libp2p.multiaddr import Multiaddr
 from hushbell.waku.libp2p.raw_connection import RawConnection
-from hushbell.waku.libp2p.tcp import READ_MOST, TcpConnection
+from hushbell.waku.libp2p.tcp import MAX_READ, TcpConnection
 from hushbell.waku.libp2p.websocket import WebSocketConnection
 
 Opened = Callable[[RawConnection], None]
@@ -32,7 +32,7 @@ class Sockets:
         self._client_tls = client_tls
         self._count = count
         self._servers: list[asyncio.Server] = []
-        self._buffer = memoryview(bytearray(READ_MOST))
+        self._buffer = memoryview(bytearray(MAX_READ))
 
     async def connect(self, address: Multiaddr, opened: Opened) -> None:
         """

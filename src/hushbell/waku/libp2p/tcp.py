@@ -13,21 +13,21 @@ from typing import Any
 from hushbell.waku.libp2p.limits import KIB
 from hushbell.waku.libp2p.raw_connection import RawConnectionHandler
 
-READ_MOST = 256 * KIB
+MAX_READ = 256 * KIB
 _KEEPALIVE = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 15, "TCP_KEEPCNT": 4}
 
 
 class TcpConnection(asyncio.BufferedProtocol):
     """One socket. ``opened`` is called when it is connected, to give it a sink."""
 
-    __slots__ = ("_buffer", "_opened", "_socket_buffer", "_transport", "full", "port", "remote", "sink")
+    __slots__ = ("_buffer", "_on_opened", "_socket_buffer", "_transport", "full", "handler", "port", "remote")
 
     def __init__(self, opened: Callable[["TcpConnection"], None], buffer: memoryview, socket_buffer: int) -> None:
-        self._opened = opened
+        self._on_opened = opened
         self._buffer = buffer
         self._socket_buffer = socket_buffer
         self._transport: Any = None
-        self.sink: RawConnectionHandler | None = None
+        self.handler: RawConnectionHandler | None = None
         self.remote, self.port = "", 0
         self.full = False
 
@@ -36,7 +36,7 @@ class TcpConnection(asyncio.BufferedProtocol):
         self._transport = transport
         self._transport.set_write_buffer_limits(high=self._socket_buffer)
         self.remote, self.port = prepared(transport)
-        self._opened(self)
+        self._on_opened(self)
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002
         """Lend the loop's buffer for one read."""
@@ -44,8 +44,8 @@ class TcpConnection(asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         """Hand on what was read."""
-        if self.sink is not None:
-            self.sink.received(self._buffer[:nbytes])
+        if self.handler is not None:
+            self.handler.on_data(self._buffer[:nbytes])
 
     def eof_received(self) -> None:
         """Close: libp2p has no use for half-open sockets."""
@@ -57,14 +57,14 @@ class TcpConnection(asyncio.BufferedProtocol):
     def resume_writing(self) -> None:
         """Go on writing."""
         self.full = False
-        if self.sink is not None:
-            self.sink.writable()
+        if self.handler is not None:
+            self.handler.on_writable()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
         """Tell the sink."""
-        sink, self.sink = self.sink, None
-        if sink is not None:
-            sink.lost()
+        handler, self.handler = self.handler, None
+        if handler is not None:
+            handler.on_closed()
 
     def write(self, data: bytes) -> None:
         """Send bytes."""

@@ -43,7 +43,7 @@ class Upgrade:
         self._begin: Callable[[], security.SecurityHandshake] = lambda: security.SecurityHandshake(
             own, initiator=initiator, muxers=muxers, random=random, expected=expected
         )
-        self._securing: security.SecurityHandshake | None = None
+        self._security: security.SecurityHandshake | None = None
         self._agreement = self._negotiation([security.PROTOCOL])
         self._over_noise: multistream.ProtocolProposer | multistream.ProtocolResponder | None = None
         self.upgraded: UpgradeResult | None = None
@@ -66,38 +66,38 @@ class Upgrade:
             answer = self._agreement.receive(data)
             if self._agreement.chosen is None:
                 return answer
-            self._securing = self._begin()
-            answer += self._securing.start()
+            self._security = self._begin()
+            answer += self._security.start()
             data, self._agreement.rest = self._agreement.rest, b""
-        return answer + (self._secure(self._securing, data) if self._securing is not None else b"")
+        return answer + (self._secure(self._security, data) if self._security is not None else b"")
 
-    def _secure(self, securing: security.SecurityHandshake, data: bytes) -> bytes:
+    def _secure(self, handshake: security.SecurityHandshake, data: bytes) -> bytes:
         answer = b""
-        if not securing.done:
-            answer = securing.receive(data)
-            if securing.sealer is None:
+        if not handshake.done:
+            answer = handshake.receive(data)
+            if handshake.sealer is None:
                 return answer
-            data, securing.rest = securing.rest, b""
-            if securing.muxer is None:
+            data, handshake.rest = handshake.rest, b""
+            if handshake.muxer is None:
                 self._over_noise = self._negotiation(self._muxers)
                 if isinstance(self._over_noise, multistream.ProtocolProposer):
-                    answer += securing.sealer.seal(self._over_noise.start())
-        return answer + self._agree_on_muxer(securing, data)
+                    answer += handshake.sealer.seal(self._over_noise.start())
+        return answer + self._agree_on_muxer(handshake, data)
 
-    def _agree_on_muxer(self, securing: security.SecurityHandshake, data: bytes) -> bytes:
+    def _agree_on_muxer(self, handshake: security.SecurityHandshake, data: bytes) -> bytes:
         agreement = self._over_noise
-        if securing.sealer is None or securing.opener is None or securing.proof is None:
+        if handshake.sealer is None or handshake.opener is None or handshake.proof is None:
             raise ValueError("the handshake is not over")
-        plain = securing.opener.open(data) if data else []
-        answer, chosen = b"", securing.muxer
+        plain = handshake.opener.open(data) if data else []
+        answer, chosen = b"", handshake.muxer
         if agreement is not None:
             answer = agreement.receive(b"".join(plain))
             chosen = agreement.chosen
             plain = [agreement.rest] if agreement.rest else []
         if chosen is not None:
             rest = tuple(plain)
-            self.upgraded = UpgradeResult(securing.proof.peer, chosen, securing.sealer, securing.opener, rest)
-        return securing.sealer.seal(answer) if answer else b""
+            self.upgraded = UpgradeResult(handshake.proof.peer, chosen, handshake.sealer, handshake.opener, rest)
+        return handshake.sealer.seal(answer) if answer else b""
 
     def _negotiation(self, protocols: Sequence[str]) -> multistream.ProtocolProposer | multistream.ProtocolResponder:
         if self._initiator:

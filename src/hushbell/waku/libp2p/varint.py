@@ -6,7 +6,7 @@ Source: github.com/multiformats/unsigned-varint. The spec allows nine bytes; len
 
 from hushbell.errors import Undecodable
 
-LONGEST = 9
+MAX_LENGTH = 9
 _ONE_BYTE = tuple(bytes((value,)) for value in range(128))
 
 
@@ -29,20 +29,22 @@ def encode(value: int) -> bytes:
     return bytes(result)
 
 
-def decode(data: bytes | bytearray | memoryview, start: int = 0, longest: int = LONGEST) -> tuple[int, int] | None:
+def decode(
+    data: bytes | bytearray | memoryview, start: int = 0, max_length: int = MAX_LENGTH
+) -> tuple[int, int] | None:
     """
     Return the number at ``start`` and the place after it, or None while its last byte is missing.
 
     Args:
         data: what came so far.
         start: where the varint begins.
-        longest: bytes it may have; a lower one turns a huge claim down early.
+        max_length: bytes it may have; a lower bound refuses a huge claim early.
 
     Raises:
         Undecodable: longer than that, or not the shortest form.
     """
     value = shift = 0
-    for place in range(start, min(len(data), start + longest)):
+    for place in range(start, min(len(data), start + max_length)):
         byte = data[place]
         value |= (byte & 127) << shift
         if byte < 128:
@@ -50,7 +52,7 @@ def decode(data: bytes | bytearray | memoryview, start: int = 0, longest: int = 
                 raise Undecodable("a varint is not in its shortest form")
             return value, place + 1
         shift += 7
-    if len(data) >= start + longest:
+    if len(data) >= start + max_length:
         raise Undecodable("a varint is too long")
     return None
 

@@ -28,22 +28,22 @@ from hushbell.waku.libp2p.raw_connection import RawConnectionHandler
 from hushbell.waku.libp2p.tcp import prepared
 from hushbell.waku.libp2p.tls import TlsListener
 
-MESSAGE_MOST = 1 * MIB  # bytes the other side may put in one message; others write one Noise record
-FRAME_MOST = 128 * KIB  # bytes of ours in one
-_UNREAD_MOST = 1 * MIB  # over the socket's bound: a peer that pings and does not read
-_WAITING_MOST = 64 * KIB  # written before the HTTP upgrade is through: a multistream line or two
+MAX_MESSAGE = 1 * MIB  # bytes the other side may put in one message; others write one Noise record
+MAX_FRAME = 128 * KIB  # bytes of ours in one
+_MAX_UNREAD = 1 * MIB  # over the socket's bound: a peer that pings and does not read
+_MAX_WAITING = 64 * KIB  # written before the HTTP upgrade is through: a multistream line or two
 
 
 def client(address: Multiaddr) -> Protocol:
     """Return the dialler's side for an address."""
     scheme = "wss" if address.is_tls else "ws"
     host = f"[{address.host}]" if address.host_kind == "ip6" else address.server_name
-    return ClientProtocol(parse_uri(f"{scheme}://{host}:{address.port}/"), max_size=MESSAGE_MOST)
+    return ClientProtocol(parse_uri(f"{scheme}://{host}:{address.port}/"), max_size=MAX_MESSAGE)
 
 
 def server() -> Protocol:
     """Return the listener's side."""
-    return ServerProtocol(max_size=MESSAGE_MOST)
+    return ServerProtocol(max_size=MAX_MESSAGE)
 
 
 class WebSocketConnection(asyncio.Protocol):
@@ -57,14 +57,14 @@ class WebSocketConnection(asyncio.Protocol):
         count: Count,
         tls: ssl.SSLContext | None,
     ) -> None:
-        self._opened = opened
+        self._on_opened = opened
         self._core = core
         self._socket_buffer = socket_buffer
         self._count = count
         self._tls = None if tls is None else TlsListener(tls)
         self._transport: Any = None
         self._waiting: list[bytes] | None = []
-        self.sink: RawConnectionHandler | None = None
+        self.handler: RawConnectionHandler | None = None
         self.remote, self.port = "", 0
         self.full = False
 
@@ -76,7 +76,7 @@ class WebSocketConnection(asyncio.Protocol):
         if isinstance(self._core, ClientProtocol):
             self._core.send_request(self._core.connect())
             self._send()
-        self._opened(self)
+        self._on_opened(self)
 
     def data_received(self, data: bytes) -> None:
         """Hand on what the frames hold."""
@@ -97,8 +97,8 @@ class WebSocketConnection(asyncio.Protocol):
                 self.write(piece)
         self._send()
         for chunk in chunks:
-            if self.sink is not None:
-                self.sink.received(chunk)
+            if self.handler is not None:
+                self.handler.on_data(chunk)
         if core.close_expected() or core.handshake_exc is not None:
             self.close()
 
@@ -124,25 +124,25 @@ class WebSocketConnection(asyncio.Protocol):
     def resume_writing(self) -> None:
         """Go on writing."""
         self.full = False
-        if self.sink is not None:
-            self.sink.writable()
+        if self.handler is not None:
+            self.handler.on_writable()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
         """Tell the sink."""
-        sink, self.sink = self.sink, None
-        if sink is not None:
-            sink.lost()
+        handler, self.handler = self.handler, None
+        if handler is not None:
+            handler.on_closed()
 
     def write(self, data: bytes) -> None:
         """Send bytes, in frames of a bounded size; before the HTTP upgrade is through, keep them."""
         if self._waiting is not None:
             self._waiting.append(data)
-            if sum(map(len, self._waiting)) > _WAITING_MOST:
+            if sum(map(len, self._waiting)) > _MAX_WAITING:
                 self.abort()
             return
         try:
-            for start in range(0, len(data), FRAME_MOST):
-                self._core.send_binary(data[start : start + FRAME_MOST])
+            for start in range(0, len(data), MAX_FRAME):
+                self._core.send_binary(data[start : start + MAX_FRAME])
         except InvalidState:  # the closing handshake has begun
             return
         self._send()
@@ -177,7 +177,7 @@ class WebSocketConnection(asyncio.Protocol):
                 self._tls.send(data)
         if self._tls is not None:
             self._put(self._tls.take())
-        if self._transport.get_write_buffer_size() > self._socket_buffer + _UNREAD_MOST:
+        if self._transport.get_write_buffer_size() > self._socket_buffer + _MAX_UNREAD:
             self._count("libp2p_cut_websocket_unread", 1)
             self.abort()
 

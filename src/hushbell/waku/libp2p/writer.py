@@ -19,13 +19,13 @@ class StreamWriter:
     """What a connection still has to send."""
 
     def __init__(
-        self, pipe: RawConnection, muxer: Muxer, sealer: Sealer, limits: HostLimits, ledger: ResourceManager
+        self, raw: RawConnection, muxer: Muxer, sealer: Sealer, limits: HostLimits, resources: ResourceManager
     ) -> None:
-        self._pipe = pipe
+        self._raw = raw
         self._muxer = muxer
         self._seal = sealer.seal
         self._limits = limits
-        self._ledger = ledger
+        self._resources = resources
         self._loop = asyncio.get_running_loop()
         self._scheduled = False
         self._closed = False
@@ -38,9 +38,9 @@ class StreamWriter:
         if not waiting:
             return ""
         self._accounted += len(data)
-        self._ledger.write(len(data))
+        self._resources.write(len(data))
         if waiting >= _EAGER:
-            if not self._pipe.full:
+            if not self._raw.full:
                 self.flush()
                 waiting = self._muxer.queued(stream)
             if waiting > self._limits.unsent_per_stream:
@@ -52,7 +52,7 @@ class StreamWriter:
 
     def schedule(self) -> None:
         """Flush at the end of this turn of the loop."""
-        if not self._scheduled and not self._closed and not self._pipe.full:
+        if not self._scheduled and not self._closed and not self._raw.full:
             self._scheduled = True
             self._loop.call_soon(self._turn)
 
@@ -62,7 +62,7 @@ class StreamWriter:
             return
         frames = self._muxer.take(self._limits.flush_most)
         if frames:
-            self._pipe.write(self._seal(b"".join(frames)))
+            self._raw.write(self._seal(b"".join(frames)))
             self.account()
         if self._drains:
             self._wake()
@@ -74,10 +74,10 @@ class StreamWriter:
         if self._closed:
             return
         waiting = self._muxer.waiting
-        self._ledger.unsent += waiting - self._accounted
+        self._resources.unsent += waiting - self._accounted
         self._accounted = waiting
 
-    async def drained(self, stream: int) -> None:
+    async def drain(self, stream: int) -> None:
         """Return when few bytes of the stream wait, or the connection is gone."""
         while not self._closed and self._muxer.queued(stream) >= self._limits.low_water:
             future = self._loop.create_future()
@@ -90,7 +90,7 @@ class StreamWriter:
     def close(self) -> None:
         """Forget everything."""
         self._closed = True
-        self._ledger.unsent -= self._accounted
+        self._resources.unsent -= self._accounted
         self._accounted = 0
         self._wake()
 
@@ -101,7 +101,7 @@ class StreamWriter:
 
     def _turn(self) -> None:
         self._scheduled = False
-        if not self._pipe.full:
+        if not self._raw.full:
             self.flush()
 
     def _wake(self) -> None:

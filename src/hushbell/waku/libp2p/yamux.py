@@ -13,7 +13,7 @@ from hushbell.waku.libp2p.muxer_streams import MuxerStream, MuxerStreams
 
 PROTOCOL = "/yamux/1.0.0"
 INITIAL_WINDOW = 256 * 1024
-FRAME_MOST = 256 * 1024  # bytes in one frame of ours, so that streams take turns
+MAX_FRAME = 256 * 1024  # bytes in one frame of ours, so that streams take turns
 NORMAL, PROTOCOL_FAULT = 0, 1
 
 _HEADER = Struct(">BBHII")
@@ -22,8 +22,8 @@ _pack = _HEADER.pack
 _unpack = _HEADER.unpack_from
 _DATA, _WINDOW, _PING, _GO_AWAY = range(4)
 _SYN, _ACK, _FIN, _RST = 1, 2, 4, 8
-_WINDOW_MOST = 2**32 - 1
-_NAME_MOST = 2**32 - 1
+_MAX_WINDOW = 2**32 - 1
+_MAX_STREAM_ID = 2**32 - 1
 
 
 class _YamuxStream(MuxerStream):
@@ -31,8 +31,8 @@ class _YamuxStream(MuxerStream):
 
     __slots__ = ("allowed", "consumed", "target", "window")
 
-    def __init__(self, name: int) -> None:
-        super().__init__(name)
+    def __init__(self, stream_id: int) -> None:
+        super().__init__(stream_id)
         self.window = INITIAL_WINDOW  # what we may send
         self.allowed = INITIAL_WINDOW  # what the peer may send
         self.target = INITIAL_WINDOW  # what ``allowed`` is brought back to
@@ -67,7 +67,7 @@ class Yamux(MuxerStreams[_YamuxStream]):
     @property
     def accepting(self) -> bool:
         """Whether the peer still takes new streams."""
-        return not self._left_by_peer and self._next < _NAME_MOST - 1
+        return not self._left_by_peer and self._next < _MAX_STREAM_ID - 1
 
     def receive(self, data: bytes) -> list[Event]:
         """Turn bytes into events; raises TooLarge or Undecodable."""
@@ -78,46 +78,46 @@ class Yamux(MuxerStreams[_YamuxStream]):
             if self._left:
                 place = self._payload(data, place, events)
                 if not self._left:
-                    channel, self._current = self._current, None
-                    self._finish(channel, self._flags, events)
+                    stream, self._current = self._current, None
+                    self._finish(stream, self._flags, events)
                 continue
             if end - place < _SIZE:
                 self._head = data[place:]
                 break
-            version, kind, flags, name, length = _unpack(data, place)
+            version, kind, flags, stream_id, length = _unpack(data, place)
             place += _SIZE
             if version:
                 raise Undecodable("a yamux frame has an unknown version")
             if kind == _DATA:
-                self._begin_data(flags, name, length, events)
+                self._begin_data(flags, stream_id, length, events)
             else:
-                self._take_control(kind, flags, name, length, events)
+                self._take_control(kind, flags, stream_id, length, events)
         return events
 
-    def _begin_data(self, flags: int, name: int, length: int, events: list[Event]) -> None:
-        channel = self._found(flags, name, events)
-        if channel is not None:
-            if length > channel.allowed:
+    def _begin_data(self, flags: int, stream_id: int, length: int, events: list[Event]) -> None:
+        stream = self._found(flags, stream_id, events)
+        if stream is not None:
+            if length > stream.allowed:
                 raise TooLarge("a peer sent more than its window")
-            if channel.ended and length:
+            if stream.ended and length:
                 raise Undecodable("a peer sent on a stream that it ended")
-            channel.allowed -= length
+            stream.allowed -= length
         if not length:
             self.overhead += 1
-            self._finish(channel, flags, events)
+            self._finish(stream, flags, events)
             return
-        self._current, self._left, self._flags = channel, length, flags
+        self._current, self._left, self._flags = stream, length, flags
 
-    def _take_control(self, kind: int, flags: int, name: int, length: int, events: list[Event]) -> None:
+    def _take_control(self, kind: int, flags: int, stream_id: int, length: int, events: list[Event]) -> None:
         self.overhead += 1
         if kind == _WINDOW:
-            channel = self._found(flags, name, events)
-            if channel is not None:
+            stream = self._found(flags, stream_id, events)
+            if stream is not None:
                 if length:
-                    channel.window = min(channel.window + length, _WINDOW_MOST)
-                    if channel.queued:
-                        self._ready[channel] = None
-                self._finish(channel, flags, events)
+                    stream.window = min(stream.window + length, _MAX_WINDOW)
+                    if stream.queued:
+                        self._ready[stream] = None
+                self._finish(stream, flags, events)
         elif kind == _PING:
             if flags & _SYN:
                 self._control.append(_pack(0, _PING, _ACK, 0, length))
@@ -126,116 +126,116 @@ class Yamux(MuxerStreams[_YamuxStream]):
         else:
             raise Undecodable("a yamux frame has an unknown type")
 
-    def _found(self, flags: int, name: int, events: list[Event]) -> _YamuxStream | None:
+    def _found(self, flags: int, stream_id: int, events: list[Event]) -> _YamuxStream | None:
         """Return the stream of a frame, opened if the frame says so; None for one that is gone or refused."""
-        channel = self._channels.get(name)
+        stream = self._streams.get(stream_id)
         if not flags & _SYN:
-            return channel
-        if channel is not None or name % 2 != self._remote_parity or not name:
+            return stream
+        if stream is not None or stream_id % 2 != self._remote_parity or not stream_id:
             raise Undecodable("a peer opened a stream by a name that is not its to give")
         self.overhead += 1
-        if self._remote_open >= self._most:
+        if self._inbound_open >= self._most:
             self.refused += 1
-            self._control.append(_pack(0, _WINDOW, _RST, name, 0))
+            self._control.append(_pack(0, _WINDOW, _RST, stream_id, 0))
             return None
-        channel = self._channels[name] = _YamuxStream(name)
-        self._remote_open += 1
-        self._control.append(_pack(0, _WINDOW, _ACK, name, 0))
-        events.append((OPENED, name, b""))
-        return channel
+        stream = self._streams[stream_id] = _YamuxStream(stream_id)
+        self._inbound_open += 1
+        self._control.append(_pack(0, _WINDOW, _ACK, stream_id, 0))
+        events.append((OPENED, stream_id, b""))
+        return stream
 
-    def _finish(self, channel: _YamuxStream | None, flags: int, events: list[Event]) -> None:
+    def _finish(self, stream: _YamuxStream | None, flags: int, events: list[Event]) -> None:
         """Act on the flags that count after a frame's bytes."""
-        if channel is None or not flags & (_FIN | _RST) or self._channels.get(channel.name) is not channel:
+        if stream is None or not flags & (_FIN | _RST) or self._streams.get(stream.stream_id) is not stream:
             return
         if flags & _RST:
-            self._was_reset(channel, events)
+            self._was_reset(stream, events)
         else:
-            self._was_ended(channel, events)
+            self._was_ended(stream, events)
 
-    def take(self, most: int) -> list[bytes | memoryview]:
+    def take(self, max_size: int) -> list[bytes | memoryview]:
         """Return frames to send now."""
         frames: list[bytes | memoryview] = [*self._control]
         self._control.clear()
-        while self._ready and most > 0:
-            channel = next(iter(self._ready))
-            del self._ready[channel]
-            count = min(channel.queued, channel.window, FRAME_MOST)
+        while self._ready and max_size > 0:
+            stream = next(iter(self._ready))
+            del self._ready[stream]
+            count = min(stream.queued, stream.window, MAX_FRAME)
             if count:
-                frames.append(_pack(0, _DATA, 0, channel.name, count))
-                channel.window -= count
-                self._dequeue(channel, count, frames)
-                most -= count
-            if channel.queued:
-                if channel.window:
-                    self._ready[channel] = None
-            elif channel.closing:
-                frames.append(_pack(0, _WINDOW, _FIN, channel.name, 0))
-                if channel.ended:
-                    self._forget(channel)
+                frames.append(_pack(0, _DATA, 0, stream.stream_id, count))
+                stream.window -= count
+                self._dequeue(stream, count, frames)
+                max_size -= count
+            if stream.queued:
+                if stream.window:
+                    self._ready[stream] = None
+            elif stream.closing:
+                frames.append(_pack(0, _WINDOW, _FIN, stream.stream_id, 0))
+                if stream.ended:
+                    self._forget(stream)
         return frames
 
     def open(self) -> int:
         """Open a stream and return its name."""
-        name = self._next
+        stream_id = self._next
         self._next += 2
-        self._channels[name] = _YamuxStream(name)
-        self._control.append(_pack(0, _WINDOW, _SYN, name, 0))
-        return name
+        self._streams[stream_id] = _YamuxStream(stream_id)
+        self._control.append(_pack(0, _WINDOW, _SYN, stream_id, 0))
+        return stream_id
 
-    def send(self, stream: int, data: bytes) -> int:
+    def send(self, stream_id: int, data: bytes) -> int:
         """Queue bytes; returns how many wait in this stream."""
-        channel = self._writable(stream)
-        if channel is None or not data:
+        stream = self._writable(stream_id)
+        if stream is None or not data:
             return 0
-        if channel.window:
-            self._ready[channel] = None
-        return self._queue(channel, data)
+        if stream.window:
+            self._ready[stream] = None
+        return self._queue(stream, data)
 
-    def consumed(self, stream: int, count: int) -> None:
+    def consumed(self, stream_id: int, count: int) -> None:
         """Give credit, batched to a quarter of the window."""
-        channel = self._channels.get(stream)
-        if channel is None or channel.ended:
+        stream = self._streams.get(stream_id)
+        if stream is None or stream.ended:
             return
-        channel.consumed += count
-        if channel.consumed >= channel.target >> 2:
-            self._credit(channel, channel.consumed)
-            channel.consumed = 0
+        stream.consumed += count
+        if stream.consumed >= stream.target >> 2:
+            self._credit(stream, stream.consumed)
+            stream.consumed = 0
 
-    def widen(self, stream: int) -> None:
+    def widen(self, stream_id: int) -> None:
         """Bring a stream's receive window to the wide one."""
-        channel = self._channels.get(stream)
-        if channel is not None and not channel.ended and channel.target < self._wide:
-            self._credit(channel, self._wide - channel.target)
-            channel.target = self._wide
+        stream = self._streams.get(stream_id)
+        if stream is not None and not stream.ended and stream.target < self._wide:
+            self._credit(stream, self._wide - stream.target)
+            stream.target = self._wide
 
-    def _credit(self, channel: _YamuxStream, count: int) -> None:
-        channel.allowed += count
-        self._control.append(_pack(0, _WINDOW, 0, channel.name, count))
+    def _credit(self, stream: _YamuxStream, count: int) -> None:
+        stream.allowed += count
+        self._control.append(_pack(0, _WINDOW, 0, stream.stream_id, count))
 
-    def close(self, stream: int) -> None:
+    def close(self, stream_id: int) -> None:
         """End our side, after what is queued."""
-        channel = self._writable(stream)
-        if channel is not None:
-            channel.closing = True
-            if not channel.queued or channel.window:
-                self._ready[channel] = None
+        stream = self._writable(stream_id)
+        if stream is not None:
+            stream.closing = True
+            if not stream.queued or stream.window:
+                self._ready[stream] = None
 
-    def reset(self, stream: int) -> None:
+    def reset(self, stream_id: int) -> None:
         """End both sides at once."""
-        channel = self._channels.get(stream)
-        if channel is not None:
-            self._forget(channel)
-            self._control.append(_pack(0, _WINDOW, _RST, stream, 0))
+        stream = self._streams.get(stream_id)
+        if stream is not None:
+            self._forget(stream)
+            self._control.append(_pack(0, _WINDOW, _RST, stream_id, 0))
 
     def ping(self) -> None:
         """Ask for a sign of life."""
-        self._pings = (self._pings + 1) % _WINDOW_MOST
+        self._pings = (self._pings + 1) % _MAX_WINDOW
         self._control.append(_pack(0, _PING, _SYN, 0, self._pings))
 
     def leave(self, code: int) -> None:
         """Tell the peer that the connection ends."""
         self._control.append(_pack(0, _GO_AWAY, 0, 0, code))
 
-    def _is_ours(self, name: int) -> bool:
-        return name % 2 != self._remote_parity
+    def _is_ours(self, stream_id: int) -> bool:
+        return stream_id % 2 != self._remote_parity
