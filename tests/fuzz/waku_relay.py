@@ -33,8 +33,8 @@ BOUNDS = RelayLimits(
     rpc=8192, partial=16_384, share=1024, messages_per_rpc=16, subscriptions_per_rpc=8, subscriptions=8, ids=16,
     fields_per_rpc=512, tick_messages=4, tick_bytes=4096, in_stream=2048, forwarded=4096, urgent=4096, overflow=8192,
 )  # fmt: skip
-SETTINGS = RelaySettings(message=4096, seen=16, cached=4096, bounds=BOUNDS)
-JUDGE = MessageValidator(SETTINGS).judge
+SETTINGS = RelaySettings(message=4096, seen=16, cached=4096, limits=BOUNDS)
+JUDGE = MessageValidator(SETTINGS).validate
 
 
 class Pipe:
@@ -127,9 +127,9 @@ class RpcHandler:
     """Takes what a reader found, as frames."""
 
     def __init__(self, *, fast: bool) -> None:
-        self.shapes = TopicFrames()
+        self.topic_frames = TopicFrames()
         if fast:
-            self.shapes.add(TOPIC)
+            self.topic_frames.add(TOPIC)
         self.found: list[object] = []
 
     def message(self, peer: PeerId, topic: str, data: bytes, frame: bytes) -> None:
@@ -149,7 +149,7 @@ class RpcHandler:
 def _read(data: bytes, *, fast: bool, cut: int) -> list[object]:
     due: list[Callable[[], None]] = []
     stream, sink, partial = Pipe(PeerId(b"peer"), 0), RpcHandler(fast=fast), Partial()
-    reader = RpcReader(stream, sink, bounds=BOUNDS, partial=partial, later=due.append, on_close=lambda: None)
+    reader = RpcReader(stream, sink, limits=BOUNDS, partial=partial, call_soon=due.append, on_close=lambda: None)
     reader.start()
     for start in range(0, len(data), cut):
         stream.give(data[start : start + cut])
@@ -209,7 +209,7 @@ class History:
 
     def check(self) -> None:
         relay = self.relay
-        assert relay.mesh(TOPIC) <= len(relay._outboxes) <= 4
+        assert relay.mesh(TOPIC) <= len(relay._queues) <= 4
         assert len(relay._seen.ids) <= SETTINGS.seen
         assert relay._cache.size <= SETTINGS.cached
 
@@ -218,8 +218,8 @@ class History:
         for who in self.streams:
             self.host.disconnected(PeerId(b"peer%d" % who))
         await asyncio.sleep(0)
-        assert relay._links._partial.size == relay._links._total.size == 0
-        assert (relay.mesh(TOPIC), relay.listeners(TOPIC)) == (0, 0)
+        assert relay._peer_streams._partial.size == relay._peer_streams._total.size == 0
+        assert (relay.mesh(TOPIC), relay.subscribers(TOPIC)) == (0, 0)
         await relay.close()
         for task in self.host.tasks:
             await task

@@ -213,7 +213,7 @@ class Node:
             shards=[
                 ShardHealth(
                     topic,
-                    self._relay.listeners(topic),
+                    self._relay.subscribers(topic),
                     self._relay.mesh(topic),
                     self._last_messages.silent_for(topic, now),
                 )

@@ -142,16 +142,16 @@ class Writer:
         topic = self._topic.encode()
         version: bytes = b"\x18\x01" if request.get("version", 1) else b""
         self._before: bytes = b"\x0a" + _varint(size) + self.name
-        self._late, self._later = 0, b""
+        self._late, self._call_soon = 0, b""
         self._behind: bytes = self._filling + b"\x12" + _varint(len(topic)) + topic + version + b"\x50"
 
     def data(self, number: int, now: int) -> bytes:
         """Return a serialised WakuMessage, its fields in the order in which everybody writes them."""
         early, late = now << 1 & 0xFFFFFFF, now >> 27
         if late != self._late:
-            self._late, self._later = late, _varint(late)  # the same for an eighth of a second
+            self._late, self._call_soon = late, _varint(late)  # the same for an eighth of a second
         first = bytes((early & 127 | 128, early >> 7 & 127 | 128, early >> 14 & 127 | 128, early >> 21 | 128))
-        return b"".join((self._before, (number + self._offset).to_bytes(8), self._behind, first, self._later))
+        return b"".join((self._before, (number + self._offset).to_bytes(8), self._behind, first, self._call_soon))
 
     def hash(self, number: int, now: int) -> bytes:
         payload = self.name + (number + self._offset).to_bytes(8) + self._filling

@@ -47,7 +47,7 @@ class End:
         self._receiver: Callable[[bytes], None] | None = None
         self._came: list[bytes] = []
         self._waits = bytearray()
-        self._room = asyncio.Event()
+        self._drained = asyncio.Event()
 
     @property
     def receiver(self) -> Callable[[bytes], None] | None:
@@ -86,7 +86,7 @@ class End:
             self.window -= len(chunk)
             del self._waits[: len(chunk)]
             asyncio.get_running_loop().call_soon(self.other.take, chunk)
-        self._room.set()
+        self._drained.set()
 
     @property
     def buffered(self) -> int:
@@ -97,8 +97,8 @@ class End:
 
     async def drain(self) -> None:
         while self.buffered > 65_536 and not self.gone:
-            self._room.clear()
-            await self._room.wait()
+            self._drained.clear()
+            await self._drained.wait()
         if self.gone:
             raise TransportError("the stream was reset")
 
@@ -106,7 +106,7 @@ class End:
         for end in (self, self.other):
             if end is not None and not end.gone:
                 end.gone = True
-                end._room.set()
+                end._drained.set()
                 if end.on_closed is not None:
                     end.on_closed()
 
@@ -225,13 +225,13 @@ class Mallory:
         self.inbound: End | None = None
         self.out: End | None = None
         self._buffer = b""
-        self.host.handle(PROTOCOL, self._incoming)
+        self.host.handle(PROTOCOL, self._on_inbound_stream)
 
     @property
     def peer(self) -> PeerId:
         return self.host.peer_id
 
-    async def _incoming(self, stream: Stream) -> None:
+    async def _on_inbound_stream(self, stream: Stream) -> None:
         assert isinstance(stream, End)
         self.inbound = stream
         if self.reads:
@@ -265,11 +265,11 @@ class Mallory:
             self.out.write(frame)
         await settle()
 
-    async def say(self, **control: Any) -> None:
+    async def control_for(self, **control: Any) -> None:
         await self.send(*control_frames(Control(**control), 1 << 20))
 
     async def join(self, topic: str = TOPIC, *, graft: bool = True) -> None:
-        await self.say(subscriptions=[(True, topic)], graft=[topic] if graft else [])
+        await self.control_for(subscriptions=[(True, topic)], graft=[topic] if graft else [])
 
     @property
     def got(self) -> list[bytes]:

@@ -117,7 +117,7 @@ async def test_what_is_no_rpc_ends_the_stream_and_four_times_the_connection(worl
 
     for _ in range(4):
         await mallory.send(frame)
-        if mallory.peer in node.relay._outboxes:
+        if mallory.peer in node.relay._queues:
             mallory.out = await mallory.host.open(node.host.peer_id, (PROTOCOL,))
     await alice.send(world.frame(world.message()))
 
@@ -130,7 +130,7 @@ async def test_a_flood_of_subscriptions_is_bounded(world: Any) -> None:
     node, mallory, _ = await attacked(world)
 
     for _ in range(20):
-        await mallory.say(subscriptions=[(True, f"/{_}/{number}") for number in range(1000)])
+        await mallory.control_for(subscriptions=[(True, f"/{_}/{number}") for number in range(1000)])
 
     assert len(node.relay._peers.known[mallory.peer].topics) <= 128
     assert node.counts["relay_subscription_floods"] >= 19
@@ -141,10 +141,10 @@ async def test_a_flood_of_subscriptions_is_bounded(world: Any) -> None:
 
 async def test_grafts_during_the_back_off_end_on_the_graylist(world: Any) -> None:
     node, mallory, _ = await attacked(world)
-    await mallory.say(prune=[(world.topic, 60)])
+    await mallory.control_for(prune=[(world.topic, 60)])
 
     for _ in range(20):
-        await mallory.say(graft=[world.topic])
+        await mallory.control_for(graft=[world.topic])
     await world.beat()
 
     assert 15 < node.counts["relay_grafts_too_early"] <= 20
@@ -157,9 +157,9 @@ async def test_asking_again_and_again_is_answered_three_times(world: Any) -> Non
     await alice.send(world.frame(world.message()))
     key = next(iter(node.relay._seen.ids))
 
-    await mallory.say(iwant=[key] * 1000)
+    await mallory.control_for(iwant=[key] * 1000)
     for _ in range(100):
-        await mallory.say(iwant=[key])
+        await mallory.control_for(iwant=[key])
 
     assert mallory.got.count(world.message()) == 1 + 3
 
@@ -169,7 +169,7 @@ async def test_offers_that_are_not_kept_cost(world: Any) -> None:
 
     for beat in range(12):
         for number in range(20):
-            await mallory.say(ihave=[(world.topic, [(beat * 100 + number).to_bytes(32, "big")] * 3)])
+            await mallory.control_for(ihave=[(world.topic, [(beat * 100 + number).to_bytes(32, "big")] * 3)])
         await world.beat()
     asked = sum(len(rpc.control.iwant) for rpc in mallory.heard)
 
@@ -202,12 +202,12 @@ async def test_streams_without_end_leave_one_reader(world: Any) -> None:
     await world.settle(400)
 
     assert len(node.host.tasks) == 2
-    assert len(node.relay._outboxes) == 2
+    assert len(node.relay._queues) == 2
 
 
 async def test_a_peer_that_does_not_read_holds_a_bounded_amount_and_is_cut(world: Any) -> None:
-    bounds = replace(RelayLimits(), in_stream=10_000, forwarded=50_000, stalled=5)
-    node = world.node("1", RelaySettings(bounds=bounds))
+    limits = replace(RelayLimits(), in_stream=10_000, forwarded=50_000, stalled=5)
+    node = world.node("1", RelaySettings(limits=limits))
     node.relay.subscribe(world.topic)
     node.host.window = 10_000
     mallory, alice = world.mallory("66"), world.mallory("2")
@@ -224,17 +224,17 @@ async def test_a_peer_that_does_not_read_holds_a_bounded_amount_and_is_cut(world
     held = []
     for beat in range(8):
         await source.send(*[world.frame(world.message(beat * 100 + number)) for number in range(2000)])
-        held.append(node.relay._links._total.size)
+        held.append(node.relay._peer_streams._total.size)
         await world.beat()
 
     assert max(held) <= 50_000
     assert len(alice.got) == len(node.got) == 2000 + 7 * 100
     assert node.host.cut == [mallory.peer]
-    assert node.relay._links._total.size == 0
+    assert node.relay._peer_streams._total.size == 0
 
 
 async def test_a_flood_does_not_delay_the_others(world: Any) -> None:
-    node, mallory, alice = await attacked(world, RelaySettings(bounds=replace(RelayLimits(), tick_messages=50)))
+    node, mallory, alice = await attacked(world, RelaySettings(limits=replace(RelayLimits(), tick_messages=50)))
     honest = world.message(1_000_000)
     order: list[bytes] = []
     node.relay.on_message = lambda _, data: order.append(data)
@@ -250,8 +250,8 @@ async def test_a_flood_does_not_delay_the_others(world: Any) -> None:
 
 
 async def test_unfinished_rpcs_of_many_peers_are_bounded(world: Any) -> None:
-    bounds = replace(RelayLimits(), partial=1_000_000, share=10_000)
-    node = world.node("1", RelaySettings(bounds=bounds))
+    limits = replace(RelayLimits(), partial=1_000_000, share=10_000)
+    node = world.node("1", RelaySettings(limits=limits))
     node.relay.subscribe(world.topic)
     crowd = [world.mallory(str(number)) for number in range(100, 130)]
     for peer in crowd:
@@ -261,7 +261,7 @@ async def test_unfinished_rpcs_of_many_peers_are_bounded(world: Any) -> None:
     for place in range(0, 200_000, 50_000):
         for peer in crowd:
             await peer.send(frame[place : place + 50_000])
-    held = node.relay._links._partial.size
+    held = node.relay._peer_streams._partial.size
     alice = world.mallory("2")
     await alice.meet(node)
     await alice.send(world.frame(world.message())[:20], world.frame(world.message())[20:])
@@ -273,7 +273,7 @@ async def test_unfinished_rpcs_of_many_peers_are_bounded(world: Any) -> None:
 
 async def test_many_peers_of_one_address_do_not_get_into_the_mesh(world: Any) -> None:
     node = world.node("1")
-    node.relay._links._connection_info = lambda _: ConnectionInfo("192.0.2.66", outbound=False)
+    node.relay._peer_streams._connection_info = lambda _: ConnectionInfo("192.0.2.66", outbound=False)
     node.relay.subscribe(world.topic)
     for number in range(100, 108):
         peer = world.mallory(str(number))
@@ -298,7 +298,7 @@ async def test_a_host_that_never_opens_a_stream_is_given_up(world: Any) -> None:
     await world.settle()
 
     assert node.counts["relay_open_failed"] == 1
-    assert not node.relay._outboxes
+    assert not node.relay._queues
 
 
 async def test_a_peer_that_resets_every_stream_is_not_met_for_ever(world: Any) -> None:
@@ -314,7 +314,7 @@ async def test_a_peer_that_resets_every_stream_is_not_met_for_ever(world: Any) -
     await world.settle(200)
 
     assert node.counts["relay_streams_lost"] == 3
-    assert not node.relay._outboxes
+    assert not node.relay._queues
 
 
 steps = st.lists(
@@ -347,7 +347,7 @@ def test_an_accepted_message_is_handed_over_once_and_sent_to_the_mesh_but_its_so
         for kind, number, which in history:
             peer, data = peers[number], world.message(which)
             mesh = set(node.relay._mesh.members[world.topic])
-            if kind == "send" and peer.peer in node.relay._outboxes:
+            if kind == "send" and peer.peer in node.relay._queues:
                 await peer.send(world.frame(data))
                 if data not in accepted:
                     accepted.append(data)
@@ -357,12 +357,12 @@ def test_an_accepted_message_is_handed_over_once_and_sent_to_the_mesh_but_its_so
                 await world.settle()
                 accepted.append(data)
                 own.add(data)
-                for other in node.relay._outboxes:
+                for other in node.relay._queues:
                     expected[other].append(data)
             elif kind == "graft":
-                await peer.say(graft=[world.topic])
+                await peer.control_for(graft=[world.topic])
             elif kind == "prune":
-                await peer.say(prune=[(world.topic, 60)])
+                await peer.control_for(prune=[(world.topic, 60)])
             elif kind == "garbage":
                 await peer.send(world.frame(b"\xff"))
         assert [data for _, data in node.got] == [data for data in accepted if data not in own]

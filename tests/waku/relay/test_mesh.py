@@ -14,7 +14,7 @@ from hushbell.waku.libp2p.stream import PeerId
 from hushbell.waku.relay.cache import MessageCache, SeenIds
 from hushbell.waku.relay.gossip import Gossip
 from hushbell.waku.relay.mesh import Mesh
-from hushbell.waku.relay.peers import Peers, chosen
+from hushbell.waku.relay.peers import Peers, choose
 from hushbell.waku.relay.rpc import Control
 from hushbell.waku.relay.score import Scores
 from hushbell.waku.relay.settings import RelayLimits, RelaySettings
@@ -32,7 +32,7 @@ class Overlay:
         self.now = START
         self.counts: Counter[str] = Counter()
         random = Seeded(1).randbytes
-        self.peers = Peers(settings.bounds, self._count)
+        self.peers = Peers(settings.limits, self._count)
         self.scores = Scores(settings.scoring, self._count)
         self.cache = MessageCache(settings, self._count)
         self.seen = SeenIds(settings, self._count)
@@ -57,7 +57,7 @@ class Overlay:
         self.peers.add(peer, outbound=outbound)
         self.mesh.connected(peer)
         if listens:
-            self.mesh.subscribed(peer, [(True, TOPIC)], self.now)
+            self.mesh.on_subscriptions(peer, [(True, TOPIC)], self.now)
         return peer
 
     def remove(self, peer: PeerId) -> None:
@@ -70,10 +70,10 @@ class Overlay:
         for _ in range(seconds):
             self.now = Millis(self.now + 1000)
             self.scores.heartbeat(self.now)
-            self.peers.renew()
+            self.peers.reset_counts()
             self.mesh.heartbeat(self.now)
             self.gossip.heartbeat(self.now)
-        return self.peers.take_said()
+        return self.peers.pop_control()
 
     @property
     def members(self) -> set[PeerId]:
@@ -96,7 +96,7 @@ def joined() -> Overlay:
 
 def test_who_listens_is_grafted_at_once_while_the_mesh_is_thin(joined: Overlay) -> None:
     peers = [joined.add(number) for number in range(10)]
-    said = joined.peers.take_said()
+    said = joined.peers.pop_control()
 
     assert joined.members == set(peers[:4])
     assert [said[peer].graft for peer in peers] == [[TOPIC]] * 4 + [[]] * 6
@@ -105,7 +105,7 @@ def test_who_listens_is_grafted_at_once_while_the_mesh_is_thin(joined: Overlay) 
 def test_a_heartbeat_fills_a_thin_mesh_to_the_degree(joined: Overlay) -> None:
     peers = [joined.add(number) for number in range(10)]
     for peer in list(joined.members)[:2]:
-        joined.mesh.pruned(peer, [(TOPIC, 60)], joined.now)
+        joined.mesh.on_prune(peer, [(TOPIC, 60)], joined.now)
 
     joined.beat()
 
@@ -115,10 +115,10 @@ def test_a_heartbeat_fills_a_thin_mesh_to_the_degree(joined: Overlay) -> None:
 
 def test_a_fat_mesh_shrinks_to_the_degree_and_says_for_how_long(joined: Overlay) -> None:
     peers = [joined.add(number) for number in range(4)] + [joined.add(number, outbound=True) for number in range(4, 14)]
-    joined.peers.take_said()
-    joined.mesh.grafted(peers[4], [TOPIC], joined.now)
+    joined.peers.pop_control()
+    joined.mesh.on_graft(peers[4], [TOPIC], joined.now)
     for peer in peers[4:]:
-        joined.mesh.grafted(peer, [TOPIC], joined.now)
+        joined.mesh.on_graft(peer, [TOPIC], joined.now)
     assert len(joined.members) == 14
 
     said = joined.beat()
@@ -132,13 +132,13 @@ def test_a_fat_mesh_shrinks_to_the_degree_and_says_for_how_long(joined: Overlay)
 def test_the_best_and_the_dialled_stay_when_the_mesh_shrinks(joined: Overlay) -> None:
     strangers = [joined.add(number) for number in range(8)]
     for peer in strangers:
-        joined.mesh.grafted(peer, [TOPIC], joined.now)
+        joined.mesh.on_graft(peer, [TOPIC], joined.now)
     best = strangers[:4]
     for peer in best:
-        joined.scores.delivered(peer, TOPIC)
+        joined.scores.on_delivery(peer, TOPIC)
     dialled = [joined.add(number, outbound=True) for number in range(20, 23)]
     for peer in dialled:
-        joined.mesh.grafted(peer, [TOPIC], joined.now)
+        joined.mesh.on_graft(peer, [TOPIC], joined.now)
 
     joined.beat()
 
@@ -149,7 +149,7 @@ def test_the_best_and_the_dialled_stay_when_the_mesh_shrinks(joined: Overlay) ->
 
 def test_a_mesh_without_enough_that_we_dialled_gets_some(joined: Overlay) -> None:
     for number in range(6):
-        joined.mesh.grafted(joined.add(number), [TOPIC], joined.now)
+        joined.mesh.on_graft(joined.add(number), [TOPIC], joined.now)
     dialled = {joined.add(number, outbound=True) for number in range(20, 25)}
 
     joined.beat()
@@ -160,33 +160,33 @@ def test_a_mesh_without_enough_that_we_dialled_gets_some(joined: Overlay) -> Non
 
 def test_a_graft_to_a_full_mesh_is_refused_unless_we_dialled(joined: Overlay) -> None:
     for number in range(8):
-        joined.mesh.grafted(joined.add(number), [TOPIC], joined.now)
+        joined.mesh.on_graft(joined.add(number), [TOPIC], joined.now)
     late, dialled = joined.add(50), joined.add(51, outbound=True)
-    joined.peers.take_said()
+    joined.peers.pop_control()
 
-    joined.mesh.grafted(late, [TOPIC], joined.now)
-    joined.mesh.grafted(dialled, [TOPIC], joined.now)
+    joined.mesh.on_graft(late, [TOPIC], joined.now)
+    joined.mesh.on_graft(dialled, [TOPIC], joined.now)
 
     assert late not in joined.members
     assert dialled in joined.members
-    assert joined.peers.take_said()[late].prune == [(TOPIC, 60)]
+    assert joined.peers.pop_control()[late].prune == [(TOPIC, 60)]
 
 
 def test_an_unknown_topic_is_not_answered(joined: Overlay) -> None:
     peer = joined.add(1)
-    joined.peers.take_said()
+    joined.peers.pop_control()
 
-    joined.mesh.grafted(peer, ["/other"], joined.now)
-    joined.mesh.pruned(peer, [("/other", 60)], joined.now)
+    joined.mesh.on_graft(peer, ["/other"], joined.now)
+    joined.mesh.on_prune(peer, [("/other", 60)], joined.now)
 
-    assert not joined.peers.take_said()
+    assert not joined.peers.pop_control()
     assert list(joined.mesh.members) == [TOPIC]
 
 
 def test_a_peer_that_pruned_us_is_left_alone_as_long_as_it_asked(joined: Overlay) -> None:
     peer = joined.add(1)
 
-    joined.mesh.pruned(peer, [(TOPIC, 90)], joined.now)
+    joined.mesh.on_prune(peer, [(TOPIC, 90)], joined.now)
     joined.beat(91)
     early = joined.members
     joined.beat(2)
@@ -199,24 +199,24 @@ def test_a_peer_that_pruned_us_is_left_alone_as_long_as_it_asked(joined: Overlay
 def test_a_back_off_without_a_time_or_with_an_absurd_one_gets_ours(joined: Overlay, asked: int, lasts: int) -> None:
     peer = joined.add(1)
 
-    joined.mesh.pruned(peer, [(TOPIC, asked)], joined.now)
+    joined.mesh.on_prune(peer, [(TOPIC, asked)], joined.now)
 
     assert joined.mesh._backoffs.until(TOPIC, peer) == joined.now + lasts * 1000
 
 
 def test_a_back_off_never_gets_shorter(joined: Overlay) -> None:
     peer = joined.add(1)
-    joined.mesh.pruned(peer, [(TOPIC, 90)], joined.now)
+    joined.mesh.on_prune(peer, [(TOPIC, 90)], joined.now)
 
-    joined.mesh.pruned(peer, [(TOPIC, 1)], joined.now)
-    joined.mesh.grafted(peer, [TOPIC], joined.now)
+    joined.mesh.on_prune(peer, [(TOPIC, 1)], joined.now)
+    joined.mesh.on_graft(peer, [TOPIC], joined.now)
 
     assert joined.mesh._backoffs.until(TOPIC, peer) == joined.now + 90_000
 
 
 def test_leaving_and_coming_again_does_not_end_a_back_off(joined: Overlay) -> None:
     peer = joined.add(1)
-    joined.mesh.pruned(peer, [(TOPIC, 60)], joined.now)
+    joined.mesh.on_prune(peer, [(TOPIC, 60)], joined.now)
 
     joined.remove(peer)
     joined.add(1)
@@ -227,13 +227,13 @@ def test_leaving_and_coming_again_does_not_end_a_back_off(joined: Overlay) -> No
 @pytest.mark.parametrize("wait,penalty", [(1000, 2.0), (20_000, 1.0)])
 def test_a_graft_during_the_back_off_costs(joined: Overlay, wait: int, penalty: float) -> None:
     peer = joined.add(1)
-    joined.mesh.pruned(peer, [(TOPIC, 60)], joined.now)
-    joined.peers.take_said()
+    joined.mesh.on_prune(peer, [(TOPIC, 60)], joined.now)
+    joined.peers.pop_control()
 
-    joined.mesh.grafted(peer, [TOPIC], Millis(joined.now + wait))
+    joined.mesh.on_graft(peer, [TOPIC], Millis(joined.now + wait))
 
     assert peer not in joined.members
-    assert joined.peers.take_said()[peer].prune == [(TOPIC, 60)]
+    assert joined.peers.pop_control()[peer].prune == [(TOPIC, 60)]
     assert joined.scores.of(peer) == -10 * penalty**2
     assert joined.mesh._backoffs.until(TOPIC, peer) == joined.now + wait + 60_000
 
@@ -243,21 +243,21 @@ def test_a_peer_with_a_bad_score_is_pruned_and_not_grafted(joined: Overlay) -> N
     joined.scores.invalid(bad, TOPIC, joined.now)
 
     joined.beat()
-    joined.mesh.grafted(bad, [TOPIC], Millis(joined.now + 61_000))
+    joined.mesh.on_graft(bad, [TOPIC], Millis(joined.now + 61_000))
 
     assert joined.members == {good}
 
 
 def test_unsubscribing_leaves_the_mesh_for_a_short_while(joined: Overlay) -> None:
     peer = joined.add(1)
-    joined.peers.take_said()
+    joined.peers.pop_control()
 
     joined.mesh.leave(TOPIC, joined.now)
-    said = joined.peers.take_said()[peer]
+    said = joined.peers.pop_control()[peer]
 
     assert (said.prune, said.subscriptions) == ([(TOPIC, 5)], [(False, TOPIC)])
     joined.mesh.leave(TOPIC, joined.now)
-    assert not joined.peers.take_said()
+    assert not joined.peers.pop_control()
     joined.mesh.join(TOPIC, joined.now)
     joined.mesh.join(TOPIC, joined.now)
     assert joined.members == set()
@@ -268,10 +268,10 @@ def test_unsubscribing_leaves_the_mesh_for_a_short_while(joined: Overlay) -> Non
 def test_who_stops_listening_leaves_the_mesh(joined: Overlay) -> None:
     peer = joined.add(1)
 
-    joined.mesh.subscribed(peer, [(False, TOPIC)], joined.now)
+    joined.mesh.on_subscriptions(peer, [(False, TOPIC)], joined.now)
 
     assert joined.members == set()
-    assert not joined.mesh.outside(TOPIC)
+    assert not joined.mesh.gossip_receivers(TOPIC)
 
 
 def test_a_bad_mesh_looks_for_better_peers() -> None:
@@ -279,16 +279,16 @@ def test_a_bad_mesh_looks_for_better_peers() -> None:
     overlay = Overlay(settings)
     overlay.mesh.join(TOPIC, overlay.now)
     for number in range(5):
-        overlay.mesh.grafted(overlay.add(number, outbound=True), [TOPIC], overlay.now)
+        overlay.mesh.on_graft(overlay.add(number, outbound=True), [TOPIC], overlay.now)
     better = [overlay.add(number) for number in range(20, 25)]
     for _ in range(5):
         for peer in better:
-            overlay.scores.delivered(peer, TOPIC)
+            overlay.scores.on_delivery(peer, TOPIC)
 
     overlay.beat(59)
     before = overlay.members
     for peer in better:
-        overlay.scores.delivered(peer, TOPIC)
+        overlay.scores.on_delivery(peer, TOPIC)
     overlay.beat()
 
     assert not before & set(better)
@@ -308,7 +308,7 @@ def test_a_fan_out_is_kept_filled_and_forgotten() -> None:
     assert len(first) == len(second) == 6
     assert set(first[1:]) < set(second) < set(peers)
     assert TOPIC not in overlay.peers.listening
-    assert not overlay.mesh.gossiping
+    assert not overlay.mesh.gossip_topics
 
 
 def test_a_fan_out_becomes_the_mesh_on_joining() -> None:
@@ -333,8 +333,8 @@ def test_own_messages_are_not_sent_to_those_below_the_threshold(joined: Overlay)
 
 def test_subscriptions_of_a_peer_are_bounded(joined: Overlay) -> None:
     peer = joined.add(1)
-    joined.mesh.subscribed(peer, [(True, f"/{number}") for number in range(200)], joined.now)
-    joined.mesh.subscribed(peer, [(True, f"/x{number}") for number in range(2000)], joined.now)
+    joined.mesh.on_subscriptions(peer, [(True, f"/{number}") for number in range(200)], joined.now)
+    joined.mesh.on_subscriptions(peer, [(True, f"/x{number}") for number in range(2000)], joined.now)
 
     assert len(joined.peers.known[peer].topics) == 128
     assert joined.counts["relay_subscriptions_refused"] > 0
@@ -345,12 +345,12 @@ def test_subscriptions_of_a_peer_are_bounded(joined: Overlay) -> None:
 
 
 def test_back_offs_are_bounded() -> None:
-    overlay = Overlay(replace(SETTINGS, bounds=RelayLimits(backoffs=10)))
+    overlay = Overlay(replace(SETTINGS, limits=RelayLimits(backoffs=10)))
     overlay.mesh.join(TOPIC, overlay.now)
 
     for number in range(100):
         peer = overlay.add(number)
-        overlay.mesh.pruned(peer, [(TOPIC, 60)], overlay.now)
+        overlay.mesh.on_prune(peer, [(TOPIC, 60)], overlay.now)
         overlay.remove(peer)
 
     assert len(overlay.mesh._backoffs._until[TOPIC]) == 10
@@ -392,19 +392,19 @@ def test_gossip_offers_at_most_the_bound_and_the_newest(joined: Overlay) -> None
 
 def test_only_what_is_missing_is_asked_for_and_once(joined: Overlay) -> None:
     peer = joined.add(1)
-    joined.peers.take_said()
+    joined.peers.pop_control()
     have, miss = joined.key(1), joined.key(2, ours=False)
 
-    joined.gossip.offered(peer, TOPIC, [have, miss, miss], joined.now)
+    joined.gossip.on_ihave(peer, TOPIC, [have, miss, miss], joined.now)
 
-    assert joined.peers.take_said()[peer].iwant == [miss]
+    assert joined.peers.pop_control()[peer].iwant == [miss]
     assert list(joined.gossip.promises) == [miss]
 
 
 def test_a_broken_promise_costs_and_a_kept_one_does_not(joined: Overlay) -> None:
     liar, honest = joined.add(1), joined.add(2)
-    joined.gossip.offered(liar, TOPIC, [joined.key(1, ours=False)], joined.now)
-    joined.gossip.offered(honest, TOPIC, [joined.key(2, ours=False)], joined.now)
+    joined.gossip.on_ihave(liar, TOPIC, [joined.key(1, ours=False)], joined.now)
+    joined.gossip.on_ihave(honest, TOPIC, [joined.key(2, ours=False)], joined.now)
     joined.gossip.promises.pop(joined.key(2, ours=False))
 
     joined.beat(4)
@@ -416,58 +416,58 @@ def test_a_broken_promise_costs_and_a_kept_one_does_not(joined: Overlay) -> None
 
 def test_offers_are_bounded_in_a_heartbeat(joined: Overlay) -> None:
     peer = joined.add(1)
-    joined.peers.take_said()
+    joined.peers.pop_control()
     many = [joined.key(number, ours=False) for number in range(4000)]
 
-    joined.gossip.offered(peer, TOPIC, many, joined.now)
-    joined.gossip.offered(peer, TOPIC, [joined.key(number, ours=False) for number in range(4000, 8000)], joined.now)
+    joined.gossip.on_ihave(peer, TOPIC, many, joined.now)
+    joined.gossip.on_ihave(peer, TOPIC, [joined.key(number, ours=False) for number in range(4000, 8000)], joined.now)
     for _ in range(20):
-        joined.gossip.offered(peer, TOPIC, [joined.key(9000, ours=False)], joined.now)
+        joined.gossip.on_ihave(peer, TOPIC, [joined.key(9000, ours=False)], joined.now)
 
-    assert len(joined.peers.take_said()[peer].iwant) == 5000
+    assert len(joined.peers.pop_control()[peer].iwant) == 5000
     assert joined.counts["relay_ihave_refused"] == 20
     assert len(joined.gossip.promises) <= 10
 
 
 def test_offers_for_other_topics_and_of_bad_peers_are_ignored(joined: Overlay) -> None:
     peer = joined.add(1)
-    joined.peers.take_said()
+    joined.peers.pop_control()
 
-    joined.gossip.offered(peer, "/other", [joined.key(1, ours=False)], joined.now)
+    joined.gossip.on_ihave(peer, "/other", [joined.key(1, ours=False)], joined.now)
     joined.scores.invalid(peer, TOPIC, joined.now)
     joined.scores.invalid(peer, TOPIC, joined.now)
-    joined.gossip.offered(peer, TOPIC, [joined.key(1, ours=False)], joined.now)
+    joined.gossip.on_ihave(peer, TOPIC, [joined.key(1, ours=False)], joined.now)
 
-    assert not joined.peers.take_said()
-    assert joined.gossip.asked(peer, [joined.key(2)]) == []
-    assert peer not in joined.mesh.outside(TOPIC)
+    assert not joined.peers.pop_control()
+    assert joined.gossip.on_iwant(peer, [joined.key(2)]) == []
+    assert peer not in joined.mesh.gossip_receivers(TOPIC)
 
 
 def test_a_message_is_sent_on_demand_three_times_and_no_more(joined: Overlay) -> None:
     peer, other = joined.add(1), joined.add(2)
     key = joined.key(1)
 
-    sent = [len(joined.gossip.asked(peer, [key])) for _ in range(5)]
+    sent = [len(joined.gossip.on_iwant(peer, [key])) for _ in range(5)]
 
     assert sent == [1, 1, 1, 0, 0]
     assert joined.counts["relay_iwant_refused"] == 2
-    assert joined.gossip.asked(other, [key]) == [b"frame 1"]
+    assert joined.gossip.on_iwant(other, [key]) == [b"frame 1"]
 
 
 def test_demands_are_bounded_in_a_heartbeat(joined: Overlay) -> None:
     peer = joined.add(1)
     keys = [joined.key(number) for number in range(10)]
     for _ in range(50):
-        joined.gossip.asked(peer, [b"x" * 32] * 100)
+        joined.gossip.on_iwant(peer, [b"x" * 32] * 100)
 
-    assert joined.gossip.asked(peer, keys) == []
+    assert joined.gossip.on_iwant(peer, keys) == []
     joined.beat()
-    assert len(joined.gossip.asked(peer, keys)) == 10
+    assert len(joined.gossip.on_iwant(peer, keys)) == 10
 
 
 def test_nothing_is_expected_of_who_left(joined: Overlay) -> None:
     peer = joined.add(1)
-    joined.gossip.offered(peer, TOPIC, [joined.key(1, ours=False)], joined.now)
+    joined.gossip.on_ihave(peer, TOPIC, [joined.key(1, ours=False)], joined.now)
 
     joined.remove(peer)
 
@@ -476,7 +476,7 @@ def test_nothing_is_expected_of_who_left(joined: Overlay) -> None:
 
 @given(st.lists(st.integers(), max_size=30, unique=True), st.integers(0, 40), st.integers())
 def test_choosing_takes_that_many_different_ones(items: list[int], number: int, seed: int) -> None:
-    found = chosen(items, number, Seeded(seed).randbytes)
+    found = choose(items, number, Seeded(seed).randbytes)
 
     assert len(found) == len(set(found)) == min(number, len(items))
     assert set(found) <= set(items)
@@ -518,11 +518,11 @@ def happen(overlay: Overlay, kind: str, *more: Any) -> None:
     elif known:
         acts: dict[str, Any] = {
             "remove": lambda: overlay.remove(peer),
-            "graft": lambda: overlay.mesh.grafted(peer, [TOPIC], overlay.now),
-            "prune": lambda: overlay.mesh.pruned(peer, [(TOPIC, more[1])], overlay.now),
-            "listen": lambda: overlay.mesh.subscribed(peer, [(more[1], TOPIC)], overlay.now),
+            "graft": lambda: overlay.mesh.on_graft(peer, [TOPIC], overlay.now),
+            "prune": lambda: overlay.mesh.on_prune(peer, [(TOPIC, more[1])], overlay.now),
+            "listen": lambda: overlay.mesh.on_subscriptions(peer, [(more[1], TOPIC)], overlay.now),
             "invalid": lambda: overlay.scores.invalid(peer, TOPIC, overlay.now),
-            "deliver": lambda: overlay.scores.delivered(peer, TOPIC),
+            "deliver": lambda: overlay.scores.on_delivery(peer, TOPIC),
         }
         acts.get(kind, lambda: None)()
 
@@ -535,7 +535,7 @@ def test_after_any_history_a_heartbeat_leaves_a_sound_mesh(flood: bool, history:
     for event in history:
         happen(overlay, *event)
     overlay.mesh.join(TOPIC, overlay.now)
-    overlay.peers.take_said()
+    overlay.peers.pop_control()
     before = overlay.members
     said = overlay.beat()
 
@@ -558,12 +558,14 @@ def test_both_ends_agree_on_the_mesh_once_they_were_told(history: list[tuple[Any
 
     for event in history:
         peer = PeerId(b"peer %d" % event[1]) if len(event) > 1 else PeerId(b"")
+        is_new = peer not in overlay.peers.known
         happen(overlay, *event)
-        if event[0] in ("add", "remove", "prune") or (event[0] == "listen" and not event[2]):
+        began_anew = event[0] == "add" and is_new  # a peer that is known is not added again
+        if began_anew or event[0] in ("remove", "prune") or (event[0] == "listen" and not event[2]):
             theirs.discard(peer)
         elif event[0] == "graft" and TOPIC in overlay.mesh.members and peer in overlay.peers.known:
             theirs.add(peer)
-        for other, control in overlay.peers.take_said().items():
+        for other, control in overlay.peers.pop_control().items():
             if control.graft:
                 theirs.add(other)
             if control.prune:

@@ -141,10 +141,10 @@ async def test_a_peer_that_goes_and_comes_again_hears_what_follows(world: Any, n
     one, two = await line(node, 2)
 
     one.host.disconnect(two.host.peer_id)
-    await until(lambda: not one.relay.listeners(TOPIC) and not two.relay.listeners(TOPIC))
+    await until(lambda: not one.relay.subscribers(TOPIC) and not two.relay.subscribers(TOPIC))
     assert one.relay.publish(TOPIC, world.message()) == 0
     await one.host.dial(two.host.addresses[0])
-    await until(lambda: one.relay.listeners(TOPIC))
+    await until(lambda: one.relay.subscribers(TOPIC))
     one.relay.publish(TOPIC, world.message())
     await until(lambda: two.got)
 
@@ -162,7 +162,7 @@ async def test_a_relay_that_closes_says_so_to_its_neighbours(node: MakeNode) -> 
     one, two = await line(node, 2)
 
     await one.relay.close()
-    await until(lambda: not two.relay.listeners(TOPIC))
+    await until(lambda: not two.relay.subscribers(TOPIC))
 
     assert two.relay.mesh(TOPIC) == 0
     assert one.host.peer_id in two.host.peers

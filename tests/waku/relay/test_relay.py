@@ -119,13 +119,13 @@ async def test_who_is_outside_the_mesh_gets_messages_by_gossip(world: Any) -> No
     await source.join()
     await outside.meet(node)
     await outside.join(graft=False)
-    await outside.say(prune=[(world.topic, 60)])
+    await outside.control_for(prune=[(world.topic, 60)])
 
     await source.send(world.frame(world.message()))
     assert outside.got == []
     await world.beat()
     offered = [key for rpc in outside.heard for _, ids in rpc.control.ihave for key in ids]
-    await outside.say(iwant=offered)
+    await outside.control_for(iwant=offered)
 
     assert outside.got == [world.message()]
 
@@ -167,7 +167,7 @@ async def test_what_others_would_refuse_is_not_published(world: Any, changes: di
 
 
 async def test_topics_are_bounded(world: Any) -> None:
-    node = world.node("1", RelaySettings(bounds=RelayLimits(topics=2)))
+    node = world.node("1", RelaySettings(limits=RelayLimits(topics=2)))
     node.relay.subscribe("a")
     node.relay.publish("b", world.message())
 
@@ -231,9 +231,9 @@ async def test_nothing_is_left_of_a_peer_that_goes(world: Any) -> None:
     world.network.disconnect(node.host.peer_id, peer.peer)
     await world.settle()
 
-    assert (node.relay.mesh(world.topic), node.relay.listeners(world.topic)) == (0, 0)
-    assert not node.relay._outboxes
-    assert node.relay._links._partial.size == 0
+    assert (node.relay.mesh(world.topic), node.relay.subscribers(world.topic)) == (0, 0)
+    assert not node.relay._queues
+    assert node.relay._peer_streams._partial.size == 0
     assert not node.host.tasks
     assert len(node.relay._scores) == 0
 
@@ -245,7 +245,7 @@ async def test_a_peer_without_the_protocol_is_left_alone(world: Any) -> None:
     world.network.connect(node.host.peer_id, other.peer_id)
     await world.settle()
 
-    assert not node.relay._outboxes
+    assert not node.relay._queues
 
 
 async def test_the_heart_beats_until_the_relay_is_closed(world: Any) -> None:
@@ -255,7 +255,7 @@ async def test_the_heart_beats_until_the_relay_is_closed(world: Any) -> None:
 
     await node.relay.close()
 
-    assert node.relay._heart.done()
+    assert node.relay._heartbeat_task.done()
     assert node.relay._mesh._beats > 1
 
 
@@ -281,7 +281,7 @@ async def test_a_kept_promise_costs_nothing(world: Any) -> None:
     await peer.meet(node)
     await peer.join()
 
-    await peer.say(ihave=[(world.topic, [sha256(world.message()).digest()])])
+    await peer.control_for(ihave=[(world.topic, [sha256(world.message()).digest()])])
     asked = [key for rpc in peer.heard for key in rpc.control.iwant]
     await peer.send(world.frame(world.message()))
     await world.beat(4)
@@ -291,7 +291,7 @@ async def test_a_kept_promise_costs_nothing(world: Any) -> None:
 
 
 async def test_a_publisher_can_wait_for_slow_peers(world: Any) -> None:
-    settings = RelaySettings(bounds=replace(RelayLimits(), in_stream=1000))
+    settings = RelaySettings(limits=replace(RelayLimits(), in_stream=1000))
     node = world.node("1", settings)
     node.host.window = 5000
     peer = world.mallory()
@@ -299,7 +299,7 @@ async def test_a_publisher_can_wait_for_slow_peers(world: Any) -> None:
     await peer.join()
     for number in range(100):
         node.relay.publish(world.topic, world.message(number, payload=bytes(1000)))
-    stream = next(iter(node.relay._outboxes.values()))._stream
+    stream = next(iter(node.relay._queues.values()))._stream
 
     async def reads() -> None:
         for _ in range(50):
@@ -309,5 +309,5 @@ async def test_a_publisher_can_wait_for_slow_peers(world: Any) -> None:
     reading = asyncio.ensure_future(reads())
     await node.relay.wait_for_room()
 
-    assert next(iter(node.relay._outboxes.values())).size == 0
+    assert next(iter(node.relay._queues.values())).size == 0
     await reading

@@ -24,9 +24,9 @@ BOUNDS = RelayLimits()
 ID = bytes(range(32))
 
 
-def read(text: str, bounds: RelayLimits = BOUNDS) -> RelayRpc:
+def read(text: str, limits: RelayLimits = BOUNDS) -> RelayRpc:
     data = bytes.fromhex(re.sub(r"\s", "", text))
-    return decode(data, 0, len(data), bounds)
+    return decode(data, 0, len(data), limits)
 
 
 def test_a_message_is_written_as_other_implementations_write_it() -> None:
@@ -117,7 +117,7 @@ def test_a_topic_with_too_long_a_name_is_none_of_ours() -> None:
 
 
 @pytest.mark.parametrize(
-    "text,bounds",
+    "text,limits",
     [
         ("1200" * 3, RelayLimits(messages_per_rpc=2)),
         ("0a00" * 3, RelayLimits(subscriptions_per_rpc=2)),
@@ -126,9 +126,9 @@ def test_a_topic_with_too_long_a_name_is_none_of_ours() -> None:
         ("1206 2000 2000 2000", RelayLimits(fields_per_rpc=3)),
     ],
 )
-def test_more_than_anybody_needs_is_refused(text: str, bounds: RelayLimits) -> None:
+def test_more_than_anybody_needs_is_refused(text: str, limits: RelayLimits) -> None:
     with pytest.raises(TooLarge):
-        read(text, bounds)
+        read(text, limits)
 
 
 def test_ids_beyond_the_bound_are_left_out() -> None:
@@ -175,15 +175,15 @@ def test_any_bytes_are_an_rpc_or_an_error_of_ours(data: bytes) -> None:
 
 @given(st.integers(0, 70_000), st.lists(st.text(min_size=1, max_size=200), min_size=1, max_size=3, unique=True))
 def test_a_shape_is_known_for_every_size(size: int, names: list[str]) -> None:
-    shapes = TopicFrames()
+    topic_frames = TopicFrames()
     for name in names:
-        shapes.add(name)
+        topic_frames.add(name)
     frame = message_frame(bytes(size), topic_tail(names[0]))
     start = next(place for place in range(1, 6) if frame[place - 1] < 0x80)
 
     found: list[Any] = [
-        shapes.tails.get(frame[-tail:])
-        for head, inner, tail in shapes.learn(len(frame) - start)
+        topic_frames.tails.get(frame[-tail:])
+        for head, inner, tail in topic_frames.shapes_of(len(frame) - start)
         if frame.startswith(head, start) and start + inner + size + tail == len(frame)
     ]
 
@@ -191,21 +191,21 @@ def test_a_shape_is_known_for_every_size(size: int, names: list[str]) -> None:
 
 
 def test_a_forgotten_topic_has_no_shape() -> None:
-    shapes = TopicFrames()
-    shapes.add("/t")
-    shapes.learn(100)
+    topic_frames = TopicFrames()
+    topic_frames.add("/t")
+    topic_frames.shapes_of(100)
 
-    shapes.remove("/t")
+    topic_frames.remove("/t")
 
-    assert (shapes.tails, shapes.heads) == ({}, {})
-    assert shapes.learn(100) == ()
+    assert (topic_frames.tails, topic_frames.heads) == ({}, {})
+    assert topic_frames.shapes_of(100) == ()
 
 
 def test_shapes_are_bounded() -> None:
-    shapes = TopicFrames()
-    shapes.add("/t")
+    topic_frames = TopicFrames()
+    topic_frames.add("/t")
 
     for size in range(10_000):
-        shapes.learn(size)
+        topic_frames.shapes_of(size)
 
-    assert len(shapes.heads) <= 4096
+    assert len(topic_frames.heads) <= 4096

@@ -19,8 +19,8 @@ TAIL = topic_tail(TOPIC)
 
 class RpcHandler:
     def __init__(self) -> None:
-        self.shapes = TopicFrames()
-        self.shapes.add(TOPIC)
+        self.topic_frames = TopicFrames()
+        self.topic_frames.add(TOPIC)
         self.frames: list[bytes] = []
         self.fast = 0
         self.rpcs: list[RelayRpc] = []
@@ -43,7 +43,7 @@ class RpcHandler:
 class Reading:
     """A reader with everything around it; ``turn`` is the next turn of the loop."""
 
-    def __init__(self, world: Any, bounds: RelayLimits | None = None, partial: Partial | None = None) -> None:
+    def __init__(self, world: Any, limits: RelayLimits | None = None, partial: Partial | None = None) -> None:
         self.stream, _ = world.pair(PeerId(b"us"), PeerId(b"them"))
         self.sink = RpcHandler()
         self.partial = partial or Partial()
@@ -52,9 +52,9 @@ class Reading:
         self.reader = RpcReader(
             self.stream,
             self.sink,
-            bounds=bounds or RelayLimits(),
+            limits=limits or RelayLimits(),
             partial=self.partial,
-            later=lambda call: self._due.append(call),  # noqa: PLW0108 - the list is another one in each turn
+            call_soon=lambda call: self._due.append(call),  # noqa: PLW0108 - the list is another one in each turn
             on_close=self._close,
         )
         self.reader.start()
@@ -122,10 +122,10 @@ def test_the_fast_way_and_the_careful_way_read_the_same(garbage: bytes, cut: int
     body = message_frame(b"abcdef" * 30, TAIL)[2:]
     spoiled = body[: len(garbage)] + garbage[:cut] + body[len(garbage) + cut :]
     found: list[list[bytes] | None] = []
-    for shapes in (True, False):
+    for topic_frames in (True, False):
         made = Reading(_World())
-        if not shapes:
-            made.sink.shapes.remove(TOPIC)
+        if not topic_frames:
+            made.sink.topic_frames.remove(TOPIC)
         try:
             made.reader.feed(varint(len(spoiled)) + spoiled)
         except WireError:
@@ -210,8 +210,8 @@ def test_an_rpc_may_bring_more_messages_than_a_turn_has_room_for_once(reading: A
 
 def test_unfinished_rpcs_of_all_peers_are_bounded_but_everybody_has_a_share(reading: Any) -> None:
     partial = Partial()
-    bounds = RelayLimits(partial=10_000, share=100)
-    first, second = reading(bounds, partial), reading(bounds, partial)
+    limits = RelayLimits(partial=10_000, share=100)
+    first, second = reading(limits, partial), reading(limits, partial)
     frame = message_frame(bytes(20_000), TAIL)
 
     first.reader.feed(frame[:9_990])

@@ -39,54 +39,54 @@ def made(scoring: Scoring) -> Scores:
 def test_a_stranger_has_no_score(scores: Scores) -> None:
     assert (scores.of(BOB), scores.refresh(BOB, NOW)) == (0, 0)
     scores.penalise(BOB, 1, NOW)
-    scores.pruned(BOB, TOPIC, NOW)
+    scores.on_prune(BOB, TOPIC, NOW)
     scores.disconnected(BOB, NOW)
     assert len(scores) == 1
 
 
 @pytest.mark.parametrize("seconds,score", [(0, 0), (1.5, 0.01), (9, 0.09), (10, 0.1), (500, 0.1)])
 def test_p1_grows_with_the_time_in_the_mesh_to_its_cap(scores: Scores, seconds: float, score: float) -> None:
-    scores.grafted(ALICE, TOPIC, NOW)
+    scores.on_graft(ALICE, TOPIC, NOW)
 
     assert scores.refresh(ALICE, after(seconds)) == pytest.approx(score)
-    scores.pruned(ALICE, TOPIC, after(seconds))
+    scores.on_prune(ALICE, TOPIC, after(seconds))
     assert scores.refresh(ALICE, after(seconds)) == 0
 
 
 @pytest.mark.parametrize("messages,score", [(1, 1), (10, 10), (100, 10)])
 def test_p2_grows_with_first_messages_to_its_cap(scores: Scores, messages: int, score: float) -> None:
     for _ in range(messages):
-        scores.delivered(ALICE, TOPIC)
+        scores.on_delivery(ALICE, TOPIC)
 
     assert scores.refresh(ALICE, NOW) == score
 
 
 def test_p3_counts_what_is_missing_in_the_mesh_after_its_activation() -> None:
     scores = made(Scoring(topic=TopicScoring(mesh=-1.0, mesh_threshold=10.0, first=0.0, time_in_mesh=0.0)))
-    scores.grafted(ALICE, TOPIC, NOW)
-    scores.delivered(ALICE, TOPIC)
+    scores.on_graft(ALICE, TOPIC, NOW)
+    scores.on_delivery(ALICE, TOPIC)
 
     assert scores.refresh(ALICE, after(29)) == 0
     assert scores.refresh(ALICE, after(30)) == -81
     for _ in range(9):
-        scores.repeated(ALICE, TOPIC)
+        scores.on_duplicate(ALICE, TOPIC)
     assert scores.refresh(ALICE, after(30)) == 0
 
 
 def test_p3b_stays_when_a_peer_was_pruned_for_too_few_messages() -> None:
     scores = made(Scoring(topic=TopicScoring(mesh=-1.0, mesh_threshold=5.0, failure=-2.0)))
-    scores.grafted(ALICE, TOPIC, NOW)
+    scores.on_graft(ALICE, TOPIC, NOW)
 
-    scores.pruned(ALICE, TOPIC, after(60))
+    scores.on_prune(ALICE, TOPIC, after(60))
 
     assert scores.refresh(ALICE, after(60)) == -50
 
 
 def test_p3_is_off_as_in_waku(scores: Scores) -> None:
-    scores.grafted(ALICE, TOPIC, NOW)
-    scores.pruned(ALICE, TOPIC, after(600))
+    scores.on_graft(ALICE, TOPIC, NOW)
+    scores.on_prune(ALICE, TOPIC, after(600))
 
-    assert not scores.follows_duplicates
+    assert not scores.counts_duplicates
     assert scores.refresh(ALICE, after(600)) == 0
 
 
@@ -145,7 +145,7 @@ def test_topics_together_are_capped_from_above_only() -> None:
     scores = made(Scoring(topics_cap=12.0))
     for topic in ("a", "b"):
         for _ in range(10):
-            scores.delivered(ALICE, topic)
+            scores.on_delivery(ALICE, topic)
 
     assert scores.refresh(ALICE, NOW) == 12
     scores.invalid(ALICE, "a", NOW)
@@ -154,7 +154,7 @@ def test_topics_together_are_capped_from_above_only() -> None:
 
 def test_counters_decay_every_twelve_seconds_and_end(scores: Scores) -> None:
     for _ in range(8):
-        scores.delivered(ALICE, TOPIC)
+        scores.on_delivery(ALICE, TOPIC)
     scores.invalid(ALICE, TOPIC, NOW)
     scores.penalise(ALICE, 1, NOW)
 
@@ -184,7 +184,7 @@ def test_who_left_with_a_bad_score_is_remembered_for_ten_minutes(scores: Scores)
 
 
 def test_praise_is_not_remembered(scores: Scores) -> None:
-    scores.delivered(ALICE, TOPIC)
+    scores.on_delivery(ALICE, TOPIC)
 
     scores.disconnected(ALICE, NOW)
 
@@ -208,15 +208,15 @@ def test_deliveries_within_the_window_count_once_for_each_peer() -> None:
     scores.connected(BOB, "192.0.2.2")
     deliveries = DeliveryWindows(scores, rules)
     for peer in (ALICE, BOB):
-        scores.grafted(peer, TOPIC, NOW)
+        scores.on_graft(peer, TOPIC, NOW)
 
-    deliveries.first(b"1", ALICE, NOW)
+    deliveries.on_first(b"1", ALICE, NOW)
     for _ in range(3):
-        deliveries.again(b"1", BOB, TOPIC, Millis(NOW + 10))
-    deliveries.again(b"1", ALICE, TOPIC, Millis(NOW + 10))
-    deliveries.first(b"2", ALICE, Millis(NOW + 5))
-    deliveries.again(b"2", BOB, TOPIC, Millis(NOW + 16))
-    deliveries.again(b"unknown", BOB, TOPIC, NOW)
+        deliveries.on_duplicate(b"1", BOB, TOPIC, Millis(NOW + 10))
+    deliveries.on_duplicate(b"1", ALICE, TOPIC, Millis(NOW + 10))
+    deliveries.on_first(b"2", ALICE, Millis(NOW + 5))
+    deliveries.on_duplicate(b"2", BOB, TOPIC, Millis(NOW + 16))
+    deliveries.on_duplicate(b"unknown", BOB, TOPIC, NOW)
     deliveries.expire(Millis(NOW + 12))
 
     assert scores.counts(BOB, TOPIC).mesh == 1

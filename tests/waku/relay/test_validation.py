@@ -11,11 +11,11 @@ from hushbell.waku.relay.settings import RelaySettings
 from hushbell.waku.relay.validation import MessageValidator, ValidationResult
 
 NOW = Millis(1_700_000_000_000)
-JUDGE = MessageValidator(RelaySettings()).judge
+JUDGE = MessageValidator(RelaySettings()).validate
 
 
 @pytest.mark.parametrize(
-    "changes,verdict",
+    "changes,result",
     [
         ({}, ValidationResult.ACCEPT),
         ({"timestamp": None, "version": None}, ValidationResult.ACCEPT),
@@ -37,8 +37,8 @@ JUDGE = MessageValidator(RelaySettings()).judge
         ({"payload": bytes(1024 * 1024)}, ValidationResult.LARGE),
     ],
 )
-def test_a_message_is_judged(world: Any, changes: dict[str, Any], verdict: ValidationResult) -> None:
-    assert JUDGE(world.message(**changes), NOW) is verdict
+def test_a_message_is_judged(world: Any, changes: dict[str, Any], result: ValidationResult) -> None:
+    assert JUDGE(world.message(**changes), NOW) is result
 
 
 def test_the_largest_message_makes_an_rpc_of_at_most_one_mebibyte(world: Any) -> None:

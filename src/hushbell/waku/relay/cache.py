@@ -9,11 +9,11 @@ from hushbell.types import Millis
 from hushbell.waku.relay.settings import RelaySettings
 
 _SPAN = 1000  # ms; ids that came within it expire together
-_EXPIRED_BY_ADDING = 2  # ids; so the memory shrinks while it is used and no moment pays for all
-_EXPIRED_BY_SWEEPING = 2000  # ids; half a millisecond
-_LEFT_BY_PUTTING = 2  # messages; the same for the cache
+_EXPIRED_BY_ADD = 2  # ids; so the memory shrinks while it is used and no moment pays for all
+_EXPIRED_BY_SWEEP = 2000  # ids; half a millisecond
+_REMOVED_BY_PUT = 2  # messages; the same for the cache
 _SPARE = 9  # 1/512 of the bytes allowed; of 64 MiB a tenth of a millisecond
-_LEFT_BY_SHIFTING = 1000  # messages; half a millisecond
+_REMOVED_BY_SHIFT = 1000  # messages; half a millisecond
 
 
 class SeenIds:
@@ -28,7 +28,7 @@ class SeenIds:
         self._groups: deque[tuple[Millis, deque[bytes]]] = deque()  # when each expires, oldest first
         self._newest: deque[bytes] = deque()
         self._until = Millis(0)
-        self._lasting = settings.seen_for
+        self._duration = settings.seen_for
         self._limit = settings.seen
         self._count = count
 
@@ -43,18 +43,18 @@ class SeenIds:
         if now >= self._until or not self._groups:
             self._newest = deque()
             self._until = Millis(now + _SPAN)
-            self._groups.append((Millis(now + _SPAN + self._lasting), self._newest))
+            self._groups.append((Millis(now + _SPAN + self._duration), self._newest))
         self.ids.add(key)
         self._newest.append(key)
         if self._groups[0][0] <= now:
-            self._expire(now, _EXPIRED_BY_ADDING)
+            self._expire(now, _EXPIRED_BY_ADD)
         if len(self.ids) > self._limit:
             self._drop()
             self._count("relay_seen_forgotten", 1)
 
     def sweep(self, now: Millis) -> None:
         """Forget some of what expired; called at each heartbeat."""
-        self._expire(now, _EXPIRED_BY_SWEEPING)
+        self._expire(now, _EXPIRED_BY_SWEEP)
 
     def _expire(self, now: Millis, limit: int) -> None:
         for _ in range(limit):
@@ -85,12 +85,12 @@ class MessageCache:
         self._served: dict[bytes, dict[bytes, int]] = {}
         self._windows: deque[_Window] = deque([{}])  # newest last
         self._newest = self._windows[0]
-        self._leaving: deque[deque[bytes]] = deque()  # ids of windows that are over
+        self._expired_windows: deque[deque[bytes]] = deque()  # ids of windows that are over
         self._size = 0
         self._limit = settings.cached
         self._history = settings.history
         self._gossip = settings.history_gossip
-        self._served_limit = settings.bounds.iwant_served
+        self._served_limit = settings.limits.iwant_served
         self._count = count
 
     def __len__(self) -> int:
@@ -109,8 +109,8 @@ class MessageCache:
             ids = self._newest[topic] = deque()
         ids.append(key)
         self._size += len(frame)
-        if self._leaving:
-            self._leave(_LEFT_BY_PUTTING)
+        if self._expired_windows:
+            self._remove_old(_REMOVED_BY_PUT)
         if self._size > self._limit:
             self._evict()
 
@@ -139,13 +139,13 @@ class MessageCache:
     def shift(self) -> None:
         """Begin a new heartbeat and forget the messages of the oldest, not all at once."""
         if len(self._windows) >= self._history:
-            self._leaving.extend(self._windows.popleft().values())
+            self._expired_windows.extend(self._windows.popleft().values())
         self._newest = {}
         self._windows.append(self._newest)
-        self._leave(_LEFT_BY_SHIFTING)
+        self._remove_old(_REMOVED_BY_SHIFT)
 
-    def _leave(self, limit: int) -> None:
-        leaving = self._leaving
+    def _remove_old(self, limit: int) -> None:
+        leaving = self._expired_windows
         for _ in range(limit):
             while leaving and not leaving[0]:
                 leaving.popleft()
@@ -157,7 +157,7 @@ class MessageCache:
         """Make a little more room than is needed, so that it is not for every message."""
         enough = self._limit - (self._limit >> _SPARE)
         evicted = 0
-        for ids in chain(self._leaving, chain.from_iterable(window.values() for window in self._windows)):
+        for ids in chain(self._expired_windows, chain.from_iterable(window.values() for window in self._windows)):
             while ids and self._size > enough:
                 self._forget(ids.popleft())
                 evicted += 1

@@ -11,7 +11,7 @@ from hushbell.types import Millis, Random
 from hushbell.waku.libp2p.stream import PeerId
 from hushbell.waku.relay.cache import MessageCache, SeenIds
 from hushbell.waku.relay.mesh import Mesh
-from hushbell.waku.relay.peers import Peers, chosen
+from hushbell.waku.relay.peers import Peers, choose
 from hushbell.waku.relay.score import Scores
 from hushbell.waku.relay.settings import RelaySettings
 
@@ -41,30 +41,32 @@ class Gossip:
         self._random = random
         self._count = count
 
-    def offered(self, peer: PeerId, topic: str, ids: Sequence[bytes], now: Millis) -> None:
+    def on_ihave(self, peer: PeerId, topic: str, ids: Sequence[bytes], now: Millis) -> None:
         """Ask for what we have not seen (IHAVE)."""
-        state, bounds = self._peers.known[peer], self._settings.bounds
+        state, limits = self._peers.known[peer], self._settings.limits
         state.ihave += 1
-        if state.ihave > bounds.ihave_messages or state.asked >= bounds.ids:
+        if state.ihave > limits.ihave_messages or state.requested_ids >= limits.ids:
             self._count("relay_ihave_refused", 1)
             return
         if topic not in self._mesh.members or self._scores.of(peer) < self._settings.scoring.gossip_threshold:
             return
-        missing = list(dict.fromkeys(key for key in ids if key not in self._seen.ids))[: bounds.ids - state.asked]
+        missing = list(dict.fromkeys(key for key in ids if key not in self._seen.ids))[
+            : limits.ids - state.requested_ids
+        ]
         if missing:
-            state.asked += len(missing)
-            self._peers.say(peer).iwant.extend(missing)
+            state.requested_ids += len(missing)
+            self._peers.control_for(peer).iwant.extend(missing)
             # One of them, which the peer cannot know, stands for all.
-            promised = chosen(missing, 1, self._random)[0]
+            promised = choose(missing, 1, self._random)[0]
             self.promises.setdefault(promised, {}).setdefault(peer, Millis(now + self._settings.promise))
 
-    def asked(self, peer: PeerId, ids: Sequence[bytes]) -> list[bytes]:
+    def on_iwant(self, peer: PeerId, ids: Sequence[bytes]) -> list[bytes]:
         """Return the RPCs with what a peer asks for and may have (IWANT)."""
         if self._scores.of(peer) < self._settings.scoring.gossip_threshold:
             return []
-        state, bounds = self._peers.known[peer], self._settings.bounds
-        allowed = max(0, bounds.ids - state.asking)
-        state.asking += len(ids)
+        state, limits = self._peers.known[peer], self._settings.limits
+        allowed = max(0, limits.ids - state.served_ids)
+        state.served_ids += len(ids)
         if len(ids) > allowed:
             self._count("relay_iwant_refused", len(ids) - allowed)
         found = [self._cache.serve(key, peer) for key in ids[:allowed]]
@@ -72,15 +74,15 @@ class Gossip:
 
     def heartbeat(self, now: Millis) -> None:
         """Offer the newest messages to some who did not get them, and charge broken promises."""
-        self._charge(now)
-        listeners = {topic: fit for topic in self._mesh.gossiping if (fit := self._mesh.outside(topic))}
-        recent = self._cache.recent(listeners, self._settings.bounds.ids) if listeners else {}
+        self._penalise_broken_promises(now)
+        listeners = {topic: fit for topic in self._mesh.gossip_topics if (fit := self._mesh.gossip_receivers(topic))}
+        recent = self._cache.recent(listeners, self._settings.limits.ids) if listeners else {}
         for topic, fit in listeners.items():
             ids = recent[topic]
             if ids:
                 number = max(self._settings.degree_lazy, int(len(fit) * self._settings.gossip_factor))
-                for peer in chosen(fit, number, self._random):
-                    self._peers.say(peer).ihave.append((topic, ids))
+                for peer in choose(fit, number, self._random):
+                    self._peers.control_for(peer).ihave.append((topic, ids))
         self._cache.shift()
         self._seen.sweep(now)
 
@@ -89,7 +91,7 @@ class Gossip:
         for key in [key for key, peers in self.promises.items() if peers.pop(peer, None) is not None and not peers]:
             del self.promises[key]
 
-    def _charge(self, now: Millis) -> None:
+    def _penalise_broken_promises(self, now: Millis) -> None:
         for key, peers in list(self.promises.items()):
             for peer in [peer for peer, until in peers.items() if until <= now]:
                 del peers[peer]

@@ -11,7 +11,7 @@ from hushbell.ports.metrics import Count
 from hushbell.types import Millis, Random
 from hushbell.waku.libp2p.stream import PeerId
 from hushbell.waku.relay.backoff import Backoffs
-from hushbell.waku.relay.peers import Peers, chosen
+from hushbell.waku.relay.peers import Peers, choose
 from hushbell.waku.relay.score import Scores
 from hushbell.waku.relay.settings import RelaySettings
 
@@ -38,7 +38,7 @@ class Mesh:
         self._scores = scores
         self._random = random
         self._count = count
-        self._backoffs = Backoffs(settings.bounds.backoffs)
+        self._backoffs = Backoffs(settings.limits.backoffs)
         self._beats = 0
 
     def join(self, topic: str, now: Millis) -> None:
@@ -48,13 +48,13 @@ class Mesh:
         self.members[topic] = {}
         listeners = self._peers.follow(topic)
         for peer in self._peers.known:
-            self._peers.say(peer).subscriptions.append((True, topic))
+            self._peers.control_for(peer).subscriptions.append((True, topic))
         self._published.pop(topic, None)
         fanout = self._fanout.pop(topic, {})
         fit = [peer for peer in fanout if peer in listeners and self._may_graft(topic, peer, now)]
         for peer in fit[: self._settings.degree]:
             self._graft(topic, peer, now)
-        self._fill(topic, now)
+        self._graft_missing(topic, now)
 
     def leave(self, topic: str, now: Millis) -> None:
         """Unsubscribe: tell everybody and leave the mesh, for a short while if it was a mistake."""
@@ -66,22 +66,22 @@ class Mesh:
         del self.members[topic]
         self._peers.listening.pop(topic, None)
         for peer in self._peers.known:
-            self._peers.say(peer).subscriptions.append((False, topic))
+            self._peers.control_for(peer).subscriptions.append((False, topic))
 
     def connected(self, peer: PeerId) -> None:
         """Tell a new peer what we listen to."""
         if self.members:
-            self._peers.say(peer).subscriptions.extend((True, topic) for topic in self.members)
+            self._peers.control_for(peer).subscriptions.extend((True, topic) for topic in self.members)
 
     def disconnected(self, peer: PeerId) -> None:
         """Drop a peer everywhere."""
         for members in (*self.members.values(), *self._fanout.values()):
             members.pop(peer, None)
 
-    def subscribed(self, peer: PeerId, changes: Sequence[tuple[bool, str]], now: Millis) -> None:
+    def on_subscriptions(self, peer: PeerId, changes: Sequence[tuple[bool, str]], now: Millis) -> None:
         """Note what a peer listens to. Its own bounds decide how much of it is believed."""
         state = self._peers.known[peer]
-        allowed = max(0, self._settings.bounds.subscription_changes - state.changes)
+        allowed = max(0, self._settings.limits.subscription_changes - state.changes)
         state.changes += len(changes)
         if len(changes) > allowed:
             self._count("relay_subscription_floods", 1)
@@ -92,9 +92,9 @@ class Mesh:
             if not wanted:
                 self._drop(topic, peer, now)
             elif topic in self.members and len(self.members[topic]) < self._settings.degree_low:
-                self._fill(topic, now)  # the next heartbeat would do it too, a second later
+                self._graft_missing(topic, now)  # the next heartbeat would do it too, a second later
 
-    def grafted(self, peer: PeerId, topics: Iterable[str], now: Millis) -> None:
+    def on_graft(self, peer: PeerId, topics: Iterable[str], now: Millis) -> None:
         """Take a peer into the mesh, or say why not with a PRUNE."""
         for topic in topics:
             members = self.members.get(topic)
@@ -109,17 +109,17 @@ class Mesh:
                 len(members) < self._settings.degree_high or self._peers.known[peer].outbound
             ):
                 members[peer] = None
-                self._scores.grafted(peer, topic, now)
+                self._scores.on_graft(peer, topic, now)
                 continue
             self._refuse(topic, peer, now)
 
-    def pruned(self, peer: PeerId, topics: Iterable[tuple[str, int]], now: Millis) -> None:
+    def on_prune(self, peer: PeerId, topics: Iterable[tuple[str, int]], now: Millis) -> None:
         """Leave the mesh of a peer that does not want us in its own. Peers that it recommends are not followed."""
         for topic, seconds in topics:
             if topic in self.members:
                 self._drop(topic, peer, now)
                 asked = seconds * _SECOND or self._settings.prune_backoff
-                self._back_off(topic, peer, now, min(asked, self._settings.bounds.backoff))
+                self._back_off(topic, peer, now, min(asked, self._settings.limits.backoff))
 
     def receivers(self, topic: str, now: Millis) -> list[PeerId]:
         """Return to whom a message of our own goes."""
@@ -144,15 +144,15 @@ class Mesh:
             for peer in [peer for peer in members if self._scores.of(peer) < 0]:
                 self._prune(topic, peer, now)
             if len(members) < self._settings.degree_low:
-                self._fill(topic, now)
+                self._graft_missing(topic, now)
             if len(members) >= self._settings.degree_high:
-                self._shrink(topic, now)
-            self._fill_outbound(topic, now)
+                self._prune_excess(topic, now)
+            self._graft_outbound(topic, now)
             if self._beats % self._settings.opportunistic_ticks == 0:
-                self._improve(topic, now)
+                self._graft_better(topic, now)
         self._expire_fanout(now)
 
-    def outside(self, topic: str) -> list[PeerId]:
+    def gossip_receivers(self, topic: str) -> list[PeerId]:
         """Return who listens to a topic and is not sent its messages: whom gossip is for."""
         inside = self.members.get(topic) or self._fanout.get(topic, {})
         threshold = self._settings.scoring.gossip_threshold
@@ -160,28 +160,30 @@ class Mesh:
         return [peer for peer in listeners if peer not in inside and self._scores.of(peer) >= threshold]
 
     @property
-    def gossiping(self) -> list[str]:
+    def gossip_topics(self) -> list[str]:
         """Topics with messages that others may have missed."""
         return [*self.members, *self._fanout]
 
-    def _fill(self, topic: str, now: Millis) -> None:
+    def _graft_missing(self, topic: str, now: Millis) -> None:
         missing = self._settings.degree - len(self.members[topic])
         fit = [peer for peer in self._peers.listening[topic] if self._may_graft(topic, peer, now)]
-        for peer in chosen(fit, missing, self._random) if missing > 0 else ():
+        for peer in choose(fit, missing, self._random) if missing > 0 else ():
             self._graft(topic, peer, now)
 
-    def _shrink(self, topic: str, now: Millis) -> None:
+    def _prune_excess(self, topic: str, now: Millis) -> None:
         """Keep the best, and of the rest whom chance chooses, but enough that we dialled: nobody can crowd us in."""
         settings = self._settings
-        ranked = sorted(chosen(list(self.members[topic]), len(self.members[topic]), self._random), key=self._badness)
+        ranked = sorted(
+            choose(list(self.members[topic]), len(self.members[topic]), self._random), key=self._negative_score
+        )
         best, rest = ranked[: settings.degree_score], ranked[settings.degree_score :]
-        order = best + chosen(rest, len(rest), self._random)
+        order = best + choose(rest, len(rest), self._random)
         dialled = [peer for peer in order if self._peers.known[peer].outbound][: settings.degree_out]
         kept = dialled + [peer for peer in order if peer not in dialled]
         for peer in kept[settings.degree :]:
             self._prune(topic, peer, now)
 
-    def _fill_outbound(self, topic: str, now: Millis) -> None:
+    def _graft_outbound(self, topic: str, now: Millis) -> None:
         members = self.members[topic]
         if len(members) < self._settings.degree_low:
             return
@@ -190,10 +192,10 @@ class Mesh:
         if missing > 0:
             listeners = self._peers.listening[topic]
             fit = [p for p in listeners if self._peers.known[p].outbound and self._may_graft(topic, p, now)]
-            for peer in chosen(fit, missing, self._random):
+            for peer in choose(fit, missing, self._random):
                 self._graft(topic, peer, now)
 
-    def _improve(self, topic: str, now: Millis) -> None:
+    def _graft_better(self, topic: str, now: Millis) -> None:
         """Opportunistic grafting: a mesh whose middle is bad gets some who are better than it."""
         members = self.members[topic]
         if len(members) < 2:
@@ -204,7 +206,7 @@ class Mesh:
         room = self._settings.degree_high - len(members)
         listeners = self._peers.listening[topic]
         fit = [p for p in listeners if self._may_graft(topic, p, now) and self._scores.of(p) > median]
-        for peer in chosen(fit, min(room, self._settings.opportunistic_peers), self._random):
+        for peer in choose(fit, min(room, self._settings.opportunistic_peers), self._random):
             self._graft(topic, peer, now)
 
     def _expire_fanout(self, now: Millis) -> None:
@@ -222,7 +224,7 @@ class Mesh:
         for peer in [peer for peer in fanout if peer not in listeners or self._scores.of(peer) < threshold]:
             del fanout[peer]
         fit = [peer for peer in listeners if peer not in fanout and self._scores.of(peer) >= threshold]
-        fanout.update(dict.fromkeys(chosen(fit, max(0, self._settings.degree - len(fanout)), self._random)))
+        fanout.update(dict.fromkeys(choose(fit, max(0, self._settings.degree - len(fanout)), self._random)))
 
     def _may_graft(self, topic: str, peer: PeerId, now: Millis) -> bool:
         until = self._backoffs.until(topic, peer)
@@ -231,8 +233,8 @@ class Mesh:
 
     def _graft(self, topic: str, peer: PeerId, now: Millis) -> None:
         self.members[topic][peer] = None
-        self._scores.grafted(peer, topic, now)
-        self._peers.say(peer).graft.append(topic)
+        self._scores.on_graft(peer, topic, now)
+        self._peers.control_for(peer).graft.append(topic)
 
     def _prune(self, topic: str, peer: PeerId, now: Millis, backoff: int | None = None) -> None:
         self._drop(topic, peer, now)
@@ -241,7 +243,7 @@ class Mesh:
     def _refuse(self, topic: str, peer: PeerId, now: Millis, backoff: int | None = None) -> None:
         lasting = self._settings.prune_backoff if backoff is None else backoff
         self._back_off(topic, peer, now, lasting)
-        self._peers.say(peer).prune.append((topic, lasting // _SECOND))
+        self._peers.control_for(peer).prune.append((topic, lasting // _SECOND))
 
     def _back_off(self, topic: str, peer: PeerId, now: Millis, lasting: int) -> None:
         self._backoffs.set(topic, peer, Millis(now + lasting))
@@ -250,7 +252,7 @@ class Mesh:
         members = self.members.get(topic, {})
         if peer in members:
             del members[peer]
-            self._scores.pruned(peer, topic, now)
+            self._scores.on_prune(peer, topic, now)
 
-    def _badness(self, peer: PeerId) -> float:
+    def _negative_score(self, peer: PeerId) -> float:
         return -self._scores.of(peer)

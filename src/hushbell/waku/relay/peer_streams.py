@@ -30,23 +30,23 @@ class ConnectionInfo:
 class PeerListener(RpcHandler, Protocol):
     """Who decides about peers and takes what they send."""
 
-    def arrived(self, peer: PeerId, origin: ConnectionInfo) -> None:
+    def on_peer(self, peer: PeerId, origin: ConnectionInfo) -> None:
         """Hear of a peer that speaks the relay's protocol; what is said to it now is sent first."""
         ...
 
-    def left(self, peer: PeerId) -> None:
+    def on_peer_gone(self, peer: PeerId) -> None:
         """Hear that it is gone, or was cut."""
         ...
 
-    def refuses(self, peer: PeerId) -> bool:
+    def is_graylisted(self, peer: PeerId) -> bool:
         """Say whether nothing of the peer is to be read."""
         ...
 
 
 @dataclass(slots=True)
 class _StreamPair:
-    outbox: RpcQueue
-    inbound: RpcReader | None = None
+    queue: RpcQueue
+    reader: RpcReader | None = None
     stream: Stream | None = field(default=None, repr=False)  # the inbound one
 
 
@@ -56,32 +56,32 @@ class PeerStreams:
     def __init__(
         self,
         host: StreamHost,
-        bounds: RelayLimits,
-        owner: PeerListener,
+        limits: RelayLimits,
+        listener: PeerListener,
         *,
         clock: Clock,
         count: Count,
         connection_info: Callable[[PeerId], ConnectionInfo],
     ) -> None:
-        self.outboxes: dict[PeerId, RpcQueue] = {}
-        self._links: dict[PeerId, _StreamPair] = {}
-        self._present: set[PeerId] = set()  # whose connection's end will be told
-        self._lost: Counter[PeerId] = Counter()  # streams, of those who are present
+        self.queues: dict[PeerId, RpcQueue] = {}
+        self._peer_streams: dict[PeerId, _StreamPair] = {}
+        self._connected_peers: set[PeerId] = set()  # whose connection's end will be told
+        self._resets: Counter[PeerId] = Counter()  # streams, of those who are present
         self._host = host
-        self._bounds = bounds
-        self._owner = owner
+        self._limits = limits
+        self._listener = listener
         self._clock = clock
         self._count = count
         self._connection_info = connection_info
         self._total, self._partial = Total(), Partial()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._room = asyncio.Event()
-        host.handle(PROTOCOL, self._incoming)
-        host.watch(self._connected, self._disconnected)
+        self._drained = asyncio.Event()
+        host.handle(PROTOCOL, self._on_inbound_stream)
+        host.watch(self._on_connected, self._on_disconnected)
 
     def cut(self, peer: PeerId, reason: str) -> None:
         """End the connection to a peer and count why."""
-        if peer in self._links:
+        if peer in self._peer_streams:
             self._count(reason, 1)
             self._remove(peer)
             self._host.disconnect(peer)
@@ -90,128 +90,128 @@ class PeerStreams:
         """Return when no open stream has frames waiting, at the latest after :data:`MAX_WAIT_SECONDS`."""
         with suppress(TimeoutError):
             async with asyncio.timeout(MAX_WAIT_SECONDS):
-                while any(outbox.waiting and outbox.open for outbox in self.outboxes.values()):
-                    self._room.clear()
-                    await self._room.wait()
+                while any(queue.waiting and queue.open for queue in self.queues.values()):
+                    self._drained.clear()
+                    await self._drained.wait()
 
     async def close(self) -> None:
         """End all streams and tasks."""
-        for peer in list(self._links):
+        for peer in list(self._peer_streams):
             self._remove(peer, gently=True)
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _connected(self, peer: PeerId, protocols: Sequence[str]) -> None:
+    def _on_connected(self, peer: PeerId, protocols: Sequence[str]) -> None:
         if PROTOCOL in protocols:
-            self._present.add(peer)
-            if peer not in self._links:
-                self._arrive(peer)
+            self._connected_peers.add(peer)
+            if peer not in self._peer_streams:
+                self._add(peer)
 
-    def _disconnected(self, peer: PeerId) -> None:
-        self._present.discard(peer)
-        self._lost.pop(peer, None)
+    def _on_disconnected(self, peer: PeerId) -> None:
+        self._connected_peers.discard(peer)
+        self._resets.pop(peer, None)
         self._remove(peer)
 
-    def _arrive(self, peer: PeerId) -> _StreamPair:
-        link = _StreamPair(RpcQueue(self._bounds, self._total, self._count, self._drain))
-        self._links[peer] = link
-        self.outboxes[peer] = link.outbox
-        self._owner.arrived(peer, self._connection_info(peer))
-        self._spawn(self._open(peer, link))
-        return link
+    def _add(self, peer: PeerId) -> _StreamPair:
+        pair = _StreamPair(RpcQueue(self._limits, self._total, self._count, self._drain))
+        self._peer_streams[peer] = pair
+        self.queues[peer] = pair.queue
+        self._listener.on_peer(peer, self._connection_info(peer))
+        self._spawn(self._open(peer, pair))
+        return pair
 
     def _remove(self, peer: PeerId, *, gently: bool = False) -> None:
-        link = self._links.pop(peer, None)
-        if link is None:
+        pair = self._peer_streams.pop(peer, None)
+        if pair is None:
             return
-        del self.outboxes[peer]
-        outbound = link.outbox.detach()
-        if link.inbound is not None:
-            link.inbound.close()
-        for stream in (link.stream, outbound):
+        del self.queues[peer]
+        outbound = pair.queue.detach()
+        if pair.reader is not None:
+            pair.reader.close()
+        for stream in (pair.stream, outbound):
             if stream is not None:
                 stream.on_closed = None
                 if gently and stream is outbound:
                     stream.close_write()  # what we said last is still sent
                 else:
                     stream.reset()
-        self._owner.left(peer)
-        self._room.set()
+        self._listener.on_peer_gone(peer)
+        self._drained.set()
 
-    async def _open(self, peer: PeerId, link: _StreamPair) -> None:
-        for attempt in range(self._bounds.openings):
+    async def _open(self, peer: PeerId, pair: _StreamPair) -> None:
+        for attempt in range(self._limits.openings):
             try:
                 stream = await self._host.open(peer, (PROTOCOL,))
             except TransportError:
                 await self._clock.sleep(1.0 + attempt)
-                if self._links.get(peer) is not link:
+                if self._peer_streams.get(peer) is not pair:
                     return
                 continue
-            if self._links.get(peer) is not link:
+            if self._peer_streams.get(peer) is not pair:
                 stream.reset()
                 return
-            stream.receiver = _ignored
-            stream.on_closed = partial(self._outbound_closed, peer, link, stream)
-            link.outbox.attach(stream)
+            stream.receiver = ignore_bytes
+            stream.on_closed = partial(self._outbound_closed, peer, pair, stream)
+            pair.queue.attach(stream)
             return
         self._count("relay_open_failed", 1)
         self._remove(peer)
 
-    def _outbound_closed(self, peer: PeerId, link: _StreamPair, stream: Stream) -> None:
-        self._spawn(self._reopen(peer, link, stream))
+    def _outbound_closed(self, peer: PeerId, pair: _StreamPair, stream: Stream) -> None:
+        self._spawn(self._on_outbound_reset(peer, pair, stream))
 
-    async def _reopen(self, peer: PeerId, link: _StreamPair, stream: Stream) -> None:
+    async def _on_outbound_reset(self, peer: PeerId, pair: _StreamPair, stream: Stream) -> None:
         """Begin anew with a peer that reset our stream; one that only closed its own side goes on reading."""
         with suppress(TransportError):
             await stream.drain()
             return
-        if self._links.get(peer) is link:
+        if self._peer_streams.get(peer) is pair:
             self._count("relay_streams_lost", 1)
             self._remove(peer)
-            if peer in self._present:
-                self._lost[peer] += 1
-            if self._lost[peer] >= self._bounds.openings:
+            if peer in self._connected_peers:
+                self._resets[peer] += 1
+            if self._resets[peer] >= self._limits.openings:
                 return  # it says that it speaks the protocol and does not
             await self._clock.sleep(1.0)
-            if peer in self._present and peer not in self._links:
-                self._arrive(peer)
+            if peer in self._connected_peers and peer not in self._peer_streams:
+                self._add(peer)
 
-    def _drain(self, outbox: RpcQueue) -> None:
-        self._spawn(self._draining(outbox))
+    def _drain(self, queue: RpcQueue) -> None:
+        self._spawn(self._drain_queue(queue))
 
-    async def _draining(self, outbox: RpcQueue) -> None:
+    async def _drain_queue(self, queue: RpcQueue) -> None:
         with suppress(TransportError):
-            await outbox.drain()
-        self._room.set()
+            await queue.drain()
+        self._drained.set()
 
-    async def _incoming(self, stream: Stream) -> None:
+    async def _on_inbound_stream(self, stream: Stream) -> None:
         peer = stream.peer
-        if self._owner.refuses(peer):
+        if self._listener.is_graylisted(peer):
             self._count("relay_graylisted", 1)
             stream.reset()
             return
-        link = self._links.get(peer) or self._arrive(peer)
-        if link.inbound is not None and link.stream is not None:
-            link.inbound.close()
-            link.stream.reset()
+        pair = self._peer_streams.get(peer) or self._add(peer)
+        if pair.reader is not None and pair.stream is not None:
+            pair.reader.close()
+            pair.stream.reset()
         closed = asyncio.Event()
         reader = RpcReader(
             stream,
-            self._owner,
-            bounds=self._bounds,
+            self._listener,
+            limits=self._limits,
             partial=self._partial,
-            later=asyncio.get_running_loop().call_soon,
+            call_soon=asyncio.get_running_loop().call_soon,
             on_close=closed.set,
         )
         stream.on_closed = reader.close
-        link.inbound, link.stream = reader, stream
+        pair.reader, pair.stream = reader, stream
         reader.start()
         await closed.wait()
-        if link.inbound is reader:
-            link.inbound = link.stream = None
-            if peer not in self._present:
+        if pair.reader is reader:
+            pair.reader = pair.stream = None
+            if peer not in self._connected_peers:
                 self._remove(peer)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
@@ -220,5 +220,5 @@ class PeerStreams:
         task.add_done_callback(self._tasks.discard)
 
 
-def _ignored(_: bytes) -> None:
+def ignore_bytes(_: bytes) -> None:
     """Nobody has anything to say on a stream that the other end opened for writing."""

@@ -21,19 +21,19 @@ class Peer:
     topics: set[str] = field(default_factory=set)
     changes: int = 0  # of subscriptions in this heartbeat
     ihave: int = 0  # messages in this heartbeat
-    asked: int = 0  # ids that we asked of it in this heartbeat
-    asking: int = 0  # ids that it asked of us in this heartbeat
+    requested_ids: int = 0  # ids that we asked of it in this heartbeat
+    served_ids: int = 0  # ids that it asked of us in this heartbeat
 
 
 class Peers:
     """Who is connected and who listens to which topic of ours; and what is to be said to each."""
 
-    def __init__(self, bounds: RelayLimits, count: Count) -> None:
+    def __init__(self, limits: RelayLimits, count: Count) -> None:
         self.known: dict[PeerId, Peer] = {}
         self.listening: dict[str, dict[PeerId, None]] = {}  # of topics that we joined or published to
-        self._bounds = bounds
+        self._limits = limits
         self._count = count
-        self._said: dict[PeerId, Control] = {}
+        self._control: dict[PeerId, Control] = {}
 
     def add(self, peer: PeerId, *, outbound: bool) -> None:
         """Add a peer that is not there yet."""
@@ -42,7 +42,7 @@ class Peers:
     def remove(self, peer: PeerId) -> None:
         """Forget a peer."""
         self.known.pop(peer, None)
-        self._said.pop(peer, None)
+        self._control.pop(peer, None)
         for listeners in self.listening.values():
             listeners.pop(peer, None)
 
@@ -59,7 +59,7 @@ class Peers:
         state = self.known[peer]
         if (topic in state.topics) == wanted or not topic:
             return False
-        if wanted and len(state.topics) >= self._bounds.subscriptions:
+        if wanted and len(state.topics) >= self._limits.subscriptions:
             self._count("relay_subscriptions_refused", 1)
             return False
         (state.topics.add if wanted else state.topics.discard)(topic)
@@ -71,22 +71,22 @@ class Peers:
                 listeners.pop(peer, None)
         return True
 
-    def say(self, peer: PeerId) -> Control:
+    def control_for(self, peer: PeerId) -> Control:
         """Return what waits to be said to a peer, to be added to."""
-        return self._said.setdefault(peer, Control())
+        return self._control.setdefault(peer, Control())
 
-    def take_said(self) -> dict[PeerId, Control]:
+    def pop_control(self) -> dict[PeerId, Control]:
         """Return what is to be said to whom, once."""
-        said, self._said = self._said, {}
+        said, self._control = self._control, {}
         return said
 
-    def renew(self) -> None:
+    def reset_counts(self) -> None:
         """Begin a heartbeat: everybody may do again what is allowed in one."""
         for state in self.known.values():
-            state.changes = state.ihave = state.asked = state.asking = 0
+            state.changes = state.ihave = state.requested_ids = state.served_ids = 0
 
 
-def chosen(items: Sequence[T], number: int, random: Random) -> list[T]:
+def choose(items: Sequence[T], number: int, random: Random) -> list[T]:
     """Return that many different items, or all there are, at random and in random order."""
     pool = list(items)
     number = min(number, len(pool))

@@ -32,7 +32,7 @@ from hushbell.waku.relay.settings import RelaySettings
 from hushbell.waku.relay.validation import MessageValidator, ValidationResult
 
 _MALFORMED = 10.0  # penalty points; the fourth time a peer is below the graylist's threshold
-_REFUSALS = {verdict: f"relay_refused_{verdict.name.lower()}" for verdict in ValidationResult}
+_REFUSALS = {result: f"relay_refused_{result.name.lower()}" for result in ValidationResult}
 
 
 def ignore_message(_topic: str, _data: bytes) -> None:
@@ -67,7 +67,7 @@ class Relay:
         connection_info: Callable[[PeerId], ConnectionInfo] = lambda _: ConnectionInfo("", outbound=False),
     ) -> None:
         self.on_message: Callable[[str, bytes], object] = ignore_message
-        self.shapes = TopicFrames()
+        self.topic_frames = TopicFrames()
         self._settings = settings
         self._clock = clock
         self._count = count
@@ -76,7 +76,7 @@ class Relay:
         self._cache = MessageCache(settings, count)
         self._scores = Scores(settings.scoring, count)
         self._deliveries = DeliveryWindows(self._scores, settings.scoring.topic)
-        self._peers = Peers(settings.bounds, count)
+        self._peers = Peers(settings.limits, count)
         self._mesh = Mesh(settings, peers=self._peers, scores=self._scores, random=random, count=count)
         self._gossip = Gossip(
             settings,
@@ -89,43 +89,43 @@ class Relay:
             count=count,
         )
         self._accepted = self._duplicates = 0  # counted on at heartbeats
-        self._heart: asyncio.Task[None] | None = None
-        self._links = PeerStreams(
-            host, settings.bounds, self, clock=clock, count=count, connection_info=connection_info
+        self._heartbeat_task: asyncio.Task[None] | None = None
+        self._peer_streams = PeerStreams(
+            host, settings.limits, self, clock=clock, count=count, connection_info=connection_info
         )
         # What each message needs, found at once.
-        self._outboxes = self._links.outboxes
-        self._known = self._seen.ids
+        self._queues = self._peer_streams.queues
+        self._seen_ids = self._seen.ids
         self._members = self._mesh.members
         self._promises = self._gossip.promises
-        self._follows = self._scores.follows_duplicates
-        self._judge = MessageValidator(settings).judge
+        self._counts_duplicates = self._scores.counts_duplicates
+        self._validate = MessageValidator(settings).validate
 
     def start(self) -> None:
         """Begin the heartbeat."""
-        self._heart = asyncio.get_running_loop().create_task(self._beat())
+        self._heartbeat_task = asyncio.get_running_loop().create_task(self._run_heartbeats())
 
     async def close(self) -> None:
         """Leave every topic and end the streams."""
         for topic in list(self._mesh.members):
             self.unsubscribe(topic)
-        if self._heart is not None:
-            self._heart.cancel()
-            await asyncio.gather(self._heart, return_exceptions=True)
-        await self._links.close()
+        if self._heartbeat_task is not None:
+            self._heartbeat_task.cancel()
+            await asyncio.gather(self._heartbeat_task, return_exceptions=True)
+        await self._peer_streams.close()
 
     def subscribe(self, topic: str) -> None:
         """Join a topic: its messages go to ``on_message`` and on to other peers."""
         self._check_topic(topic)
-        self.shapes.add(topic)
+        self.topic_frames.add(topic)
         self._mesh.join(topic, self._clock.now())
-        self._speak()
+        self._send_control()
 
     def unsubscribe(self, topic: str) -> None:
         """Leave a topic."""
-        self.shapes.remove(topic)
+        self.topic_frames.remove(topic)
         self._mesh.leave(topic, self._clock.now())
-        self._speak()
+        self._send_control()
 
     def publish(self, topic: str, data: bytes) -> int:
         """
@@ -141,19 +141,19 @@ class Relay:
         """
         self._check_topic(topic)
         now = self._clock.now()
-        verdict = self._judge(data, now)
-        if verdict:
-            raise (TooLarge if verdict is ValidationResult.LARGE else Undecodable)(
-                f"others would refuse it: {verdict.name}"
+        result = self._validate(data, now)
+        if result:
+            raise (TooLarge if result is ValidationResult.LARGE else Undecodable)(
+                f"others would refuse it: {result.name}"
             )
         receivers = self._mesh.receivers(topic, now)
         key = sha256(data).digest()
-        if key in self._known:
+        if key in self._seen_ids:
             return len(receivers)
         frame = message_frame(data, topic_tail(topic))
         sent = 0
-        for outbox in [self._outboxes[peer] for peer in receivers]:  # a list: a write may end a connection
-            sent += outbox.publish(frame)
+        for queue in [self._queues[peer] for peer in receivers]:  # a list: a write may end a connection
+            sent += queue.publish(frame)
         if sent:
             self._seen.add(key, now)
             self._cache.put(key, topic, frame)
@@ -161,9 +161,9 @@ class Relay:
 
     async def wait_for_room(self) -> None:
         """Return when no peer has frames waiting, at the latest after :data:`peer_streams.MAX_WAIT_SECONDS`."""
-        await self._links.wait_for_room()
+        await self._peer_streams.wait_for_room()
 
-    def listeners(self, topic: str) -> int:
+    def subscribers(self, topic: str) -> int:
         """Return how many peers listen to a topic of ours."""
         return len(self._peers.listening.get(topic, ()))
 
@@ -182,59 +182,59 @@ class Relay:
         self._count("relay_duplicates", self._duplicates)
         self._accepted = self._duplicates = 0
         self._scores.heartbeat(now)
-        self._peers.renew()
+        self._peers.reset_counts()
         self._deliveries.expire(now)
-        for peer, outbox in list(self._outboxes.items()):
-            reason = outbox.heartbeat()
+        for peer, queue in list(self._queues.items()):
+            reason = queue.heartbeat()
             if reason is not None:
-                self._links.cut(peer, reason)
-            elif self.refuses(peer):
-                self._links.cut(peer, "relay_cut_graylisted")
+                self._peer_streams.cut(peer, reason)
+            elif self.is_graylisted(peer):
+                self._peer_streams.cut(peer, "relay_cut_graylisted")
         self._mesh.heartbeat(now)
         self._gossip.heartbeat(now)
-        self._speak()
+        self._send_control()
 
     def message(self, peer: PeerId, topic: str, data: bytes, frame: bytes) -> None:
         """Take a message from the reader of a stream: forward it and hand it over, if it is new and valid."""
         key = sha256(data).digest()
-        if key in self._known:
+        if key in self._seen_ids:
             self._duplicates += 1
-            if self._follows:
-                self._deliveries.again(key, peer, topic, self._clock.now())
+            if self._counts_duplicates:
+                self._deliveries.on_duplicate(key, peer, topic, self._clock.now())
             return
         now = self._clock.now()
-        verdict = self._judge(data, now)
-        if self._validator is not None and not verdict and not self._validator(topic, data):
-            verdict = ValidationResult.REFUSED
+        result = self._validate(data, now)
+        if self._validator is not None and not result and not self._validator(topic, data):
+            result = ValidationResult.REFUSED
         if self._promises:
             self._promises.pop(key, None)
-        if verdict:
-            self._refused(peer, topic, verdict)
+        if result:
+            self._refused(peer, topic, result)
             return
         self._seen.add(key, now)
         self._cache.put(key, topic, frame)
         self._accepted += 1
-        outboxes = self._outboxes
+        queues = self._queues
         for other in [*self._members[topic]]:  # a copy: a write may end a connection
-            if other != peer and (outbox := outboxes.get(other)) is not None:
-                outbox.forward(frame)
-        self._scores.delivered(peer, topic)
-        if self._follows:
-            self._deliveries.first(key, peer, now)
+            if other != peer and (queue := queues.get(other)) is not None:
+                queue.forward(frame)
+        self._scores.on_delivery(peer, topic)
+        if self._counts_duplicates:
+            self._deliveries.on_first(key, peer, now)
         self.on_message(topic, data)
 
     def rpc(self, peer: PeerId, rpc: RelayRpc) -> None:
         """Take an RPC from the reader of a stream that is not just one message."""
         now = self._clock.now()
         if rpc.control.subscriptions:
-            self._mesh.subscribed(peer, rpc.control.subscriptions, now)
+            self._mesh.on_subscriptions(peer, rpc.control.subscriptions, now)
         for message in rpc.messages:
             self._parsed(peer, message)
-            if peer not in self._outboxes:
+            if peer not in self._queues:
                 return  # it was cut
         self._controlled(peer, rpc.control, now)
         self._cut_if_graylisted(peer)
-        self._speak()
+        self._send_control()
 
     def _parsed(self, peer: PeerId, message: RelayMessage) -> None:
         topic = message.topic
@@ -248,13 +248,13 @@ class Relay:
 
     def _controlled(self, peer: PeerId, control: Control, now: Millis) -> None:
         for topic, ids in control.ihave:
-            self._gossip.offered(peer, topic, ids, now)
-        outbox = self._outboxes[peer]
-        for frame in self._gossip.asked(peer, control.iwant) if control.iwant else ():
-            outbox.forward(frame)
-        if peer in self._outboxes:  # a write may end a connection
-            self._mesh.grafted(peer, control.graft, now)
-            self._mesh.pruned(peer, control.prune, now)
+            self._gossip.on_ihave(peer, topic, ids, now)
+        queue = self._queues[peer]
+        for frame in self._gossip.on_iwant(peer, control.iwant) if control.iwant else ():
+            queue.forward(frame)
+        if peer in self._queues:  # a write may end a connection
+            self._mesh.on_graft(peer, control.graft, now)
+            self._mesh.on_prune(peer, control.prune, now)
         if control.exchanged:
             self._count("relay_peers_not_followed", control.exchanged)
 
@@ -264,52 +264,52 @@ class Relay:
         self._scores.penalise(peer, _MALFORMED, self._clock.now())
         self._cut_if_graylisted(peer)
 
-    def _refused(self, peer: PeerId, topic: str, verdict: ValidationResult) -> None:
-        self._count(_REFUSALS[verdict], 1)
-        if verdict is ValidationResult.INVALID:
+    def _refused(self, peer: PeerId, topic: str, result: ValidationResult) -> None:
+        self._count(_REFUSALS[result], 1)
+        if result is ValidationResult.INVALID:
             self._scores.invalid(peer, topic, self._clock.now())
             self._cut_if_graylisted(peer)
 
     def _check_topic(self, topic: str) -> None:
         if topic in self._peers.listening:
             return
-        bounds = self._settings.bounds
-        if not topic or len(topic.encode()) > bounds.topic_name:
+        limits = self._settings.limits
+        if not topic or len(topic.encode()) > limits.topic_name:
             raise TransportError("no topic, or its name is too long")
-        if len(self._peers.listening) >= bounds.topics:
+        if len(self._peers.listening) >= limits.topics:
             raise TransportError("too many topics")
 
-    def _speak(self) -> None:
-        for peer, control in self._peers.take_said().items():
-            outbox = self._outboxes.get(peer)
-            if outbox is not None:
-                for frame in control_frames(control, self._settings.bounds.iwant_batch):
-                    outbox.control(frame)
+    def _send_control(self) -> None:
+        for peer, control in self._peers.pop_control().items():
+            queue = self._queues.get(peer)
+            if queue is not None:
+                for frame in control_frames(control, self._settings.limits.iwant_batch):
+                    queue.control(frame)
 
-    def arrived(self, peer: PeerId, origin: ConnectionInfo) -> None:
+    def on_peer(self, peer: PeerId, origin: ConnectionInfo) -> None:
         """Hear of a peer and tell it what we listen to."""
         self._scores.connected(peer, origin.address)
         self._scores.refresh(peer, self._clock.now())
         self._peers.add(peer, outbound=origin.outbound)
         self._mesh.connected(peer)
-        self._speak()
+        self._send_control()
 
-    def left(self, peer: PeerId) -> None:
+    def on_peer_gone(self, peer: PeerId) -> None:
         """Hear that a peer is gone."""
         self._mesh.disconnected(peer)
         self._gossip.forget(peer)
         self._peers.remove(peer)
         self._scores.disconnected(peer, self._clock.now())
 
-    def refuses(self, peer: PeerId) -> bool:
+    def is_graylisted(self, peer: PeerId) -> bool:
         """Say whether a peer is on the graylist."""
         return self._scores.of(peer) < self._settings.scoring.graylist_threshold
 
     def _cut_if_graylisted(self, peer: PeerId) -> None:
-        if self.refuses(peer):
-            self._links.cut(peer, "relay_cut_graylisted")
+        if self.is_graylisted(peer):
+            self._peer_streams.cut(peer, "relay_cut_graylisted")
 
-    async def _beat(self) -> None:
+    async def _run_heartbeats(self) -> None:
         while True:
             await self._clock.sleep(self._settings.heartbeat / 1000)
             self.heartbeat()

@@ -12,7 +12,7 @@ from functools import lru_cache
 from hushbell.errors import TooLarge, Undecodable
 from hushbell.waku.relay.settings import ID_SIZE, RelayLimits
 
-_SHAPES = 4096  # sizes; most messages are padded to few
+_MAX_SIZES = 4096  # sizes; most messages are padded to few
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _ID = bytes((0x12, ID_SIZE))  # field 2 of IHAVE
 _WANTED = bytes((0x0A, ID_SIZE))  # field 1 of IWANT
@@ -74,25 +74,25 @@ def read_varint(data: bytes, place: int, end: int) -> tuple[int, int]:
 
 class ProtobufScanner:
     """
-    The fields of a protobuf message and of those inside it, ``most`` of them altogether.
+    The fields of a protobuf message and of those inside it, ``max_fields`` of them altogether.
 
     Raises, while it is iterated:
         Undecodable: groups, unknown wire types, fields that leave their message.
         TooLarge: more fields than that.
     """
 
-    __slots__ = ("data", "left")
+    __slots__ = ("data", "remaining")
 
-    def __init__(self, data: bytes, most: int) -> None:
+    def __init__(self, data: bytes, max_fields: int) -> None:
         self.data = data
-        self.left = most
+        self.remaining = max_fields
 
     def within(self, place: int, end: int) -> Iterator[tuple[int, int, int, int]]:
         """Yield (number, wire type, start, stop) of each field in that part; of a varint, ``start`` is the value."""
         data = self.data
         while place < end:
-            self.left -= 1
-            if self.left < 0:
+            self.remaining -= 1
+            if self.remaining < 0:
                 raise TooLarge("too many fields")
             tag, place = read_varint(data, place, end)
             number, kind = tag >> 3, tag & 7
@@ -121,7 +121,7 @@ class ProtobufScanner:
             raise Undecodable("a topic is no text") from None
 
 
-def decode(data: bytes, start: int, end: int, bounds: RelayLimits) -> RelayRpc:
+def decode(data: bytes, start: int, end: int, limits: RelayLimits) -> RelayRpc:
     """
     Read the RPC in ``data[start:end]``.
 
@@ -130,18 +130,18 @@ def decode(data: bytes, start: int, end: int, bounds: RelayLimits) -> RelayRpc:
         TooLarge: more messages, subscriptions or control entries than a well-behaved peer puts into one.
     """
     rpc = RelayRpc()
-    scan = ProtobufScanner(data, bounds.fields_per_rpc)
+    scan = ProtobufScanner(data, limits.fields_per_rpc)
     for number, kind, begin, stop in scan.within(start, end):
         if kind != _BYTES:
             continue
         if number == 1:
-            _subscription(scan, begin, stop, rpc.control, bounds)
+            _subscription(scan, begin, stop, rpc.control, limits)
         elif number == 2:
-            if len(rpc.messages) >= bounds.messages_per_rpc:
+            if len(rpc.messages) >= limits.messages_per_rpc:
                 raise TooLarge("too many messages in one RPC")
             rpc.messages.append(_message(scan, begin, stop))
         elif number == 3:
-            _control(scan, begin, stop, rpc.control, bounds)
+            _control(scan, begin, stop, rpc.control, limits)
     return rpc
 
 
@@ -159,50 +159,50 @@ def _message(scan: ProtobufScanner, start: int, end: int) -> RelayMessage:
     return RelayMessage(content, scan.text(*topics[0]) if len(topics) == 1 else None, signed)
 
 
-def _subscription(scan: ProtobufScanner, start: int, end: int, control: Control, bounds: RelayLimits) -> None:
-    if len(control.subscriptions) >= bounds.subscriptions_per_rpc:
+def _subscription(scan: ProtobufScanner, start: int, end: int, control: Control, limits: RelayLimits) -> None:
+    if len(control.subscriptions) >= limits.subscriptions_per_rpc:
         raise TooLarge("too many subscriptions in one RPC")
     wanted, topic = False, ""
     for number, kind, begin, stop in scan.within(start, end):
         if number == 1 and kind == _VARINT:
             wanted = bool(begin)
-        elif number == 2 and kind == _BYTES and stop - begin <= bounds.topic_name:
+        elif number == 2 and kind == _BYTES and stop - begin <= limits.topic_name:
             topic = scan.text(begin, stop)
     control.subscriptions.append((wanted, topic))
 
 
-def _control(scan: ProtobufScanner, start: int, end: int, control: Control, bounds: RelayLimits) -> None:
+def _control(scan: ProtobufScanner, start: int, end: int, control: Control, limits: RelayLimits) -> None:
     for number, kind, begin, stop in scan.within(start, end):
         if kind != _BYTES or number > 4:
             continue  # later versions say more, such as IDONTWANT
-        if len(control.ihave) + len(control.graft) + len(control.prune) >= bounds.control_per_rpc:
+        if len(control.ihave) + len(control.graft) + len(control.prune) >= limits.control_per_rpc:
             raise TooLarge("too many control entries in one RPC")
         if number == 1:
-            control.ihave.append((_topic(scan, begin, stop, bounds), _ids(scan, begin, stop, 2, bounds.ids)))
+            control.ihave.append((_topic(scan, begin, stop, limits), _ids(scan, begin, stop, 2, limits.ids)))
         elif number == 2:
-            control.iwant += _ids(scan, begin, stop, 1, bounds.ids - len(control.iwant))
+            control.iwant += _ids(scan, begin, stop, 1, limits.ids - len(control.iwant))
         elif number == 3:
-            control.graft.append(_topic(scan, begin, stop, bounds))
+            control.graft.append(_topic(scan, begin, stop, limits))
         else:
-            _prune(scan, begin, stop, control, bounds)
+            _prune(scan, begin, stop, control, limits)
 
 
-def _prune(scan: ProtobufScanner, start: int, end: int, control: Control, bounds: RelayLimits) -> None:
+def _prune(scan: ProtobufScanner, start: int, end: int, control: Control, limits: RelayLimits) -> None:
     backoff = 0
     for number, kind, begin, _ in scan.within(start, end):
         if number == 3 and kind == _VARINT:
             backoff = begin
         elif number == 2:
             control.exchanged += 1
-    control.prune.append((_topic(scan, start, end, bounds), backoff))
+    control.prune.append((_topic(scan, start, end, limits), backoff))
 
 
-def _topic(scan: ProtobufScanner, start: int, end: int, bounds: RelayLimits) -> str:
+def _topic(scan: ProtobufScanner, start: int, end: int, limits: RelayLimits) -> str:
     """Return the topic, which is field 1 of each control entry, or "" if none of ours can be meant."""
     topic = ""
     for number, kind, begin, stop in scan.within(start, end):
         if number == 1 and kind == _BYTES:
-            topic = scan.text(begin, stop) if stop - begin <= bounds.topic_name else ""
+            topic = scan.text(begin, stop) if stop - begin <= limits.topic_name else ""
     return topic
 
 
@@ -242,16 +242,16 @@ class TopicFrames:
         self.tails.pop(topic_tail(topic), None)
         self.heads.clear()
 
-    def learn(self, size: int) -> tuple[tuple[bytes, int, int], ...]:
+    def shapes_of(self, size: int) -> tuple[tuple[bytes, int, int], ...]:
         """Return the shapes that RPCs of a size can have, and remember them."""
-        if len(self.heads) >= _SHAPES:
+        if len(self.heads) >= _MAX_SIZES:
             self.heads.clear()
-        found = tuple(shape for tail in {len(tail) for tail in self.tails} for shape in _shapes(size, tail))
+        found = tuple(shape for tail in {len(tail) for tail in self.tails} for shape in _frame_shapes(size, tail))
         self.heads[size] = found
         return found
 
 
-def _shapes(size: int, tail: int) -> Iterator[tuple[bytes, int, int]]:
+def _frame_shapes(size: int, tail: int) -> Iterator[tuple[bytes, int, int]]:
     for outer in range(1, 5):
         body = size - 1 - outer
         for inner in range(1, 5):
@@ -266,7 +266,7 @@ def message_frame(data: bytes, tail: bytes) -> bytes:
     return b"".join((_frame_head(len(data), len(tail)), data, tail))
 
 
-@lru_cache(_SHAPES)
+@lru_cache(_MAX_SIZES)
 def _frame_head(data: int, tail: int) -> bytes:
     """Return what stands before data and tail of those sizes."""
     head = b"\x12" + varint(data)

@@ -37,14 +37,14 @@ class RpcQueue:
         wait: called when something waits for the stream: it must run ``drain`` in a task.
     """
 
-    def __init__(self, bounds: RelayLimits, total: Total, count: Count, wait: Callable[["RpcQueue"], None]) -> None:
+    def __init__(self, limits: RelayLimits, total: Total, count: Count, wait: Callable[["RpcQueue"], None]) -> None:
         self._stream: Stream | None = None
         self._urgent: deque[bytes] = deque()
         self._forwarded: deque[bytes] = deque()
         self._urgent_size = self._forwarded_size = 0
         self._waiting = True  # for the stream to open, at first
-        self._bounds = bounds
-        self._in_stream = bounds.in_stream
+        self._limits = limits
+        self._in_stream = limits.in_stream
         self._unchecked = 0  # bytes that may be written before looking how many the stream has
         self._total = total
         self._count = count
@@ -60,9 +60,9 @@ class RpcQueue:
         return self._urgent_size + self._forwarded_size
 
     @property
-    def _crowds(self) -> bool:
+    def _exceeds_share(self) -> bool:
         """Say whether all peers together leave too much, and this one more than its share."""
-        return self._total.size > self._bounds.waiting and self.size > self._bounds.waiting_share
+        return self._total.size > self._limits.waiting and self.size > self._limits.waiting_share
 
     @property
     def waiting(self) -> bool:
@@ -86,12 +86,12 @@ class RpcQueue:
         self._forwarded.append(frame)
         self._forwarded_size += len(frame)
         self._total.size += len(frame)
-        while self._forwarded and (self._forwarded_size > self._bounds.forwarded or self._crowds):
+        while self._forwarded and (self._forwarded_size > self._limits.forwarded or self._exceeds_share):
             self._drop()
 
     def publish(self, frame: bytes) -> bool:
         """Send a message of our own; False if the peer has not taken what it was sent before."""
-        if self._urgent_size >= self._bounds.urgent or self._crowds:
+        if self._urgent_size >= self._limits.urgent or self._exceeds_share:
             self._count("relay_publish_skipped", 1)
             return False
         self.control(frame)
@@ -106,7 +106,7 @@ class RpcQueue:
             if self._unchecked < 0:
                 self._check(stream)
             return
-        if self._crowds:
+        if self._exceeds_share:
             self._overflows = True  # without what it was to be told, the peer would be wrong about us
             return
         self._urgent.append(frame)
@@ -156,11 +156,11 @@ class RpcQueue:
         self._stalled = self._stalled + 1 if self._waiting and not self._taken and left >= self._left else 0
         self._dropping = self._dropping + 1 if self._dropped else 0
         self._left, self._taken, self._dropped = left, False, False
-        if self._overflows or self._urgent_size > self._bounds.overflow:
+        if self._overflows or self._urgent_size > self._limits.overflow:
             return "relay_cut_overflow"
-        if self._stalled >= self._bounds.stalled:
+        if self._stalled >= self._limits.stalled:
             return "relay_cut_stalled"
-        return "relay_cut_slow" if self._dropping >= self._bounds.dropping else None
+        return "relay_cut_slow" if self._dropping >= self._limits.dropping else None
 
     def _check(self, stream: Stream) -> None:
         self._unchecked = self._in_stream // 16

@@ -18,7 +18,7 @@ _EMPTY = b""
 class RpcHandler(Protocol):
     """Who takes what was read."""
 
-    shapes: TopicFrames  # of the messages in the topics that we joined
+    topic_frames: TopicFrames  # of the messages in the topics that we joined
 
     def message(self, peer: PeerId, topic: str, data: bytes, frame: bytes) -> None:
         """Take a message; ``frame`` is the RPC with its length, as it can be sent on."""
@@ -60,26 +60,26 @@ class RpcReader:
         stream: Stream,
         sink: RpcHandler,
         *,
-        bounds: RelayLimits,
+        limits: RelayLimits,
         partial: Partial,
-        later: Callable[[Callable[[], None]], object],
+        call_soon: Callable[[Callable[[], None]], object],
         on_close: Callable[[], None],
     ) -> None:
         self._stream = stream
         self._peer = stream.peer
         self._sink = sink
-        self._shapes = sink.shapes
-        self._bounds = bounds
+        self._frame_shapes = sink.topic_frames
+        self._limits = limits
         self._partial = partial
-        self._later = later
+        self._call_soon = call_soon
         self._on_close = on_close
         self._held = bytearray()  # the beginning of an RPC
         self._kept = 0  # bytes
         self._incomplete = False
         self._missing = 0  # bytes, at least, before looking at it again is of use
         self._backlog = _EMPTY  # what this turn had no room for
-        self._bytes_left = bounds.tick_bytes
-        self._messages_left = bounds.tick_messages
+        self._bytes_left = limits.tick_bytes
+        self._messages_left = limits.tick_messages
         self._renewing = False
         self._closed = False
 
@@ -110,7 +110,7 @@ class RpcReader:
             return
         if not self._renewing:
             self._renewing = True
-            self._later(self._renew)
+            self._call_soon(self._renew)
         try:
             if self._backlog:
                 self._keep(len(chunk))
@@ -157,13 +157,13 @@ class RpcReader:
         """Note that more or fewer bytes are kept. A little is always allowed, so that floods do not cost others."""
         self._kept += size
         self._partial.size += size
-        if size > 0 and self._kept > self._bounds.share and self._partial.size > self._bounds.partial:
+        if size > 0 and self._kept > self._limits.share and self._partial.size > self._limits.partial:
             raise TooLarge("too much is unfinished")
 
     def _renew(self) -> None:
         self._renewing = False
-        self._bytes_left = self._bounds.tick_bytes
-        self._messages_left = self._bounds.tick_messages
+        self._bytes_left = self._limits.tick_bytes
+        self._messages_left = self._limits.tick_messages
         if self._backlog and not self._closed:
             backlog, self._backlog = self._backlog, _EMPTY
             self._keep(-len(backlog))
@@ -181,7 +181,7 @@ class RpcReader:
         """Read whole RPCs from the chunk and return the place behind the last."""
         place, end = 0, len(chunk)
         enough, left = min(end, self._bytes_left), self._messages_left
-        heads, tails, message = self._shapes.heads, self._shapes.tails, self._sink.message
+        heads, tails, message = self._frame_shapes.heads, self._frame_shapes.tails, self._sink.message
         while place < enough and left > 0 and not self._closed:
             size, start = chunk[place], place + 1
             if size >= 0x80:
@@ -194,7 +194,7 @@ class RpcReader:
                 self._missing, self._incomplete = stop - end, True
                 break
             left -= 1
-            for head, inner, tail in heads.get(size) or self._shapes.learn(size):
+            for head, inner, tail in heads.get(size) or self._frame_shapes.shapes_of(size):
                 if chunk.startswith(head, start):
                     topic = tails.get(chunk[stop - tail : stop])
                     if topic is not None:
@@ -218,7 +218,7 @@ class RpcReader:
                 if not byte:
                     # Sent on as it is, it would make go-libp2p close our stream.
                     raise Undecodable("a length is not written in the shortest way")
-                if size > self._bounds.rpc:
+                if size > self._limits.rpc:
                     raise TooLarge("an RPC is over the bound")
                 return size, position + 1
             shift += 7
@@ -229,6 +229,6 @@ class RpcReader:
 
     def _general(self, chunk: bytes, start: int, stop: int) -> int:
         """Parse an RPC and return how many messages it had."""
-        rpc = decode(chunk, start, stop, self._bounds)
+        rpc = decode(chunk, start, stop, self._limits)
         self._sink.rpc(self._peer, rpc)
         return len(rpc.messages)

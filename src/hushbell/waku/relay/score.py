@@ -35,7 +35,7 @@ class PeerRecord:
     topics: dict[str, TopicCounters] = field(default_factory=dict)
     behaviour: float = 0.0
     score: float = 0.0  # as it was when it was last summed
-    left: Millis | None = None  # None while it is connected
+    left_at: Millis | None = None  # None while it is connected
 
 
 class Scores:
@@ -45,11 +45,11 @@ class Scores:
         self._scoring = scoring
         self._count = count
         self._records: dict[PeerId, PeerRecord] = {}
-        self._left: dict[PeerId, None] = {}  # in the order in which they left
+        self._departed: dict[PeerId, None] = {}  # in the order in which they left
         self._at_address: dict[str, int] = {}
         self._decayed = Millis(0)
         self._first_cap = scoring.topic.first_cap
-        self.follows_duplicates = bool(scoring.topic.mesh)
+        self.counts_duplicates = bool(scoring.topic.mesh)
 
     def __len__(self) -> int:
         return len(self._records)
@@ -58,11 +58,11 @@ class Scores:
         """Begin or resume a peer's record; of an IPv6 address its /64 counts, which one machine may own."""
         address = source_of(address)
         record = self._records.setdefault(peer, PeerRecord())
-        if record.left is not None:
-            record.left = None
-            self._left.pop(peer, None)
+        if record.left_at is not None:
+            record.left_at = None
+            self._departed.pop(peer, None)
         elif record.address:
-            self._leave_address(record.address)
+            self._remove_address(record.address)
         record.address = address
         self._at_address[address] = self._at_address.get(address, 0) + 1
         return record
@@ -70,19 +70,19 @@ class Scores:
     def disconnected(self, peer: PeerId, now: Millis) -> None:
         """Keep the record for a while if there is anything to hold against the peer; praise is not kept."""
         record = self._records.get(peer)
-        if record is None or record.left is not None:
+        if record is None or record.left_at is not None:
             return
         for topic in list(record.topics):
-            self.pruned(peer, topic, now)
-        self._leave_address(record.address)
-        record.left, record.address = now, ""
+            self.on_prune(peer, topic, now)
+        self._remove_address(record.address)
+        record.left_at, record.address = now, ""
         if self.refresh(peer, now) >= 0:
             del self._records[peer]
             return
-        self._left[peer] = None
-        if len(self._left) > self._scoring.retained:
-            oldest = next(iter(self._left))
-            del self._left[oldest], self._records[oldest]
+        self._departed[peer] = None
+        if len(self._departed) > self._scoring.retained:
+            oldest = next(iter(self._departed))
+            del self._departed[oldest], self._records[oldest]
 
     def of(self, peer: PeerId) -> float:
         """Return the score as it was last summed; 0 for a stranger."""
@@ -99,12 +99,12 @@ class Scores:
             counts = record.topics[topic] = TopicCounters()
         return counts
 
-    def grafted(self, peer: PeerId, topic: str, now: Millis) -> None:
+    def on_graft(self, peer: PeerId, topic: str, now: Millis) -> None:
         """Begin P1 and P3."""
         counts = self.counts(peer, topic)
         counts.in_mesh_since, counts.mesh = now, 0.0
 
-    def pruned(self, peer: PeerId, topic: str, now: Millis) -> None:
+    def on_prune(self, peer: PeerId, topic: str, now: Millis) -> None:
         """End P1 and P3; what was missing then becomes P3b."""
         counts = self._records[peer].topics.get(topic) if peer in self._records else None
         if counts is None or counts.in_mesh_since is None:
@@ -113,15 +113,15 @@ class Scores:
             counts.failure += (self._scoring.topic.mesh_threshold - counts.mesh) ** 2
         counts.in_mesh_since = None
 
-    def delivered(self, peer: PeerId, topic: str) -> None:
+    def on_delivery(self, peer: PeerId, topic: str) -> None:
         """Count a message that the peer brought first: P2, and P3 in the mesh."""
         counts = self.counts(peer, topic)
         if counts.first < self._first_cap:
             counts.first = min(counts.first + 1.0, self._first_cap)
-        if self.follows_duplicates:
-            self.repeated(peer, topic)
+        if self.counts_duplicates:
+            self.on_duplicate(peer, topic)
 
-    def repeated(self, peer: PeerId, topic: str) -> None:
+    def on_duplicate(self, peer: PeerId, topic: str) -> None:
         """Count a message that the peer brought in time though not first: P3."""
         counts = self.counts(peer, topic)
         if counts.in_mesh_since is not None:
@@ -146,11 +146,11 @@ class Scores:
             self._decayed = now
             for record in self._records.values():
                 self._decay(record)
-        for peer in list(self._left):
-            left = self._records[peer].left
+        for peer in list(self._departed):
+            left = self._records[peer].left_at
             if left is not None and now - left < self._scoring.retain:
                 break
-            del self._left[peer], self._records[peer]
+            del self._departed[peer], self._records[peer]
         for peer in self._records:
             self.refresh(peer, now)
 
@@ -206,7 +206,7 @@ class Scores:
             counts.invalid = _shrunk(counts.invalid, rules.invalid_decay, zero)
         record.behaviour = _shrunk(record.behaviour, self._scoring.behaviour_decay, zero)
 
-    def _leave_address(self, address: str) -> None:
+    def _remove_address(self, address: str) -> None:
         left = self._at_address.get(address, 0) - 1
         if left > 0:
             self._at_address[address] = left
@@ -227,16 +227,16 @@ class DeliveryWindows:
         self._window = rules.mesh_window
         self._brought: dict[bytes, tuple[Millis, set[PeerId]]] = {}
 
-    def first(self, key: bytes, peer: PeerId, now: Millis) -> None:
+    def on_first(self, key: bytes, peer: PeerId, now: Millis) -> None:
         """Begin the window of a message."""
         self._brought[key] = (now, {peer})
 
-    def again(self, key: bytes, peer: PeerId, topic: str, now: Millis) -> None:
+    def on_duplicate(self, key: bytes, peer: PeerId, topic: str, now: Millis) -> None:
         """Count another delivery, once for each peer."""
         at, peers = self._brought.get(key, (Millis(0), set[PeerId]()))
         if now - at <= self._window and peer not in peers:
             peers.add(peer)
-            self._scores.repeated(peer, topic)
+            self._scores.on_duplicate(peer, topic)
 
     def expire(self, now: Millis) -> None:
         """Forget windows that are over."""

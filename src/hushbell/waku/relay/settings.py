@@ -127,4 +127,4 @@ class RelaySettings:
     opportunistic_peers: int = 2
     promise: int = 3 * SECOND  # a peer that offered a message has so long to send it
     scoring: Scoring = field(default_factory=Scoring)
-    bounds: RelayLimits = field(default_factory=RelayLimits)
+    limits: RelayLimits = field(default_factory=RelayLimits)

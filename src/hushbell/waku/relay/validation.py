@@ -13,7 +13,7 @@ from hushbell.types import Millis
 from hushbell.waku.relay.settings import RelaySettings
 from hushbell.wire.pb.waku_pb2 import WakuMessage
 
-_AROUND = 512  # bytes that a message has around it in an RPC, at most: its topic and four lengths
+_MAX_OVERHEAD = 512  # bytes that a message has around it in an RPC, at most: its topic and four lengths
 
 
 class ValidationResult(IntEnum):
@@ -36,13 +36,13 @@ class MessageValidator:
 
     def __init__(self, settings: RelaySettings) -> None:
         self._parse = WakuMessage.FromString
-        self._limit = settings.message - _AROUND
+        self._limit = settings.message - _MAX_OVERHEAD
         self._topic = settings.content_topic
         self._short = settings.content_topic // 4  # characters that cannot have more bytes than allowed
         self._meta = settings.meta
         self._future = settings.future
 
-    def judge(self, data: bytes, now: Millis) -> ValidationResult:
+    def validate(self, data: bytes, now: Millis) -> ValidationResult:
         """Judge a serialised WakuMessage."""
         if len(data) > self._limit:
             return ValidationResult.LARGE
