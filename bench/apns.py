@@ -19,7 +19,7 @@ from typing import Any
 
 import uvloop
 
-from hushbell.config.gateway import ApnsSettings, HttpSettings, Texts
+from hushbell.config.gateway import HttpSettings, ServerApnsSettings, Texts
 from hushbell.core.delivery.outcome import ACCEPTED
 from hushbell.core.push import Push
 from hushbell.http.client import fetch, submit_request
@@ -154,7 +154,7 @@ class Bench:
 
 async def main(ready: dict[str, Any]) -> None:
     http_settings = HttpSettings(connect=ready["connect"], ca_file=ready["ca_file"], connections=1, streams=1000)
-    settings = ApnsSettings(
+    settings = ServerApnsSettings(
         key_file=ready["key_file"], key_id=ready["key_id"], team_id=ready["team_id"], http=http_settings
     )
     clock = FakeClock(Millis(time.time_ns() // 1_000_000))

@@ -5,11 +5,13 @@ import json
 import stat
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from hushbell.cli import run
 from hushbell.config.loader import Source, load
+from hushbell.providers.registry import SETTINGS
 from hushbell.testing.mock.server import MockProviders
 
 GORUSH = """
@@ -48,19 +50,18 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_gorush_configuration_becomes_ours(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["gateway", "import", "gorush.yml", "--output", "hushbell.toml"]) == 0
 
-    settings = load(Source("hushbell.toml", (folder / "hushbell.toml").read_text()))
+    settings = load(Source("hushbell.toml", (folder / "hushbell.toml").read_text()), providers=SETTINGS)
     gateway, (app,) = settings.gateway, settings.apps
     assert (gateway.listen, gateway.grpc, gateway.sync) == ("127.0.0.1:9000", "127.0.0.1:9001", True)
     assert (gateway.notifications, gateway.hide_token, gateway.paths.push) == (50, False, "/push")
     assert (app.attempts, app.feedback_url, app.feedback_headers) == (3, "http://127.0.0.1:1/hook", ("x-one:1",))
-    assert app.apns is not None
-    assert app.apns.route == "production"
-    assert Path(app.apns.certificate_file).read_bytes() == b"certificate"
-    assert Path(app.apns.password_file).read_bytes() == b"secret"
-    assert app.fcm is not None
-    assert json.loads(Path(app.fcm.credentials_file).read_text()) == {"type": "service_account"}
-    assert app.huawei is not None
-    assert Path(app.huawei.secret_file).read_bytes() == b"hush"
+    providers: dict[str, Any] = dict(app.providers)
+    apns, fcm, huawei = (providers[name] for name in ("apns", "fcm", "huawei"))
+    assert apns.route == "production"
+    assert Path(apns.certificate_file).read_bytes() == b"certificate"
+    assert Path(apns.password_file).read_bytes() == b"secret"
+    assert json.loads(Path(fcm.credentials_file).read_text()) == {"type": "service_account"}
+    assert Path(huawei.secret_file).read_bytes() == b"hush"
     told = capsys.readouterr().err
     assert "core.ssl" in told
     assert "queue.engine" in told
@@ -82,9 +83,9 @@ def test_gorushs_variables_go_before_its_file(folder: Path, monkeypatch: pytest.
 
     assert run(["gateway", "import", "gorush.yml", "--output", "hushbell.toml"]) == 0
 
-    settings = load(Source("hushbell.toml", (folder / "hushbell.toml").read_text()))
+    settings = load(Source("hushbell.toml", (folder / "hushbell.toml").read_text()), providers=SETTINGS)
     assert settings.gateway.listen == "127.0.0.1:7777"
-    assert settings.apps[0].apns is None
+    assert "apns" not in settings.apps[0].providers
 
 
 def test_an_empty_configuration_is_gorushs_default(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -207,7 +207,8 @@ async def made_world(name: str, tmp_path: Path, patience: float) -> AsyncIterato
     kind = KINDS[name]
     clock = FakeClock()
     async with MockProviders(now=clock.now, directory=tmp_path) as mock:
-        settings = kind.settings(mock, {"timeout": patience, "http": mock.http(), **kind.own})
+        given = kind.settings(mock, {"timeout": patience, "http": mock.http(), **kind.own})
+        settings = PROVIDERS[name].settings(**given)
         tools = ProviderContext(clock=clock, random=bytes, open_http=open_http, allow=("127.0.0.0/8",))
         provider = open_provider(name, settings, tools)
         yield World(name, kind, mock, provider, settings)

@@ -12,8 +12,8 @@ from hushbell.http.ssrf import AddressRefused, SsrfGuard
 from hushbell.ports.http import FailureKind, HttpFailure, HttpResponse
 from hushbell.providers import oauth
 from hushbell.providers.fcm import outcome as fcm_outcome
-from hushbell.providers.gorush import provider as gorush_upstream
 from hushbell.providers.huawei import outcome as huawei_outcome
+from hushbell.providers.hushbell.provider import HushbellProvider
 from hushbell.providers.padding import padded, padded_data
 from hushbell.providers.pushy import outcome as pushy_outcome
 from hushbell.providers.sns import outcome as sns_outcome
@@ -24,7 +24,7 @@ from hushbell.testing.mock.hpack import HeaderDecoder, MalformedBlock
 from hushbell.testing.mock.http import Response
 
 GUARD, OPEN = SsrfGuard(), SsrfGuard(("127.0.0.0/8",))
-UPSTREAM = gorush_upstream.HushbellProvider.__new__(gorush_upstream.HushbellProvider)
+UPSTREAM = HushbellProvider.__new__(HushbellProvider)
 
 
 def answers(data: bytes) -> None:

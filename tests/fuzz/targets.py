@@ -22,7 +22,8 @@ from hushbell.http.h2.protocol import H2Protocol
 from hushbell.http.h2.stream import Bounds, H2Stream
 from hushbell.ports.http import HttpFailure, HttpResponse
 from hushbell.providers.apns import outcome as apns_outcome
-from hushbell.providers.gorush import adapter as gorush
+from hushbell.providers.gorush import outcome as gorush
+from hushbell.providers.registry import SETTINGS
 from hushbell.runtime.server.sealer import DiscardedEnvelope, SealedEnvelope, open_envelope
 from hushbell.transports import lines
 from hushbell.types import AccessToken, DeviceKey, InstallationId, MessageId, Millis, RequestId, SymmetricKey
@@ -208,7 +209,7 @@ def settings(data: bytes) -> None:
     """A configuration file and one variable of the environment."""
     text = data.decode("utf-8", "replace").replace("\r\n", "\n")
     with suppress(ConfigError):
-        loader.load(loader.Source("hushbell.toml", text))
+        loader.load(loader.Source("hushbell.toml", text), providers=SETTINGS)
     with suppress(ConfigError):
         loader.load(None, {"HUSHBELL_SERVER__WORKERS": text, "HUSHBELL_LIMITS__ENVELOPE": text})
 

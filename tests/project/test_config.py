@@ -2,18 +2,25 @@
 
 import re
 from dataclasses import fields, replace
+from functools import partial
 from typing import Any
 
 import pytest
 
+from hushbell.config import loader
 from hushbell.config.apps import AppSettings, KeySettings
-from hushbell.config.gateway import ApnsSettings, GatewaySettings, GorushSettings, Shape
+from hushbell.config.gateway import GatewaySettings, ServerApnsSettings, ServerGorushSettings, Shape
 from hushbell.config.limits import Limits
-from hushbell.config.loader import Source, load
+from hushbell.config.loader import Source
 from hushbell.config.schema import keys
 from hushbell.config.settings import Settings
 from hushbell.config.template import TEMPLATE
 from hushbell.errors import ConfigError
+from hushbell.providers.apns.settings import ApnsSettings
+from hushbell.providers.fcm.settings import FcmSettings
+from hushbell.providers.registry import SETTINGS
+
+load = partial(loader.load, providers=SETTINGS)
 
 APNS = '[gateway.apns]\nkey_file = "k.p8"\nkey_id = "ABCDEFGHIJ"\nteam_id = "ABCDEFGHIJ"\n'
 GORUSH = '[gateway.gorush]\nurl = "https://gorush.example.org"\n'
@@ -97,8 +104,7 @@ def test_members_of_an_array_come_from_the_environment_too() -> None:
 
     (app,) = settings.apps
     assert app.name == "chat"
-    assert app.fcm is not None
-    assert app.fcm.credentials_file == "c.json"
+    assert app.providers == {"fcm": FcmSettings(credentials_file="c.json")}
 
 
 def test_every_mistake_is_told_at_once() -> None:
@@ -169,11 +175,11 @@ def test_what_init_writes_is_the_default() -> None:
 @pytest.mark.parametrize(
     "other,gateway",
     [
-        ("[gateway.apns]", GatewaySettings(gorush=GorushSettings(url="https://gorush.example.org"))),
+        ("[gateway.apns]", GatewaySettings(gorush=ServerGorushSettings(url="https://gorush.example.org"))),
         (
             "[gateway.gorush]",
             GatewaySettings(
-                apns=ApnsSettings(key_file="AuthKey_ABCDEFGHIJ.p8", key_id="ABCDEFGHIJ", team_id="ABCDEFGHIJ")
+                apns=ServerApnsSettings(key_file="AuthKey_ABCDEFGHIJ.p8", key_id="ABCDEFGHIJ", team_id="ABCDEFGHIJ")
             ),
         ),
     ],
@@ -187,14 +193,18 @@ def test_what_init_writes_shows_every_default_in_force(other: str, gateway: Gate
     found = load(Source("h.toml", kept))
     assert replace(found, apps=(), keys=()) == Settings(gateway=gateway)
     (app,), (key,) = found.apps, found.keys
-    assert app == AppSettings(name="chat", apns=app.apns, fcm=app.fcm)
+    assert app == AppSettings(name="chat", providers=app.providers)
+    assert app.providers == {
+        "apns": ApnsSettings(key_file="AuthKey_ABCDEFGHIJ.p8", key_id="ABCDEFGHIJ", team_id="ABCDEFGHIJ"),
+        "fcm": FcmSettings(credentials_file="service-account.json"),
+    }
     assert key == KeySettings(name="backend", sha256="0" * 64)
 
 
 def test_what_init_writes_names_every_limit_and_every_key_of_the_server() -> None:
     named = set(re.findall(r"^(?:# )?([a-z0-9_]+) = ", TEMPLATE, flags=re.MULTILINE))
 
-    assert {path[-1] for path in keys(Settings) if path[0] not in ("gateway", "apps")} <= named
+    assert {path[-1] for path in keys(Settings, SETTINGS) if path[0] not in ("gateway", "apps")} <= named
     assert {field.name for field in fields(Limits)} <= named
 
 

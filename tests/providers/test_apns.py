@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hushbell.config.gateway import ApnsSettings, Texts
+from hushbell.config.gateway import ServerApnsSettings, Texts
 from hushbell.core.delivery.outcome import ACCEPTED, Outcome, Scope, Verdict
 from hushbell.core.push import Push
 from hushbell.errors import ConfigError
@@ -265,7 +265,7 @@ async def apns(
     attempted: Callable[[Apns], Gateway],
 ) -> AsyncIterator[Gateway]:
     http = mock.http()
-    settings = ApnsSettings(key_file="", key_id="", team_id="", timeout=2.0, http=http)
+    settings = ServerApnsSettings(key_file="", key_id="", team_id="", timeout=2.0, http=http)
     made = Apns(settings, CurlHttp(http) if request.param == "libcurl" else H2Client(http), signer, clock)
     yield attempted(made) if "attempted" in request.param else made
     await made.close()
@@ -352,7 +352,7 @@ async def test_a_reset_stream_leaves_the_outcome_unknown(apns: Gateway, mock: Mo
 async def test_more_pushes_than_streams_wait_their_turn(clock: FakeClock, push: MakePush) -> None:
     async with MockProviders(now=clock.now, streams=3) as mock:
         http = mock.http(connections=1)
-        settings = ApnsSettings(key_file="", key_id="", team_id="", timeout=5.0, http=http)
+        settings = ServerApnsSettings(key_file="", key_id="", team_id="", timeout=5.0, http=http)
         signer = TokenSigner(mock.apns.key_pem, key_id=mock.apns.key_id, team_id=mock.apns.team_id)
         apns = Apns(settings, H2Client(http), signer, clock)
 

@@ -14,6 +14,7 @@ from hushbell.errors import CallerError, ConfigError
 from hushbell.http.client import open_http
 from hushbell.ports.provider import ProviderContext
 from hushbell.providers.apns.provider import ApnsProvider
+from hushbell.providers.apns.settings import ApnsSettings
 from hushbell.testing.certificates import Authority, new_key
 from hushbell.testing.clock import FakeClock
 from hushbell.testing.mock.server import MockProviders
@@ -31,7 +32,9 @@ async def opened(mock: MockProviders, clock: FakeClock) -> AsyncIterator[Opened]
 
     def make(**settings: Any) -> ApnsProvider:
         tools = ProviderContext(clock=clock, random=bytes, open_http=open_http)
-        made.append(ApnsProvider(mock.apns.app(**{"timeout": 20.0, "http": mock.http()} | settings), tools))
+        made.append(
+            ApnsProvider(ApnsSettings(**mock.apns.app(**{"timeout": 20.0, "http": mock.http()} | settings)), tools)
+        )
         return made[-1]
 
     yield make

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from hushbell.config.gateway import ApnsSettings, GorushSettings, Shape
+from hushbell.config.gateway import ServerApnsSettings, ServerGorushSettings, Shape
 from hushbell.core.delivery.outcome import Verdict
 from hushbell.core.push import Push
 from hushbell.http.curl import CurlHttp
@@ -59,7 +59,7 @@ def made_world(mock: MockProviders, gateway: Gateway, arrived: Callable[[], int]
 
 async def gorush_world(shape: Shape) -> AsyncIterator[World]:
     async with MockProviders() as mock:
-        settings = GorushSettings(url="https://localhost", shape=shape, timeout=TIMEOUT, http=mock.http())
+        settings = ServerGorushSettings(url="https://localhost", shape=shape, timeout=TIMEOUT, http=mock.http())
         gateway = GorushGateway(settings, CurlHttp(settings.http))
         yield made_world(mock, gateway, lambda: sum(len(request.push.tokens) for request in mock.requests))
         await gateway.close()
@@ -69,7 +69,7 @@ async def apns_world(client: type[CurlHttp] | type[H2Client], *, routed: bool = 
     clock = FakeClock()
     async with MockProviders(now=clock.now) as mock:
         apple, http = mock.apns, mock.http()
-        settings = ApnsSettings(
+        settings = ServerApnsSettings(
             key_file=str(apple.key_file), key_id=apple.key_id, team_id=apple.team_id, timeout=TIMEOUT, http=http
         )
         signer = TokenSigner(apple.key_pem, key_id=apple.key_id, team_id=apple.team_id)

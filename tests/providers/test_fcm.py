@@ -18,6 +18,7 @@ from hushbell.ports.http import HttpResponse
 from hushbell.ports.provider import ProviderContext
 from hushbell.providers.fcm.outcome import outcome
 from hushbell.providers.fcm.provider import FcmProvider
+from hushbell.providers.fcm.settings import FcmSettings
 from hushbell.testing.clock import FakeClock
 from hushbell.testing.mock.server import MockProviders
 from hushbell.testing.scripted_provider import attempt
@@ -134,7 +135,9 @@ async def opened(mock: MockProviders, clock: FakeClock) -> AsyncIterator[Opened]
 
     def make(**settings: Any) -> FcmProvider:
         tools = ProviderContext(clock=clock, random=bytes, open_http=open_http)
-        made.append(FcmProvider(mock.fcm.app(**{"timeout": 20.0, "http": mock.http()} | settings), tools))
+        made.append(
+            FcmProvider(FcmSettings(**mock.fcm.app(**{"timeout": 20.0, "http": mock.http()} | settings)), tools)
+        )
         return made[-1]
 
     yield make

@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hushbell.config.gateway import GorushSettings, Shape, Texts
+from hushbell.config.gateway import ServerGorushSettings, Shape, Texts
 from hushbell.core.delivery.outcome import Outcome, Scope, Verdict
 from hushbell.core.push import Push
 from hushbell.http.curl import CurlHttp
-from hushbell.providers.gorush.adapter import GorushGateway, logged_outcomes
+from hushbell.providers.gorush.adapter import GorushGateway
+from hushbell.providers.gorush.outcome import logged_outcomes
 from hushbell.providers.gorush.payload import body, own_item, quote, spec_items, status_item
 from hushbell.testing.mock.server import MockProviders
 from hushbell.types import (
@@ -49,7 +50,7 @@ async def opened(gorush: MockProviders) -> AsyncIterator[Callable[..., GorushGat
 
     def make(**changes: Any) -> GorushGateway:
         fields: dict[str, Any] = {"url": gorush.plain_url, "timeout": 2.0, "gather": 0.001}
-        settings = GorushSettings(**fields | changes)
+        settings = ServerGorushSettings(**fields | changes)
         made.append(GorushGateway(settings, CurlHttp(settings.http)))
         return made[-1]
 

@@ -15,7 +15,10 @@ from hushbell.core.delivery.outcome import ACCEPTED, Outcome, Verdict
 from hushbell.errors import CallerError, ConfigError
 from hushbell.http.client import open_http
 from hushbell.ports.provider import ProviderContext
-from hushbell.providers.gorush.provider import GorushProvider, HushbellProvider, own_outcome
+from hushbell.providers.gorush.provider import GorushProvider
+from hushbell.providers.gorush.settings import GorushSettings
+from hushbell.providers.hushbell.provider import HushbellProvider, own_outcome
+from hushbell.providers.hushbell.settings import HushbellSettings
 from hushbell.testing.clock import FakeClock
 from hushbell.testing.mock.server import MockProviders
 from hushbell.testing.scripted_provider import attempt
@@ -31,8 +34,11 @@ async def opened(mock: MockProviders) -> AsyncIterator[Opened]:
 
     def make(kind: Any = GorushProvider, **settings: Any) -> Any:
         tools = ProviderContext(clock=FakeClock(), random=bytes, open_http=open_http)
-        app = {GorushProvider: mock.gorush.gorush_app, HushbellProvider: mock.gorush.hushbell_app}[kind]
-        made.append(kind(app(**{"timeout": 20.0, "http": mock.http()} | settings), tools))
+        given = {"timeout": 20.0, "http": mock.http()} | settings
+        if kind is GorushProvider:
+            made.append(GorushProvider(GorushSettings(**mock.gorush.gorush_app(**given)), tools))
+        else:
+            made.append(HushbellProvider(HushbellSettings(**mock.gorush.hushbell_app(**given)), tools))
         return made[-1]
 
     yield make
@@ -212,8 +218,8 @@ def test_an_address_that_shows_tokens_on_the_way_is_refused(mock: MockProviders)
     tools = ProviderContext(clock=FakeClock(), random=bytes, open_http=open_http)
 
     with pytest.raises(ConfigError, match=r"gorush.url"):
-        GorushProvider(mock.gorush.gorush_app(url="http://gorush.example.org"), tools)
-    GorushProvider(mock.gorush.gorush_app(url="http://127.0.0.1:8088"), tools)
+        GorushProvider(GorushSettings(**mock.gorush.gorush_app(url="http://gorush.example.org")), tools)
+    GorushProvider(GorushSettings(**mock.gorush.gorush_app(url="http://127.0.0.1:8088")), tools)
 
 
 @pytest.mark.parametrize(

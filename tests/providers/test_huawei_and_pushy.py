@@ -17,8 +17,10 @@ from hushbell.ports.http import HttpResponse
 from hushbell.ports.provider import Provider, ProviderContext
 from hushbell.providers.huawei import outcome as huawei_outcome
 from hushbell.providers.huawei.provider import HuaweiProvider
+from hushbell.providers.huawei.settings import HuaweiSettings
 from hushbell.providers.pushy import outcome as pushy_outcome
 from hushbell.providers.pushy.provider import PushyProvider
+from hushbell.providers.pushy.settings import PushySettings
 from hushbell.testing.clock import FakeClock
 from hushbell.testing.mock.server import MockProviders
 from hushbell.testing.scripted_provider import attempt
@@ -160,8 +162,11 @@ async def opened(mock: MockProviders, clock: FakeClock) -> AsyncIterator[Opened]
 
     def make(kind: Any, **settings: Any) -> Any:
         tools = ProviderContext(clock=clock, random=bytes, open_http=open_http)
-        app = {HuaweiProvider: mock.huawei.app, PushyProvider: mock.pushy.app}[kind]
-        made.append(kind(app(**{"timeout": 20.0, "http": mock.http()} | settings), tools))
+        given = {"timeout": 20.0, "http": mock.http()} | settings
+        if kind is HuaweiProvider:
+            made.append(HuaweiProvider(HuaweiSettings(**mock.huawei.app(**given)), tools))
+        else:
+            made.append(PushyProvider(PushySettings(**mock.pushy.app(**given)), tools))
         return made[-1]
 
     yield make

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from hushbell.config.gateway import ApnsSettings, GatewaySettings, GorushSettings
+from hushbell.config.gateway import GatewaySettings, ServerApnsSettings, ServerGorushSettings
 from hushbell.core.push import Push
 from hushbell.errors import ConfigError
 from hushbell.ports.gateway import Verdict
@@ -28,7 +28,7 @@ async def test_outcomes_keep_the_order_of_the_pushes(push: MakePush) -> None:
     clock = FakeClock()
     async with MockProviders(now=clock.now) as mock:
         http = mock.http()
-        apns = ApnsSettings(
+        apns = ServerApnsSettings(
             key_file=str(mock.apns.key_file), key_id=mock.apns.key_id, team_id=mock.apns.team_id, http=http
         )
         gateway = open_gateway(GatewaySettings(apns=apns), clock)
@@ -41,7 +41,7 @@ async def test_outcomes_keep_the_order_of_the_pushes(push: MakePush) -> None:
 
 async def test_with_a_gorush_everything_goes_there(push: MakePush) -> None:
     async with MockProviders() as mock:
-        gateway = open_gateway(GatewaySettings(gorush=GorushSettings(url=mock.plain_url)), FakeClock())
+        gateway = open_gateway(GatewaySettings(gorush=ServerGorushSettings(url=mock.plain_url)), FakeClock())
 
         await gateway.deliver([push(1), push(2, token_type=2)])
         await gateway.close()
@@ -50,7 +50,7 @@ async def test_with_a_gorush_everything_goes_there(push: MakePush) -> None:
 
 
 def test_a_missing_key_file_is_named(tmp_path: Path) -> None:
-    apns = ApnsSettings(key_file=str(tmp_path / "none.p8"), key_id="K", team_id="T")
+    apns = ServerApnsSettings(key_file=str(tmp_path / "none.p8"), key_id="K", team_id="T")
 
     with pytest.raises(ConfigError, match="key_file"):
         open_gateway(GatewaySettings(apns=apns), FakeClock())

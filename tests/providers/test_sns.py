@@ -17,6 +17,7 @@ from hushbell.ports.http import HttpResponse
 from hushbell.ports.provider import ProviderContext
 from hushbell.providers.sns.outcome import CODES, outcome
 from hushbell.providers.sns.provider import SnsProvider
+from hushbell.providers.sns.settings import SnsSettings
 from hushbell.providers.sns.sigv4 import AwsKey, signed, signing_key
 from hushbell.testing.clock import FakeClock
 from hushbell.testing.mock.server import MockProviders
@@ -182,7 +183,9 @@ async def opened(mock: MockProviders) -> AsyncIterator[Opened]:
 
     def make(**settings: Any) -> SnsProvider:
         tools = ProviderContext(clock=FakeClock(), random=bytes, open_http=open_http)
-        made.append(SnsProvider(mock.sns.app(**{"timeout": 20.0, "http": mock.http()} | settings), tools))
+        made.append(
+            SnsProvider(SnsSettings(**mock.sns.app(**{"timeout": 20.0, "http": mock.http()} | settings)), tools)
+        )
         return made[-1]
 
     yield make
@@ -254,14 +257,14 @@ def test_a_file_without_the_profile_is_told(tmp_path: Path, mock: MockProviders,
     tools = ProviderContext(clock=FakeClock(), random=bytes, open_http=open_http)
 
     with pytest.raises(ConfigError, match=r"sns.credentials_file: .*\[default\]"):
-        SnsProvider(mock.sns.app(credentials_file=str(file)), tools)
+        SnsProvider(SnsSettings(**mock.sns.app(credentials_file=str(file))), tools)
 
 
 def test_a_region_is_one(mock: MockProviders) -> None:
+    context = ProviderContext(clock=FakeClock(), random=bytes, open_http=open_http)
+
     with pytest.raises(ConfigError, match=r"sns.region"):
-        SnsProvider(
-            mock.sns.app(region="evil.org/"), ProviderContext(clock=FakeClock(), random=bytes, open_http=open_http)
-        )
+        SnsProvider(SnsSettings(**mock.sns.app(region="evil.org/")), context)
 
 
 @pytest.mark.parametrize(

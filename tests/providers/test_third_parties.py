@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from hushbell.config.providers import OtherApp
+from hushbell.config.apps import OtherApp
 from hushbell.core.delivery.notification import Message, Notification
 from hushbell.core.delivery.outcome import ACCEPTED, Outcome, Verdict
 from hushbell.core.delivery.push_ids import push_id
@@ -16,7 +16,7 @@ from hushbell.errors import CallerError, ConfigError
 from hushbell.http.client import open_http
 from hushbell.ports.provider import Attempt, Provider, ProviderContext
 from hushbell.providers.batches import RAISED
-from hushbell.providers.registry import AttemptAdapter, open_other, open_provider, third_parties
+from hushbell.providers.third_parties import AttemptAdapter, open_other, open_third_party, third_parties
 from hushbell.testing.clock import FakeClock
 from hushbell.testing.mock.server import MockProviders
 from hushbell.testing.scripted_provider import attempt
@@ -80,12 +80,12 @@ def test_a_name_of_ours_stays_ours(installed: Path) -> None:
 
 def test_what_nobody_offers_is_told_with_what_there_is(installed: Path) -> None:
     with pytest.raises(ConfigError, match="nothing: there is no such provider"):
-        open_provider("nothing", {}, TOOLS)
+        open_third_party("nothing", {}, TOOLS)
 
 
 def test_a_package_that_does_not_load_is_told(installed: Path) -> None:
     with pytest.raises(ConfigError, match="broken: the package"):
-        open_provider("broken", {}, TOOLS)
+        open_third_party("broken", {}, TOOLS)
 
 
 class Old:
@@ -151,13 +151,13 @@ def test_the_example_refuses_bad_settings_by_name(
     installed: Path, settings: dict[str, Any], change: dict[str, Any]
 ) -> None:
     with pytest.raises(ConfigError, match=f"webhook.{min(change)}"):
-        open_provider("webhook", settings | change, TOOLS)
+        open_third_party("webhook", settings | change, TOOLS)
 
 
 @pytest.fixture
 async def example(installed: Path, settings: dict[str, Any]) -> AsyncIterator[tuple[Provider, MockProviders]]:
     async with MockProviders() as server:
-        provider: Any = open_provider("webhook", settings, TOOLS)
+        provider: Any = open_third_party("webhook", settings, TOOLS)
         provider._url = server.plain_url + "/hook"
         yield provider, server
         await provider.close()

@@ -11,17 +11,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hushbell.config.gateway import HttpSettings
-from hushbell.config.providers import UnifiedPushApp, WebPushApp
 from hushbell.core.delivery.notification import Message, Notification
 from hushbell.core.delivery.outcome import ACCEPTED, Outcome, Scope, Verdict
 from hushbell.errors import CallerError, ConfigError
 from hushbell.http.client import open_http
 from hushbell.ports.http import HttpResponse
 from hushbell.ports.provider import ProviderContext
+from hushbell.providers.unifiedpush.provider import UnifiedPushProvider
+from hushbell.providers.unifiedpush.settings import UnifiedPushSettings
 from hushbell.providers.webpush.outcome import outcome
 from hushbell.providers.webpush.provider import WebPushProvider
+from hushbell.providers.webpush.settings import WebPushSettings
 from hushbell.providers.webpush.subscription import parse
-from hushbell.providers.webpush.unifiedpush import UnifiedPushProvider
 from hushbell.providers.webpush.vapid import Vapid
 from hushbell.testing.certificates import new_key
 from hushbell.testing.clock import FakeClock
@@ -187,7 +188,7 @@ async def opened(mock: MockProviders, clock: FakeClock) -> AsyncIterator[Opened]
             clock=clock, random=os.urandom, open_http=open_http, allow=tuple(allow), resolve=resolve
         )
         given = {"timeout": 20.0, "http": mock.http()} | settings
-        made.append(WebPushProvider(mock.webpush.web_app(**given), tools))
+        made.append(WebPushProvider(WebPushSettings(**mock.webpush.web_app(**given)), tools))
         return made[-1]
 
     yield make
@@ -204,7 +205,7 @@ async def unified(mock: MockProviders, clock: FakeClock) -> AsyncIterator[Opened
 
         tools = ProviderContext(clock=clock, random=os.urandom, open_http=open_http)
         given = {"timeout": 20.0, "http": mock.http()} | settings
-        made.append(UnifiedPushProvider(mock.webpush.unified_app(**given), tools))
+        made.append(UnifiedPushProvider(UnifiedPushSettings(**mock.webpush.unified_app(**given)), tools))
         return made[-1]
 
     yield make
@@ -355,9 +356,9 @@ def test_the_subject_is_named_if_it_is_wrong(tmp_path: Path) -> None:
     tools = ProviderContext(clock=FakeClock(), random=bytes, open_http=open_http)
 
     with pytest.raises(ConfigError, match=r"webpush.subject"):
-        WebPushProvider(WebPushApp(key_file=str(tmp_path / "key"), subject="me"), tools)
+        WebPushProvider(WebPushSettings(key_file=str(tmp_path / "key"), subject="me"), tools)
     with pytest.raises(ConfigError, match=r"unifiedpush.subject"):
-        UnifiedPushProvider(UnifiedPushApp(key_file=str(tmp_path / "key"), subject=""), tools)
+        UnifiedPushProvider(UnifiedPushSettings(key_file=str(tmp_path / "key"), subject=""), tools)
 
 
 # UnifiedPush.
@@ -399,7 +400,7 @@ async def test_an_address_is_at_most_a_thousand_bytes(unified: Opened) -> None:
 @pytest.mark.parametrize("body", [b"", b"x" * 4097])
 def test_old_distributors_take_1_to_4096_bytes(body: bytes, tmp_path: Path) -> None:
     tools = ProviderContext(clock=FakeClock(), random=bytes, open_http=open_http)
-    provider = UnifiedPushProvider(UnifiedPushApp(), tools)
+    provider = UnifiedPushProvider(UnifiedPushSettings(), tools)
 
     with pytest.raises(CallerError, match="body"):
         provider.check(Message(provider="unifiedpush", body=body))

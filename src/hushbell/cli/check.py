@@ -6,10 +6,9 @@ from pathlib import Path
 
 import click
 
+from hushbell.cli.apps import open_apps
 from hushbell.cli.files import DEFAULT_FILE, identity_path, read_identity, read_secret, read_settings
-from hushbell.cli.gateway import open_apps
 from hushbell.cli.node import node_key_path
-from hushbell.config.apps import PROVIDERS
 from hushbell.config.settings import Settings
 from hushbell.crypto.secp256k1 import compress
 from hushbell.errors import ConfigError
@@ -82,7 +81,7 @@ def _gateway(settings: Settings) -> Iterator[tuple[str, str]]:
     callers = ", ".join(key.name for key in settings.keys) or "anybody who reaches it"
     yield "gateway", f"{settings.gateway.listen} for {callers}"
     for app in settings.apps:
-        named = [name for name in PROVIDERS if getattr(app, name) is not None] + [one.provider for one in app.other]
+        named = [*app.providers] + [one.provider for one in app.other]
         yield "app", f"{app.name}: {', '.join(named) or 'no provider: its pushes fail'}"
 
 

@@ -10,6 +10,7 @@ from hushbell.config.loader import Source, load
 from hushbell.config.settings import Settings
 from hushbell.crypto.secp256k1 import key_pair, key_pair_from
 from hushbell.errors import ConfigError
+from hushbell.providers.registry import SETTINGS
 from hushbell.types import KeyPair
 
 DEFAULT_FILE = "hushbell.toml"
@@ -28,7 +29,7 @@ def read_settings(config: str | None, flags: Mapping[str, Any] | None = None) ->
     Raises:
         ConfigError: a line for each mistake.
     """
-    return load(_source(config), os.environ, flags)
+    return load(_source(config), os.environ, flags, providers=SETTINGS)
 
 
 def identity_path(settings: Settings) -> Path:

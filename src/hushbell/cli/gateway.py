@@ -5,7 +5,6 @@ import ipaddress
 import logging
 import signal
 import sys
-from dataclasses import fields
 from pathlib import Path
 from typing import Protocol
 
@@ -14,23 +13,20 @@ import click
 from hushbell import __version__
 from hushbell.api.app import GatewayApi
 from hushbell.cli import import_gorush
+from hushbell.cli.apps import credential_files, open_apps
 from hushbell.cli.event_loop import run_loop
 from hushbell.cli.files import read_settings
 from hushbell.cli.lifecycle import cannot_listen, only_one, say_ready, stop_on_signals
-from hushbell.config.apps import PROVIDERS, AppSettings
 from hushbell.config.gateway import HttpSettings
 from hushbell.config.settings import Settings
 from hushbell.errors import ConfigError, TransportError
-from hushbell.http.client import open_http
 from hushbell.http.curl import CurlHttp
 from hushbell.http.ssrf import SsrfGuard
 from hushbell.observability.logs import start_logs
 from hushbell.observability.metrics import Counters
 from hushbell.ports.outbox import Outbox
-from hushbell.ports.provider import ProviderContext
-from hushbell.providers.registry import open_other, open_provider
 from hushbell.runtime.clock import SystemClock, system_random
-from hushbell.runtime.delivery.engine import App, DeliveryEngine
+from hushbell.runtime.delivery.engine import DeliveryEngine
 from hushbell.runtime.delivery.service import GatewayService
 from hushbell.runtime.delivery.webhooks import Masking, Webhooks, feedback_webhook
 from hushbell.stores.at_rest import make_folder
@@ -105,7 +101,7 @@ async def serve(settings: Settings) -> None:
             fronts=[http.server.close, *([rpc.close] if rpc else [])],
             clock=clock,
             keep_days=settings.gateway.keep_days,
-            files=_credentials(settings),
+            files={key: files for app in settings.apps for key, files in credential_files(app).items()},
         )
         try:
             ready = await _listen(settings, http, rpc)
@@ -120,29 +116,6 @@ async def serve(settings: Settings) -> None:
         log.info("stopped")
 
 
-def open_apps(settings: Settings, clock: SystemClock) -> list[App]:
-    """
-    Return the apps with their providers.
-
-    Raises:
-        ConfigError: a credential cannot be read or used; names the app and the setting.
-    """
-    tools = ProviderContext(clock=clock, random=system_random, open_http=open_http, allow=settings.ssrf.allow)
-    return [_open_app(app, tools) for app in settings.apps]
-
-
-def _credentials(settings: Settings) -> dict[tuple[str, str], list[Path]]:
-    """Return the files that each app's providers read their credentials from."""
-    found = {}
-    for app in settings.apps:
-        for name in PROVIDERS:
-            chosen = getattr(app, name)
-            if chosen is not None:
-                names = [part.name for part in fields(chosen) if part.name.endswith("_file")]
-                found[app.name, name] = [Path(path) for part in names if (path := getattr(chosen, part))]
-    return found
-
-
 def open_queue(settings: Settings, folder: Path) -> Outbox:
     """Return the queue of the gateway in its folder, or one that a stop empties."""
     if settings.store.url == "memory":
@@ -152,26 +125,6 @@ def open_queue(settings: Settings, folder: Path) -> Outbox:
         folder / "at-rest.key",
         random=system_random,
         keep_damaged_days=settings.store.keep_damaged_days,
-    )
-
-
-def _open_app(app: AppSettings, tools: ProviderContext) -> App:
-    providers = {}
-    try:
-        for name in PROVIDERS:
-            chosen = getattr(app, name)
-            if chosen is not None:
-                providers[name] = open_provider(name, chosen, tools)
-        for other in app.other:
-            providers[other.provider] = open_other(other, tools)
-    except ConfigError as error:
-        raise ConfigError(f"app {app.name}: {error}") from error
-    return App(
-        name=app.name,
-        providers=providers,
-        queue=app.queue,
-        ttl=app.ttl,
-        retries=app.attempts - 1 if app.attempts else None,
     )
 
 

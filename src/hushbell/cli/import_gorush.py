@@ -11,6 +11,7 @@ from hushbell.cli.files import CONFIG_LIMIT, write_new, write_secret
 from hushbell.config.gorush_import import translated
 from hushbell.config.loader import Source, load
 from hushbell.errors import ConfigError
+from hushbell.providers.registry import SETTINGS
 from hushbell.stores.at_rest import make_folder
 
 
@@ -32,7 +33,7 @@ def command(path: str, output: str | None, secrets: str) -> None:
     except ConfigError as error:
         told = str(error)
         raise ConfigError(told if told.startswith(path) else f"{path}: {told}") from None
-    load(Source("the result", made.toml))  # never hand out what check would refuse
+    load(Source("the result", made.toml), providers=SETTINGS)  # never hand out what check would refuse
     folder = Path(secrets)
     if made.secrets:
         make_folder(folder)

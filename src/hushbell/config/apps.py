@@ -1,26 +1,20 @@
 """The apps that the gateway pushes for, and the keys that let callers in."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
-from hushbell.config.providers import (
-    ApnsApp,
-    FcmApp,
-    GorushApp,
-    HuaweiApp,
-    HushbellApp,
-    OtherApp,
-    PushyApp,
-    SnsApp,
-    UnifiedPushApp,
-    WebPushApp,
-)
 from hushbell.types import SECONDS_PER_DAY
-
-PROVIDERS = ("apns", "fcm", "huawei", "webpush", "unifiedpush", "pushy", "sns", "gorush", "hushbell")
-"""The sections of an app that name a provider."""
 
 SCOPES = ("send", "read", "tokens", "webhooks", "operate")
 """What a key may do: send; read states and dead tokens; see tokens in the clear; manage webhooks; read statistics."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OtherApp:
+    """Section ``[[apps.other]]``: a provider that an installed package offers (docs/providers.md)."""
+
+    provider: str  # the name of its entry point, which messages give it too
+    file: str = ""  # TOML with its settings; only the package knows them
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,15 +27,8 @@ class AppSettings:
     attempts: int = 0  # at one push; 0 leaves it to the time to live
     feedback_url: str = ""  # told of each push that failed, in gorush's words
     feedback_headers: tuple[str, ...] = ()  # each "name:value"
-    apns: ApnsApp | None = None
-    fcm: FcmApp | None = None
-    huawei: HuaweiApp | None = None
-    webpush: WebPushApp | None = None
-    unifiedpush: UnifiedPushApp | None = None
-    pushy: PushyApp | None = None
-    sns: SnsApp | None = None
-    gorush: GorushApp | None = None
-    hushbell: HushbellApp | None = None
+    # [apps.NAME] of each provider that the app uses, as an instance of the provider's own settings class.
+    providers: Mapping[str, object] = field(default_factory=dict)
     other: tuple[OtherApp, ...] = ()  # providers of installed packages
 
 

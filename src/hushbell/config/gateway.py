@@ -37,7 +37,7 @@ class HttpSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class GorushSettings:
+class ServerGorushSettings:
     """Section ``[gateway.gorush]``: a gorush, or whatever speaks like it."""
 
     url: str  # such as https://gorush.example.org
@@ -49,7 +49,7 @@ class GorushSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ApnsSettings:
+class ServerApnsSettings:
     """Section ``[gateway.apns]``: Apple's push service with a token key."""
 
     key_file: str  # the .p8 file that Apple gives out
@@ -95,6 +95,6 @@ class GatewaySettings:
     body: int = 16 * 1024 * 1024  # bytes of a request; gorush has no bound
     keep_days: int = 7  # how long ends, dead tokens and answers to repeated requests are remembered
     paths: PathSettings = field(default_factory=PathSettings)
-    gorush: GorushSettings | None = None
-    apns: ApnsSettings | None = None
+    gorush: ServerGorushSettings | None = None
+    apns: ServerApnsSettings | None = None
     texts: Texts = field(default_factory=Texts)

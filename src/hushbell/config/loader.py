@@ -32,6 +32,8 @@ def load(
     source: Source | None = None,
     environment: Mapping[str, str] | None = None,
     flags: Mapping[str, Any] | None = None,
+    *,
+    providers: Mapping[str, type] | None = None,
 ) -> Settings:
     """
     Return the settings.
@@ -41,12 +43,13 @@ def load(
         environment: variables; those named ``HUSHBELL_SECTION__KEY`` count, with lists and numbers as TOML values.
         flags: values given on the command line by dotted key, such as ``{"server.data": "/var/lib/hushbell"}``.
             None is a flag that was not given.
+        providers: the settings class of each provider, by the name of its section in ``[[apps]]``.
 
     Raises:
         ConfigError: one line for each mistake, with file and line, key and rule.
     """
-    known = keys(Settings)
-    reading = _Reading(known)
+    providers = providers or {}
+    reading = _Reading(keys(Settings, providers), providers)
     if source is not None:
         reading.read_file(source)
     reading.read_environment(environment or {})
@@ -60,9 +63,10 @@ def load(
 class _Reading:
     """Values found so far, where each stands, and what is wrong."""
 
-    def __init__(self, known: Mapping[Path, Key]) -> None:
+    def __init__(self, known: Mapping[Path, Key], providers: Mapping[str, type]) -> None:
         self.problems: list[str] = []
         self._known = known
+        self._providers = providers
         self._values: dict[Path, Any] = {}
         self._places: dict[Path, str] = {}
         self._refused: set[Path] = set()
@@ -96,7 +100,7 @@ class _Reading:
 
     def finish(self) -> Settings:
         missing: list[Path] = []
-        settings = build(Settings, self._values, self._sections, missing)
+        settings = build(Settings, self._values, self._sections, missing, self._providers)
         for path in missing:
             self._complain(path, "missing", self._place(path))
         for path, rule in broken_rules(settings):

@@ -5,7 +5,8 @@ import re
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
-from hushbell.config.apps import PROVIDERS, SCOPES
+from hushbell.config.apps import SCOPES
+from hushbell.config.gateway import HttpSettings
 from hushbell.config.lines import Path
 from hushbell.config.node import NodeSettings
 from hushbell.config.settings import Settings
@@ -28,6 +29,8 @@ def broken_rules(settings: Settings) -> Iterator[tuple[Path, str]]:
     for topic in settings.server.pubsub_topics:
         if not _SHARD.fullmatch(topic):
             yield ("server", "pubsub_topics"), "each must look like /waku/2/rs/CLUSTER/SHARD"
+    if settings.server.app and settings.server.app not in [app.name for app in settings.apps]:
+        yield ("server", "app"), f'there is no app "{settings.server.app}"'
     if len(settings.transport.bus.encode()) > SOCKET_PATH:
         yield ("transport", "bus"), f"must be a path of at most {SOCKET_PATH} bytes"
     yield from _node_rules(settings)
@@ -102,10 +105,9 @@ def _app_rules(settings: Settings) -> Iterator[tuple[Path, str]]:
         seen.add(app.name)
         if app.feedback_url and urlsplit(app.feedback_url).scheme not in ("http", "https"):
             yield (*path, "feedback_url"), "must begin with https:// or http://"
-        for name in PROVIDERS:
-            provider = getattr(app, name)
-            if provider is not None:
-                yield from _connect_rule((*path, name, "connect"), provider.http.connect)
+        for name, provider in app.providers.items():
+            if isinstance(http := getattr(provider, "http", None), HttpSettings):
+                yield from _connect_rule((*path, name, "connect"), http.connect)
 
 
 def _key_rules(settings: Settings) -> Iterator[tuple[Path, str]]:

@@ -99,10 +99,10 @@ def general(path: Path) -> Path:
     return tuple(MEMBER if name.isdigit() else name for name in path)
 
 
-def keys(settings: type) -> Mapping[Path, Key]:
-    """Return every key below a settings class."""
+def keys(settings: type, providers: Mapping[str, type]) -> Mapping[Path, Key]:
+    """Return every key below a settings class; ``providers`` as for :func:`build`."""
     found: dict[Path, Key] = {}
-    for path, kind, part in _parts(settings, ()):
+    for path, kind, part in _parts(settings, (), providers):
         if part is not None:
             default = part.default if part.default_factory is MISSING else part.default_factory()
             found[path] = Key(path, kind, default)
@@ -124,7 +124,13 @@ def nearest(path: Path, known: Mapping[Path, Key]) -> str:
 
 
 def build(
-    settings: type[T], values: Mapping[Path, Any], sections: Mapping[Path, str], missing: list[Path], path: Path = ()
+    settings: type[T],
+    values: Mapping[Path, Any],
+    sections: Mapping[Path, str],
+    missing: list[Path],
+    providers: Mapping[str, type],
+    *,
+    path: Path = (),
 ) -> T:
     """
     Return an instance from the values found. A missing key without a default is None, and the result is not for use.
@@ -134,6 +140,8 @@ def build(
         values: parsed values by path.
         sections: where each section that was mentioned stands. An optional one that was not is None.
         missing: gets the path of each such key.
+        providers: the classes of the sections that a field of type ``Mapping`` holds, by their names. They stand
+            beside the field's neighbours: ``[apps.apns]``, not ``[apps.providers.apns]``.
         path: of the section.
     """
     arguments: dict[str, Any] = {}
@@ -144,15 +152,21 @@ def build(
         if (member := _member(hints[part.name])) is not None:
             places = sorted({int(at[len(below)]) for at in sections if _is_within(at, below)})
             arguments[part.name] = tuple(
-                build(member, values, sections, missing, (*below, str(place))) for place in places
+                build(member, values, sections, missing, providers, path=(*below, str(place))) for place in places
             )
+        elif get_origin(hints[part.name]) is Mapping:
+            arguments[part.name] = {
+                name: build(one, values, sections, missing, providers, path=(*path, name))
+                for name, one in providers.items()
+                if (*path, name) in sections
+            }
         elif section in FLAT:
             flat = {name: values[*path, name] for name in _names(section) if (*path, name) in values}
             base = part.default_factory() if part.default_factory is not MISSING else section()
             arguments[part.name] = section(**{name: getattr(base, name) for name in _names(section)} | flat)
         elif section is not None:
             if not optional or below in sections:
-                arguments[part.name] = build(section, values, sections, missing, below)
+                arguments[part.name] = build(section, values, sections, missing, providers, path=below)
         elif below in values:
             arguments[part.name] = values[below]
         elif part.default is MISSING and part.default_factory is MISSING:
@@ -161,17 +175,20 @@ def build(
     return settings(**arguments)
 
 
-def _parts(settings: type, path: Path) -> list[tuple[Path, Any, Field[Any] | None]]:
+def _parts(settings: type, path: Path, providers: Mapping[str, type]) -> list[tuple[Path, Any, Field[Any] | None]]:
     hints = get_type_hints(settings)
     found: list[tuple[Path, Any, Field[Any] | None]] = []
     for part in fields(settings):
         section, _ = _section(hints[part.name])
         if (member := _member(hints[part.name])) is not None:
-            found += _parts(member, (*path, part.name, MEMBER))
+            found += _parts(member, (*path, part.name, MEMBER), providers)
+        elif get_origin(hints[part.name]) is Mapping:
+            for name, one in providers.items():
+                found += _parts(one, (*path, name), providers)
         elif section is None:
             found.append(((*path, part.name), hints[part.name], part))
         else:
-            found += _parts(section, path if section in FLAT else (*path, part.name))
+            found += _parts(section, path if section in FLAT else (*path, part.name), providers)
     return found
 
 

@@ -18,6 +18,7 @@ class ServerSettings:
     identity_file: str = ""  # private key, 64 hex digits; "" is identity.key in the data folder
     workers: int = 1  # processes that open and seal envelopes; 1 does it in the server's own
     pubsub_topics: tuple[str, ...] = (DEFAULT_PUBSUB_TOPIC,)
+    app: str = ""  # of [[apps]], whose providers ring the phones; "" is [gateway.gorush] or [gateway.apns]
     query_keys_per_second: int = 4  # derivations; each costs 11 to 20 ms of a processor
 
 

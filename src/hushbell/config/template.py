@@ -9,6 +9,7 @@ data = "hushbell-data"  # folder with state and keys; made on first start
 # identity_file = ""  # private key, 64 hex digits; "" is identity.key in the data folder
 # workers = 1  # processes that open and seal envelopes; 1 does it in the server's own
 # pubsub_topics = ["/waku/2/rs/16/32"]  # Waku's shards to listen to
+# app = ""  # of [[apps]], whose providers ring the phones; "" is [gateway.gorush] or [gateway.apns]
 # query_keys_per_second = 4  # derivations; each costs 11 to 20 ms of a processor
 
 [store]

@@ -15,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from hushbell.config.gateway import ApnsSettings, GatewaySettings
+from hushbell.config.gateway import GatewaySettings, ServerApnsSettings
 from hushbell.core.client.query import Info
 from hushbell.core.delivery.backoff import Backoff
 from hushbell.crypto import secp256k1
@@ -104,7 +104,7 @@ class Story:
     async def _serving(self, mock: MockProviders) -> AsyncIterator[None]:
         """Run the server on the same data folder as the last time."""
         counters = Counters()
-        settings = ApnsSettings(
+        settings = ServerApnsSettings(
             key_file=str(mock.apns.key_file),
             key_id=mock.apns.key_id,
             team_id=mock.apns.team_id,

@@ -7,7 +7,7 @@ may speak older HTTP, by libcurl.
 
 from pathlib import Path
 
-from hushbell.config.gateway import ApnsSettings, GatewaySettings, Texts
+from hushbell.config.gateway import GatewaySettings, ServerApnsSettings, Texts
 from hushbell.errors import ConfigError
 from hushbell.http.curl import CurlHttp
 from hushbell.http.h2.client import H2Client
@@ -35,7 +35,7 @@ def open_gateway(settings: GatewaySettings, clock: Clock) -> Gateway:
     return Router(providers)
 
 
-def _open_apns(settings: ApnsSettings, texts: Texts, clock: Clock) -> Apns:
+def _open_apns(settings: ServerApnsSettings, texts: Texts, clock: Clock) -> Apns:
     try:
         key = Path(settings.key_file).read_bytes()
     except OSError as error:

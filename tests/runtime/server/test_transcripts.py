@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from hushbell import wire
-from hushbell.config.gateway import GorushSettings, HttpSettings
+from hushbell.config.gateway import HttpSettings, ServerGorushSettings
 from hushbell.core import envelope
 from hushbell.crypto import secp256k1
 from hushbell.errors import WireError
@@ -112,7 +112,7 @@ async def test_our_server_answers_as_status_go_did(path: Path, start_service: An
     steps = {step["step"]: step for step in transcript["steps"] if "step" in step}
 
     async with MockProviders() as gorush:
-        gateway = GorushGateway(GorushSettings(url=gorush.plain_url), CurlHttp(HttpSettings()))
+        gateway = GorushGateway(ServerGorushSettings(url=gorush.plain_url), CurlHttp(HttpSettings()))
         running = await start_service(identity=identity, store=store, gateway=gateway)
         everybody = running.bus.connect()
         sent, posted = 0, 0

@@ -100,18 +100,19 @@ def _api(gateway: GatewaySettings) -> dict[str, Any]:
 
 def _providers(app: AppSettings) -> dict[str, Any]:
     retry = max(0, app.attempts - 1)
-    apns = app.apns
+    apns: Any = app.providers.get("apns")
+    huawei: Any = app.providers.get("huawei")
     return {
         "android": {
-            "enabled": app.fcm is not None,
-            "key_path": HIDDEN if app.fcm else "",
+            "enabled": "fcm" in app.providers,
+            "key_path": HIDDEN if "fcm" in app.providers else "",
             "credential": "",
             "max_retry": retry,
         },
         "huawei": {
-            "enabled": app.huawei is not None,
-            "appsecret": HIDDEN if app.huawei else "",
-            "appid": app.huawei.app_id if app.huawei else "",
+            "enabled": huawei is not None,
+            "appsecret": HIDDEN if huawei else "",
+            "appid": huawei.app_id if huawei else "",
             "max_retry": retry,
         },
         "ios": {

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from json.encoder import encode_basestring_ascii
 
-from hushbell.config.gateway import ApnsSettings, Texts
+from hushbell.config.gateway import ServerApnsSettings, Texts
 from hushbell.core.push import Push
 from hushbell.http.client import fetch, submit_request
 from hushbell.ports.clock import Clock
@@ -90,7 +90,12 @@ class Apns:
     """A gateway for device tokens of Apple's. One signer serves all connections."""
 
     def __init__(
-        self, settings: ApnsSettings, http: HttpClient, signer: TokenSigner, clock: Clock, texts: Texts | None = None
+        self,
+        settings: ServerApnsSettings,
+        http: HttpClient,
+        signer: TokenSigner,
+        clock: Clock,
+        texts: Texts | None = None,
     ) -> None:
         self._app = App(
             host=SANDBOX if settings.sandbox else PRODUCTION,

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from hushbell.config.providers import ApnsApp
 from hushbell.core.delivery import push_ids
 from hushbell.core.delivery.notification import Message, Notification
 from hushbell.core.delivery.outcome import ACCEPTED, Outcome, Verdict
@@ -17,6 +16,7 @@ from hushbell.ports.provider import Attempt, Done, ProviderContext
 from hushbell.providers import checks, files
 from hushbell.providers.apns.certificate import Certificate, SecretFile, load
 from hushbell.providers.apns.outcome import outcome
+from hushbell.providers.apns.settings import ApnsSettings
 from hushbell.providers.apns.token import TokenSigner
 from hushbell.providers.batches import supported
 from hushbell.providers.credentials import ReloadableCredential
@@ -67,7 +67,7 @@ class ApnsProvider:
 
     name = "apns"
 
-    def __init__(self, settings: ApnsApp, context: ProviderContext) -> None:
+    def __init__(self, settings: ApnsSettings, context: ProviderContext) -> None:
         """
         Read the credential; no connection is made.
 
@@ -244,13 +244,13 @@ class _ApnsTemplate:
     def __init__(self, provider: ApnsProvider, shape: _Shape, bearer: str) -> None:
         """Make the template; ``bearer`` is the provider token, or "" with a certificate."""
         names = {name for name, _ in shape.headers}
-        self._is_default_topic = "apns-topic" not in names and bool(provider.settings.topic)
+        self._is_default_topic = "apns-topic" not in names
         # An id that the caller chose can only name one push; all others get one of ours.
         self._needs_id = "apns-id" not in names or not shape.is_alone
         self._needs_collapse_id = shape.has_collapse_id and "apns-collapse-id" not in names
         headers = [("authorization", "bearer " + bearer)] if bearer else []
         headers += [pair for pair in shape.headers if pair[0] != "apns-id" or not self._needs_id]
-        if self._is_default_topic:
+        if self._is_default_topic and provider.settings.topic:
             headers.append(("apns-topic", provider.settings.topic))
         if "content-type" not in names:
             headers.append(JSON)

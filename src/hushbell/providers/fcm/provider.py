@@ -8,7 +8,6 @@ from urllib.parse import urlencode, urlsplit
 import orjson
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from hushbell.config.providers import FcmApp
 from hushbell.core.delivery.notification import Message, Notification
 from hushbell.core.delivery.outcome import ACCEPTED, Outcome, Verdict
 from hushbell.errors import CallerError, ConfigError
@@ -18,6 +17,7 @@ from hushbell.providers import checks, files
 from hushbell.providers.batches import supported
 from hushbell.providers.credentials import ReloadableCredential
 from hushbell.providers.fcm.outcome import REFUSED_TOKEN, outcome
+from hushbell.providers.fcm.settings import FcmSettings
 from hushbell.providers.jwt import rs256, rsa_key
 from hushbell.providers.oauth import AccessTokens
 from hushbell.providers.padding import padded_data
@@ -77,7 +77,7 @@ class FcmProvider:
     name = "fcm"
     credential_expires_at: Millis | None = None  # a service account's key has no end
 
-    def __init__(self, settings: FcmApp, context: ProviderContext) -> None:
+    def __init__(self, settings: FcmSettings, context: ProviderContext) -> None:
         """
         Read the service account; no connection is made.
 

@@ -1,23 +1,19 @@
 """A gateway elsewhere that speaks gorush's HTTP API."""
 
 import asyncio
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from hushbell.config.gateway import GorushSettings, Shape, Texts
+from hushbell.config.gateway import ServerGorushSettings, Shape, Texts
 from hushbell.core.push import Push
 from hushbell.http.client import fetch
-from hushbell.ports.gateway import ACCEPTED, Outcome, Scope, Verdict
+from hushbell.ports.gateway import ACCEPTED, Outcome
 from hushbell.ports.http import HttpClient, HttpFailure, HttpRequest, HttpResponse
-from hushbell.providers.apns import outcome as apns_outcome
+from hushbell.providers.gorush.outcome import logged_outcomes, outcome
 from hushbell.providers.gorush.payload import ITEMS, body, own_item, spec_items, status_item
-from hushbell.providers.responses import failure, retry_after
-from hushbell.types import Millis
+from hushbell.providers.responses import failure
 
 HEADERS = (("Content-Type", "application/json"),)
-FCM_GONE = ("Requested entity was not found", "UNREGISTERED", "registration-token-not-registered")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +31,7 @@ class GorushGateway:
     A POST that is refused as a whole (400, 413) is repeated item by item, so that one bad item loses no other.
     """
 
-    def __init__(self, settings: GorushSettings, http: HttpClient, texts: Texts | None = None) -> None:
+    def __init__(self, settings: ServerGorushSettings, http: HttpClient, texts: Texts | None = None) -> None:
         self._url = settings.url.rstrip("/") + "/api/push"
         self._settings = settings
         self._texts = texts or Texts()
@@ -131,45 +127,3 @@ class GorushGateway:
         for item in chunk:
             for position in item.positions:
                 outcomes[position] = logged.get(pushes[position].notification_id, whole)
-
-
-def outcome(answer: HttpResponse) -> Outcome:
-    """Reduce an answer to a whole POST to what the server must do. Any body is allowed, even a proxy's."""
-    status = answer.status
-    reason = f"HTTP {status}"
-    if 200 <= status < 300:
-        return ACCEPTED
-    if status == 429 or status >= 500 or status == 408:
-        return Outcome(Verdict.RETRY, reason, after=retry_after(answer), scope=Scope.PROVIDER)
-    if status in (400, 413):
-        return Outcome(Verdict.INVALID, reason)
-    return Outcome(Verdict.MISCONFIGURED, reason, scope=Scope.PROVIDER)
-
-
-def logged_outcomes(answer: bytes) -> dict[str, Outcome]:
-    """Return the outcome of each notification that gorush's answer says has failed, by ``notif_id``."""
-    try:
-        logs: Any = json.loads(answer)["logs"]
-    except (ValueError, LookupError, TypeError, RecursionError):
-        return {}
-    if not isinstance(logs, list):
-        return {}
-    return {
-        log["notif_id"]: _logged(log)
-        for log in logs
-        if isinstance(log, dict) and isinstance(log.get("notif_id"), str) and log.get("type") == "failed-push"
-    }
-
-
-def _logged(log: Mapping[str, Any]) -> Outcome:
-    """Apple's word comes as it is, Google's as a sentence, sometimes with a token in it."""
-    error = str(log.get("error", ""))
-    if any(sentence in error for sentence in FCM_GONE):
-        return Outcome(Verdict.DEAD_TOKEN, "UNREGISTERED", since=_millis(log.get("timestamp")))
-    if error in apns_outcome.REASONS:
-        return apns_outcome.by_reason(error, since=_millis(log.get("timestamp")))
-    return Outcome(Verdict.RETRY, "failed-push")
-
-
-def _millis(value: Any) -> Millis | None:
-    return Millis(value) if type(value) is int else None

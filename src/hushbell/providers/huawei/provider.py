@@ -6,7 +6,6 @@ from urllib.parse import quote, urlencode
 
 import orjson
 
-from hushbell.config.providers import HuaweiApp
 from hushbell.core.delivery.notification import Message, Notification
 from hushbell.core.delivery.outcome import Outcome
 from hushbell.errors import CallerError, ConfigError
@@ -17,6 +16,7 @@ from hushbell.providers import checks, files
 from hushbell.providers.batches import batches, supported
 from hushbell.providers.credentials import ReloadableCredential
 from hushbell.providers.huawei.outcome import DEAD, REFUSED_TOKEN, outcome
+from hushbell.providers.huawei.settings import HuaweiSettings
 from hushbell.providers.oauth import AccessTokens
 from hushbell.providers.padding import padded
 from hushbell.providers.responses import failure
@@ -41,7 +41,7 @@ class HuaweiProvider:
     name = "huawei"
     credential_expires_at: Millis | None = None  # a secret has no end
 
-    def __init__(self, settings: HuaweiApp, context: ProviderContext) -> None:
+    def __init__(self, settings: HuaweiSettings, context: ProviderContext) -> None:
         """
         Read the secret; no connection is made.
 

@@ -6,7 +6,6 @@ from urllib.parse import quote
 
 import orjson
 
-from hushbell.config.providers import PushyApp
 from hushbell.core.delivery.notification import Message, Notification
 from hushbell.errors import CallerError
 from hushbell.http.client import submit_request
@@ -17,6 +16,7 @@ from hushbell.providers.batches import batches, supported
 from hushbell.providers.credentials import ReloadableCredential
 from hushbell.providers.padding import padded_data
 from hushbell.providers.pushy.outcome import DEAD, outcome
+from hushbell.providers.pushy.settings import PushySettings
 from hushbell.providers.responses import failure
 from hushbell.types import SECONDS_PER_DAY, Millis
 
@@ -33,7 +33,7 @@ class PushyProvider:
     name = "pushy"
     credential_expires_at: Millis | None = None  # a key has no end
 
-    def __init__(self, settings: PushyApp, context: ProviderContext) -> None:
+    def __init__(self, settings: PushySettings, context: ProviderContext) -> None:
         """
         Read the key; no connection is made.
 

@@ -9,7 +9,6 @@ from urllib.parse import urlencode
 
 import orjson
 
-from hushbell.config.providers import SnsApp
 from hushbell.core.delivery.notification import Message, Notification
 from hushbell.core.delivery.outcome import Outcome, Verdict
 from hushbell.errors import CallerError, ConfigError
@@ -22,6 +21,7 @@ from hushbell.providers.credentials import ReloadableCredential
 from hushbell.providers.padding import padded, padded_data
 from hushbell.providers.responses import failure
 from hushbell.providers.sns.outcome import outcome
+from hushbell.providers.sns.settings import SnsSettings
 from hushbell.providers.sns.sigv4 import AwsKey, signed
 from hushbell.types import Millis
 
@@ -45,7 +45,7 @@ class SnsProvider:
     name = "sns"
     credential_expires_at: Millis | None = None  # an access key has no end that it tells
 
-    def __init__(self, settings: SnsApp, context: ProviderContext) -> None:
+    def __init__(self, settings: SnsSettings, context: ProviderContext) -> None:
         """
         Read the access key; no connection is made.
 

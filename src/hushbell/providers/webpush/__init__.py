@@ -1,1 +1,6 @@
-"""Pushes for browsers and UnifiedPush (RFC 8030)."""
+"""Web Push, for browsers (RFC 8030, 8291, 8292): ``[apps.webpush]``."""
+
+from hushbell.providers.entry import ProviderEntry
+from hushbell.providers.webpush.settings import WebPushSettings
+
+PROVIDER = ProviderEntry(WebPushSettings, "hushbell.providers.webpush.provider:WebPushProvider")

@@ -5,7 +5,6 @@ import re
 from collections.abc import Sequence
 from uuid import UUID
 
-from hushbell.config.providers import UnifiedPushApp, WebPushApp
 from hushbell.core.delivery import push_ids
 from hushbell.core.delivery.notification import Message, Notification
 from hushbell.core.delivery.outcome import Outcome, Verdict
@@ -19,7 +18,9 @@ from hushbell.providers import checks, files
 from hushbell.providers.batches import PushTasks, supported
 from hushbell.providers.credentials import ReloadableCredential
 from hushbell.providers.texts import size_above
+from hushbell.providers.unifiedpush.settings import UnifiedPushSettings
 from hushbell.providers.webpush.outcome import outcome
+from hushbell.providers.webpush.settings import WebPushSettings
 from hushbell.providers.webpush.subscription import Subscription, parse
 from hushbell.providers.webpush.vapid import Vapid
 from hushbell.types import Millis
@@ -48,7 +49,7 @@ class WebPushProvider:
     name = "webpush"
     credential_expires_at: Millis | None = None  # a VAPID key has no end
 
-    def __init__(self, settings: WebPushApp | UnifiedPushApp, context: ProviderContext) -> None:
+    def __init__(self, settings: WebPushSettings | UnifiedPushSettings, context: ProviderContext) -> None:
         """
         Read the key; no connection is made.
 

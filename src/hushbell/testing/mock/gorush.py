@@ -5,7 +5,6 @@ import secrets
 from pathlib import Path
 from typing import Any
 
-from hushbell.config.providers import GorushApp, HushbellApp
 from hushbell.testing.mock.http import Request, Response
 from hushbell.testing.mock.jwt import json_object
 from hushbell.testing.mock.rules import SUCCESS, RecordedPush, ScriptedReply, split_tokens
@@ -65,13 +64,13 @@ class MockGorush:
         ]
         return Response(200, _JSON, json.dumps({"counts": len(push.tokens), "logs": logs, "success": "ok"}).encode())
 
-    def gorush_app(self, **changes: object) -> GorushApp:
-        """Return settings of a provider that this mock accepts."""
-        return GorushApp(**{"url": URL, "key_file": str(self.key_file)} | changes)  # type: ignore[arg-type]
+    def gorush_app(self, **changes: Any) -> dict[str, Any]:
+        """Return settings of a provider that this mock accepts, by their names."""
+        return {"url": URL, "key_file": str(self.key_file)} | changes
 
-    def hushbell_app(self, **changes: object) -> HushbellApp:
-        """Return settings of a provider that this mock accepts."""
-        return HushbellApp(**{"url": URL, "key_file": str(self.key_file)} | changes)  # type: ignore[arg-type]
+    def hushbell_app(self, **changes: Any) -> dict[str, Any]:
+        """Return settings of a provider that this mock accepts, by their names."""
+        return {"url": URL, "key_file": str(self.key_file)} | changes
 
     @staticmethod
     def _log_entry(push: RecordedPush, note: dict[str, Any], reply: ScriptedReply) -> dict[str, Any]:

@@ -9,7 +9,6 @@ from urllib.parse import parse_qsl
 
 import orjson
 
-from hushbell.config.providers import HuaweiApp
 from hushbell.testing.mock.http import Request, Response
 from hushbell.testing.mock.jwt import json_object
 from hushbell.testing.mock.rules import SUCCESS, RecordedPush, ScriptedReply, split_tokens
@@ -82,10 +81,10 @@ class MockHuawei:
             return Response(200, _JSON, _coded("80100000", json.dumps(result)))
         return Response(200, _JSON, _coded(reply.reason, "refused"))
 
-    def app(self, **changes: object) -> HuaweiApp:
-        """Return settings of a provider that this mock accepts."""
-        given: dict[str, object] = {"app_id": APP_ID, "secret_file": str(self.secret_file)}
-        return HuaweiApp(**given | changes)  # type: ignore[arg-type]
+    def app(self, **changes: Any) -> dict[str, Any]:
+        """Return settings of a provider that this mock accepts, by their names."""
+        given = {"app_id": APP_ID, "secret_file": str(self.secret_file)}
+        return given | changes
 
     def _refusal(self, request: Request, message: dict[str, Any], push: RecordedPush, now: int) -> str:
         scheme, _, bearer = request.headers.get("authorization", "").partition(" ")

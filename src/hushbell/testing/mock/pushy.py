@@ -8,7 +8,6 @@ from urllib.parse import parse_qs, urlsplit
 
 import orjson
 
-from hushbell.config.providers import PushyApp
 from hushbell.testing.mock.http import Request, Response
 from hushbell.testing.mock.jwt import json_object
 from hushbell.testing.mock.rules import RecordedPush, ScriptedReply, split_tokens
@@ -68,9 +67,9 @@ class MockPushy:
         code = reply.reason or _CODES.get(reply.status, "INTERNAL_ERROR")
         return Response(reply.status, _JSON, json.dumps({"code": code, "error": "refused"}).encode())
 
-    def app(self, **changes: object) -> PushyApp:
-        """Return settings of a provider that this mock accepts."""
-        return PushyApp(**{"key_file": str(self.key_file)} | changes)  # type: ignore[arg-type]
+    def app(self, **changes: Any) -> dict[str, Any]:
+        """Return settings of a provider that this mock accepts, by their names."""
+        return {"key_file": str(self.key_file)} | changes
 
     def _refusal(self, request: Request, body: dict[str, Any], tokens: tuple[Any, ...]) -> tuple[int, str] | None:
         if parse_qs(urlsplit(request.path).query).get("api_key") != [self._key]:

@@ -7,9 +7,9 @@ import re
 import secrets
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qsl
 
-from hushbell.config.providers import SnsApp
 from hushbell.testing.mock.http import Request, Response
 from hushbell.testing.mock.rules import RecordedPush, ScriptedReply
 
@@ -67,9 +67,9 @@ class MockSns:
         error = f"<Error><Type>Sender</Type><Code>{code}</Code><Message>{text}</Message></Error>"
         return Response(reply.status, _XML, f'<ErrorResponse xmlns="{space}">{error}</ErrorResponse>'.encode())
 
-    def app(self, **changes: object) -> SnsApp:
-        """Return settings of a provider that this mock accepts."""
-        return SnsApp(**{"credentials_file": str(self.credentials_file)} | changes)  # type: ignore[arg-type]
+    def app(self, **changes: Any) -> dict[str, Any]:
+        """Return settings of a provider that this mock accepts, by their names."""
+        return {"credentials_file": str(self.credentials_file)} | changes
 
     def _signature_error(self, request: Request, now: int) -> str:
         headers = request.headers
