@@ -6,7 +6,7 @@ ARGS ?=
 BIN = $(VENV)/bin
 export VENV PYTHON
 
-.PHONY: help setup demo test check format bench interop chaos fuzz lock clean
+.PHONY: help setup demo test check format bench interop chaos fuzz types lock clean
 
 help: ## what can be done here
 	@grep -E '^[a-z]+:.*##' Makefile | sed 's/:.*##/	/' | expand -t 12
@@ -43,6 +43,9 @@ chaos: setup ## kill and disturb
 
 fuzz: setup ## hostile input
 	@tools/tier fuzz $(ARGS)
+
+types: setup ## check a user's program against the installed package, with mypy and Pyright
+	@tools/tier types $(ARGS)
 
 lock: setup ## pin the dependencies again after a change of pyproject.toml
 	@tools/lock $(ARGS)
