@@ -6,6 +6,7 @@ from typing import NamedTuple
 from hushbell.errors import StoreCorrupt
 from hushbell.types import DeviceKey, InstallationId, KeyHash, Millis, NotificationType
 
+FORM = "spec16"  # of a message whose body is one of these
 _FORM = 2  # first byte; raised whenever the rest changes. Form 1 lay in the outbox of hushbell.db, schema 1
 _HEAD = struct.Struct(">Biiq")  # form, token_type, type, created_at in ms
 _SIZES = struct.Struct(">5I")  # of what follows, in bytes

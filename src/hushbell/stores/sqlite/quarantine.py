@@ -7,7 +7,7 @@ releases or discards it (``hushbell store damaged``).
 
 import logging
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -42,6 +42,16 @@ _FORGET = f"DELETE FROM quarantined WHERE at < {_NOW} - ? * 1000"  # noqa: S608
 KEEP_DAMAGED_DAYS = 30
 
 log = logging.getLogger(__name__)
+
+
+def quarantine_step(table: str, why: str, number: int | None, app: str | None, packed: bytes) -> Step:
+    """Return what adds a row to the list."""
+    return Step(_INSERT, [(table, why, number, app, packed)])
+
+
+def pack_row(rows: Mapping[str, Mapping[str, Any]]) -> bytes:
+    """Return rows by their tables, each as a map of its columns, as bytes."""
+    return msgspec.msgpack.encode(rows)
 
 
 class Quarantine:
@@ -83,7 +93,7 @@ class Quarantine:
             why,
         )
         return [
-            Step(_INSERT, [(table, why, number, app, msgspec.msgpack.encode(rows))]),
+            quarantine_step(table, why, number, app, pack_row(rows)),
             *(Step(f"DELETE FROM {name} WHERE {self._condition(name)}", [(key,)]) for name in rows),  # noqa: S608
         ]
 
@@ -108,6 +118,8 @@ class Quarantine:
         steps = [Step(_DELETE, [(row,)], must_change=True)]
         for table, values in msgspec.msgpack.decode(found[0]).items():
             columns = self._columns(table)
+            if not columns:
+                return False  # a table of an earlier version
             marks = ", ".join(f"CAST(? AS {columns[name]})" if values[name] is not None else "?" for name in values)
             insert = f"INSERT OR IGNORE INTO {table} ({', '.join(values)}) SELECT {marks}"
             steps.append(Step(insert, [tuple(values.values())], must_change=True))
