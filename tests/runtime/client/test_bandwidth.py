@@ -11,7 +11,7 @@ from hushbell.runtime.client.client import Client
 from hushbell.runtime.clock import system_random
 from hushbell.transports.bus import Bus
 
-RECORDED = Path(__file__).parents[1] / "vectors" / "status-go"
+RECORDED = Path(__file__).parents[2] / "vectors" / "status-go"
 TOKEN = "apns-token-0123456789abcdef0123456789abcdef0123456789abcdef"  # as recorded
 
 
