@@ -112,7 +112,7 @@ class Bench:
                 await self.phase(ours, "requests", in_flight, suffix)
 
     async def two_workers(self, folder: Path) -> None:
-        """Serve with two processes for the curve; by the clock they share the cores with load and stand-in."""
+        """Serve with two processes for the curve; by the clock they share the cores with load and mock."""
         async with server(folder, self.identity, self.apple.ready, workers=2) as ours:
             for in_flight in (1, 16):
                 await feed(ours.bus, self.work.registrations[in_flight], 128)
@@ -121,7 +121,7 @@ class Bench:
             await self.phase(ours, "requests", 128, "_w2")
 
     async def warm_up(self, ours: Server) -> None:
-        """Let the server connect to the stand-in."""
+        """Let the server connect to the mock."""
         pushed = await self.apple.pushes()
         await feed(ours.bus, self.work.warm, 16)
         await self.apple.reaches(pushed + len(self.work.warm))

@@ -126,7 +126,7 @@ def seen(mock: MockProviders) -> int:
 
 
 async def until_seen(mock: MockProviders, count: int) -> None:
-    """Return as soon as the stand-in has seen so many requests, or nothing comes."""
+    """Return as soon as the mock has got so many requests, or nothing comes."""
     end = time.monotonic() + 2.0
     while seen(mock) < count and time.monotonic() < end:  # noqa: ASYNC110  the sooner the better
         await asyncio.sleep(0)
@@ -149,13 +149,13 @@ async def accepted(mock: MockProviders, publishers: Publishers, dice: random.Ran
 
 
 async def sent(mock: MockProviders, publishers: Publishers, dice: random.Random) -> None:
-    """The stand-in has the push and withholds its answer."""
+    """The mock has the push and withholds its answer."""
     mock.rule({"reply": {"blackhole": True}})
     await until_seen(mock, seen(mock) + dice.randrange(1, 30))
 
 
 async def answered(mock: MockProviders, publishers: Publishers, dice: random.Random) -> None:
-    """The stand-in has answered just now; the outcome is not on the disk."""
+    """The mock has answered just now; the outcome is not on the disk."""
     await until_seen(mock, seen(mock) + dice.randrange(1, 200))
 
 

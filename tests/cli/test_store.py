@@ -12,6 +12,7 @@ import pytest
 from tests.cli.test_gateway import ENVIRONMENT, arrived, configuration, running
 
 from hushbell.cli import run
+from hushbell.testing.child_processes import kill_with_parent
 from hushbell.testing.mock.server import MockProviders
 
 PUSHES = 100
@@ -24,6 +25,7 @@ async def damaged(data: Path, *options: str) -> tuple[int, str, str]:
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
+    kill_with_parent(process.pid)
     out, errors = await process.communicate()
     assert process.returncode is not None
     return process.returncode, out.decode(), errors.decode()

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from hushbell import wire
+from hushbell.testing.child_processes import kill_with_parent
 from hushbell.waku.relay.rpc import Control, control_frames, message_frame, topic_tail
 from hushbell.waku.wire.codecs import encode
 from hushbell.waku.wire.services import (
@@ -195,12 +196,18 @@ def run(target: str, folder: Path) -> tuple[int, list[str], str]:
     ]
     command = [sys.executable, str(HERE / "run.py"), target, *options, str(folder / "corpus")]
 
-    done = subprocess.run(
-        command, capture_output=True, text=True, errors="replace", timeout=SECONDS + START, check=False
-    )
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="replace"
+    ) as process:
+        kill_with_parent(process.pid)
+        try:
+            output, errors = process.communicate(timeout=SECONDS + START)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise
 
     found = [f"{path.name}: {path.read_bytes().hex()}" for path in folder.glob("found-*")]
-    return done.returncode, found, done.stdout[-3000:] + done.stderr[-3000:]
+    return process.returncode, found, output[-3000:] + errors[-3000:]
 
 
 @pytest.mark.parametrize("target", TARGETS)

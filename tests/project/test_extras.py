@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from hushbell.testing.child_processes import kill_with_parent
+
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 MODULES = {"dnspython": "dns", "grpcio": "grpc", "protobuf": "google", "pyyaml": "yaml", "safe-pysha3": "sha3"}
@@ -55,6 +57,7 @@ def test_a_program_runs_with_the_packages_of_its_extra(extras: list[str], argume
     command = [*program(extras, *arguments, "--data", str(tmp_path / "data"))]
 
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path) as running:
+        kill_with_parent(running.pid)
         assert running.stdout is not None
         ready = running.stdout.readline()
         running.send_signal(signal.SIGTERM)

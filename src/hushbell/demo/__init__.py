@@ -1,1 +1,1 @@
-"""The main job, shown: simulated phones, a real server, a stand-in for Apple that speaks real HTTP/2 over TLS."""
+"""The main job, shown: simulated phones, a real server, a mock of Apple that speaks real HTTP/2 over TLS."""

@@ -1,4 +1,4 @@
-"""Public stand-ins for tests, demos and benchmarks: all push providers, Apple alone, gorush, and time."""
+"""Public mocks for tests, demos and benchmarks: all push providers, nwaku's REST API, and time."""
 
 from hushbell.testing.mock.server import MockProviders
 

@@ -81,7 +81,7 @@ class Authority:
 
 
 def server_context(directory: Path, *, alpn: tuple[str, ...] = ("h2",)) -> tuple[ssl.SSLContext, Path]:
-    """Return a TLS context for a stand-in server, and the file with the authority to trust."""
+    """Return a TLS context for a mock server, and the file with the authority to trust."""
     authority = Authority(directory)
     return authority.server_context(alpn=alpn), authority.ca_file
 

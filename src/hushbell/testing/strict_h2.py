@@ -1,9 +1,9 @@
 """
-A stand-in HTTP/2 server that does to each request what a test tells it, right or wrong.
+An HTTP/2 server on the h2 library: a second opinion on what our client writes, and right or wrong responses.
 
 ``async with Http2Peer() as peer:`` answers everything with 200. ``peer.behave = lambda conversation, stream: …`` does
-something else, with :meth:`Conversation.answer`, raw bytes, or the transport. What the client did wrong is in
-``peer.faults``.
+something else, with :meth:`Conversation.answer`, raw bytes, or the transport. The rules that the client broke are
+in ``peer.faults``.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ Headers = tuple[tuple[str, str], ...]
 
 
 @dataclass(slots=True)
-class Asked:
+class PeerRequest:
     """One request as it arrived."""
 
     headers: dict[str, str] = field(repr=False)  # with the pseudo-headers
@@ -40,13 +40,13 @@ class Conversation(asyncio.Protocol):
     def __init__(self, peer: "Http2Peer") -> None:
         self.peer = peer
         self.requests = 0  # whole ones on this connection
-        self.open: dict[int, Asked] = {}
+        self.open: dict[int, PeerRequest] = {}
         self.h2 = H2Connection(H2Configuration(client_side=False, header_encoding="utf-8"))
         self.transport: asyncio.Transport | None = None
-        self._held = 0  # bytes of bodies whose room the client is not given back yet
+        self._held = 0  # bytes of bodies not yet returned to the window
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Say what is allowed, or whatever the test wants instead."""
+        """Send SETTINGS, or what the test wants instead."""
         self.transport = cast("asyncio.Transport", transport)
         self.peer.conversations.append(self)
         self.peer.connections += 1
@@ -65,7 +65,7 @@ class Conversation(asyncio.Protocol):
             self.peer.conversations.remove(self)
 
     def data_received(self, data: bytes) -> None:
-        """Take frames; what breaks a rule is a fault of the client's."""
+        """Read frames; one that breaks a rule is recorded in ``faults``."""
         if self.peer.deaf:
             return
         try:
@@ -78,7 +78,7 @@ class Conversation(asyncio.Protocol):
         self.flush()
 
     def answer(self, stream: int, status: int = 200, headers: Headers = (), body: bytes = b"") -> None:
-        """Answer a request, unless the client has given it up."""
+        """Respond to a request, unless the client has reset its stream."""
         try:
             self.h2.send_headers(stream, [(":status", str(status)), *headers], end_stream=not body)
             while body:
@@ -92,16 +92,16 @@ class Conversation(asyncio.Protocol):
         self.flush()
 
     def later(self, seconds: float, stream: int) -> None:
-        """Answer a request with 200 after a while."""
+        """Respond with 200 after that many seconds."""
         asyncio.get_running_loop().call_later(seconds, self.answer, stream)
 
     def raw(self, data: bytes) -> None:
-        """Write whatever bytes."""
+        """Write bytes as they are."""
         if self.transport is not None:
             self.transport.write(data)
 
     def frame(self, kind: int, flags: int, stream: int, payload: bytes = b"") -> None:
-        """Write a frame behind what was said before."""
+        """Write a frame after everything that is queued."""
         self.flush()
         self.raw(struct.pack(">IBI", len(payload) << 8 | kind, flags, stream) + payload)
 
@@ -111,7 +111,7 @@ class Conversation(asyncio.Protocol):
         self.flush()
 
     def go_away(self, last: int, code: int = 0) -> None:
-        """Take no streams above the last one."""
+        """Accept no streams above the last one."""
         self.frame(7, 0, 0, struct.pack(">II", last, code))
 
     def abort(self) -> None:
@@ -120,14 +120,14 @@ class Conversation(asyncio.Protocol):
             self.transport.abort()
 
     def flush(self) -> None:
-        """Write what h2 has to say."""
+        """Write what the h2 library has queued."""
         data = self.h2.data_to_send()
         if data:
             self.raw(data)
 
     def _on(self, event: Event) -> None:
         if isinstance(event, RequestReceived):
-            self.open[event.stream_id] = Asked(dict(cast("list[tuple[str, str]]", event.headers)))
+            self.open[event.stream_id] = PeerRequest(dict(cast("list[tuple[str, str]]", event.headers)))
             self.peer.side_by_side = max(self.peer.side_by_side, len(self.h2.streams) and self.h2.open_inbound_streams)
         elif isinstance(event, DataReceived):
             asked = self.open.get(event.stream_id)
@@ -143,7 +143,7 @@ class Conversation(asyncio.Protocol):
             self._asked(event.stream_id)
 
     def _give_back(self, size: int, stream: int) -> None:
-        """Open the window again, so that small ones are met by small updates."""
+        """Open the window again by the size of each frame, so that updates are small."""
         try:
             self.h2.acknowledge_received_data(size, stream)
         except ProtocolError:
@@ -160,7 +160,7 @@ class Conversation(asyncio.Protocol):
 
 
 class Http2Peer:
-    """A server on a free port of this machine, with TLS unless told otherwise."""
+    """A server with TLS on a free port of this machine."""
 
     def __init__(
         self,
@@ -172,12 +172,12 @@ class Http2Peer:
         self.settings = dict(settings or {})
         self.behave: Callable[[Conversation, int], None] = lambda conversation, stream: conversation.answer(stream)
         self.greet: Callable[[Conversation], None] | None = None  # instead of SETTINGS
-        self.deaf = False  # reads, but acts on nothing
-        self.asked: list[Asked] = []  # whole requests
+        self.deaf = False  # reads and ignores everything
+        self.asked: list[PeerRequest] = []  # whole requests
         self.connections = 0
-        self.conversations: list[Conversation] = []  # those that last
+        self.conversations: list[Conversation] = []  # open ones
         self.side_by_side = 0  # most streams at once
-        self.resets = 0  # streams that the client gave up
+        self.resets = 0  # streams that the client reset
         self.farewells: list[int] = []  # error codes of the client's GOAWAY frames
         self.faults: list[str] = []  # rules that the client broke
         self._folder = tempfile.TemporaryDirectory()
@@ -196,7 +196,7 @@ class Http2Peer:
 
     @property
     def certificate_file(self) -> Path:
-        """A certificate and its key, of an authority that this server trusts."""
+        """A certificate with its key, of an authority that this server trusts."""
         return self.directory / "server.pem"
 
     async def __aenter__(self) -> Self:
@@ -208,13 +208,13 @@ class Http2Peer:
         self._folder.cleanup()
 
     async def listen(self) -> None:
-        """Take connections, always on the same port."""
+        """Accept connections, always on the same port."""
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(lambda: Conversation(self), "127.0.0.1", self.port, ssl=self._context)
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def refuse(self) -> None:
-        """Cut every connection and take no more until :meth:`listen`."""
+        """Cut every connection and accept none until :meth:`listen`."""
         if self._server is not None:
             self._server.close()
             self._server = None

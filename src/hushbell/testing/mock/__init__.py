@@ -1,1 +1,1 @@
-"""The parts of the stand-in for push providers (hushbell.testing.mock.server)."""
+"""Mocks of push providers; hushbell.testing.MockProviders holds them all."""
