@@ -11,6 +11,7 @@ from random import Random as Seeded
 
 from hushbell.errors import TransportError, WireError
 from hushbell.types import Millis
+from hushbell.waku.byte_total import ByteTotal
 from hushbell.waku.libp2p.stream import PeerId, Stream
 from hushbell.waku.relay.relay import Relay
 from hushbell.waku.relay.rpc import (
@@ -23,7 +24,7 @@ from hushbell.waku.relay.rpc import (
     topic_tail,
     varint,
 )
-from hushbell.waku.relay.rpc_reader import Partial, RpcReader
+from hushbell.waku.relay.rpc_reader import RpcReader
 from hushbell.waku.relay.settings import PROTOCOL, RelayLimits, RelaySettings
 from hushbell.waku.relay.validation import MessageValidator
 
@@ -148,7 +149,7 @@ class RpcHandler:
 
 def _read(data: bytes, *, fast: bool, cut: int) -> list[object]:
     due: list[Callable[[], None]] = []
-    stream, sink, partial = Pipe(PeerId(b"peer"), 0), RpcHandler(fast=fast), Partial()
+    stream, sink, partial = Pipe(PeerId(b"peer"), 0), RpcHandler(fast=fast), ByteTotal()
     reader = RpcReader(stream, sink, limits=BOUNDS, partial=partial, call_soon=due.append, on_close=lambda: None)
     reader.start()
     for start in range(0, len(data), cut):

@@ -57,11 +57,11 @@ def queries(data: bytes) -> None:
         request = codecs.decode(StoreRequest, data, limit=LIMIT)
         if store.refusal(request):
             return
-        wanted = store.wanted(request)
+        wanted = store.archive_query(request)
         place = DATABASE.place(request.cursor or b"")
         if place is not None:
-            wanted = store.wanted(request, after=place)
-        limit = min(request.limit or store.PAGE, store.LONGEST_PAGE)
+            wanted = store.archive_query(request, after=place)
+        limit = min(request.limit or store.DEFAULT_PAGE, store.MAX_PAGE)
         page = DATABASE.page(wanted, limit=limit, size=100)
         places = [(one.timestamp, one.hash) for one in page.messages]
         assert len(places) <= limit
@@ -93,9 +93,9 @@ def filters(data: bytes) -> None:
             assert status in set(Status)
         other = PeerId(bytes([piece[0] % 7]))
         if piece[0] % 2:
-            table.came_back(other)
+            table.on_connected(other)
         else:
-            table.left(other, Millis(now))
+            table.on_disconnected(other, Millis(now))
         assert len(table) <= LIMITS.peers
         assert all(len(table.criteria(PeerId(bytes([number])))) <= LIMITS.criteria for number in range(5))
     table.expire(Millis(now + LIMITS.ttl))

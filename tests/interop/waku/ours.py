@@ -40,7 +40,7 @@ from hushbell.wire.messages import WakuMessage
 TOPIC = PubsubTopic("/waku/2/rs/16/32")
 CONTENT_TOPIC = "/waku/1/0xdeadbeef/rfc26"
 MESSAGE = 1024 * 1024
-AT_ONCE = 256  # messages published in one turn of the loop
+MAX_RESPONSES = 256  # messages published in one turn of the loop
 SAMPLES = 10_000  # messages of a run whose latency is looked at
 TIME = 9  # bytes of a time of our days, as a varint, at the end of a message
 LINE = 64 * 1024 * 1024
@@ -253,7 +253,7 @@ class Driver:
         for number in range(request.get("n", 1)):
             if rate:
                 await asyncio.sleep(started + number / rate - time.perf_counter())
-            elif not number % AT_ONCE:
+            elif not number % MAX_RESPONSES:
                 await self.served.node.wait_for_room()
                 await asyncio.sleep(0)
             now = time.time_ns()

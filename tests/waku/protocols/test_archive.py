@@ -10,7 +10,7 @@ import pytest
 from hushbell.errors import StoreUnavailable
 from hushbell.waku.message import RawMessage
 from hushbell.waku.protocols import archive as module
-from hushbell.waku.protocols.archive import OFF, Archive
+from hushbell.waku.protocols.archive import MAX_CLOCK_ERROR, Archive
 from hushbell.waku.protocols.store_db import LAST, ArchiveQuery
 
 
@@ -36,14 +36,14 @@ async def test_what_nobody_should_be_given_later_is_not_kept(net: Any, archive: 
         net.message(ephemeral=True),
         net.message(timestamp=None),
         net.message(timestamp=0),
-        net.message(timestamp=now + OFF + 1),
-        net.message(timestamp=now - OFF - 1),
+        net.message(timestamp=now + MAX_CLOCK_ERROR + 1),
+        net.message(timestamp=now - MAX_CLOCK_ERROR - 1),
         net.message(timestamp=-(2**63)),
         b"\xff\xff",
     ):
         archive.put(RawMessage(net.shard, message))
-    archive.put(RawMessage(net.shard, net.message(timestamp=now + OFF)))
-    archive.put(RawMessage(net.shard, net.message(timestamp=now - OFF)))
+    archive.put(RawMessage(net.shard, net.message(timestamp=now + MAX_CLOCK_ERROR)))
+    archive.put(RawMessage(net.shard, net.message(timestamp=now - MAX_CLOCK_ERROR)))
 
     assert len(await kept(archive)) == 2
     assert net.counts == {
@@ -106,7 +106,7 @@ async def test_a_disk_that_does_not_keep_up_loses_messages_and_no_memory(
 
 
 async def test_too_many_questions_at_once_are_refused(net: Any, archive: Archive) -> None:
-    asked = [asyncio.ensure_future(archive.flush()) for _ in range(module.QUESTIONS + 5)]
+    asked = [asyncio.ensure_future(archive.flush()) for _ in range(module.MAX_QUERIES + 5)]
 
     answers = await asyncio.gather(*asked, return_exceptions=True)
 

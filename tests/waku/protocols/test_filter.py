@@ -115,7 +115,7 @@ async def test_a_burst_is_pushed_at_a_pace_that_peers_take_for_honest(net: Any) 
 async def test_a_peer_that_closes_no_stream_has_never_more_than_so_many_open(net: Any) -> None:
     server = net.host("server")
     phone = net.host("phone", server)
-    filter_ = serve(net, server, push=PushLimits(at_once=2, open=8))
+    filter_ = serve(net, server, push=PushLimits(max_responses=2, open=8))
     received: list[bytes] = []
     most = 0
 

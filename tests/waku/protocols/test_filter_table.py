@@ -13,8 +13,8 @@ from hushbell.waku.wire.services import FilterKind, FilterRequest, Status
 SHARD, OTHER = "/waku/2/rs/16/32", "/waku/2/rs/16/64"
 ALICE, BOB = PeerId(b"alice"), PeerId(b"bob")
 LIMITS = FilterLimits(peers=2, criteria=4, topics=3, ttl=1_000, away=400, topic=8)
-PEERS = [PeerId(bytes([number])) for number in range(4)]
-TOPICS = ["a", "b", "c", "d", "e"]
+MAX_PEERS = [PeerId(bytes([number])) for number in range(4)]
+MAX_TOPICS = ["a", "b", "c", "d", "e"]
 
 
 def ask(table: FilterTable, peer: PeerId, kind: int, *topics: str, shard: str | None = SHARD, now: int = 0) -> Status:
@@ -93,7 +93,7 @@ def test_who_is_gone_makes_room_and_nobody_else_does() -> None:
     ask(table, BOB, FilterKind.SUBSCRIBE, "a")
 
     refused = ask(table, PeerId(b"carol"), FilterKind.SUBSCRIBE, "a")
-    table.left(BOB, Millis(0))
+    table.on_disconnected(BOB, Millis(0))
     taken = ask(table, PeerId(b"carol"), FilterKind.SUBSCRIBE, "a")
 
     assert (refused, taken) == (503, 200)
@@ -104,12 +104,12 @@ def test_who_is_gone_is_pushed_nothing_and_kept_for_a_while() -> None:
     table = FilterTable(LIMITS)
     ask(table, ALICE, FilterKind.SUBSCRIBE, "a")
 
-    table.left(ALICE, Millis(0))
+    table.on_disconnected(ALICE, Millis(0))
     assert table.matching(SHARD, "a") == ()
     table.expire(Millis(399))
-    table.came_back(ALICE)
+    table.on_connected(ALICE)
     assert table.matching(SHARD, "a") == (ALICE,)
-    table.left(ALICE, Millis(399))
+    table.on_disconnected(ALICE, Millis(399))
     table.expire(Millis(799))
 
     assert len(table) == 0
@@ -144,7 +144,7 @@ class Subscribers(RuleBasedStateMachine):
         self.table.expire(Millis(self.now))
         self.forget()
 
-    @rule(peer=st.sampled_from(PEERS), topics=st.lists(st.sampled_from(TOPICS), min_size=1, max_size=3))
+    @rule(peer=st.sampled_from(MAX_PEERS), topics=st.lists(st.sampled_from(MAX_TOPICS), min_size=1, max_size=3))
     def subscribes(self, peer: PeerId, topics: list[str]) -> None:
         status = self.asked(peer, FilterKind.SUBSCRIBE, *topics)
 
@@ -161,7 +161,7 @@ class Subscribers(RuleBasedStateMachine):
         self.away.pop(peer, None)
         self.model[peer] = self.now + LIMITS.ttl, wanted
 
-    @rule(peer=st.sampled_from(PEERS), topics=st.lists(st.sampled_from(TOPICS), min_size=1, max_size=3))
+    @rule(peer=st.sampled_from(MAX_PEERS), topics=st.lists(st.sampled_from(MAX_TOPICS), min_size=1, max_size=3))
     def unsubscribes(self, peer: PeerId, topics: list[str]) -> None:
         status = self.asked(peer, FilterKind.UNSUBSCRIBE, *topics)
 
@@ -170,13 +170,13 @@ class Subscribers(RuleBasedStateMachine):
         if left:
             self.model[peer] = self.now + LIMITS.ttl, left
 
-    @rule(peer=st.sampled_from(PEERS))
+    @rule(peer=st.sampled_from(MAX_PEERS))
     def unsubscribes_from_all(self, peer: PeerId) -> None:
         status = self.asked(peer, FilterKind.UNSUBSCRIBE_ALL)
 
         assert status == (200 if self.model.pop(peer, None) else 404)
 
-    @rule(peer=st.sampled_from(PEERS))
+    @rule(peer=st.sampled_from(MAX_PEERS))
     def pings(self, peer: PeerId) -> None:
         status = self.asked(peer, FilterKind.PING)
 
@@ -184,22 +184,22 @@ class Subscribers(RuleBasedStateMachine):
         if peer in self.model:
             self.model[peer] = self.now + LIMITS.ttl, self.model[peer][1]
 
-    @rule(peer=st.sampled_from(PEERS))
+    @rule(peer=st.sampled_from(MAX_PEERS))
     def leaves(self, peer: PeerId) -> None:
-        self.table.left(peer, Millis(self.now))
+        self.table.on_disconnected(peer, Millis(self.now))
         if peer in self.model:
             self.away.setdefault(peer, self.now)
 
-    @rule(peer=st.sampled_from(PEERS))
+    @rule(peer=st.sampled_from(MAX_PEERS))
     def comes_back(self, peer: PeerId) -> None:
-        self.table.came_back(peer)
+        self.table.on_connected(peer)
         self.away.pop(peer, None)
 
     @invariant()
     def matches_are_those_of_the_model(self) -> None:
         self.away = {name: since for name, since in self.away.items() if name in self.model}
         assert len(self.table) == len(self.model) <= LIMITS.peers
-        for topic in TOPICS:
+        for topic in MAX_TOPICS:
             wanting = {peer for peer, (_, topics) in self.model.items() if topic in topics}
             assert set(self.table.matching(SHARD, topic)) == wanting - set(self.away)
             assert self.table.wants(SHARD, topic) == bool(wanting)

@@ -82,7 +82,7 @@ async def test_who_does_not_take_the_answer_loses_the_stream(net: Any) -> None:
 async def test_more_than_so_many_at_once_are_told_busy_and_nobody_takes_all_places(net: Any) -> None:
     server, slow = net.host("server"), Slow()
     mallory, bob = net.host("mallory", server), net.host("bob", server)
-    serve(net, server, slow.answer, at_once=3, per_peer=2)
+    serve(net, server, slow.answer, max_responses=3, max_per_peer=2)
 
     async def some(host: Any, number: int) -> list[Any]:
         asking = [

@@ -9,7 +9,7 @@ from hushbell.waku.history import History
 from hushbell.waku.message import RawMessage
 from hushbell.waku.protocols.archive import Archive
 from hushbell.waku.protocols.rate_limit import RateLimit
-from hushbell.waku.protocols.store import HASHES, PROTOCOL, StoreService
+from hushbell.waku.protocols.store import MAX_HASHES, PROTOCOL, StoreService
 from hushbell.waku.protocols.store_client import QueryRefused, StoreClient
 from hushbell.waku.protocols.store_history import StoreHistory
 from hushbell.waku.wire import codecs
@@ -142,7 +142,7 @@ async def test_presence_is_asked_by_hash(net: Any, archive: Archive, client: Sto
         {"message_hashes": (bytes(32),), "content_topics": ("/a",), "pubsub_topic": "/waku/2/rs/16/32"},
         {"message_hashes": (bytes(32),), "time_start": 0},
         {"message_hashes": (bytes(31),)},
-        {"message_hashes": (bytes(32),) * (HASHES + 1)},
+        {"message_hashes": (bytes(32),) * (MAX_HASHES + 1)},
         {"pubsub_topic": "/waku/2/rs/16/32", "content_topics": ("/a",) * 11},
         {"cursor": bytes(31)},
         {"cursor": b"\1" * 32},

@@ -13,7 +13,7 @@ from hushbell.errors import ConfigError, StoreCorrupt, StoreMismatch
 from hushbell.waku.protocols.store_db import LAST, ArchiveDatabase, ArchivedMessage, ArchiveQuery
 
 SHARD, OTHER = "/waku/2/rs/16/32", "/waku/2/rs/16/64"
-TOPICS = ("/a", "/b", "/c")
+MAX_TOPICS = ("/a", "/b", "/c")
 
 
 def stored(timestamp: int, name: int = 0, *, topic: str = "/a", shard: str = SHARD, size: int = 10) -> ArchivedMessage:
@@ -64,7 +64,7 @@ def read_all(
 
 
 MESSAGES = st.lists(
-    st.tuples(st.integers(0, 12), st.sampled_from(TOPICS), st.sampled_from([SHARD, OTHER]), st.integers(1, 60)),
+    st.tuples(st.integers(0, 12), st.sampled_from(MAX_TOPICS), st.sampled_from([SHARD, OTHER]), st.integers(1, 60)),
     max_size=40,
 )
 _files = count()
@@ -72,7 +72,7 @@ _files = count()
 
 @st.composite
 def queries(draw: st.DrawFn) -> ArchiveQuery:
-    topics = tuple(draw(st.lists(st.sampled_from(TOPICS), unique=True)))
+    topics = tuple(draw(st.lists(st.sampled_from(MAX_TOPICS), unique=True)))
     until = draw(st.integers(0, 13))
     return ArchiveQuery(
         pubsub_topic=SHARD if topics else None,
@@ -103,7 +103,7 @@ def test_paging_visits_every_message_once_and_in_order(
         for name, (time, topic, shard, length) in enumerate(messages)
     ]
     database.insert(kept)
-    late = [stored(20 + number, 70_000 + number, topic=TOPICS[0]) for number in range(newer)]
+    late = [stored(20 + number, 70_000 + number, topic=MAX_TOPICS[0]) for number in range(newer)]
 
     found = read_all(database, wanted, limits[0], size=limits[1], between=late)
 

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from hushbell.errors import TransportError
+from hushbell.waku.byte_total import ByteTotal
 from hushbell.waku.libp2p.stream import PeerId
-from hushbell.waku.relay.rpc_queue import RpcQueue, Total
+from hushbell.waku.relay.rpc_queue import RpcQueue
 from hushbell.waku.relay.settings import RelayLimits
 
 BOUNDS = RelayLimits(
@@ -18,10 +19,10 @@ BOUNDS = RelayLimits(
 class Box:
     """An outbox with its stream; what the stream sent is in ``sent``."""
 
-    def __init__(self, world: Any, total: Total | None = None, *, window: int = 0) -> None:
+    def __init__(self, world: Any, total: ByteTotal | None = None, *, window: int = 0) -> None:
         self.counts: Counter[str] = Counter()
         self.waits = 0
-        self.total = total or Total()
+        self.total = total or ByteTotal()
         self.queue = RpcQueue(BOUNDS, self.total, self._count, self._wait)
         self.end, self.far = world.pair(PeerId(b"us"), PeerId(b"them"), window)
         self.sent = bytearray()
@@ -87,7 +88,7 @@ async def test_a_publisher_hears_that_a_peer_takes_nothing_more(box: Box) -> Non
 
 
 async def test_all_peers_together_are_bounded_and_each_has_a_share(world: Any) -> None:
-    total = Total()
+    total = ByteTotal()
     boxes = [Box(world, total) for _ in range(4)]
     for box in boxes:
         box.queue.attach(box.end)

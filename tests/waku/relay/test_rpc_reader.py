@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hushbell.errors import TooLarge, Undecodable, WireError
+from hushbell.waku.byte_total import ByteTotal
 from hushbell.waku.libp2p.stream import PeerId
 from hushbell.waku.relay.rpc import Control, RelayRpc, TopicFrames, control_frames, message_frame, topic_tail, varint
-from hushbell.waku.relay.rpc_reader import Partial, RpcReader
+from hushbell.waku.relay.rpc_reader import RpcReader
 from hushbell.waku.relay.settings import RelayLimits
 
 TOPIC = "/waku/2/rs/16/32"
@@ -43,10 +44,10 @@ class RpcHandler:
 class Reading:
     """A reader with everything around it; ``turn`` is the next turn of the loop."""
 
-    def __init__(self, world: Any, limits: RelayLimits | None = None, partial: Partial | None = None) -> None:
+    def __init__(self, world: Any, limits: RelayLimits | None = None, partial: ByteTotal | None = None) -> None:
         self.stream, _ = world.pair(PeerId(b"us"), PeerId(b"them"))
         self.sink = RpcHandler()
-        self.partial = partial or Partial()
+        self.partial = partial or ByteTotal()
         self.closed = 0
         self._due: list[Callable[[], None]] = []
         self.reader = RpcReader(
@@ -209,7 +210,7 @@ def test_an_rpc_may_bring_more_messages_than_a_turn_has_room_for_once(reading: A
 
 
 def test_unfinished_rpcs_of_all_peers_are_bounded_but_everybody_has_a_share(reading: Any) -> None:
-    partial = Partial()
+    partial = ByteTotal()
     limits = RelayLimits(partial=10_000, share=100)
     first, second = reading(limits, partial), reading(limits, partial)
     frame = message_frame(bytes(20_000), TAIL)

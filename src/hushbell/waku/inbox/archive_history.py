@@ -1,4 +1,4 @@
-"""This node's own archive as the source of what was dropped on the way to the reader."""
+"""This node's own archive as a history of messages that were dropped on their way to the reader."""
 
 from collections.abc import Sequence
 
@@ -15,10 +15,10 @@ MS = 1_000_000  # ns
 
 class ArchiveHistory:
     """
-    Implements ``catching_up.History``.
+    A :class:`hushbell.waku.history.History`.
 
     Args:
-        archive: what is asked.
+        archive: the messages.
     """
 
     name = "own"
@@ -36,9 +36,9 @@ class ArchiveHistory:
         cursor: bytes | None,
     ) -> HistoryPage:
         """Return up to ``MAX_PAGE`` messages published since then. Raises StoreUnavailable, TransportError."""
-        wanted = ArchiveQuery(pubsub_topic=pubsub_topic, content_topics=tuple(content_topics), since=since * MS)
-        page = await self._archive.page(wanted, cursor=cursor, limit=MAX_PAGE, size=SIZE)
+        query = ArchiveQuery(pubsub_topic=pubsub_topic, content_topics=tuple(content_topics), since=since * MS)
+        page = await self._archive.page(query, cursor=cursor, limit=MAX_PAGE, size=SIZE)
         if page is None:
-            raise TransportError("the archive has forgotten where it was")
+            raise TransportError("the cursor's message is no longer in the archive")
         found = [RawMessage(PubsubTopic(one.pubsub_topic), one.message) for one in page.messages]
         return HistoryPage(found, page.messages[-1].hash if page.has_more else None)

@@ -1,13 +1,13 @@
 """
-Messages on their way to one filter subscriber.
+The queue of messages to one filter subscriber.
 
 Every message goes on a stream of its own, of which our half is closed at once. go-waku reads one message of a stream
 and ignores what follows; js-waku never closes its half and takes at most 100 open ones, so the oldest beyond 32 are
 reset (measured with both, reference/waku.md 9.1.2). A reset loses nothing: the peer has agreed to the stream, and to
 later ones since, so that the message behind the agreement has arrived as well.
 
-Streams are opened no faster than a peer takes for an honest pace: each costs three frames without data, and a host of
-our own cuts whoever sends 4,000 of these a second.
+Streams are opened at a bounded rate: each costs three frames without data, and hosts cut a connection with too many of
+those a second (``HostLimits.overhead_per_second``).
 """
 
 import asyncio
@@ -19,6 +19,7 @@ from hushbell.errors import TransportError
 from hushbell.ports.clock import Clock
 from hushbell.ports.metrics import Count
 from hushbell.types import Millis
+from hushbell.waku.byte_total import ByteTotal
 from hushbell.waku.libp2p.stream import PeerId, Stream, StreamHost
 from hushbell.waku.protocols.request_response import Tasks
 
@@ -27,23 +28,16 @@ PROTOCOL = "/vac/waku/filter-push/2.0.0-beta1"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PushLimits:
-    """What may wait for subscribers, and how long."""
+    """Bounds of what is queued for subscribers, and for how long."""
 
     waiting: int = 1_024  # messages for one subscriber
     waiting_bytes: int = 4 * 1024 * 1024  # for one subscriber
     all_bytes: int = 64 * 1024 * 1024  # for all of them
-    at_once: int = 16  # streams being opened to one subscriber, so that a long way does not mean a slow one
+    max_responses: int = 16  # streams being opened to one subscriber, so that a long round trip does not limit the rate
     per_second: int = 400  # streams to one subscriber, and as many at once
     open: int = 32  # streams to one subscriber that it has not closed
     seconds: float = 10.0  # for one push
     unreachable: int = 60_000  # ms of failing pushes after which a subscriber is dropped (RFC 12)
-
-
-class Waiting:
-    """Bytes that wait for all subscribers together."""
-
-    def __init__(self) -> None:
-        self.size = 0
 
 
 class Pusher:
@@ -67,9 +61,9 @@ class Pusher:
         host: StreamHost,
         clock: Clock,
         limits: PushLimits,
-        waiting: Waiting,
+        waiting: ByteTotal,
         count: Count,
-        on_hopeless: Callable[[PeerId], None],
+        on_give_up: Callable[[PeerId], None],
     ) -> None:
         self._peer = peer
         self._host = host
@@ -77,7 +71,7 @@ class Pusher:
         self._limits = limits
         self._all = waiting
         self._count = count
-        self._on_hopeless = on_hopeless
+        self._on_give_up = on_give_up
         self._queue: deque[bytes] = deque()
         self._size = 0
         self._open: dict[int, Stream] = {}
@@ -85,14 +79,14 @@ class Pusher:
         self._failing_since: Millis | None = None
         self._next_at = 0.0  # ms
         self._tasks = Tasks()
-        self._is_over = False
+        self._is_stopped = False
 
     def push(self, frame: bytes) -> None:
-        """Send a message soon, or give the subscriber up if it left too many waiting."""
-        if self._is_over:
+        """Queue a message, or give the subscriber up if too much is queued for it."""
+        if self._is_stopped:
             return
         limits = self._limits
-        # What waits for others never keeps a subscriber from its one message.
+        # The bound of all subscribers never blocks the only message of one.
         is_too_much = self._queue and (
             len(self._queue) >= limits.waiting
             or self._size + len(frame) > limits.waiting_bytes
@@ -105,18 +99,18 @@ class Pusher:
         self._queue.append(frame)
         self._size += len(frame)
         self._all.size += len(frame)
-        if len(self._tasks) < limits.at_once:
+        if len(self._tasks) < limits.max_responses:
             self._tasks.start(self._work())
 
     def stop(self) -> None:
-        """Forget what waits. What is being sent ends by itself, within its deadline."""
-        self._is_over = True
+        """Drop the queue. Pushes under way end by themselves, within their deadline."""
+        self._is_stopped = True
         self._queue.clear()
         self._all.size -= self._size
         self._size = 0
 
     async def close(self) -> None:
-        """Stop, and end what is being sent."""
+        """Stop, and end the pushes under way."""
         self.stop()
         await self._tasks.close()
         for stream in list(self._open.values()):
@@ -126,8 +120,8 @@ class Pusher:
         while self._queue:
             frame = self._queue.popleft()
             try:
-                await self._take_turn()
-                if self._is_over:
+                await self._pace()
+                if self._is_stopped:
                     return
                 await self._send(frame)
             except (TransportError, TimeoutError):
@@ -136,12 +130,12 @@ class Pusher:
                 self._failing_since = None
                 self._count("filter_pushed", 1)
             finally:
-                # Only now: what waits in a stream's buffer waits too.
-                if not self._is_over:
+                # Only now: bytes in the buffer of a stream count as queued.
+                if not self._is_stopped:
                     self._size -= len(frame)
                     self._all.size -= len(frame)
 
-    async def _take_turn(self) -> None:
+    async def _pace(self) -> None:
         now = self._clock.now()
         self._next_at = max(self._next_at, now - 1000) + 1000 / self._limits.per_second
         if self._next_at > now:
@@ -184,6 +178,6 @@ class Pusher:
             self._give_up()
 
     def _give_up(self) -> None:
-        if not self._is_over:
+        if not self._is_stopped:
             self.stop()
-            self._on_hopeless(self._peer)
+            self._on_give_up(self._peer)

@@ -1,4 +1,4 @@
-"""Who wants which messages pushed: the rules of filter v2 (RFC 12), without streams."""
+"""The subscriptions of filter v2 and their rules (RFC 12). No I/O."""
 
 from collections import OrderedDict
 from collections.abc import Collection, Sequence
@@ -14,7 +14,7 @@ Criterion = tuple[str, str]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FilterLimits:
-    """What subscribers may cost. The first four are nwaku's (reference/waku.md 2.2)."""
+    """Bounds of subscriptions. The first four are nwaku's (reference/waku.md 2.2)."""
 
     peers: int = 100
     criteria: int = 1_000  # of one peer
@@ -32,34 +32,38 @@ class _Subscription:
 
 class FilterTable:
     """
-    All subscriptions, by peer and by what they match.
+    All subscriptions, by peer and by criterion.
 
-    Every request that names a subscription keeps it alive. One whose connection is gone matches nothing and is kept for
-    a minute, in case the peer comes back, unless all places are taken: then it makes room for a new one.
+    Every request keeps its peer's subscription alive. The subscription of a peer without a connection matches nothing.
+    It is kept for a minute in case the peer returns, but removed if a new subscriber needs its place.
     """
 
     def __init__(self, limits: FilterLimits) -> None:
         self._limits = limits
-        self._peers: OrderedDict[PeerId, _Subscription] = OrderedDict()  # the one that expires first is first
-        self._away: OrderedDict[PeerId, Millis] = OrderedDict()  # since when; who is away longest is first
-        self._wanted: dict[Criterion, dict[PeerId, None]] = {}
+        self._peers: OrderedDict[PeerId, _Subscription] = OrderedDict()  # the first to expire first
+        self._away: OrderedDict[PeerId, Millis] = OrderedDict()  # since when; the longest away first
+        self._peers_by_criterion: dict[Criterion, dict[PeerId, None]] = {}
 
     def __len__(self) -> int:
         return len(self._peers)
 
     def criteria(self, peer: PeerId) -> Collection[Criterion]:
-        """Return what the peer subscribed to."""
+        """Return the peer's criteria."""
         known = self._peers.get(peer)
         return frozenset(known.criteria) if known else frozenset()
 
     def answer(self, peer: PeerId, request: FilterRequest, now: Millis, served: Collection[str]) -> tuple[Status, str]:
-        """Do what a request asks for, all of it or nothing; ``served`` are the pubsub topics messages come from."""
+        """
+        Carry out a request, whole or not at all, and return its status.
+
+        ``served`` are the pubsub topics of this node.
+        """
         self.expire(now)
         if not request.request_id:
             return Status.BAD_REQUEST, "no request id"
         known = self._peers.get(peer)
         if request.kind == FilterKind.PING:
-            return self._refreshed(peer, now) if known else _NO_SUBSCRIPTION
+            return self._refresh(peer, now) if known else _NO_SUBSCRIPTION
         if request.kind == FilterKind.UNSUBSCRIBE_ALL:
             if not known:
                 return _NO_SUBSCRIPTION
@@ -75,16 +79,16 @@ class FilterTable:
         return self._unsubscribe(peer, asked, now)
 
     def matching(self, pubsub_topic: str, content_topic: str) -> Sequence[PeerId]:
-        """Return who wants a message of these topics and is connected, in the order of their subscriptions."""
-        wanting = self._wanted.get((pubsub_topic, content_topic), ())
+        """Return the connected subscribers of these topics, in the order of their subscriptions."""
+        wanting = self._peers_by_criterion.get((pubsub_topic, content_topic), ())
         return tuple([peer for peer in wanting if peer not in self._away])
 
     def wants(self, pubsub_topic: str, content_topic: str) -> bool:
-        """Say whether anybody wants it."""
-        return (pubsub_topic, content_topic) in self._wanted
+        """Return whether a peer subscribed to these topics."""
+        return (pubsub_topic, content_topic) in self._peers_by_criterion
 
     def expire(self, now: Millis) -> None:
-        """Forget who has not asked for anything, or has been away, for too long."""
+        """Remove the subscriptions without a request, or without a connection, for too long."""
         while self._away:
             peer, since = next(iter(self._away.items()))
             if now - since < self._limits.away:
@@ -97,21 +101,21 @@ class FilterTable:
             self.drop(peer)
 
     def drop(self, peer: PeerId) -> bool:
-        """Forget a peer's subscription, and say whether it had one."""
+        """Remove a peer's subscription and return whether it had one."""
         self._away.pop(peer, None)
         known = self._peers.pop(peer, None)
         if known is None:
             return False
         for criterion in known.criteria:
-            self._unwant(peer, criterion)
+            self._remove_criterion(peer, criterion)
         return True
 
-    def left(self, peer: PeerId, now: Millis) -> None:
-        """Note that a peer's last connection is gone."""
+    def on_disconnected(self, peer: PeerId, now: Millis) -> None:
+        """Note that a peer's last connection ended."""
         if peer in self._peers:
             self._away.setdefault(peer, now)
 
-    def came_back(self, peer: PeerId) -> None:
+    def on_connected(self, peer: PeerId) -> None:
         """Note that a peer is connected again."""
         self._away.pop(peer, None)
 
@@ -134,27 +138,27 @@ class FilterTable:
             known = self._peers[peer] = _Subscription(now)
         elif len(known.criteria | asked) > self._limits.criteria:
             return Status.UNAVAILABLE, f"more than {self._limits.criteria} filter criteria"
-        self.came_back(peer)
+        self.on_connected(peer)
         for criterion in asked - known.criteria:
-            self._wanted.setdefault(criterion, {})[peer] = None
+            self._peers_by_criterion.setdefault(criterion, {})[peer] = None
         known.criteria |= asked
-        return self._refreshed(peer, now)
+        return self._refresh(peer, now)
 
     def _unsubscribe(self, peer: PeerId, asked: set[Criterion], now: Millis) -> tuple[Status, str]:
         known = self._peers.get(peer)
         if known is None:
             return _NO_SUBSCRIPTION
         for criterion in asked & known.criteria:
-            self._unwant(peer, criterion)
+            self._remove_criterion(peer, criterion)
         known.criteria -= asked
         if not known.criteria:
             self.drop(peer)
             return _OK
-        return self._refreshed(peer, now)
+        return self._refresh(peer, now)
 
-    def _refreshed(self, peer: PeerId, now: Millis) -> tuple[Status, str]:
+    def _refresh(self, peer: PeerId, now: Millis) -> tuple[Status, str]:
         known = self._peers[peer]
-        # Order is by last request, so the clock going backwards only makes somebody stay longer.
+        # The order is by last request: if the clock goes backwards, a subscription lasts longer.
         known.expires_at = Millis(now + self._limits.ttl)
         self._peers.move_to_end(peer)
         return _OK
@@ -162,11 +166,11 @@ class FilterTable:
     def _make_room(self) -> bool:
         return bool(self._away) and self.drop(next(iter(self._away)))
 
-    def _unwant(self, peer: PeerId, criterion: Criterion) -> None:
-        wanting = self._wanted[criterion]
+    def _remove_criterion(self, peer: PeerId, criterion: Criterion) -> None:
+        wanting = self._peers_by_criterion[criterion]
         del wanting[peer]
         if not wanting:
-            del self._wanted[criterion]
+            del self._peers_by_criterion[criterion]
 
 
 _OK = (Status.OK, "OK")

@@ -1,4 +1,4 @@
-"""Lightpush v2 and v3 as a service: publish for those who do not relay themselves (RFC 19, reference/waku.md 5)."""
+"""Lightpush v2 and v3 as a service: publishes for peers that do not relay (RFC 19, reference/waku.md 5)."""
 
 from collections.abc import Callable, Collection
 
@@ -9,22 +9,22 @@ from hushbell.ports.metrics import Count
 from hushbell.types import PubsubTopic
 from hushbell.waku.libp2p.stream import PeerId, StreamHost
 from hushbell.waku.protocols.rate_limit import RateLimit, RateLimiter
-from hushbell.waku.protocols.request_response import EXCHANGE, Service
+from hushbell.waku.protocols.request_response import RESPONSE_TIMEOUT, Service
 from hushbell.waku.wire import codecs
 from hushbell.waku.wire.services import LightpushRequest, LightpushResponse, PushResponse, PushRpc, Status
 from hushbell.wire.messages import WakuMessage
 
 PROTOCOL_V2 = "/vac/waku/lightpush/2.0.0-beta1"
 PROTOCOL_V3 = "/vac/waku/lightpush/3.0.0"
-AROUND = 1024  # bytes of a request besides the message
-META = 64  # bytes of meta at most (RFC 14)
+MAX_OVERHEAD = 1024  # bytes of a request besides the message
+MAX_META = 64  # bytes of meta at most (RFC 14)
 RATE = RateLimit(per_minute=6_000, burst=600)
 """Of one peer, in units: a message is one, and one more for each :data:`UNIT` of its bytes."""
 UNIT = 16 * 1024
-NO_ID = "N/A"  # the request id of an answer to what nobody could read; as nwaku's
+NO_ID = "N/A"  # the request id of a response to an unreadable request; as nwaku's
 
 PublishResult = tuple[Status, str, int]
-"""Status, its description, and how many peers took the message."""
+"""Status, its description, and how many peers got the message."""
 
 
 class LightpushService:
@@ -34,9 +34,9 @@ class LightpushService:
     Args:
         host: the node's.
         clock: time.
-        publish: hands a message to relay and returns how many peers took it, zero being an error to tell. Raises
+        publish: publishes a message and returns how many peers got it; 0 is reported as an error. Raises
             ``WireError`` if relay's rules refuse the message and ``TransportError`` if it cannot be sent now.
-        topics: the pubsub topics this node relays, as of now.
+        topics: returns the pubsub topics that this node relays now.
         count: ``lightpush_*`` counters.
         message_limit: bytes of a message.
         rate: of one peer.
@@ -53,15 +53,15 @@ class LightpushService:
         count: Count,
         message_limit: int,
         rate: RateLimit = RATE,
-        seconds: float = EXCHANGE,
+        seconds: float = RESPONSE_TIMEOUT,
     ) -> None:
         self._clock = clock
         self._publish = publish
         self._topics = topics
         self._count = count
         self._message_limit = message_limit
-        self._limit = 2 * message_limit + AROUND  # of a frame: a message somewhat too large gets an answer
-        self._rates = RateLimiter(rate)
+        self._limit = 2 * message_limit + MAX_OVERHEAD  # of a frame: a message slightly too large gets a response
+        self._rate_limiter = RateLimiter(rate)
         for protocol, answer in ((PROTOCOL_V2, self._answer_v2), (PROTOCOL_V3, self._answer_v3)):
             Service(
                 host=host,
@@ -99,7 +99,7 @@ class LightpushService:
 
     def _take(self, peer: PeerId, topic: str | None, message: bytes, *, is_busy: bool) -> PublishResult:
         cost = 1 + len(message) // UNIT
-        if is_busy or not self._rates.allows(peer, self._clock.now(), cost):
+        if is_busy or not self._rate_limiter.allows(peer, self._clock.now(), cost):
             self._count("lightpush_rate_limited", 1)
             return Status.TOO_MANY_REQUESTS, "too many requests", 0
         if refused := refusal(topic, message, served=self._topics(), limit=self._message_limit):
@@ -122,7 +122,11 @@ class LightpushService:
 
 
 def refusal(topic: str | None, data: bytes, *, served: Collection[str], limit: int) -> tuple[Status, str] | None:
-    """Return the first rule that a request breaks. The empty message is refused because go-waku punishes it."""
+    """
+    Return the first rule that a request breaks.
+
+    An empty message is refused because go-waku penalises peers that relay it.
+    """
     if not topic:
         return Status.INVALID_MESSAGE, "a pubsub topic is needed: shards are static here"
     if topic not in served:
@@ -135,6 +139,6 @@ def refusal(topic: str | None, data: bytes, *, served: Collection[str], limit: i
         return Status.INVALID_MESSAGE, "not a Waku message"
     if not message.payload or not message.content_topic:
         return Status.INVALID_MESSAGE, "a message has a payload and a content topic"
-    if len(message.meta or b"") > META:
-        return Status.INVALID_MESSAGE, f"meta is at most {META} bytes"
+    if len(message.meta or b"") > MAX_META:
+        return Status.INVALID_MESSAGE, f"meta is at most {MAX_META} bytes"
     return None

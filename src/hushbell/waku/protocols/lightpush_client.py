@@ -1,4 +1,4 @@
-"""Lightpush v2 and v3 as a client: have a service node publish for us (RFC 19, reference/waku.md 5)."""
+"""Lightpush v2 and v3 as a client: has a service node publish (RFC 19, reference/waku.md 5)."""
 
 from typing import TypeVar
 
@@ -8,13 +8,13 @@ from hushbell.types import PubsubTopic, Random
 from hushbell.waku.libp2p.stream import PeerId, StreamHost
 from hushbell.waku.protocols.lightpush import PROTOCOL_V2, PROTOCOL_V3
 from hushbell.waku.protocols.request_ids import request_id
-from hushbell.waku.protocols.request_response import EXCHANGE, ask
+from hushbell.waku.protocols.request_response import RESPONSE_TIMEOUT, ask
 from hushbell.waku.wire import codecs
 from hushbell.waku.wire.services import LightpushRequest, LightpushResponse, PushRequest, PushRpc, Status
 
 T = TypeVar("T")
 
-RESPONSE = 16 * 1024  # bytes
+MAX_RESPONSE = 16 * 1024  # bytes
 _WHY = {status.value: status.name.lower().replace("_", " ") for status in Status}
 
 
@@ -37,7 +37,7 @@ class LightpushClient:
         seconds: for an answer.
     """
 
-    def __init__(self, *, host: StreamHost, random: Random, count: Count, seconds: float = EXCHANGE) -> None:
+    def __init__(self, *, host: StreamHost, random: Random, count: Count, seconds: float = RESPONSE_TIMEOUT) -> None:
         self._host = host
         self._random = random
         self._count = count
@@ -56,7 +56,7 @@ class LightpushClient:
         if not 200 <= response.status_code < 300:
             self._count("lightpush_client_refused", 1)
             raise LightpushRefused(response.status_code)
-        _same(request.request_id, response.request_id)
+        _check_request_id(request.request_id, response.request_id)
         self._count("lightpush_client_published", 1)
         return response.relay_peer_count
 
@@ -73,19 +73,19 @@ class LightpushClient:
         if answer.response is None or not answer.response.is_success:
             self._count("lightpush_client_refused", 1)
             raise LightpushRefused(0)
-        _same(request.request_id, answer.request_id)
+        _check_request_id(request.request_id, answer.request_id)
         self._count("lightpush_client_published", 1)
 
     async def _ask(self, peer: PeerId, protocol: str, request: object, kind: type[T]) -> T:
         try:
             answer = await ask(
-                self._host, peer, protocol, codecs.encode(request), limit=RESPONSE, seconds=self._seconds
+                self._host, peer, protocol, codecs.encode(request), limit=MAX_RESPONSE, seconds=self._seconds
             )
-            return codecs.decode(kind, answer, limit=RESPONSE)
+            return codecs.decode(kind, answer, limit=MAX_RESPONSE)
         except WireError as error:
             raise TransportError("the lightpush service's answer is not understood") from error
 
 
-def _same(sent: str, told: str) -> None:
+def _check_request_id(sent: str, told: str) -> None:
     if sent != told:
         raise TransportError("the lightpush service answered another request")

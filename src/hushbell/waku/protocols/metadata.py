@@ -1,4 +1,4 @@
-"""Who is of our network: each end tells its cluster and shards (RFC 66). Peers of another cluster are disconnected."""
+"""The cluster and shards of each peer (RFC 66). Peers of another cluster are disconnected."""
 
 from collections.abc import Callable, Sequence
 
@@ -6,28 +6,29 @@ from hushbell.errors import TransportError, WireError
 from hushbell.ports.clock import Clock
 from hushbell.ports.metrics import Count
 from hushbell.waku.libp2p.stream import PeerId, StreamHost
-from hushbell.waku.protocols.request_response import EXCHANGE, Service, Tasks, ask
+from hushbell.waku.protocols.request_response import RESPONSE_TIMEOUT, Service, Tasks, ask
 from hushbell.waku.wire import codecs
 from hushbell.waku.wire.services import Metadata
 
 PROTOCOL = "/vac/waku/metadata/1.0.0"
 RELAY = "/vac/waku/relay/2.0.0"
 LIMIT = 16 * 1024  # bytes; 1,024 shards under both numbers are 6 KiB
-LEAVING = 0.5  # seconds between the answer to a stranger and the end, so that it learns why
+DISCONNECT_DELAY = 0.5  # seconds after the response to a peer of another cluster, so that it learns why
 
 
 class MetadataService:
     """
-    Asks every relay that connects, and answers everybody.
+    Asks every relay peer that connects, and answers every request.
 
-    A peer that does not speak the protocol, or fails to answer, stays: bare libp2p nodes relay as well as others, and
-    who would lie about its cluster can also keep silent. One that answers without a cluster, or with another, goes.
+    A peer that does not speak the protocol, or does not answer, stays connected: bare libp2p nodes relay as well as
+    others, and a peer that would lie about its cluster can also be silent. A peer that answers without a cluster, or
+    with another, is disconnected.
 
     Args:
         host: the node's.
         clock: time.
         cluster: ours.
-        shards: ours now; go-waku disconnects who names none.
+        shards: returns ours; go-waku disconnects a peer that names none.
         count: ``metadata_*`` counters.
         seconds: for an answer.
     """
@@ -40,7 +41,7 @@ class MetadataService:
         cluster: int,
         shards: Callable[[], Sequence[int]],
         count: Count,
-        seconds: float = EXCHANGE,
+        seconds: float = RESPONSE_TIMEOUT,
     ) -> None:
         self._host = host
         self._clock = clock
@@ -50,7 +51,7 @@ class MetadataService:
         self._seconds = seconds
         self._tasks = Tasks()
         self._known: dict[PeerId, Metadata] = {}
-        self._connected: dict[PeerId, bool] = {}  # whether it was asked
+        self._connected: dict[PeerId, bool] = {}  # whether a request was sent
         Service(
             host=host,
             protocol=PROTOCOL,
@@ -63,7 +64,7 @@ class MetadataService:
         host.watch(self._on_connected, self._on_disconnected)
 
     def of(self, peer: PeerId) -> Metadata | None:
-        """Return what a connected peer told, if it told anything."""
+        """Return the metadata of a connected peer, if it is known."""
         return self._known.get(peer)
 
     async def ask(self, peer: PeerId) -> Metadata:
@@ -74,47 +75,47 @@ class MetadataService:
             TransportError: it did not answer.
             WireError: its answer is not understood.
         """
-        request = codecs.encode(self._ours())
+        request = codecs.encode(self._own_metadata())
         answer = await ask(self._host, peer, PROTOCOL, request, limit=LIMIT, seconds=self._seconds)
         return codecs.decode(Metadata, answer, limit=LIMIT)
 
     async def close(self) -> None:
-        """Ask no more."""
+        """End the requests under way."""
         await self._tasks.close()
 
-    def _ours(self) -> Metadata:
+    def _own_metadata(self) -> Metadata:
         return Metadata(self._cluster, tuple(self._shards()))
 
     def _on_connected(self, peer: PeerId, protocols: Sequence[str]) -> None:
         is_asked = self._connected.get(peer, False)
-        # A light client tells its cluster when it asks. js-waku's would take our stream for one of its own, ask on it,
-        # and read our question as an answer without a cluster.
+        # A light client names its cluster in its own request. js-waku's would take our stream for one of its own, write
+        # its request on it, and read our request as a response without a cluster.
         will_ask = PROTOCOL in protocols and RELAY in protocols and not is_asked
         self._connected[peer] = is_asked or will_ask
         if will_ask:
-            self._tasks.start(self._greet(peer))
+            self._tasks.start(self._ask_new_peer(peer))
 
     def _on_disconnected(self, peer: PeerId) -> None:
         self._connected.pop(peer, None)
         self._known.pop(peer, None)
 
-    async def _greet(self, peer: PeerId) -> None:
+    async def _ask_new_peer(self, peer: PeerId) -> None:
         try:
             theirs = await self.ask(peer)
         except (TransportError, WireError):
             self._count("metadata_unanswered", 1)
             return
-        self._judge(peer, theirs)
+        self._check_cluster(peer, theirs)
 
-    def _judge(self, peer: PeerId, theirs: Metadata) -> None:
+    def _check_cluster(self, peer: PeerId, theirs: Metadata) -> None:
         if theirs.cluster_id != self._cluster:
             self._count("metadata_other_cluster", 1)
             self._host.disconnect(peer)
         elif peer in self._connected:
             self._known[peer] = theirs
 
-    async def _see_off(self, peer: PeerId) -> None:
-        await self._clock.sleep(LEAVING)
+    async def _disconnect_later(self, peer: PeerId) -> None:
+        await self._clock.sleep(DISCONNECT_DELAY)
         self._count("metadata_other_cluster", 1)
         self._host.disconnect(peer)
 
@@ -123,5 +124,5 @@ class MetadataService:
         if theirs.cluster_id == self._cluster and peer in self._connected:
             self._known[peer] = theirs
         elif theirs.cluster_id not in (None, self._cluster):
-            self._tasks.start(self._see_off(peer))
-        return codecs.encode(self._ours())
+            self._tasks.start(self._disconnect_later(peer))
+        return codecs.encode(self._own_metadata())

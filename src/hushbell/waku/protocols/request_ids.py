@@ -1,4 +1,4 @@
-"""Names of requests: unique, and telling nothing."""
+"""Request ids: unique and random, so they reveal nothing."""
 
 from hushbell.types import Random
 

@@ -1,4 +1,4 @@
-"""Store v3 as a service: pages of the archive for those who missed something (RFC 13)."""
+"""Store v3 as a service: answers queries with pages of the archive (RFC 13)."""
 
 from hushbell.errors import StoreError, WireError
 from hushbell.ports.clock import Clock
@@ -6,19 +6,19 @@ from hushbell.ports.metrics import Count
 from hushbell.waku.libp2p.stream import PeerId, StreamHost
 from hushbell.waku.protocols.archive import Archive
 from hushbell.waku.protocols.rate_limit import RateLimit, RateLimiter
-from hushbell.waku.protocols.request_response import EXCHANGE, Service
+from hushbell.waku.protocols.request_response import RESPONSE_TIMEOUT, Service
 from hushbell.waku.protocols.store_db import FIRST, LAST, ArchivePage, ArchivePosition, ArchiveQuery
 from hushbell.waku.wire import codecs
 from hushbell.waku.wire.services import Status, StoreEntry, StoreRequest, StoreResponse
 
 PROTOCOL = "/vac/waku/store-query/3.0.0"
-REQUEST = 64 * 1024  # bytes; 1,000 hashes are 34 KiB
-PAGE, LONGEST_PAGE = 20, 100  # messages, unless asked otherwise, and at most; as nwaku's
+MAX_REQUEST = 64 * 1024  # bytes; 1,000 hashes are 34 KiB
+DEFAULT_PAGE, MAX_PAGE = 20, 100  # messages, by default and at most; as nwaku's
 PAGE_BYTES = 1024 * 1024  # of messages; the one that crosses it is the page's last. js-waku reads at most 4 MiB
-TOPICS = 10  # content topics of one query; as nwaku's
-HASHES = 1_000  # of one query
-AT_ONCE = 32  # answers being given, two MiB each at worst
-PER_PEER = 4
+MAX_TOPICS = 10  # content topics of one query; as nwaku's
+MAX_HASHES = 1_000  # of one query
+MAX_RESPONSES = 32  # answers being given, two MiB each at worst
+MAX_RESPONSES_PER_PEER = 4
 RATE = RateLimit(per_minute=1_800, burst=300)  # queries of one peer
 
 
@@ -26,7 +26,7 @@ def refusal(request: StoreRequest) -> str:
     """
     Return the first rule of RFC 13 that a query breaks, or an empty text.
 
-    One is bent: hashes may come with a pubsub topic, because js-waku always sends it along.
+    One is relaxed: hashes may come with a pubsub topic, because js-waku always sends it.
     """
     if not request.request_id:
         return "no request id"
@@ -34,21 +34,25 @@ def refusal(request: StoreRequest) -> str:
     if request.message_hashes:
         if request.content_topics or has_times:
             return "hashes and other criteria exclude each other"
-        if len(request.message_hashes) > HASHES:
-            return f"more than {HASHES} hashes"
+        if len(request.message_hashes) > MAX_HASHES:
+            return f"more than {MAX_HASHES} hashes"
         if any(len(one) != 32 for one in request.message_hashes):
             return "a hash is 32 bytes"
     elif bool(request.pubsub_topic) != bool(request.content_topics):
         return "a pubsub topic and content topics go together"
-    if len(request.content_topics) > TOPICS:
-        return f"more than {TOPICS} content topics"
+    if len(request.content_topics) > MAX_TOPICS:
+        return f"more than {MAX_TOPICS} content topics"
     if request.cursor and len(request.cursor) != 32:
         return "a cursor is 32 bytes"
     return ""
 
 
-def wanted(request: StoreRequest, after: ArchivePosition | None = None) -> ArchiveQuery:
-    """Return what a query without fault asks for; its start is inclusive, its end is not. ``after`` is its cursor's."""
+def archive_query(request: StoreRequest, after: ArchivePosition | None = None) -> ArchiveQuery:
+    """
+    Return a valid request as a query of the archive.
+
+    Its start is inclusive, its end exclusive. ``after`` is its cursor.
+    """
     end = request.time_end
     return ArchiveQuery(
         pubsub_topic=request.pubsub_topic or None,
@@ -62,7 +66,11 @@ def wanted(request: StoreRequest, after: ArchivePosition | None = None) -> Archi
 
 
 def response(request: StoreRequest, page: ArchivePage) -> StoreResponse:
-    """Return the answer that a page is. The cursor is the message next to what follows, and only if something does."""
+    """
+    Return the response with a page.
+
+    Its cursor, the message next to the following page, is set only if there is one.
+    """
     entries = tuple(
         [
             StoreEntry(one.hash, one.message, one.pubsub_topic) if request.include_data else StoreEntry(one.hash)
@@ -82,7 +90,7 @@ class StoreService:
     Args:
         host: the node's.
         clock: time.
-        archive: what is asked.
+        archive: the messages.
         count: ``store_*`` counters.
         rate: queries of one peer.
         seconds: for an answer.
@@ -96,40 +104,40 @@ class StoreService:
         archive: Archive,
         count: Count,
         rate: RateLimit = RATE,
-        seconds: float = EXCHANGE,
+        seconds: float = RESPONSE_TIMEOUT,
     ) -> None:
         self._clock = clock
         self._archive = archive
         self._count = count
-        self._rates = RateLimiter(rate)
+        self._rate_limiter = RateLimiter(rate)
         Service(
             host=host,
             protocol=PROTOCOL,
             answer=self._answer,
             name="store",
-            limit=REQUEST,
+            limit=MAX_REQUEST,
             count=count,
-            at_once=AT_ONCE,
-            per_peer=PER_PEER,
+            max_responses=MAX_RESPONSES,
+            max_per_peer=MAX_RESPONSES_PER_PEER,
             seconds=seconds,
         )
 
     async def _answer(self, peer: PeerId, request: bytes, is_busy: bool) -> bytes:  # noqa: FBT001
         try:
-            asked = codecs.decode(StoreRequest, request, limit=REQUEST)
+            asked = codecs.decode(StoreRequest, request, limit=MAX_REQUEST)
         except WireError:
             self._count("store_refused", 1)
             return codecs.encode(StoreResponse("", Status.BAD_REQUEST, "not a store query"))
-        if is_busy or not self._rates.allows(peer, self._clock.now()):
+        if is_busy or not self._rate_limiter.allows(peer, self._clock.now()):
             self._count("store_rate_limited", 1)
             return _refused(asked, Status.TOO_MANY_REQUESTS, "too many requests")
         if broken := refusal(asked):
             self._count("store_refused", 1)
             return _refused(asked, Status.BAD_REQUEST, broken)
-        limit = min(asked.limit or PAGE, LONGEST_PAGE)
+        limit = min(asked.limit or DEFAULT_PAGE, MAX_PAGE)
         size = PAGE_BYTES if asked.include_data else LAST
         try:
-            page = await self._archive.page(wanted(asked), cursor=asked.cursor or None, limit=limit, size=size)
+            page = await self._archive.page(archive_query(asked), cursor=asked.cursor or None, limit=limit, size=size)
         except StoreError:
             self._count("store_failed", 1)
             return _refused(asked, Status.UNAVAILABLE, "the archive does not answer")

@@ -1,4 +1,4 @@
-"""Store v3 as a client: ask a node that keeps messages for what we missed, page by page (RFC 13)."""
+"""Store v3 as a client: queries the messages of a store node page by page (RFC 13)."""
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -10,19 +10,19 @@ from hushbell.types import PubsubTopic, Random
 from hushbell.waku.libp2p.stream import PeerId, StreamHost
 from hushbell.waku.message import message_hash
 from hushbell.waku.protocols.request_ids import request_id
-from hushbell.waku.protocols.request_response import EXCHANGE, ask
-from hushbell.waku.protocols.store import LONGEST_PAGE, PROTOCOL, TOPICS
+from hushbell.waku.protocols.request_response import RESPONSE_TIMEOUT, ask
+from hushbell.waku.protocols.store import MAX_PAGE, MAX_TOPICS, PROTOCOL
 from hushbell.waku.wire import codecs
 from hushbell.waku.wire.services import StoreEntry, StoreRequest, StoreResponse
 from hushbell.wire.messages import WakuMessage
 
-RESPONSE = 7 * 1024 * 1024  # bytes; a host takes frames up to 8 MiB (libp2p.limits), nwaku answers with up to 15
-PAGES = 10_000  # of one query; a store that never ends is not believed
-FULL_PAGE = 50  # messages asked for at once
+MAX_RESPONSE = 7 * 1024 * 1024  # bytes; a host takes frames up to 8 MiB (libp2p.limits), nwaku answers with up to 15
+MAX_PAGES = 10_000  # of one query; a store whose pages never end is at fault
+CLIENT_PAGE = 50  # messages of one request
 
 
 class QueryRefused(TransportError):
-    """The store answered that it will not. ``status`` is RFC 13's."""
+    """The store refused the query. ``status`` is RFC 13's."""
 
     def __init__(self, status: int) -> None:
         super().__init__(f"the store refuses the query ({status})")
@@ -31,7 +31,7 @@ class QueryRefused(TransportError):
 
 @dataclass(frozen=True, slots=True)
 class StoreMessage:
-    """A message as a store had it; its hash was computed here."""
+    """A message of a store. Its hash was computed here."""
 
     hash: bytes
     pubsub_topic: PubsubTopic
@@ -42,18 +42,18 @@ class StoreMessage:
 
 class StoreClient:
     """
-    Asks stores. Every answer is taken for hostile: what was not asked for is counted and dropped.
+    Queries stores. Responses are hostile input: messages that the query does not match are counted and dropped.
 
     Args:
         host: the node's.
-        random: names requests.
+        random: for request ids.
         count: ``store_client_*`` counters.
         message_limit: bytes of a message.
         seconds: for an answer.
     """
 
     def __init__(
-        self, *, host: StreamHost, random: Random, count: Count, message_limit: int, seconds: float = EXCHANGE
+        self, *, host: StreamHost, random: Random, count: Count, message_limit: int, seconds: float = RESPONSE_TIMEOUT
     ) -> None:
         self._host = host
         self._random = random
@@ -63,17 +63,19 @@ class StoreClient:
 
     async def query(self, peer: PeerId, request: StoreRequest) -> StoreResponse:
         """
-        Ask for one page; the request is given an id.
+        Request one page, under a new request id.
 
         Raises:
-            QueryRefused: the store will not.
-            TooLarge: the answer is over :data:`RESPONSE`; ask for a smaller page.
-            TransportError: no answer, or none that is understood.
+            QueryRefused: the store refuses.
+            TooLarge: the response is over :data:`MAX_RESPONSE`; request a smaller page.
+            TransportError: no response, or one that is not understood.
         """
         named = replace(request, request_id=request_id(self._random))
         try:
-            answer = await ask(self._host, peer, PROTOCOL, codecs.encode(named), limit=RESPONSE, seconds=self._seconds)
-            response = codecs.decode(StoreResponse, answer, limit=RESPONSE)
+            answer = await ask(
+                self._host, peer, PROTOCOL, codecs.encode(named), limit=MAX_RESPONSE, seconds=self._seconds
+            )
+            response = codecs.decode(StoreResponse, answer, limit=MAX_RESPONSE)
         except TooLarge:
             raise
         except WireError as error:
@@ -93,7 +95,7 @@ class StoreClient:
         *,
         since: int,
         until: int | None = None,
-        page: int = FULL_PAGE,
+        page: int = CLIENT_PAGE,
     ) -> AsyncIterator[Sequence[StoreMessage]]:
         """
         Yield the messages of these content topics, oldest first, page by page.
@@ -104,13 +106,13 @@ class StoreClient:
             content_topics: at most 10, which is what nwaku takes.
             since: ns, inclusive.
             until: ns, exclusive; None is without end.
-            page: messages of one page; halved while answers are too large.
+            page: messages of one page; halved while responses are too large.
 
         Raises:
-            TransportError: as :meth:`query`, or the store goes in circles. What was yielded before is good.
+            TransportError: as :meth:`query`, or a cursor comes twice. The pages yielded before are valid.
         """
-        if not 0 < len(content_topics) <= TOPICS:
-            raise ValueError(f"a query has 1 to {TOPICS} content topics")
+        if not 0 < len(content_topics) <= MAX_TOPICS:
+            raise ValueError(f"a query has 1 to {MAX_TOPICS} content topics")
         request = StoreRequest(
             include_data=True,
             pubsub_topic=pubsub_topic,
@@ -118,10 +120,10 @@ class StoreClient:
             time_start=since,
             time_end=until,
             forward=True,
-            limit=min(page, LONGEST_PAGE),
+            limit=min(page, MAX_PAGE),
         )
         cursors: set[bytes] = set()
-        for _ in range(PAGES):
+        for _ in range(MAX_PAGES):
             found, cursor, request = await self.page(peer, request)
             if found:
                 yield found
@@ -137,14 +139,14 @@ class StoreClient:
         self, peer: PeerId, request: StoreRequest
     ) -> tuple[Sequence[StoreMessage], bytes | None, StoreRequest]:
         """
-        Ask for one page with its messages, which are checked.
+        Request one page with its messages, and check them.
 
         Returns:
-            What was asked for and came; the cursor to go on with, None at the end; and the request with the page size
+            The messages that match; the cursor of the next page, None at the end; and the request with the page size
             that worked, for the next page.
 
         Raises:
-            TransportError: as :meth:`query`, or a single message is over :data:`RESPONSE`.
+            TransportError: as :meth:`query`, or a single message is over :data:`MAX_RESPONSE`.
         """
         while True:
             try:
@@ -164,8 +166,8 @@ class StoreClient:
         Raises:
             TransportError: as :meth:`query`.
         """
-        if not 0 < len(hashes) <= LONGEST_PAGE:
-            raise ValueError(f"a query has 1 to {LONGEST_PAGE} hashes")
+        if not 0 < len(hashes) <= MAX_PAGE:
+            raise ValueError(f"a query has 1 to {MAX_PAGE} hashes")
         request = StoreRequest(message_hashes=tuple(hashes), limit=len(hashes))
         try:
             response = await self.query(peer, request)
@@ -180,7 +182,7 @@ class StoreClient:
 
 
 def checked(entry: StoreEntry, request: StoreRequest, message_limit: int) -> StoreMessage | None:
-    """Return the message of an entry, or None if it is not what ``request`` asked for."""
+    """Return the message of an entry, or None if it does not match ``request``."""
     shard = entry.pubsub_topic or request.pubsub_topic
     if entry.waku_message is None or not shard or request.pubsub_topic not in (None, shard):
         return None

@@ -1,11 +1,11 @@
 """
 The archive's file: every message once under its hash, and pages of them in the order of time.
 
-``synchronous = NORMAL``: a power cut may cost the last commits, never the file. That is right for an archive, whose
-messages other nodes keep as well and nobody was promised; what must survive is in the server's own store.
+``synchronous = NORMAL``: a power cut may cost the last commits, never the file. Other nodes store the same messages,
+and nothing promises that a message is in this archive.
 
-Size is counted in pages that are in use, so the bound holds for the file, indexes included; the log beside it comes on
-top. Pages that were freed are used again before the file grows.
+The size is that of the pages in use, so the bound holds for the file with its indexes, without the write-ahead log.
+Freed pages are used again before the file grows.
 """
 
 import os
@@ -21,13 +21,13 @@ from typing import Self
 from hushbell.errors import ConfigError, StoreCorrupt, StoreError, StoreMismatch, StoreUnavailable
 
 APPLICATION_ID = 0x68626C61  # "hbla"
-BUSY = 5.0  # seconds to wait for somebody else's lock, such as an operator's shell
+MAX_LOCK_SECONDS = 5.0  # to wait for the lock of another process, such as an operator's shell
 CACHE = 16 * 1024  # KiB of pages in memory
 WAL_PAGES = 8_000  # of the log, 32 MiB, after which it is checkpointed; SQLite's own 1,000 cost a third of the speed
 WAL_LEFT = 32 * 1024 * 1024  # bytes of log file that a checkpoint leaves
 TRIM_STEP = 500  # messages dropped at once
 TRIM_TO = 0.98  # of the size; dropping a little more makes room for a while
-FIRST, LAST = -(2**63), 2**63 - 1  # times that fit
+FIRST, LAST = -(2**63), 2**63 - 1  # the range of a time
 
 SCHEMA = f"""
 CREATE TABLE messages (
@@ -61,7 +61,7 @@ class ArchivedMessage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArchiveQuery:
-    """Which messages a page is of; every condition that is given must hold."""
+    """The conditions of a page; all that are given must hold."""
 
     pubsub_topic: str | None = None
     content_topics: tuple[str, ...] = ()  # only together with the pubsub topic
@@ -74,7 +74,7 @@ class ArchiveQuery:
 
 @dataclass(frozen=True, slots=True)
 class ArchivePage:
-    """Messages in the order of time, whichever way was read, and whether there are more beyond."""
+    """Messages in the order of time, in both directions of reading, and whether there are more."""
 
     messages: tuple[ArchivedMessage, ...]
     has_more: bool
@@ -96,7 +96,7 @@ class ArchiveDatabase:
         Raises:
             ConfigError: its folder cannot be used.
             StoreMismatch: it is another program's, or a newer version's.
-            StoreCorrupt: it is damaged; an archive can be deleted, and fills again.
+            StoreCorrupt: it is damaged; the archive can be deleted, and fills again.
             StoreUnavailable: it is locked.
         """
         try:
@@ -105,7 +105,7 @@ class ArchiveDatabase:
         except OSError as error:
             raise ConfigError(f"{path}: the archive cannot be made or opened: {error.strerror}") from error
         with mapped():
-            connection = sqlite3.connect(path, timeout=BUSY, isolation_level=None, check_same_thread=False)
+            connection = sqlite3.connect(path, timeout=MAX_LOCK_SECONDS, isolation_level=None, check_same_thread=False)
             try:
                 _prepare(connection, path)
                 return cls(connection)
@@ -114,12 +114,12 @@ class ArchiveDatabase:
                 raise
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         with mapped():
             self._connection.close()
 
     def insert(self, messages: Sequence[ArchivedMessage]) -> int:
-        """Add the messages that are not there yet, all or nothing, and return how many those were."""
+        """Add the messages that are new, all or none, and return their number."""
         rows = [(one.hash, one.timestamp, one.pubsub_topic, one.content_topic, one.message) for one in messages]
         with self._transaction() as execute:
             execute.executemany("INSERT OR IGNORE INTO messages VALUES (?, ?, ?, ?, ?)", rows)
@@ -127,7 +127,7 @@ class ArchiveDatabase:
 
     def trim(self, *, oldest: int, size: int, steps: int) -> int:
         """
-        Drop what is older than ``oldest`` (ns), then the oldest until the file's content is within ``size`` bytes.
+        Delete messages older than ``oldest`` (ns), then the oldest until the file's content is within ``size`` bytes.
 
         Never more than ``steps`` times :data:`TRIM_STEP` messages at a time; returns how many were dropped.
         """
@@ -151,15 +151,15 @@ class ArchiveDatabase:
         return (pages - free) * self._page_size
 
     def place(self, hash_: bytes) -> ArchivePosition | None:
-        """Return where a message is, or None if it is not here."""
+        """Return the position of a message, or None if it is not stored."""
         with mapped():
             row = self._connection.execute("SELECT timestamp FROM messages WHERE hash = ?", (hash_,)).fetchone()
         return None if row is None else (int(row[0]), hash_)
 
-    def page(self, wanted: ArchiveQuery, *, limit: int, size: int) -> ArchivePage:
+    def page(self, query: ArchiveQuery, *, limit: int, size: int) -> ArchivePage:
         """Return at most ``limit`` messages, at least one if there is one, and no more after ``size`` bytes of them."""
         with mapped():
-            rows = self._rows(wanted, limit + 1)
+            rows = self._rows(query, limit + 1)
             kept: list[_Row] = []
             left = size
             for row in islice(rows, limit):
@@ -168,34 +168,34 @@ class ArchiveDatabase:
                 if left <= 0:
                     break
             has_more = next(iter(rows), None) is not None
-            ordered = kept if wanted.forward else kept[::-1]
+            ordered = kept if query.forward else kept[::-1]
             return ArchivePage(tuple([self._stored(row) for row in ordered]), has_more)
 
-    def _rows(self, wanted: ArchiveQuery, limit: int) -> Iterator[_Row]:
-        if wanted.hashes:
-            return iter(self._by_hash(wanted, limit))
-        order = "ASC" if wanted.forward else "DESC"
-        beyond = "AND (timestamp, hash) " + (">" if wanted.forward else "<") + " (?, ?)" if wanted.after else ""
-        window = (wanted.since, wanted.until, *(wanted.after or ()), limit)
-        if not wanted.content_topics:
+    def _rows(self, query: ArchiveQuery, limit: int) -> Iterator[_Row]:
+        if query.hashes:
+            return iter(self._by_hash(query, limit))
+        order = "ASC" if query.forward else "DESC"
+        beyond = "AND (timestamp, hash) " + (">" if query.forward else "<") + " (?, ?)" if query.after else ""
+        window = (query.since, query.until, *(query.after or ()), limit)
+        if not query.content_topics:
             sql = _PAGE.format(topics="", beyond=beyond, order=order)
             return iter(self._connection.execute(sql, window).fetchall())
         # One ordered read for each topic, so that no topic's messages are sorted or skipped for another's.
         sql = _PAGE.format(topics="pubsub_topic = ? AND content_topic = ? AND", beyond=beyond, order=order)
         reads = [
-            self._connection.execute(sql, (wanted.pubsub_topic, topic, *window)).fetchall()
-            for topic in dict.fromkeys(wanted.content_topics)
+            self._connection.execute(sql, (query.pubsub_topic, topic, *window)).fetchall()
+            for topic in dict.fromkeys(query.content_topics)
         ]
-        return merge(*reads, key=_by_position, reverse=not wanted.forward)
+        return merge(*reads, key=_by_position, reverse=not query.forward)
 
-    def _by_hash(self, wanted: ArchiveQuery, limit: int) -> list[_Row]:
-        marks = ", ".join("?" * len(wanted.hashes))
-        shard = "AND pubsub_topic = ?" if wanted.pubsub_topic else ""
+    def _by_hash(self, query: ArchiveQuery, limit: int) -> list[_Row]:
+        marks = ", ".join("?" * len(query.hashes))
+        shard = "AND pubsub_topic = ?" if query.pubsub_topic else ""
         sql = f"SELECT {_COLUMNS} FROM messages WHERE hash IN ({marks}) {shard} AND timestamp >= ?"  # noqa: S608
-        values = [*wanted.hashes, *([wanted.pubsub_topic] if shard else []), wanted.since]
-        rows: list[_Row] = sorted(self._connection.execute(sql, values), reverse=not wanted.forward)
-        if after := wanted.after:
-            rows = [row for row in rows if (_by_position(row) > after if wanted.forward else _by_position(row) < after)]
+        values = [*query.hashes, *([query.pubsub_topic] if shard else []), query.since]
+        rows: list[_Row] = sorted(self._connection.execute(sql, values), reverse=not query.forward)
+        if after := query.after:
+            rows = [row for row in rows if (_by_position(row) > after if query.forward else _by_position(row) < after)]
         return rows[:limit]
 
     def _stored(self, row: _Row) -> ArchivedMessage:
@@ -253,7 +253,7 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
 
 @contextmanager
 def mapped() -> Iterator[None]:
-    """Turn SQLite's errors into ours."""
+    """Map SQLite's errors to ours."""
     try:
         yield
     except sqlite3.Error as error:

@@ -1,4 +1,4 @@
-"""A store node as the source of what was missed: implements ``catching_up.History``."""
+"""Store nodes as histories: one of them, and all that are connected."""
 
 from collections.abc import Callable, Sequence
 
@@ -16,11 +16,11 @@ MS = 1_000_000  # ns
 
 class StoreHistory:
     """
-    One store that can be asked.
+    One store node, a :class:`hushbell.waku.history.History`.
 
     Args:
-        client: asks.
-        peer: whom.
+        client: sends the queries.
+        peer: the store node.
     """
 
     is_own = False
@@ -32,7 +32,7 @@ class StoreHistory:
 
     @property
     def name(self) -> str:
-        """Tell it from others."""
+        """The peer id, as text."""
         return peer_id_text(self._peer)
 
     async def page(
@@ -43,10 +43,10 @@ class StoreHistory:
         cursor: bytes | None,
     ) -> HistoryPage:
         """
-        Return up to ``MAX_PAGE`` messages published since then, oldest first; of all topics if none is named.
+        Return a page; see :class:`hushbell.waku.history.History`.
 
         Raises:
-            TransportError: it did not answer, or refuses.
+            TransportError: the node did not answer, or refuses.
         """
         request = StoreRequest(
             include_data=True,

@@ -11,9 +11,10 @@ from typing import Any, Protocol
 from hushbell.errors import TransportError
 from hushbell.ports.clock import Clock
 from hushbell.ports.metrics import Count
+from hushbell.waku.byte_total import ByteTotal
 from hushbell.waku.libp2p.stream import PeerId, Stream, StreamHost
-from hushbell.waku.relay.rpc_queue import RpcQueue, Total
-from hushbell.waku.relay.rpc_reader import Partial, RpcHandler, RpcReader
+from hushbell.waku.relay.rpc_queue import RpcQueue
+from hushbell.waku.relay.rpc_reader import RpcHandler, RpcReader
 from hushbell.waku.relay.settings import PROTOCOL, RelayLimits
 
 MAX_WAIT_SECONDS = 1.0  # that a publisher waits for slow peers
@@ -73,7 +74,7 @@ class PeerStreams:
         self._clock = clock
         self._count = count
         self._connection_info = connection_info
-        self._total, self._partial = Total(), Partial()
+        self._total, self._partial = ByteTotal(), ByteTotal()
         self._tasks: set[asyncio.Task[None]] = set()
         self._drained = asyncio.Event()
         host.handle(PROTOCOL, self._on_inbound_stream)

@@ -13,17 +13,9 @@ from collections.abc import Callable
 
 from hushbell.errors import TransportError
 from hushbell.ports.metrics import Count
+from hushbell.waku.byte_total import ByteTotal
 from hushbell.waku.libp2p.stream import Stream
 from hushbell.waku.relay.settings import RelayLimits
-
-
-class Total:
-    """Bytes that wait for all peers together."""
-
-    __slots__ = ("size",)
-
-    def __init__(self) -> None:
-        self.size = 0
 
 
 class RpcQueue:
@@ -37,7 +29,7 @@ class RpcQueue:
         wait: called when something waits for the stream: it must run ``drain`` in a task.
     """
 
-    def __init__(self, limits: RelayLimits, total: Total, count: Count, wait: Callable[["RpcQueue"], None]) -> None:
+    def __init__(self, limits: RelayLimits, total: ByteTotal, count: Count, wait: Callable[["RpcQueue"], None]) -> None:
         self._stream: Stream | None = None
         self._urgent: deque[bytes] = deque()
         self._forwarded: deque[bytes] = deque()

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from hushbell.errors import TooLarge, Undecodable, WireError
+from hushbell.waku.byte_total import ByteTotal
 from hushbell.waku.libp2p.stream import PeerId, Stream
 from hushbell.waku.relay.rpc import RelayRpc, TopicFrames, decode
 from hushbell.waku.relay.settings import RelayLimits
@@ -33,15 +34,6 @@ class RpcHandler(Protocol):
         ...
 
 
-class Partial:
-    """Bytes of all peers together that are kept: unfinished RPCs, and what a turn had no room for."""
-
-    __slots__ = ("size",)
-
-    def __init__(self) -> None:
-        self.size = 0
-
-
 class RpcReader:
     """
     The reader of one stream.
@@ -61,7 +53,7 @@ class RpcReader:
         sink: RpcHandler,
         *,
         limits: RelayLimits,
-        partial: Partial,
+        partial: ByteTotal,
         call_soon: Callable[[Callable[[], None]], object],
         on_close: Callable[[], None],
     ) -> None:
