@@ -4,6 +4,7 @@ import asyncio
 import os
 import sqlite3
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,17 @@ import pytest
 from hushbell.core.push import Pending
 from hushbell.core.server.facts import Enqueue, FactsNeeded, MarkNotified, Settle
 from hushbell.errors import ConfigError, StoreCorrupt, StoreMismatch, StoreUnavailable
-from hushbell.stores.sqlite.migrations import SERVER_SCHEMA
+from hushbell.stores.at_rest import AtRest
+from hushbell.stores.sqlite.database import open_database
+from hushbell.stores.sqlite.migrations import GATEWAY_SCHEMA, SERVER_SCHEMA
+from hushbell.stores.sqlite.outbox import SqliteOutbox
+from hushbell.stores.sqlite.schema import Schema
 from hushbell.stores.sqlite.server import SqliteServerStore
 from hushbell.types import Millis, NotificationKey
 
 Made = Any  # of conftest.py
 Open = Callable[[], SqliteServerStore]
-DUMPS = sorted((Path(__file__).parent / "dumps").glob("v[0-9]*.sql"))
+DUMPS = sorted((Path(__file__).parents[1] / "dumps").glob("v[0-9]*.sql"))
 RING = NotificationKey(b"r" * 32)
 
 
@@ -215,3 +220,70 @@ async def test_few_and_many_due_pushes_leave_in_the_same_order(
         made.name(request, position) for request in (3, 4) for position in range(3)
     ]
     await store.close()
+
+
+def tables(database: Path) -> dict[str, list[object]]:
+    connection = sqlite3.connect(database)
+    names = [name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type IN ('table', 'index')")]
+    found = {name: connection.execute(f"PRAGMA table_xinfo({name})").fetchall() for name in names}
+    found |= {f"{name} index": connection.execute(f"PRAGMA index_xinfo({name})").fetchall() for name in names}
+    connection.close()
+    return found
+
+
+@pytest.mark.parametrize("dump, schema", [("v1.sql", SERVER_SCHEMA), ("queue-v1.sql", GATEWAY_SCHEMA)])
+def test_a_migrated_database_has_the_tables_of_a_new_one(tmp_path: Path, dump: str, schema: Schema) -> None:
+    restore(Path(__file__).parents[1] / "dumps" / dump, tmp_path / "old.db", tmp_path / "key")
+
+    for name in ("old.db", "new.db"):
+        opened = open_database(tmp_path / name, tmp_path / "key", schema, random=os.urandom)
+        opened.reading.close()
+        opened.writing.close()
+
+    assert tables(tmp_path / "old.db") == tables(tmp_path / "new.db")
+
+
+async def test_the_old_database_is_kept_beside_the_migrated_one(tmp_path: Path) -> None:
+    dump = Path(__file__).parents[1] / "dumps" / "server-v1.sql"
+    restore(dump, tmp_path / "hushbell.db", tmp_path / "key")
+    before = contents(tmp_path / "hushbell.db")
+
+    await SqliteServerStore.open(tmp_path / "hushbell.db", tmp_path / "key", random=os.urandom).close()
+
+    assert contents(tmp_path / "hushbell.db.v1") == before
+    assert (tmp_path / "hushbell.db.v1").stat().st_mode & 0o777 == 0o600
+    assert sorted(os.listdir(tmp_path)) == ["hushbell.db", "hushbell.db.v1", "key"]
+
+
+async def test_a_kept_copy_is_never_overwritten(tmp_path: Path) -> None:
+    (tmp_path / "gateway.db.v1").write_bytes(b"an earlier copy")
+    restore(Path(__file__).parents[1] / "dumps" / "queue-v1.sql", tmp_path / "gateway.db", tmp_path / "key")
+    before = contents(tmp_path / "gateway.db")
+
+    await SqliteOutbox.open(tmp_path / "gateway.db", tmp_path / "key", random=os.urandom).close()
+
+    assert (tmp_path / "gateway.db.v1").read_bytes() == b"an earlier copy"
+    assert contents(tmp_path / "gateway.db.v1.2") == before
+
+
+def test_a_migration_that_fails_changes_nothing(tmp_path: Path) -> None:
+    restore(Path(__file__).parents[1] / "dumps" / "queue-v1.sql", tmp_path / "gateway.db", tmp_path / "key")
+    before = contents(tmp_path / "gateway.db")
+
+    def failing(connection: sqlite3.Connection, _: AtRest) -> None:
+        connection.execute("DROP TABLE jobs")
+        connection.execute("DROP TABLE jobs")
+
+    schema = replace(GATEWAY_SCHEMA, migrations={1: failing})
+    with pytest.raises(StoreUnavailable):
+        open_database(tmp_path / "gateway.db", tmp_path / "key", schema, random=os.urandom)
+
+    assert contents(tmp_path / "gateway.db") == before
+
+
+def contents(database: Path) -> list[str]:
+    connection = sqlite3.connect(database)
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    found = [str(version), *connection.iterdump()]
+    connection.close()
+    return found

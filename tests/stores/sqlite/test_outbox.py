@@ -18,7 +18,7 @@ from hushbell.stores.sqlite.outbox import SqliteOutbox
 from hushbell.types import Millis
 
 NOW = Millis(1_700_000_000_000)
-DUMPS = sorted((Path(__file__).parent / "dumps").glob("queue-v*.sql"))
+DUMPS = sorted((Path(__file__).parents[1] / "dumps").glob("queue-v*.sql"))
 FIRST = 1 << 40  # number of the first job of the first opening
 
 
@@ -80,7 +80,7 @@ async def test_a_newer_queue_is_refused_with_both_versions(tmp_path: Path) -> No
 
 def test_the_servers_database_is_no_queue(tmp_path: Path) -> None:
     connection = sqlite3.connect(tmp_path / "gateway.db")
-    connection.executescript((Path(__file__).parent / "dumps" / "v1.sql").read_text())
+    connection.executescript((Path(__file__).parents[1] / "dumps" / "v1.sql").read_text())
     connection.close()
 
     with pytest.raises(StoreMismatch, match="not a hushbell database"):
