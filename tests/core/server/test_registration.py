@@ -267,6 +267,23 @@ def test_what_could_not_be_loaded_cannot_be_replaced(
     assert decision.refused == ("facts",)
 
 
+def test_a_damaged_registration_is_replaced_by_one_that_is_not_older(
+    registers: Registers, phone: DeviceKey, knows: Knows, now: Millis
+) -> None:
+    facts = knows({phone: tombstone(3)})
+    facts.damaged.add(phone)
+
+    decisions = [decide(registers(version=version), facts, now) for version in (2, 3, 4)]
+
+    assert [answer(decision).error for decision in decisions] == [
+        MISMATCH,
+        RegistrationError.NONE,
+        RegistrationError.NONE,
+    ]
+    writes = [write for decision in decisions for write in decision.writes]
+    assert [write.replaces for write in writes if isinstance(write, SaveRegistration)] == [3, 3]
+
+
 def test_a_registration_needs_its_device_and_the_owners_installations(registers: Registers, phone: DeviceKey) -> None:
     assert facts_needed(registers()) == FactsNeeded(devices=frozenset({phone}), installations=frozenset({phone.owner}))
 

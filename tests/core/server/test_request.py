@@ -185,6 +185,19 @@ def test_a_device_that_could_not_be_loaded_is_our_failure(
     assert decision.refused == ("facts",)
 
 
+def test_a_damaged_registration_costs_its_own_items_alone(
+    sends: Sends, item: Item, registered: Registered, phone: DeviceKey, now: Millis
+) -> None:
+    facts = registered()
+    tablet = DeviceKey(phone.owner, InstallationId("00000000-0000-4000-8000-00000000dead"))
+    facts.damaged.add(tablet)
+
+    decision = decide(sends(item(installation_id=tablet.installation_id), item()), facts, now)
+
+    assert [report.error for report in answer(decision).reports] == [INTERNAL, ReportError.NONE]
+    assert decision.refused == ("damaged",)
+
+
 def test_the_answer_is_remembered_and_goes_to_the_sender(
     sends: Sends, item: Item, phone: DeviceKey, now: Millis, registered: Registered
 ) -> None:
