@@ -91,7 +91,7 @@ async def test_what_was_put_in_survives_closing(net: Any, tmp_path: Path) -> Non
 async def test_a_disk_that_does_not_keep_up_loses_messages_and_no_memory(
     net: Any, tmp_path: Path, archive: Archive, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "WAITING", 10)
+    monkeypatch.setattr(module, "MAX_QUEUED", 10)
     locked = sqlite3.connect(tmp_path / "archive.db", isolation_level=None)
     locked.execute("BEGIN IMMEDIATE")  # somebody else writes
 

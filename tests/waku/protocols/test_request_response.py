@@ -123,7 +123,7 @@ async def test_an_answer_that_does_not_come_is_an_error_in_time(
 
 
 async def test_a_service_that_never_closes_is_left(net: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hushbell.waku.protocols.request_response.GOODBYE", 0.01)
+    monkeypatch.setattr("hushbell.waku.protocols.request_response.CLOSE_TIMEOUT", 0.01)
     server = net.host("server")
     phone = net.host("phone", server)
 

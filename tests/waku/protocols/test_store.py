@@ -270,7 +270,7 @@ async def test_a_store_that_makes_no_sense_is_an_error(net: Any, answers: list[S
 
 
 async def test_a_page_that_is_too_large_is_asked_for_in_halves(net: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hushbell.waku.protocols.store_client.RESPONSE", 1_000)
+    monkeypatch.setattr("hushbell.waku.protocols.store_client.MAX_RESPONSE", 1_000)
     liar = Liar(net)
     large = StoreEntry(None, net.message(payload=bytes(2_000)), net.shard)
     good = StoreEntry(None, net.message(1), net.shard)
