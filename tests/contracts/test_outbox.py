@@ -1,4 +1,4 @@
-"""What every adapter of the queue port promises."""
+"""What every outbox promises (ports/outbox.py)."""
 
 import os
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -13,11 +13,12 @@ from hushbell.core.delivery.job import Damaged, Job, JobOnDisk, JobProgress, Job
 from hushbell.core.delivery.notification import Message, Notification
 from hushbell.core.delivery.state import State
 from hushbell.core.delivery.webhook import Webhook, WebhookEvent
+from hushbell.core.server.facts import MarkNotified
 from hushbell.errors import StoreUnavailable
 from hushbell.ports.outbox import Outbox, committed
 from hushbell.stores.memory.outbox import MemoryOutbox
 from hushbell.stores.sqlite.outbox import SqliteOutbox
-from hushbell.types import Millis
+from hushbell.types import Millis, NotificationKey
 
 DAY = 86_400_000
 NOW = Millis(20_000 * DAY + 1_000)
@@ -282,3 +283,17 @@ async def test_a_batch_that_cannot_be_written_changes_nothing(open_queue: Callab
     await commit(queue, jobs=[made])
     assert list(await open_jobs(queue)) == [(made, None)]
     await queue.close()
+
+
+async def test_a_job_that_was_put_aside_is_open_no_more(queue: Outbox) -> None:
+    damaged, other = job(queue, 1), job(queue, 1)
+    await commit(queue, jobs=[damaged, other])
+
+    await commit(queue, quarantined=[Damaged(damaged.number, "chat", "apns", 1, "made up")])
+
+    assert list(await open_jobs(queue)) == [(other, None)]
+
+
+async def test_facts_of_a_server_are_refused_where_there_are_none(queue: Outbox) -> None:
+    with pytest.raises(TypeError):
+        await commit(queue, server=[MarkNotified(NotificationKey(b"r" * 32), NOW)])

@@ -1,4 +1,4 @@
-"""What every store promises (ports/store.py). P1 to P4 are status-go's tests (reference/status-go.md 8.2)."""
+"""What every store of the server promises. P1 to P4 are status-go's tests (reference/status-go.md 8.2)."""
 
 import asyncio
 from dataclasses import replace
@@ -6,6 +6,10 @@ from typing import Any
 
 import pytest
 
+from hushbell.core.delivery.changes import Changes
+from hushbell.core.delivery.job import Job, JobResult
+from hushbell.core.delivery.notification import Message, Notification
+from hushbell.core.delivery.state import State
 from hushbell.core.server.facts import (
     Enqueue,
     FactsNeeded,
@@ -16,11 +20,13 @@ from hushbell.core.server.facts import (
     Settle,
 )
 from hushbell.errors import StoreMismatch, StoreUnavailable, VersionConflict
+from hushbell.ports.outbox import committed
 from hushbell.ports.server_store import ServerStore
 from hushbell.types import Millis, NotificationKey, PrivateKey, SymmetricKey
 
 MUCH = 64 * 1024 * 1024  # bytes
-Made = Any  # of conftest.py
+NOW = Millis(1_800_000_000_000)
+Made = Any  # of tests/stores/fixtures.py
 RING = NotificationKey(b"r" * 32)
 OTHER_RING = NotificationKey(b"q" * 32)
 
@@ -367,3 +373,57 @@ async def test_closing_finishes_what_was_accepted_and_refuses_the_rest(store: Se
     with pytest.raises(StoreUnavailable):
         await store.load(FactsNeeded(), byte_limit=MUCH)
     await store.close()
+
+
+def job_of(store: ServerStore) -> Job:
+    first, (ident,) = store.outbox.reserve(1)
+    message = Message("apns", b"body", form="spec16")
+    return Job(first, "server", NOW, (Notification(ident, "server", "token", ("token",), message, NOW),))
+
+
+async def test_facts_and_jobs_of_one_commit_are_both_there(store: ServerStore, made: Made) -> None:
+    job = job_of(store)
+
+    await committed(store.outbox, Changes(server=[made.save(made.device()), MarkNotified(RING, NOW)], jobs=[job]))
+
+    facts = await store.load(FactsNeeded(devices=frozenset({made.device()}), rings=frozenset({RING})), byte_limit=MUCH)
+    assert list(facts.devices) == [made.device()]
+    assert facts.rung == {RING}
+    assert list(await store.outbox.read([job.number])) == [(job, None)]
+
+
+@pytest.mark.parametrize("lost", ["registration", "answer", "ring"])
+async def test_a_lost_race_leaves_neither_facts_nor_jobs(store: ServerStore, made: Made, lost: str) -> None:
+    await store.commit(
+        [made.save(made.device()), SaveResponse(made.request(1), b"first", NOW), MarkNotified(RING, NOW)]
+    )
+    write = {
+        "registration": made.save(made.device()),
+        "answer": SaveResponse(made.request(1), b"second", NOW),
+        "ring": MarkNotified(RING, NOW),
+    }[lost]
+    job, other = job_of(store), job_of(store)
+
+    results = await asyncio.gather(
+        committed(store.outbox, Changes(server=[made.save(made.device(2)), write], jobs=[job])),
+        committed(store.outbox, Changes(server=[made.save(made.device(3))], jobs=[other])),
+        return_exceptions=True,
+    )
+
+    assert [type(result) for result in results] == [VersionConflict, type(None)]
+    assert [waiting.number for waiting in await store.outbox.open_jobs()] == [other.number]
+    devices = frozenset({made.device(2), made.device(3)})
+    facts = await store.load(FactsNeeded(devices=devices), byte_limit=MUCH)
+    assert list(facts.devices) == [made.device(3)]
+
+
+async def test_facts_may_change_with_how_a_job_ended(store: ServerStore, made: Made) -> None:
+    job = job_of(store)
+    await committed(store.outbox, Changes(server=[made.save(made.device())], jobs=[job]))
+    result = JobResult(job.number, "server", NOW, NOW, (1,), bytes([State.DEAD_TOKEN]), b"\1")
+
+    await committed(store.outbox, Changes(server=[MarkDeadToken(made.device(), NOW)], ended=[result]))
+
+    facts = await store.load(FactsNeeded(devices=frozenset({made.device()})), byte_limit=MUCH)
+    assert facts.devices[made.device()].dead_since == NOW
+    assert await store.outbox.find(job.number) == result
