@@ -20,7 +20,7 @@ from hushbell.providers.apns.adapter import payload
 from hushbell.runtime.client.account import Account
 from hushbell.runtime.client.client import Client
 from hushbell.runtime.clock import system_random
-from hushbell.simulator.server import serving
+from hushbell.simulator.server import run_server
 from hushbell.transports.bus import Bus
 from hushbell.types import PublicKey
 
@@ -81,7 +81,7 @@ async def rung(alice: Phone, people: Sequence[Phone], text: str = "") -> None:
 
 async def ours() -> None:
     bus = Bus()
-    async with serving(bus.connect()) as served:
+    async with run_server(bus.connect()) as served:
         server = served.identity.public
         alice, advertising, *people = phones = [Phone(bus) for _ in range(2 + GROUP)]
         for phone in phones:

@@ -26,7 +26,7 @@ from _gateway_figures import tell
 
 from hushbell.api.app import GatewayApi
 from hushbell.api.http.server import HttpConnection
-from hushbell.cli.event_loop import GENERATIONS
+from hushbell.cli.event_loop import GC_THRESHOLDS
 from hushbell.cli.files import read_settings
 from hushbell.cli.gateway import open_apps, open_queue
 from hushbell.http.h2.connection import H2Connection
@@ -169,7 +169,7 @@ async def measure(name: str, notes: int, tokens: int, together: int) -> None:
         path = Way(Path(folder), notes, tokens, together)
         gc.collect()
         gc.freeze()
-        gc.set_threshold(*GENERATIONS)
+        gc.set_threshold(*GC_THRESHOLDS)
         pushes = notes * tokens * together
         rounds, best = max(1, PUSHES // pushes), dict.fromkeys(STAGES, float("inf"))
         for _ in range(ROUNDS):

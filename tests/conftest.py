@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 import pytest
 from hypothesis import HealthCheck, settings
 
-from hushbell.simulator.server import Served, serving
+from hushbell.simulator.server import RunningServer, run_server
 from hushbell.transports.bus import Bus
 
 settings.register_profile(
@@ -29,6 +29,6 @@ def bus() -> Bus:
 
 
 @pytest.fixture
-async def served(bus: Bus) -> AsyncIterator[Served]:
-    async with serving(bus.connect()) as made:
+async def served(bus: Bus) -> AsyncIterator[RunningServer]:
+    async with run_server(bus.connect()) as made:
         yield made

@@ -23,8 +23,8 @@ from hushbell.core.client import request
 from hushbell.core.client.query import Info
 from hushbell.crypto import secp256k1
 from hushbell.runtime.clock import SystemClock, system_random
-from hushbell.simulator.over_waku import join_waku
 from hushbell.simulator.phone import NoAnswer, Phone
+from hushbell.simulator.waku_transport import join_waku
 from hushbell.testing.child_processes import kill_with_parent
 from hushbell.testing.mock.server import MockProviders
 from hushbell.transports.bus import Bus

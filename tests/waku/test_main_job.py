@@ -18,7 +18,7 @@ from hushbell.crypto import secp256k1
 from hushbell.runtime.client.account import Account
 from hushbell.runtime.client.client import Client
 from hushbell.runtime.clock import SystemClock, system_random
-from hushbell.simulator.over_waku import join_waku
+from hushbell.simulator.waku_transport import join_waku
 from hushbell.testing.child_processes import kill_with_parent
 from hushbell.testing.mock.server import MockProviders
 from hushbell.types import PublicKey

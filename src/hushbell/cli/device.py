@@ -13,9 +13,9 @@ import click
 from hushbell import wire
 from hushbell.cli.device_fleet import run_fleet
 from hushbell.cli.device_output import as_json, print_line
-from hushbell.cli.device_phone import Phone, Where, kept, run_phone
+from hushbell.cli.device_phone import Phone, PhoneOptions, load_or_create, run_phone
 from hushbell.cli.files import read_settings
-from hushbell.cli.lifecycle import say_ready, stop_on_signals
+from hushbell.cli.lifecycle import print_ready, stop_on_signals
 from hushbell.core.client.events import Notified, Result, Target
 from hushbell.core.client.preview import Preview
 from hushbell.core.client.registration import Options
@@ -27,7 +27,7 @@ from hushbell.runtime.client.network import parse_key
 from hushbell.runtime.clock import SystemClock, system_random
 from hushbell.types import NotificationType, PublicKey, TokenType
 
-TYPES = {
+NOTIFICATION_TYPES = {
     "message": NotificationType.MESSAGE,
     "mention": NotificationType.MENTION,
     "join": NotificationType.REQUEST_TO_JOIN_COMMUNITY,
@@ -57,13 +57,13 @@ def command(
     settings = read_settings(None, {"node.peers": peer or None, "server.data": data, "transport.bus": ""})
     if bus and peer:
         raise ConfigError("command line: --bus and --peer: give one of them")
-    context.obj = Where(settings, Path(data), bus or "", patience)
+    context.obj = PhoneOptions(settings, Path(data), bus or "", patience)
     wire.assert_fast()
     start_logs(replace(settings.log, level="warning"))
     if count is not None:
         if not servers:
             raise ConfigError("command line: --count: name a server: --server KEY")
-        return run_fleet(context.obj, count, [_key(server, "--server") for server in servers])
+        return run_fleet(context.obj, count, [_parse_public_key(server, "--server") for server in servers])
     if context.invoked_subcommand is None:
         click.echo(context.get_help())
     return 0
@@ -75,31 +75,31 @@ def command(
 @click.option("--type", "token_type", type=click.Choice(list(TOKEN_TYPES)), default="apn", show_default=True)
 @click.option("--topic", metavar="TOPIC", default="", help="The app's bundle id.")
 @click.pass_obj
-def register(where: Where, servers: tuple[str, ...], token: str | None, token_type: str, topic: str) -> int:
+def register(common: PhoneOptions, servers: tuple[str, ...], token: str | None, token_type: str, topic: str) -> int:
     """Ask servers (public keys) to ring this phone."""
-    keys = [_key(server, "SERVER") for server in servers]
+    keys = [_parse_public_key(server, "SERVER") for server in servers]
 
     async def work(phone: Phone) -> bool:
-        device_token = token or kept(where.folder / "device-token", lambda: system_random(32).hex())
+        device_token = token or load_or_create(common.folder / "device-token", lambda: system_random(32).hex())
         await phone.account.enable(device_token, TOKEN_TYPES[token_type], servers=keys, apn_topic=topic)
-        return await _registered(phone.account, keys)
+        return await _print_registrations(phone.account, keys)
 
-    return run_phone(where, work)
+    return run_phone(common, work)
 
 
 @command.command("unregister", epilog="Example: hushbell device --bus bus.sock unregister")
 @click.pass_obj
-def unregister(where: Where) -> int:
+def unregister(common: PhoneOptions) -> int:
     """Ask all servers to forget this phone."""
 
     async def work(phone: Phone) -> bool:
         await phone.account.disable()
         for server in phone.account.servers:
             await phone.account.registered(server)
-        print_line({"servers": {server.hex(): stage.value for server, stage in phone.account.servers.items()}})
+        print_line({"servers": {server.hex(): state.value for server, state in phone.account.servers.items()}})
         return True
 
-    return run_phone(where, work)
+    return run_phone(common, work)
 
 
 @command.command("options", epilog="Example: hushbell device --bus bus.sock options --contacts-only --contact 04…")
@@ -110,13 +110,13 @@ def unregister(where: Where) -> int:
 @click.option("--mentions-in", metavar="CHAT", multiple=True, help="A chat whose mentions ring. Repeatable.")
 @click.option("--no-mentions/--mentions", default=None, help="Whether mentions ring at all.")
 @click.pass_obj
-def options(where: Where, /, **wishes: Any) -> int:
+def options(common: PhoneOptions, /, **wishes: Any) -> int:
     """Change who may ring this phone; what is not named stays as it is."""
     changes = {
         "contacts_only": wishes["contacts_only"],
         "block_mentions": wishes["no_mentions"],
-        "contacts": tuple(_key(one, "--contact") for one in wishes["contacts"]) or None,
-        "blocked": tuple(hashes.contact_id(_key(one, "--block")) for one in wishes["blocked"]) or None,
+        "contacts": tuple(_parse_public_key(one, "--contact") for one in wishes["contacts"]) or None,
+        "blocked": tuple(hashes.contact_id(_parse_public_key(one, "--block")) for one in wishes["blocked"]) or None,
         "muted": wishes["muted"] or None,
         "mentions_in": wishes["mentions_in"] or None,
     }
@@ -125,23 +125,30 @@ def options(where: Where, /, **wishes: Any) -> int:
         named = {name: value for name, value in changes.items() if value is not None}
         wanted: Options = replace(phone.account.options, **named)
         await phone.account.set_options(wanted)
-        return await _registered(phone.account, list(phone.account.servers))
+        return await _print_registrations(phone.account, list(phone.account.servers))
 
-    return run_phone(where, work)
+    return run_phone(common, work)
 
 
 @command.command("ring", epilog="Example: hushbell device --bus bus.sock ring 04… --text Hello")
 @click.argument("people", metavar="KEY...", nargs=-1, required=True)
 @click.option("--text", default="", help="Shown on their phones; encrypted for them alone.")
 @click.option("--chat", metavar="CHAT", help="The chat.  [default: the one between the two]")
-@click.option("--type", "kind", type=click.Choice(list(TYPES)), default="message", show_default=True)
+@click.option("--type", "kind", type=click.Choice(list(NOTIFICATION_TYPES)), default="message", show_default=True)
 @click.option("--message-id", metavar="HEX", help="32 bytes; ringing twice about one message rings once.")
 @click.pass_obj
 def ring(
-    where: Where, /, *, people: tuple[str, ...], text: str, chat: str | None, kind: str, message_id: str | None
+    common: PhoneOptions,
+    /,
+    *,
+    people: tuple[str, ...],
+    text: str,
+    chat: str | None,
+    kind: str,
+    message_id: str | None,
 ) -> int:
     """Ring people (public keys) about a message."""
-    targets, message = [_key(person, "KEY") for person in people], _message(message_id)
+    targets, message = [_parse_public_key(person, "KEY") for person in people], _parse_message_id(message_id)
 
     async def work(phone: Phone) -> bool:
         author = phone.account.identity
@@ -150,16 +157,18 @@ def ring(
             message_id=message, chat_id=chat_id, author=author.public, text=text, sent_at=SystemClock().now()
         )
         sealed = [phone.client.sealed_for(author, target, shown) if text else Target(target) for target in targets]
-        ended = await phone.account.notify_and_wait(message, chat_id, sealed, type=TYPES[kind], patience=where.patience)
-        print_line({"message_id": message.hex(), "rings": [_rung(one) for one in ended]})
-        return bool(ended) and all(one.result is Result.ACCEPTED for one in ended)
+        results = await phone.account.notify_and_wait(
+            message, chat_id, sealed, type=NOTIFICATION_TYPES[kind], patience=common.patience
+        )
+        print_line({"message_id": message.hex(), "rings": [_result_json(one) for one in results]})
+        return bool(results) and all(one.result is Result.ACCEPTED for one in results)
 
-    return run_phone(where, work)
+    return run_phone(common, work)
 
 
 @command.command("receive", epilog="Example: hushbell device receive < pushes.jsonl")
 @click.pass_obj
-def receive(where: Where) -> int:
+def receive(common: PhoneOptions) -> int:
     """Take pushes from standard input, a JSON object of data each line, and say what the phone does."""
 
     async def work(phone: Phone) -> bool:
@@ -173,65 +182,65 @@ def receive(where: Where) -> int:
         print_line({"unread": phone.client.unread})
         return True
 
-    return run_phone(where, work, online=False)
+    return run_phone(common, work, online=False)
 
 
 @command.command("run", epilog="Example: hushbell device --peer /dns4/node.example.org/tcp/30303 run")
 @click.pass_obj
-def run(where: Where) -> int:
+def run(common: PhoneOptions) -> int:
     """Stay online: renew registrations and adverts, and say what happens, until a signal comes."""
 
     async def work(phone: Phone) -> bool:
         stopped = asyncio.Event()
         stop_on_signals(stopped.set)
-        say_ready({"identity": phone.account.identity.public.hex()})
+        print_ready({"identity": phone.account.identity.public.hex()})
 
-        async def tell() -> None:
+        async def print_events() -> None:
             async for event in phone.account.events():
                 print_line(as_json(event))
 
-        telling = asyncio.create_task(tell())
+        printing = asyncio.create_task(print_events())
         await stopped.wait()
-        telling.cancel()
+        printing.cancel()
         return True
 
-    return run_phone(where, work, patient=False)
+    return run_phone(common, work, patient=False)
 
 
 @command.command("status", epilog="Example: hushbell device status")
 @click.pass_obj
-def status(where: Where) -> int:
+def status(common: PhoneOptions) -> int:
     """Show the phone's key and its servers."""
 
     async def work(phone: Phone) -> bool:
-        servers = {server.hex(): stage.value for server, stage in phone.account.servers.items()}
+        servers = {server.hex(): state.value for server, state in phone.account.servers.items()}
         print_line({"identity": phone.account.identity.public.hex(), "servers": servers, "unread": phone.client.unread})
         return True
 
-    return run_phone(where, work, online=False)
+    return run_phone(common, work, online=False)
 
 
-async def _registered(account: Account, servers: Sequence[PublicKey]) -> bool:
-    good = True
+async def _print_registrations(account: Account, servers: Sequence[PublicKey]) -> bool:
+    is_success = True
     for server in servers:
-        taken = await account.registered(server)
-        good = good and taken
-    print_line({"servers": {server.hex(): stage.value for server, stage in account.servers.items()}})
-    return good
+        is_registered = await account.registered(server)
+        is_success = is_success and is_registered
+    print_line({"servers": {server.hex(): state.value for server, state in account.servers.items()}})
+    return is_success
 
 
-def _rung(one: Notified) -> dict[str, str]:
+def _result_json(one: Notified) -> dict[str, str]:
     return {"key": one.target.hex(), "installation_id": one.installation_id, "result": one.result.value}
 
 
-def _key(text: str, name: str) -> PublicKey:
+def _parse_public_key(text: str, name: str) -> PublicKey:
     try:
         return parse_key(text)
     except ValueError:
         raise ConfigError(f"command line: {name}: a public key is 66 or 130 hex digits") from None
 
 
-def _message(text: str | None) -> bytes:
+def _parse_message_id(text: str | None) -> bytes:
     if text is None:
         return system_random(32)
     try:

@@ -1,11 +1,11 @@
-"""Many phones for one command, and what they took."""
+"""Many phones for one command, and their figures."""
 
 import time
 from collections.abc import Sequence
 
 import click
 
-from hushbell.cli.device_phone import Where, identity_of, open_phone_network
+from hushbell.cli.device_phone import PhoneOptions, load_or_create_phone_key, open_phone_network
 from hushbell.cli.event_loop import run_loop
 from hushbell.runtime.clock import SystemClock, system_random
 from hushbell.simulator.fleet import Fleet
@@ -15,14 +15,14 @@ from hushbell.types import PublicKey
 REPORT_EVERY = 1.0  # seconds between two lines of progress
 
 
-def run_fleet(where: Where, count: int, servers: Sequence[PublicKey]) -> int:
-    """Run so many phones against the servers, print the figures, and return the exit code."""
-    went = False
+def run_fleet(common: PhoneOptions, count: int, servers: Sequence[PublicKey]) -> int:
+    """Run ``count`` phones against the servers, print the figures, and return the exit code."""
+    is_success = False
 
     async def main() -> None:
-        nonlocal went
-        make_folder(where.folder)
-        network = await open_phone_network(where, identity_of(where.folder))
+        nonlocal is_success
+        make_folder(common.folder)
+        network = await open_phone_network(common, load_or_create_phone_key(common.folder))
         fleet = Fleet(network.transport, count, clock=SystemClock(), random=system_random, progress=_Progress())
         await network.start(fleet.wants)
         figures = await fleet.run(servers)
@@ -38,10 +38,10 @@ def run_fleet(where: Where, count: int, servers: Sequence[PublicKey]) -> int:
             ("received_per_phone", figures.bytes_received / figures.phones, "bytes"),
         ):
             click.echo(f"{name} {value:.6g} {unit}".rstrip())
-        went = figures.registered == figures.rung == count
+        is_success = figures.registered == figures.rung == count
 
     run_loop(main())
-    return 0 if went else 1
+    return 0 if is_success else 1
 
 
 class _Progress:

@@ -1,4 +1,4 @@
-"""A phone composed for one command: its folder, its network, its account."""
+"""The phone of one command: its folder, network and account."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -9,8 +9,8 @@ from typing import Any
 from uuid import UUID
 
 from hushbell.cli.event_loop import run_loop
-from hushbell.cli.files import made_identity, write_new
-from hushbell.cli.lifecycle import only_one
+from hushbell.cli.files import load_or_create_identity, write_new
+from hushbell.cli.lifecycle import DataFolderLock
 from hushbell.cli.open_transport import OpenTransport, open_network
 from hushbell.config.settings import Settings
 from hushbell.errors import ConfigError, TransportError
@@ -25,8 +25,8 @@ from hushbell.types import InstallationId, KeyPair
 
 
 @dataclass(frozen=True, slots=True)
-class Where:
-    """What the options before the subcommand say."""
+class PhoneOptions:
+    """The options before the subcommand."""
 
     settings: Settings
     folder: Path
@@ -36,70 +36,70 @@ class Where:
 
 @dataclass(frozen=True, slots=True)
 class Phone:
-    """What a subcommand works with."""
+    """The client and the account of a subcommand."""
 
     client: Client
     account: Account
 
 
 def run_phone(
-    where: Where,
+    common: PhoneOptions,
     work: Callable[[Phone], Awaitable[bool]],
     *,
     online: bool = True,
     patient: bool = True,
 ) -> int:
     """
-    Run a subcommand's work with its phone and return the exit code.
+    Run the work of a subcommand and return the exit code.
 
     Args:
-        where: what the options say.
-        work: says whether all went well.
+        common: the options before the subcommand.
+        work: returns whether it succeeded.
         online: whether it needs a network.
-        patient: whether it ends by itself, and must within the patience.
+        patient: whether it must end within the patience.
     """
-    went = False
+    is_success = False
 
     async def main() -> None:
-        nonlocal went
-        make_folder(where.folder)
-        with only_one(where.folder):
-            async with _client(where, online=online) as phone:
-                async with asyncio.timeout(where.patience + 5 if patient else None):
-                    went = await work(phone)
+        nonlocal is_success
+        make_folder(common.folder)
+        with DataFolderLock(common.folder):
+            async with _client(common, online=online) as phone:
+                async with asyncio.timeout(common.patience + 5 if patient else None):
+                    is_success = await work(phone)
 
     try:
         run_loop(main())
     except TimeoutError:
-        raise TransportError(f"no answer within {where.patience:g} seconds (--patience)") from None
-    return 0 if went else 1
+        raise TransportError(f"no answer within {common.patience:g} seconds (--patience)") from None
+    return 0 if is_success else 1
 
 
 @asynccontextmanager
-async def _client(where: Where, *, online: bool) -> AsyncIterator[Phone]:
-    key = load_or_create_key(where.folder / "at-rest.key", random=system_random)
-    identity = identity_of(where.folder)
-    installation = kept(where.folder / "installation", lambda: str(UUID(bytes=system_random(16), version=4)))
-    network = await open_phone_network(where, identity) if online else OpenTransport(_Nowhere(), dict)
-    store = await SqliteClientStore.open(where.folder / "client.db", key, random=system_random)
+async def _client(common: PhoneOptions, *, online: bool) -> AsyncIterator[Phone]:
+    key = load_or_create_key(common.folder / "at-rest.key", random=system_random)
+    identity = load_or_create_phone_key(common.folder)
+    installation = load_or_create(common.folder / "installation", lambda: str(UUID(bytes=system_random(16), version=4)))
+    network = await open_phone_network(common, identity) if online else OpenTransport(_OfflineTransport(), dict)
+    store = await SqliteClientStore.open(common.folder / "client.db", key, random=system_random)
     client = Client(network.transport, store=store, installation_id=InstallationId(installation))
     async with client:
         await network.start(client.wants)
         yield Phone(client, await client.account(identity))
 
 
-async def open_phone_network(where: Where, identity: KeyPair) -> OpenTransport:
+async def open_phone_network(common: PhoneOptions, identity: KeyPair) -> OpenTransport:
     """Return the phone's transport. Raises ConfigError: no network is named."""
-    if where.bus:
-        return OpenTransport(ReconnectingBus(Path(where.bus)), dict)
-    if not where.settings.node.peers and not where.settings.node.dns_lists and not where.settings.node.rest:
+    if common.bus:
+        return OpenTransport(ReconnectingBus(Path(common.bus)), dict)
+    if not common.settings.node.peers and not common.settings.node.dns_lists and not common.settings.node.rest:
         raise ConfigError("command line: name a network: --peer MULTIADDR, or --bus SOCKET")
     return await open_network(
-        where.settings, identity.public, folder=where.folder, clock=SystemClock(), counters=Counters()
+        common.settings, identity.public, folder=common.folder, clock=SystemClock(), counters=Counters()
     )
 
 
-class _Nowhere:
+class _OfflineTransport:
     """The transport of a phone that is offline."""
 
     def __init__(self) -> None:
@@ -117,13 +117,13 @@ class _Nowhere:
         self._closed.set()
 
 
-def identity_of(folder: Path) -> KeyPair:
-    """Return the phone's key; it is made on first use."""
-    return made_identity(folder / "identity.key", "identity.key")
+def load_or_create_phone_key(folder: Path) -> KeyPair:
+    """Return the phone's key pair, which is created if missing."""
+    return load_or_create_identity(folder / "identity.key", "identity.key")
 
 
-def kept(path: Path, draw: Callable[[], str]) -> str:
-    """Return what a file holds; it is drawn on first use."""
+def load_or_create(path: Path, draw: Callable[[], str]) -> str:
+    """Return the content of a file, which is created with a drawn text if missing."""
     if not path.exists():
         write_new(path, draw().encode(), mode=0o600)
     return path.read_text().strip()

@@ -1,4 +1,4 @@
-"""Files that commands read and write: the configuration, and secrets that nobody else may read."""
+"""Files of the commands: the configuration, and secrets that only their owner may read."""
 
 import os
 import stat
@@ -14,8 +14,8 @@ from hushbell.providers.registry import SETTINGS
 from hushbell.types import KeyPair
 
 DEFAULT_FILE = "hushbell.toml"
-CONFIG_LIMIT = 1024 * 1024  # bytes; a longer file is no configuration
-SECRET_LIMIT = 64 * 1024  # bytes; keys are far smaller
+MAX_CONFIG_BYTES = 1024 * 1024  # bytes; a longer file is no configuration
+MAX_SECRET_BYTES = 64 * 1024  # bytes; keys are far smaller
 
 
 def read_settings(config: str | None, flags: Mapping[str, Any] | None = None) -> Settings:
@@ -29,11 +29,11 @@ def read_settings(config: str | None, flags: Mapping[str, Any] | None = None) ->
     Raises:
         ConfigError: a line for each mistake.
     """
-    return load(_source(config), os.environ, flags, providers=SETTINGS)
+    return load(_read_source(config), os.environ, flags, providers=SETTINGS)
 
 
 def identity_path(settings: Settings) -> Path:
-    """Return where the server's private key is."""
+    """Return the path of the server's private key."""
     return Path(settings.server.identity_file or Path(settings.server.data) / "identity.key")
 
 
@@ -47,13 +47,13 @@ def read_secret(path: Path, setting: str) -> bytes:
     try:
         with path.open("rb") as file:
             mode = os.fstat(file.fileno()).st_mode
-            content = file.read(SECRET_LIMIT + 1)
+            content = file.read(MAX_SECRET_BYTES + 1)
     except OSError as error:
         raise ConfigError(f"{setting}: cannot read {path}: {error.strerror}") from error
     if mode & (stat.S_IRWXG | stat.S_IRWXO):
         raise ConfigError(f"{setting}: {path} is open to others: chmod 600 {path}")
-    if len(content) > SECRET_LIMIT:
-        raise ConfigError(f"{setting}: {path} is longer than {SECRET_LIMIT} bytes")
+    if len(content) > MAX_SECRET_BYTES:
+        raise ConfigError(f"{setting}: {path} is longer than {MAX_SECRET_BYTES} bytes")
     return content
 
 
@@ -62,7 +62,7 @@ def read_identity(path: Path, setting: str = "server.identity_file") -> KeyPair:
     Return the key pair of an identity file: the private key as 64 hex digits.
 
     Raises:
-        ConfigError: it cannot be read, others may read it, or it holds no key.
+        ConfigError: it cannot be read, others may read it, or it does not contain a key.
     """
     text = read_secret(path, setting)
     try:
@@ -72,34 +72,34 @@ def read_identity(path: Path, setting: str = "server.identity_file") -> KeyPair:
         raise ConfigError(f"{setting}: {path} must hold a private key as 64 hex digits") from None
 
 
-def made_identity(path: Path, setting: str = "server.identity_file") -> KeyPair:
-    """Return the key pair of an identity file, made on first use. Raises ConfigError as :func:`read_identity`."""
+def load_or_create_identity(path: Path, setting: str = "server.identity_file") -> KeyPair:
+    """Return the key pair of an identity file, created if missing. Raises ConfigError as :func:`read_identity`."""
     if not path.exists():
         write_secret(path, key_pair(os.urandom).private.hex().encode() + b"\n")
     return read_identity(path, setting)
 
 
 def write_secret(path: Path, content: bytes) -> None:
-    """Write a new file that only its owner may read, and return when it survives a power cut."""
+    """Write a new file that only its owner may read. It is on the disk when this returns."""
     write_new(path, content, mode=0o600)
 
 
 def write_new(path: Path, content: bytes, *, mode: int = 0o644) -> None:
     """
-    Write a file that must not exist yet, and return when it survives a power cut.
+    Write a file that must not exist yet. It is on the disk when this returns.
 
-    It appears under its name only when it is whole, so that nothing killed meanwhile leaves half a key behind.
+    It gets its name when it is complete, so that a process that is killed leaves no partial file under the name.
 
     Raises:
         ConfigError: it exists; nothing was changed.
         OSError: it cannot be written.
     """
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        beside.unlink(missing_ok=True)
-        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+        temporary.unlink(missing_ok=True)
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     except OSError as error:
-        error.filename = str(path)  # the other name would mean nothing to anybody
+        error.filename = str(path)  # the temporary name means nothing to the user
         raise
     try:
         with os.fdopen(descriptor, "wb") as file:
@@ -107,11 +107,11 @@ def write_new(path: Path, content: bytes, *, mode: int = 0o644) -> None:
             file.flush()
             os.fsync(file.fileno())
         # A link, unlike a rename, never replaces what another process put there.
-        os.link(beside, path)
+        os.link(temporary, path)
     except FileExistsError as error:
         raise ConfigError(f"{path} exists and is left as it is") from error
     finally:
-        beside.unlink()
+        temporary.unlink()
     folder = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(folder)
@@ -119,19 +119,19 @@ def write_new(path: Path, content: bytes, *, mode: int = 0o644) -> None:
         os.close(folder)
 
 
-def _source(config: str | None) -> Source | None:
+def _read_source(config: str | None) -> Source | None:
     path = Path(config or DEFAULT_FILE)
     try:
         with path.open("rb") as file:
-            content = file.read(CONFIG_LIMIT + 1)
+            content = file.read(MAX_CONFIG_BYTES + 1)
     except FileNotFoundError as error:
         if config is None:
             return None
         raise ConfigError(f"--config {path}: no such file") from error
     except OSError as error:
         raise ConfigError(f"--config {path}: {error.strerror}") from error
-    if len(content) > CONFIG_LIMIT:
-        raise ConfigError(f"{path}: longer than {CONFIG_LIMIT} bytes")
+    if len(content) > MAX_CONFIG_BYTES:
+        raise ConfigError(f"{path}: longer than {MAX_CONFIG_BYTES} bytes")
     try:
         return Source(str(path), content.decode())
     except UnicodeDecodeError as error:

@@ -16,7 +16,7 @@ from hushbell.cli import import_gorush
 from hushbell.cli.apps import credential_files, open_apps
 from hushbell.cli.event_loop import run_loop
 from hushbell.cli.files import read_settings
-from hushbell.cli.lifecycle import cannot_listen, only_one, say_ready, stop_on_signals
+from hushbell.cli.lifecycle import DataFolderLock, listen_error, print_ready, stop_on_signals
 from hushbell.config.gateway import HttpSettings
 from hushbell.config.settings import Settings
 from hushbell.errors import ConfigError, TransportError
@@ -68,7 +68,7 @@ async def serve(settings: Settings) -> None:
     """Compose the gateway from the settings and run it until a signal comes."""
     folder = Path(settings.server.data) / "gateway"
     make_folder(folder)
-    with only_one(folder):
+    with DataFolderLock(folder):
         counters, clock = Counters(), SystemClock()
         # Providers first: a wrong setting must be told before anything is bound or changed.
         apps = open_apps(settings, clock)
@@ -111,7 +111,7 @@ async def serve(settings: Settings) -> None:
             raise
         stop_on_signals(service.stop)
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, service.reload)
-        say_ready(ready)
+        print_ready(ready)
         await service.run()
         log.info("stopped")
 
@@ -157,7 +157,7 @@ async def _listen(settings: Settings, http: GatewayApi, rpc: Rpc | None) -> dict
             host, _, port = where.rpartition(":")
             told["grpc"] = f"{host}:{await rpc.listen(host, int(port))}"
     except OSError as error:
-        raise cannot_listen(where, error) from error
+        raise listen_error(where, error) from error
     return told
 
 

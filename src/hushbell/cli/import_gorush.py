@@ -7,7 +7,7 @@ from typing import Any
 import click
 import yaml
 
-from hushbell.cli.files import CONFIG_LIMIT, write_new, write_secret
+from hushbell.cli.files import MAX_CONFIG_BYTES, write_new, write_secret
 from hushbell.config.gorush_import import translated
 from hushbell.config.loader import Source, load
 from hushbell.errors import ConfigError
@@ -50,11 +50,11 @@ def command(path: str, output: str | None, secrets: str) -> None:
 def _parsed(path: str) -> Any:
     try:
         with Path(path).open("rb") as file:
-            content = file.read(CONFIG_LIMIT + 1)
+            content = file.read(MAX_CONFIG_BYTES + 1)
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}") from error
-    if len(content) > CONFIG_LIMIT:
-        raise ConfigError(f"{path}: longer than {CONFIG_LIMIT} bytes")
+    if len(content) > MAX_CONFIG_BYTES:
+        raise ConfigError(f"{path}: longer than {MAX_CONFIG_BYTES} bytes")
     try:
         return yaml.safe_load(content)
     except (yaml.YAMLError, ValueError, RecursionError) as error:

@@ -1,4 +1,4 @@
-"""What every long-running command does: one at a time on its data, a ready line, a graceful stop."""
+"""The life of a long-running command: the lock of its data folder, the ready line, the stop by signals."""
 
 import asyncio
 import fcntl
@@ -17,49 +17,49 @@ log = logging.getLogger(__name__)
 
 
 def stop_on_signals(stop: Callable[[], object]) -> None:
-    """Have SIGTERM and SIGINT call ``stop``; a second signal leaves at once."""
+    """Have SIGTERM and SIGINT call ``stop``; a second signal ends the process at once."""
     loop = asyncio.get_running_loop()
-    seen: list[int] = []
+    signals: list[int] = []
 
-    def signalled(number: int) -> None:
-        if seen:
-            # Everything acknowledged is on disk already, so leaving at once loses nothing.
+    def on_signal(number: int) -> None:
+        if signals:
+            # Everything acknowledged is on the disk already.
             os._exit(1)
-        seen.append(number)
-        notify("STOPPING=1")
+        signals.append(number)
+        notify_systemd("STOPPING=1")
         stop()
 
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, signalled, number)
+        loop.add_signal_handler(number, on_signal, number)
 
 
-def cannot_listen(where: str, error: OSError) -> TransportError:
-    """Return what to say of an address that cannot be had."""
+def listen_error(where: str, error: OSError) -> TransportError:
+    """Return the error for an address that cannot be listened on."""
     return TransportError(f"cannot listen on {where}: {os.strerror(error.errno) if error.errno else error}")
 
 
-def say_ready(facts: Mapping[str, object]) -> None:
-    """Print the ready line, and tell systemd."""
+def print_ready(facts: Mapping[str, object]) -> None:
+    """Print the ready line, and notify systemd."""
     sys.stdout.write(json.dumps({"ready": True} | dict(facts)) + "\n")
     sys.stdout.flush()
-    notify("READY=1")
+    notify_systemd("READY=1")
 
 
-def notify(state: str) -> None:
-    """Tell systemd, where it started us (sd_notify)."""
+def notify_systemd(state: str) -> None:
+    """Send a state to systemd, if it started the process (sd_notify)."""
     address = os.environ.get("NOTIFY_SOCKET", "")
     if not address:
         return
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notifying:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notifier:
         try:
-            notifying.connect("\0" + address[1:] if address.startswith("@") else address)
-            notifying.sendall(state.encode())
+            notifier.connect("\0" + address[1:] if address.startswith("@") else address)
+            notifier.sendall(state.encode())
         except OSError as error:
             log.warning("systemd cannot be told %s: %s", state, error.strerror)
 
 
-class only_one:  # noqa: N801  reads as what it is: with only_one(folder)
-    """Holds the lock of a data folder: two servers on the same data would answer everything twice."""
+class DataFolderLock:
+    """The lock of a data folder: two servers on the same data would respond twice to everything."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder

@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from hushbell.cli.event_loop import run_loop
-from hushbell.cli.lifecycle import cannot_listen
+from hushbell.cli.lifecycle import listen_error
 from hushbell.config.rules import NUMBERS
 from hushbell.stores.at_rest import make_folder
 from hushbell.testing.mock.listener import MAX_STREAMS
@@ -60,7 +60,7 @@ def command(listen: str, control: int, folder: str | None, log_file: str | None,
         try:
             run_loop(_serve(mock))
         except OSError as error:
-            raise cannot_listen(f"{listen}, or for --control", error) from error
+            raise listen_error(f"{listen}, or for --control", error) from error
     return 0
 
 

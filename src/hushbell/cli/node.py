@@ -9,8 +9,8 @@ import click
 
 from hushbell import wire
 from hushbell.cli.event_loop import run_loop
-from hushbell.cli.files import made_identity, read_identity, read_settings
-from hushbell.cli.lifecycle import only_one, say_ready, stop_on_signals
+from hushbell.cli.files import load_or_create_identity, read_identity, read_settings
+from hushbell.cli.lifecycle import DataFolderLock, print_ready, stop_on_signals
 from hushbell.config.node import pubsub_topics
 from hushbell.config.settings import Settings
 from hushbell.errors import ConfigError
@@ -49,13 +49,13 @@ def command(config: str | None, data: str | None, listen: tuple[str, ...], peer:
 async def _run(settings: Settings) -> None:
     folder = Path(settings.server.data)
     make_folder(folder)
-    with only_one(folder):
+    with DataFolderLock(folder):
         node = await open_node(settings, folder, (), SystemClock(), Counters())
         stopped = asyncio.Event()
         try:
             await node.start()
             stop_on_signals(stopped.set)
-            say_ready({"addresses": node.addresses})
+            print_ready({"addresses": node.addresses})
             await stopped.wait()
         finally:
             await node.close()
@@ -84,5 +84,5 @@ def node_key_path(settings: Settings, folder: Path) -> Path:
 
 def _node_key(settings: Settings, folder: Path) -> PrivateKey:
     """Return the key of that file; the one in the data folder is made on the first start."""
-    read = read_identity if settings.node.identity_file else made_identity
+    read = read_identity if settings.node.identity_file else load_or_create_identity
     return read(node_key_path(settings, folder), "node.identity_file").private

@@ -12,8 +12,8 @@ from hushbell.errors import ConfigError, HushbellError, TransportError
 
 PLATFORMS = {"ios": 1, "android": 2, "huawei": 3}
 TIMEOUT = 60.0  # seconds; a synchronous gateway waits for Apple
-MOST = 1024 * 1024  # bytes of an answer
-LINE = 500  # characters of a refusal
+MAX_RESPONSE_BYTES = 1024 * 1024  # of an answer
+MAX_REFUSAL_LENGTH = 500  # characters of a refusal that are shown
 
 
 @click.command("push", epilog="Example: hushbell push --ios -t 0a1b… --topic im.example -m hello")
@@ -34,7 +34,7 @@ def command(**options: object) -> int:
     """Send one notification through a gateway, and print its answer; one that names a failure exits with 1."""
     url = str(options["url"]).rstrip("/")
     if options["ping"]:
-        _ask(url + "/healthz", None, {})
+        _request(url + "/healthz", None, {})
         return 0
     body = json.dumps({"notifications": [_notification(options)]}).encode()
     headers = {"Content-Type": "application/json"}
@@ -43,7 +43,7 @@ def command(**options: object) -> int:
         headers["Authorization"] = f"Bearer {key}"
     if options["app"]:
         headers["X-Hushbell-App"] = str(options["app"])
-    answer = _ask(url + "/api/push", body, headers)
+    answer = _request(url + "/api/push", body, headers)
     click.echo(answer.decode("utf-8", "replace"))
     return 1 if _has_failures(answer) else 0
 
@@ -70,19 +70,19 @@ def _notification(options: dict[str, object]) -> dict[str, object]:
     return made
 
 
-def _ask(url: str, body: bytes | None, headers: dict[str, str]) -> bytes:
+def _request(url: str, body: bytes | None, headers: dict[str, str]) -> bytes:
     if not url.startswith(("http://", "https://")):
         raise ConfigError("--url: must begin with http:// or https://")
     request = Request(url, body, headers)  # noqa: S310  checked above
     try:
         with urlopen(request, timeout=TIMEOUT) as answer:  # noqa: S310  checked above
-            content: bytes = answer.read(MOST)
+            content: bytes = answer.read(MAX_RESPONSE_BYTES)
             return content
     except HTTPError as error:
-        told = _first_line(error.read(MOST))
+        text = _first_line(error.read(MAX_RESPONSE_BYTES))
         if error.code in (429, 503):
-            raise TransportError(f"the gateway has no room now: {told}") from None
-        raise HushbellError(f"the gateway refuses ({error.code}): {told}") from None
+            raise TransportError(f"the gateway has no room now: {text}") from None
+        raise HushbellError(f"the gateway refuses ({error.code}): {text}") from None
     except (URLError, OSError) as error:
         reason = error.reason if isinstance(error, URLError) else error
         words = reason.strerror if isinstance(reason, OSError) else reason
@@ -92,7 +92,7 @@ def _ask(url: str, body: bytes | None, headers: dict[str, str]) -> bytes:
 def _first_line(answer: bytes) -> str:
     """Return what fits a line: whatever answers at a wrong address may send a whole page."""
     lines = answer.decode("utf-8", "replace").split("\n", 1)
-    return lines[0][:LINE] + ("…" if len(lines) > 1 or len(lines[0]) > LINE else "")
+    return lines[0][:MAX_REFUSAL_LENGTH] + ("…" if len(lines) > 1 or len(lines[0]) > MAX_REFUSAL_LENGTH else "")
 
 
 def _has_failures(answer: bytes) -> bool:

@@ -10,8 +10,8 @@ import click
 
 from hushbell import wire
 from hushbell.cli.event_loop import run_loop
-from hushbell.cli.files import identity_path, made_identity, read_identity, read_settings
-from hushbell.cli.lifecycle import only_one, say_ready, stop_on_signals
+from hushbell.cli.files import identity_path, load_or_create_identity, read_identity, read_settings
+from hushbell.cli.lifecycle import DataFolderLock, print_ready, stop_on_signals
 from hushbell.cli.open_transport import open_transport
 from hushbell.config.settings import Settings
 from hushbell.errors import ConfigError, HushbellError
@@ -81,7 +81,7 @@ async def serve(settings: Settings) -> None:
     """Compose the service from the settings and run it until a signal comes."""
     folder = Path(settings.server.data)
     make_folder(folder)
-    with only_one(folder):
+    with DataFolderLock(folder):
         identity = _identity(settings)
         counters = Counters()
         clock = SystemClock()
@@ -116,7 +116,7 @@ async def serve(settings: Settings) -> None:
             await service.run()
             raise
         stop_on_signals(service.stop)
-        say_ready({"identity": identity.public.hex()} | dict(network.facts()))
+        print_ready({"identity": identity.public.hex()} | dict(network.facts()))
         await service.run()
         log.info("stopped")
 
@@ -124,7 +124,7 @@ async def serve(settings: Settings) -> None:
 def _identity(settings: Settings) -> KeyPair:
     """Return the server's key pair; the one in the data folder is made on the first start."""
     path = identity_path(settings)
-    return read_identity(path) if settings.server.identity_file else made_identity(path)
+    return read_identity(path) if settings.server.identity_file else load_or_create_identity(path)
 
 
 def _open_store(settings: Settings, folder: Path) -> ServerStore:

@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from hushbell.cli.files import read_settings
-from hushbell.cli.lifecycle import only_one
+from hushbell.cli.lifecycle import DataFolderLock
 from hushbell.config.settings import Settings
 from hushbell.core.delivery.changes import QuarantinedRow
 from hushbell.errors import ConfigError, StoreMismatch
@@ -45,9 +45,9 @@ def damaged(config: str | None, data: str | None, release: str | None, discard: 
     folder = Path(settings.server.data)
     if not folder.is_dir():
         raise ConfigError(f"server.data: there is no folder {folder}")
-    with only_one(folder):
+    with DataFolderLock(folder):
         gateway = folder / "gateway"
-        with only_one(gateway) if gateway.is_dir() else nullcontext():
+        with DataFolderLock(gateway) if gateway.is_dir() else nullcontext():
             asyncio.run(_run(settings, release, discard, as_json=as_json))
 
 

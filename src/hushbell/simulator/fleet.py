@@ -1,4 +1,4 @@
-"""Many simulated phones in one process, for load: they register, then ring one another in a ring."""
+"""Many simulated phones in one process, for load: each registers, then notifies the next one."""
 
 import asyncio
 import resource
@@ -17,16 +17,16 @@ from hushbell.runtime.client.exchange import EnvelopeExchange
 from hushbell.stores.memory.client import MemoryClientStore
 from hushbell.types import DEFAULT_PUBSUB_TOPIC, InstallationId, PublicKey, PubsubTopic, Random
 
-AT_ONCE = 16  # phones that wait for an answer at the same time
-PATIENCE = 600.0  # seconds for one phone's registration, and for one ring
+MAX_CONCURRENT = 16  # phones that wait for a response at the same time
+TIMEOUT = 600.0  # seconds for the registration of one phone, and for one notification
 
 Progress = Callable[[str, int, int], None]
-"""Gets what is being done, how many have done it, and of how many."""
+"""Gets the part of the run, how many phones have finished it, and how many there are."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Figures:
-    """What one run took, on the phones' side."""
+class FleetFigures:
+    """Results of one run."""
 
     phones: int
     registered: int
@@ -34,7 +34,7 @@ class Figures:
     register_seconds: float
     ring_seconds: float
     cpu_seconds: float
-    memory: int  # bytes at most
+    memory: int  # peak bytes of the process
     bytes_sent: int
     bytes_received: int
 
@@ -44,12 +44,12 @@ class Fleet:
     Phones on one transport.
 
     Args:
-        transport: where all of them send and listen; closed with the fleet.
-        count: how many phones.
+        transport: of all phones; closed with the fleet.
+        count: the number of phones.
         clock: the time.
         random: unpredictable bytes.
-        progress: is told how far the run is.
-        pubsub_topic: the shard everything travels on.
+        progress: is called after each phone.
+        pubsub_topic: the shard of all envelopes.
     """
 
     def __init__(
@@ -71,25 +71,25 @@ class Fleet:
             transport, clock=clock, random=random, count=self._count, pubsub_topic=pubsub_topic
         )
         self._store = MemoryClientStore()
-        self._phones = [self._phone() for _ in range(count)]
+        self._phones = [self._new_phone() for _ in range(count)]
 
     def wants(self, content_topic: str) -> bool:
-        """Say whether a phone listens there."""
+        """Say whether a phone listens to this topic."""
         return self._exchange.wants(content_topic)
 
-    async def run(self, servers: Sequence[PublicKey]) -> Figures:
-        """Register every phone, have each ring the next, and return the figures."""
+    async def run(self, servers: Sequence[PublicKey]) -> FleetFigures:
+        """Register every phone, have each notify the next, and return the figures."""
         cpu, started = time.process_time(), time.monotonic()
         reading = asyncio.create_task(self._exchange.run())
         try:
-            registered = await self._each("registered", lambda place: self._register(place, servers))
+            registered = await self._run_each("registered", lambda index: self._register(index, servers))
             between = time.monotonic()
-            rung = await self._each("rung", self._ring)
+            rung = await self._run_each("rung", self._notify)
         finally:
             await asyncio.gather(*(phone.close() for phone in self._phones))
             await self._transport.close()
             await reading
-        return Figures(
+        return FleetFigures(
             phones=len(self._phones),
             registered=registered,
             rung=rung,
@@ -101,37 +101,37 @@ class Fleet:
             bytes_received=self._counted.get("client_bytes_received", 0),
         )
 
-    async def _each(self, what: str, work: Callable[[int], Awaitable[bool]]) -> int:
-        """Do it for every phone, some at a time; return for how many it went well."""
-        turns, places = asyncio.Semaphore(AT_ONCE), range(len(self._phones))
-        done = good = 0
+    async def _run_each(self, what: str, work: Callable[[int], Awaitable[bool]]) -> int:
+        """Run the work of every phone, MAX_CONCURRENT at a time; return how many succeeded."""
+        slots, indexes = asyncio.Semaphore(MAX_CONCURRENT), range(len(self._phones))
+        done = succeeded = 0
 
-        async def one(place: int) -> None:
-            nonlocal done, good
-            async with turns:
+        async def run_one(index: int) -> None:
+            nonlocal done, succeeded
+            async with slots:
                 with suppress(TimeoutError):
-                    async with asyncio.timeout(PATIENCE):
-                        well = await work(place)
-                        good += well
+                    async with asyncio.timeout(TIMEOUT):
+                        is_success = await work(index)
+                        succeeded += is_success
             done += 1
-            self._progress(what, done, len(places))
+            self._progress(what, done, len(indexes))
 
-        await asyncio.gather(*map(one, places))
-        return good
+        await asyncio.gather(*map(run_one, indexes))
+        return succeeded
 
-    async def _register(self, place: int, servers: Sequence[PublicKey]) -> bool:
-        phone = self._phones[place]
+    async def _register(self, index: int, servers: Sequence[PublicKey]) -> bool:
+        phone = self._phones[index]
         await phone.start()
         await phone.enable(self._random(32).hex(), servers=servers, apn_topic="org.example.phone")
         answers = [await phone.registered(server) for server in servers]
         return all(answers)
 
-    async def _ring(self, place: int) -> bool:
-        phone, other = self._phones[place], self._phones[(place + 1) % len(self._phones)]
-        ended = await phone.notify_and_wait(self._random(32), "chat", [Target(other.identity.public)])
-        return bool(ended) and all(one.result is Result.ACCEPTED for one in ended)
+    async def _notify(self, index: int) -> bool:
+        phone, other = self._phones[index], self._phones[(index + 1) % len(self._phones)]
+        results = await phone.notify_and_wait(self._random(32), "chat", [Target(other.identity.public)])
+        return bool(results) and all(one.result is Result.ACCEPTED for one in results)
 
-    def _phone(self) -> Account:
+    def _new_phone(self) -> Account:
         return Account(
             identity=secp256k1.key_pair(self._random),
             installation_id=InstallationId(str(UUID(bytes=self._random(16), version=4))),

@@ -1,8 +1,8 @@
 """
-A phone worked by hand: each call sends one message, and again until it is answered, and returns the answer.
+A phone without rules of its own: each call sends one message, repeats it until the response, and returns that.
 
-For tests, demonstrations and load that need every answer in hand. An app embeds ``hushbell.Client``, which decides by
-itself what to send.
+For tests, demonstrations and load that examine every response. An app embeds ``hushbell.Client``, which decides what
+to send.
 """
 
 import asyncio
@@ -37,14 +37,14 @@ from hushbell.types import (
     TokenType,
 )
 
-RESEND = request.RESPONSE_TIMEOUT  # seconds to wait for an answer before the same bytes are sent again
-PATIENCE = 10.0  # seconds until a call gives up
+RESEND_INTERVAL = request.RESPONSE_TIMEOUT  # seconds until the same message is sent again
+TIMEOUT = 10.0  # seconds until a call fails
 
 Answer = TypeVar("Answer")
 
 
 class NoAnswer(HushbellError, TimeoutError):
-    """Nobody answered in time; whether the message arrived is unknown. Calling again is safe."""
+    """There was no response in time; whether the message arrived is unknown. Calling again is safe."""
 
 
 class Phone:
@@ -52,14 +52,14 @@ class Phone:
     One device of one user, on one transport.
 
     Args:
-        transport: where its envelopes go and come from; closed with the phone.
+        transport: sends and receives its envelopes; closed with the phone.
         identity: the account's key.
-        clock: the time that envelopes carry.
+        clock: the time in sealed envelopes.
         random: unpredictable bytes.
-        installation_id: which of the account's devices this is; drawn if not given.
-        pubsub_topic: the shard everything travels on.
-        resend: seconds to wait for an answer before the same message is sent again, in a new envelope: a network that
-            relays none twice would not carry the old one to a server that was away.
+        installation_id: of this device; drawn at random if not given.
+        pubsub_topic: the shard of all envelopes.
+        resend: seconds until the same message is sent again. It gets a new envelope, because a network that relays an
+            envelope once would not carry the old one to a server that was away.
         patience: seconds until a call raises NoAnswer.
     """
 
@@ -72,12 +72,12 @@ class Phone:
         random: Random = system_random,
         installation_id: InstallationId | None = None,
         pubsub_topic: PubsubTopic = DEFAULT_PUBSUB_TOPIC,
-        resend: float = RESEND,
-        patience: float = PATIENCE,
+        resend: float = RESEND_INTERVAL,
+        patience: float = TIMEOUT,
     ) -> None:
         self.identity = identity
         self.installation_id = installation_id or InstallationId(str(UUID(bytes=random(16), version=4)))
-        self.resent = 0  # messages that had left before
+        self.resent = 0  # messages that were sent again
         self._transport = transport
         self._random = random
         self._resend = resend
@@ -91,21 +91,21 @@ class Phone:
             pubsub_topic=pubsub_topic,
         )
         self._exchange.listen(identity, self)
-        self._waiting: set[Callable[[OpenedEnvelope], None]] = set()
-        self._reading: asyncio.Task[None] | None = None
+        self._handlers: set[Callable[[OpenedEnvelope], None]] = set()
+        self._exchange_task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
-        self._reading = asyncio.create_task(self._exchange.run())
+        self._exchange_task = asyncio.create_task(self._exchange.run())
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self.close()
 
     async def close(self) -> None:
-        """Leave the transport."""
+        """Close the transport."""
         await self._transport.close()
-        if self._reading is not None:
-            await self._reading
+        if self._exchange_task is not None:
+            await self._exchange_task
 
     async def register(
         self,
@@ -116,7 +116,7 @@ class Phone:
         options: Options | None = None,
         apn_topic: str = "",
     ) -> registration.RegistrationResult:
-        """Register, or register again with the next version; the answer may be a refusal. Raises NoAnswer."""
+        """Register, or register again with the next version; the result may be a refusal. Raises NoAnswer."""
         device = Device(
             installation_id=self.installation_id,
             device_token=device_token,
@@ -126,22 +126,22 @@ class Phone:
         self._last = registration.next_registration(
             options or Options(), device, self._last, self.identity, self._random
         )
-        return await self._tell(server, self._last)
+        return await self._send_registration(server, self._last)
 
     async def unregister(self, server: PublicKey) -> registration.RegistrationResult:
-        """End the registration. Raises NoAnswer."""
+        """Unregister. Raises NoAnswer."""
         self._last = registration.next_unregistration(self.installation_id, self._last)
-        return await self._tell(server, self._last)
+        return await self._send_registration(server, self._last)
 
     async def query(self, target: PublicKey) -> tuple[Info, ...]:
-        """Return how to ring somebody, as the first who knows says. Raises NoAnswer: nobody who knows answered."""
+        """Return the infos of a person from the first server that responds. Raises NoAnswer."""
         async with self._ephemeral() as signer:
-            asked = query.build_query(target, signer)
+            message = query.build_query(target, signer)
             name = topics.query_topic_name(hashes.hash_public_key(target))
-            pending = {MessageId(asked.message_id): target}
-            post = SendToTopic(application=asked.application, topic_name=name, signer=signer)
+            pending = {MessageId(message.message_id): target}
+            post = SendToTopic(application=message.application, topic_name=name, signer=signer)
             return query.newest(
-                await self._ask(post, lambda opened: query.read_response(opened, pending, self.identity.private))
+                await self._request(post, lambda opened: query.read_response(opened, pending, self.identity.private))
             )
 
     async def notify(
@@ -152,7 +152,7 @@ class Phone:
         type: NotificationType = NotificationType.MESSAGE,  # noqa: A002  the field's own word
         message: bytes = b"",
     ) -> tuple[wire.Report, ...]:
-        """Ask each server of the infos once to ring their devices; return all reports. Raises NoAnswer."""
+        """Send each server of the infos one request; return all reports. Raises NoAnswer."""
         async with self._ephemeral() as signer:
             ringing = request.NotificationContent(message_id, chat_id, type, self.identity.public, message)
             asked = request.build_requests(infos, ringing, signer)
@@ -160,8 +160,8 @@ class Phone:
         return tuple(report for reports in answers for report in reports)
 
     async def send(self, asked: request.RequestMessage, signer: KeyPair) -> tuple[wire.Report, ...]:
-        """Send one request, or the same again, which gets the stored answer and rings nobody twice. Raises NoAnswer."""
-        return await self._ask(
+        """Send a request. The same one again gets the stored response and no second notification. Raises NoAnswer."""
+        return await self._request(
             SendToKey(
                 application=asked.application,
                 recipient=asked.server,
@@ -172,14 +172,14 @@ class Phone:
         )
 
     def on_envelope(self, opened: OpenedEnvelope, to: PublicKey) -> None:  # noqa: ARG002  the answer names what it is for
-        """Take what the exchange opened for this phone."""
-        for take in tuple(self._waiting):
-            take(opened)
+        """Hand an envelope that the exchange opened to the calls that wait."""
+        for handler in tuple(self._handlers):
+            handler(opened)
 
-    async def _tell(self, server: PublicKey, last: LastRegistration) -> registration.RegistrationResult:
+    async def _send_registration(self, server: PublicKey, last: LastRegistration) -> registration.RegistrationResult:
         sealed = registration.seal_registration(last.registration, self.identity, server, self._random)
         pending = {RequestId(sealed.request_id): server}
-        return await self._ask(
+        return await self._request(
             SendToKey(
                 application=sealed.application,
                 recipient=server,
@@ -189,38 +189,38 @@ class Phone:
             lambda opened: registration.read_response(opened, pending),
         )
 
-    async def _ask(self, effect: Effect, read: Callable[[OpenedEnvelope], Answer]) -> Answer:
-        """Send until something arrives that ``read`` believes."""
-        answered: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+    async def _request(self, effect: Effect, read: Callable[[OpenedEnvelope], Answer]) -> Answer:
+        """Send until an envelope arrives that ``read`` accepts."""
+        done: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
 
-        def take(opened: OpenedEnvelope) -> None:
+        def on_envelope(opened: OpenedEnvelope) -> None:
             with suppress(WireError):
-                believed = read(opened)
-                if not answered.done():
-                    answered.set_result(believed)
+                result = read(opened)
+                if not done.done():
+                    done.set_result(result)
 
-        self._waiting.add(take)
+        self._handlers.add(on_envelope)
         try:
             async with asyncio.timeout(self._patience):
-                return await self._send_until(answered, effect)
+                return await self._send_until(done, effect)
         except TimeoutError:
-            raise NoAnswer("nobody answered") from None
+            raise NoAnswer("no response") from None
         finally:
-            self._waiting.discard(take)
+            self._handlers.discard(on_envelope)
 
-    async def _send_until(self, answered: "asyncio.Future[Answer]", effect: Effect) -> Answer:
-        left = False
+    async def _send_until(self, done: "asyncio.Future[Answer]", effect: Effect) -> Answer:
+        was_sent = False
         while True:
-            self.resent += left
+            self.resent += was_sent
             sealed = await self._exchange.seal([effect], self.identity, self.installation_id)
-            left = await self._exchange.publish(sealed) or left
-            done, _pending = await asyncio.wait({answered}, timeout=self._resend)
-            if done:
-                return answered.result()
+            was_sent = await self._exchange.publish(sealed) or was_sent
+            await asyncio.wait({done}, timeout=self._resend)
+            if done.done():
+                return done.result()
 
     @asynccontextmanager
     async def _ephemeral(self) -> AsyncIterator[KeyPair]:
-        """Listen to a key that nobody can link to us."""
+        """Listen to a new key that nobody can link to the identity."""
         key = secp256k1.key_pair(self._random)
         self._exchange.listen(key, self)
         try:

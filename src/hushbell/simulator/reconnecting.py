@@ -1,4 +1,4 @@
-"""A phone's end of a bus that outlives the server at the other end."""
+"""A bus transport that reconnects when the server restarts."""
 
 import asyncio
 from collections.abc import Sequence
@@ -10,64 +10,63 @@ from hushbell.ports.transport import ReceivedMessage
 from hushbell.transports.socket import SocketBusTransport
 from hushbell.types import Envelope
 
-FIRST_WAIT = 0.02  # seconds; doubled after each attempt in vain
-LONGEST_WAIT = 1.0  # seconds
+FIRST_DELAY = 0.02  # seconds; doubled after each failed attempt
+MAX_DELAY = 1.0  # seconds
 
 
 class ReconnectingBus:
     """
-    Joins the bus on a socket, and joins again when the server went away. A ``Transport``.
+    Connects to the bus on a socket, and again when the connection ends. A ``Transport``.
 
-    What was under way when a connection ended is lost, and so is what was published meanwhile: whoever needs an answer
-    sends again.
+    Envelopes that are under way when a connection ends are lost, and so are those published before the next one.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._joined: SocketBusTransport | None = None
-        self._joining = asyncio.Lock()
+        self._connection: SocketBusTransport | None = None
+        self._lock = asyncio.Lock()
         self._closed = asyncio.Event()
 
     async def receive(self, limit: int) -> Sequence[ReceivedMessage]:
-        """Wait for at least one envelope, through as many connections as it takes; nothing once closed."""
-        wait = FIRST_WAIT
+        """Wait for at least one envelope, over any number of connections; return none once closed."""
+        wait = FIRST_DELAY
         while not self._closed.is_set():
             with suppress(TransportError):
-                bus = await self._join()
-                if came := await bus.receive(limit):
-                    return came
-                await self._leave(bus)
+                bus = await self._connect()
+                if envelopes := await bus.receive(limit):
+                    return envelopes
+                await self._drop(bus)
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._closed.wait(), wait)
-            wait = min(2 * wait, LONGEST_WAIT)
+            wait = min(2 * wait, MAX_DELAY)
         return []
 
     async def publish(self, envelopes: Sequence[Envelope]) -> None:
-        """Write the envelopes. Raises TransportError while nobody listens."""
-        bus = await self._join()
+        """Write the envelopes. Raises TransportError while there is no server."""
+        bus = await self._connect()
         try:
             await bus.publish(envelopes)
         except TransportError:
-            await self._leave(bus)
+            await self._drop(bus)
             raise
 
     async def close(self) -> None:
-        """Let what was written leave, and join no more."""
+        """Finish writing, close the connection, and do not connect again."""
         self._closed.set()
-        async with self._joining:
-            if self._joined:
-                await self._joined.close()
+        async with self._lock:
+            if self._connection:
+                await self._connection.close()
 
-    async def _join(self) -> SocketBusTransport:
-        async with self._joining:
+    async def _connect(self) -> SocketBusTransport:
+        async with self._lock:
             if self._closed.is_set():
                 raise TransportError("this end of the bus is closed")
-            if self._joined is None:
-                self._joined = await SocketBusTransport.connect(self._path)
-            return self._joined
+            if self._connection is None:
+                self._connection = await SocketBusTransport.connect(self._path)
+            return self._connection
 
-    async def _leave(self, bus: SocketBusTransport) -> None:
-        """Forget a connection that has ended, unless it was replaced already."""
-        if self._joined is bus:
-            self._joined = None
+    async def _drop(self, bus: SocketBusTransport) -> None:
+        """Drop a connection that has ended, unless it was replaced already."""
+        if self._connection is bus:
+            self._connection = None
         await bus.close()

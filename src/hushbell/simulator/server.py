@@ -1,4 +1,4 @@
-"""A whole server within this process, in front of a gateway that takes everything: for whatever talks to a server."""
+"""A push server in this process with a gateway that accepts everything, for tests and benchmarks of clients."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -16,8 +16,8 @@ from hushbell.stores.memory.server import MemoryServerStore
 from hushbell.types import KeyPair
 
 
-class Accepting:
-    """A gateway that takes everything, and keeps it."""
+class AcceptingGateway:
+    """A gateway that accepts and keeps every push."""
 
     def __init__(self) -> None:
         self.pushes: list[Push] = []
@@ -30,10 +30,10 @@ class Accepting:
         return [ACCEPTED for _ in pushes]
 
     async def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing."""
 
     def data(self) -> list[dict[str, object]]:
-        """Return what the phones got, as the server's gateways write it."""
+        """Return the data of each push, as the phones get it."""
         return [
             {
                 "publicKey": "0x" + push.device.owner.hex(),
@@ -45,22 +45,22 @@ class Accepting:
 
 
 @dataclass(frozen=True, slots=True)
-class Served:
-    """What runs, and who it rings."""
+class RunningServer:
+    """The server's identity, and its gateway."""
 
     identity: KeyPair
-    gateway: Accepting
+    gateway: AcceptingGateway
 
 
 @asynccontextmanager
-async def serving(transport: Transport) -> AsyncIterator[Served]:
-    """Run a server with a new identity and a store in memory; it closes the transport at the end."""
-    served = Served(secp256k1.key_pair(system_random), Accepting())
+async def run_server(transport: Transport) -> AsyncIterator[RunningServer]:
+    """Run a server with a new identity and a store in memory. It closes the transport at the end."""
+    server = RunningServer(secp256k1.key_pair(system_random), AcceptingGateway())
     service = await ServerService.start(
-        identity=served.identity,
+        identity=server.identity,
         store=MemoryServerStore(random=system_random),
         transport=transport,
-        gateway=served.gateway,
+        gateway=server.gateway,
         clock=SystemClock(),
         random=system_random,
         count=ignore_counts,
@@ -68,7 +68,7 @@ async def serving(transport: Transport) -> AsyncIterator[Served]:
     )
     running = asyncio.create_task(service.run())
     try:
-        yield served
+        yield server
     finally:
         service.stop()
         await running

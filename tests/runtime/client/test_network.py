@@ -12,7 +12,7 @@ from hushbell.config.node import NodeSettings, pubsub_topics
 from hushbell.crypto import secp256k1
 from hushbell.errors import ConfigError
 from hushbell.runtime.clock import SystemClock, system_random
-from hushbell.simulator.server import serving
+from hushbell.simulator.server import run_server
 from hushbell.transports.waku.light_client import LightTransport
 from hushbell.transports.waku.opening import open_waku
 from hushbell.types import KeyPair
@@ -49,7 +49,7 @@ async def server() -> AsyncIterator[Running]:
         random=system_random,
         count=lambda _name, _number: None,
     )
-    async with serving(transport) as served:
+    async with run_server(transport) as served:
         await transport.start()
         yield Running(served.identity, list(node.addresses))
 

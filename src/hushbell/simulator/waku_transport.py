@@ -1,4 +1,4 @@
-"""A phone's way into Waku's network: a node that serves nobody and forgets everything."""
+"""A phone's transport over Waku: a node without services, storage and listeners."""
 
 from collections.abc import Sequence
 
@@ -12,8 +12,8 @@ from hushbell.transports.waku.relay import WakuTransport
 from hushbell.types import DEFAULT_PUBSUB_TOPIC, PubsubTopic, Random
 from hushbell.waku.node import Node
 
-PATIENCE = 10.0  # seconds until somebody who relays must be connected
-LOOK = 0.02  # seconds between two looks
+CONNECT_TIMEOUT = 10.0  # seconds until a peer that relays must be connected
+POLL_INTERVAL = 0.02  # seconds
 
 
 async def join_waku(
@@ -22,20 +22,20 @@ async def join_waku(
     clock: Clock,
     random: Random,
     pubsub_topic: PubsubTopic = DEFAULT_PUBSUB_TOPIC,
-    patience: float = PATIENCE,
+    patience: float = CONNECT_TIMEOUT,
 ) -> WakuTransport:
     """
-    Return a transport that is connected to one of the peers at least, and stays so.
+    Return a transport that is connected to at least one of the peers.
 
     Args:
         peers: multiaddrs of nodes that relay.
         clock: the time.
         random: for its key, handshakes and choices.
         pubsub_topic: the shard, such as ``/waku/2/rs/16/32``.
-        patience: seconds until a first one must have answered.
+        patience: seconds until one must be connected.
 
     Raises:
-        TransportError: nobody did.
+        TransportError: none is connected in time.
     """
     cluster, shard = (int(number) for number in pubsub_topic.rsplit("/", 2)[1:])
     settings = NodeSettings(
@@ -60,5 +60,5 @@ async def join_waku(
         if clock.now() >= until:
             await transport.close()
             raise TransportError("nobody answers who relays this shard")
-        await clock.sleep(LOOK)
+        await clock.sleep(POLL_INTERVAL)
     return transport
