@@ -1,8 +1,7 @@
 """
-One authenticated connection: records in, streams out.
+One authenticated connection: decrypts records and passes their bytes to streams.
 
-What arrives is decrypted, taken apart and handed to the streams inside the socket's callback; nothing of it waits for a
-task.
+Bytes that arrive are decrypted, demultiplexed and passed to the streams inside the socket's callback, without a task.
 """
 
 import asyncio
@@ -26,14 +25,14 @@ from hushbell.waku.libp2p.writer import StreamWriter
 
 
 class Network(Protocol):
-    """What a connection needs of its host."""
+    """The part of a host that a connection uses."""
 
     def speaks(self, protocol: str) -> bool:
-        """Whether inbound streams of this protocol are taken."""
+        """Whether inbound streams of this protocol are accepted."""
         ...
 
     def protocols(self) -> Sequence[str]:
-        """Return all of them."""
+        """Return all protocols of inbound streams."""
         ...
 
     def accept(self, connection: "PeerConnection", stream: MuxedStream) -> None:
@@ -41,7 +40,7 @@ class Network(Protocol):
         ...
 
     def left(self, connection: "PeerConnection") -> None:
-        """Forget a connection that has ended."""
+        """Remove a connection that has ended."""
         ...
 
     def now(self) -> Millis:
@@ -69,9 +68,9 @@ class PeerConnection:
         self.raw = raw
         self.muxer_name = upgraded.muxer
         self.protocols: tuple[str, ...] | None = None
-        """What the peer said it speaks; None until identify has answered."""
+        """The protocols that the peer announced; None until identify has answered."""
         self.about: Identify | None = None
-        """The rest of what it said."""
+        """The peer's identify message."""
         self.closed = False
         self.held = 0
         self.handlers: dict[str, int] = {}
@@ -90,10 +89,10 @@ class PeerConnection:
         self._keepalive = KeepAlive(limits, self._paused_at)
         resources.connections.add(self)
 
-    # What the pipe calls.
+    # Called by the raw connection.
 
     def on_data(self, data: bytes | memoryview) -> None:
-        """Take bytes of the socket."""
+        """Process bytes of the socket."""
         muxer = self._muxer
         self._keepalive.has_received = True
         try:
@@ -114,7 +113,7 @@ class PeerConnection:
             self._writer.schedule()
 
     def started(self, rest: Sequence[bytes]) -> None:
-        """Take what came behind the handshake."""
+        """Process bytes that arrived behind the handshake."""
         try:
             for plain in rest:
                 self._take(plain)
@@ -123,12 +122,12 @@ class PeerConnection:
         self._writer.schedule()
 
     def on_writable(self) -> None:
-        """Go on writing."""
+        """Continue to write."""
         self._keepalive.has_sent = True
         self._writer.flush()
 
     def on_closed(self) -> None:
-        """Forget everything: the socket is closed."""
+        """Release everything: the socket is closed."""
         if self.closed:
             return
         self.closed = True
@@ -142,19 +141,19 @@ class PeerConnection:
             stream.on_reset()
         self._network.left(self)
 
-    # What the host calls.
+    # Called by the host.
 
     async def open(self, protocols: Sequence[str]) -> MuxedStream:
         """
         Open a stream and agree on one of the protocols.
 
-        Where identify said that the peer speaks one, it is used without waiting for the peer to agree.
+        If identify announced one of them, it is used without waiting for the peer to agree.
 
         Raises:
-            TransportError: none is spoken, the connection is gone or takes no more streams.
+            TransportError: the peer speaks none, or the connection has ended or accepts no more streams.
         """
         if self.closed or not self._muxer.accepting:
-            raise TransportError("the connection takes no more streams")
+            raise TransportError("the connection accepts no more streams")
         known = next((protocol for protocol in protocols if protocol in (self.protocols or ())), None)
         proposing = ProtocolProposer(tuple(protocols) if known is None else (known,))
         stream = MuxedStream(self, self._muxer.open(), proposing, known or "")
@@ -165,7 +164,7 @@ class PeerConnection:
         return stream
 
     def sweep(self, now: Millis) -> None:
-        """Act on what time brought; called about once a second."""
+        """Check deadlines and inactivity. Called about once a second."""
         self._reset_overdue(now)
         self._muxer.overhead = 0
         if self._muxer.refused:
@@ -181,7 +180,7 @@ class PeerConnection:
             self.cut(result)
 
     def close(self) -> None:
-        """Say goodbye and close."""
+        """Send the muxer's goodbye and close."""
         if not self.closed:
             self._muxer.leave(0)
             self._writer.flush()
@@ -189,7 +188,7 @@ class PeerConnection:
             self.on_closed()
 
     def cut(self, reason: str) -> None:
-        """Close at once, for the bound named."""
+        """Close at once and count the bound that was broken."""
         if not self.closed:
             self._count("libp2p_cut_" + reason, 1)
             self.raw.abort()
@@ -211,7 +210,7 @@ class PeerConnection:
         return self._streams.inbound
 
     def done(self, stream: MuxedStream) -> None:
-        """Wind up a stream whose handler has returned; one with a receiver lives on."""
+        """Close a stream whose handler has returned, unless it has a receiver."""
         if stream.receiver is not None or stream.is_reset:
             return
         stream.ignore()
@@ -219,7 +218,7 @@ class PeerConnection:
         if stream in self._streams:
             self._streams.set_deadline(stream, self._deadline(self._limits.linger_seconds))
 
-    # What a stream calls.
+    # Called by streams.
 
     def send(self, stream: MuxedStream, data: bytes) -> None:
         """Queue bytes of a stream."""
@@ -229,22 +228,22 @@ class PeerConnection:
             stream.reset()
 
     def queued(self, stream: MuxedStream) -> int:
-        """Bytes of a stream that wait."""
+        """Return the queued bytes of a stream."""
         return self._muxer.queued(stream.stream_id)
 
     def consumed(self, stream: MuxedStream, count: int) -> None:
-        """Give credit."""
+        """Give the peer credit for bytes that were read."""
         self._muxer.consumed(stream.stream_id, count)
         if self._muxer.control:
             self._writer.schedule()
 
     def widen(self, stream: MuxedStream) -> None:
-        """Let more be on the way."""
+        """Enlarge the receive window of a stream."""
         self._muxer.widen(stream.stream_id)
         self._writer.schedule()
 
     def hold(self, change: int) -> None:
-        """Count bytes that nobody has read, and stop reading the socket while they are too many."""
+        """Count unread bytes, and pause the socket while they are too many."""
         if self.closed:
             return
         self.held += change
@@ -261,7 +260,7 @@ class PeerConnection:
         self._resources.hold(change)
 
     def add_unfinished(self, stream: MuxedStream, change: int) -> None:
-        """Count bytes of unfinished frames."""
+        """Count the bytes of unfinished frames."""
         if self.closed:
             return
         self._unfinished += change
@@ -286,22 +285,22 @@ class PeerConnection:
         self._on_reset(stream)
 
     def on_agreed(self, stream: MuxedStream) -> None:
-        """Go on with a stream whose protocol is agreed."""
+        """Accept an inbound stream whose protocol is agreed."""
         if self._streams.agree(stream):
             self._network.accept(self, stream)
 
     def failed(self, stream: MuxedStream, error: Exception) -> None:
-        """Reset a stream whose bytes its reader did not like."""
+        """Reset a stream whose receiver or negotiation failed."""
         self._count("libp2p_streams_failed", 1)
         stream.reset()
         if not isinstance(error, HushbellError):
             asyncio.get_running_loop().call_exception_handler({"message": "a receiver failed", "exception": error})
 
     async def drain(self, stream: MuxedStream) -> None:
-        """Wait until few bytes of the stream wait."""
+        """Return when few bytes of the stream are queued."""
         await self._writer.drain(stream.stream_id)
 
-    # Inside.
+    # Private.
 
     def _take(self, plain: bytes) -> None:
         streams = self._streams.by_id
@@ -339,7 +338,7 @@ class PeerConnection:
             stream.reset()
 
     def _on_finished(self, stream: MuxedStream) -> None:
-        """Forget a stream that both sides ended; one with bytes to read stays for a while, so that they are counted."""
+        """Remove a stream that both sides ended; one with unread bytes stays for a while, so that they are counted."""
         if stream.unread:
             self._streams.set_deadline(stream, self._deadline(self._limits.linger_seconds))
         else:
@@ -363,7 +362,7 @@ class PeerConnection:
                 stream.reset()
 
     def _reset_slowest(self) -> None:
-        """Nobody reads: give up the stream that waits with the most, so that the others go on."""
+        """Reset the stream with the most unread bytes, so that the others continue."""
         slowest = self._streams.slowest()
         self._paused_at = self._network.now()
         if slowest is not None:
@@ -371,7 +370,7 @@ class PeerConnection:
             slowest.reset()
 
     def _fail(self) -> None:
-        """End the connection: the peer broke its protocol."""
+        """Close the connection: the peer broke the protocol."""
         self._count("libp2p_faults", 1)
         if not self.closed:
             self._muxer.leave(1)

@@ -1,4 +1,4 @@
-"""Which inbound connections are let in, before any cryptography. No I/O."""
+"""Bounds of inbound connections, checked before any cryptography. No I/O."""
 
 import ipaddress
 from collections import Counter
@@ -8,16 +8,16 @@ from hushbell.waku.libp2p.limits import HostLimits
 
 
 class PendingConnection(Protocol):
-    """An inbound connection that has not authenticated itself yet."""
+    """An inbound connection that is not authenticated yet."""
 
     @property
     def source(self) -> str:
-        """Whom it counts for: see :func:`source_of`."""
+        """The address that it counts for: see :func:`source_of`."""
         ...
 
 
 class ConnectionGater:
-    """Counts inbound connections by address, and those of them that are still strangers."""
+    """Counts inbound connections by address, and those that are not authenticated yet."""
 
     def __init__(self, limits: HostLimits) -> None:
         self._limits = limits
@@ -26,7 +26,7 @@ class ConnectionGater:
         self.total = 0
 
     def refusal(self, source: str) -> str:
-        """Return the bound that one more connection would break, or nothing."""
+        """Return the bound that one more connection would break, or ""."""
         if self.total >= self._limits.connections:
             return "connections"
         if self._by_source[source] >= self._limits.connections_per_address:
@@ -34,7 +34,7 @@ class ConnectionGater:
         return ""
 
     def add(self, pending: PendingConnection) -> PendingConnection | None:
-        """Let one in, and return who must make room for it: the oldest stranger of the most crowded address."""
+        """Add a connection and return the one to evict for it: the oldest pending one of the address with the most."""
         self.total += 1
         self._by_source[pending.source] += 1
         self._pending[pending] = None
@@ -45,7 +45,7 @@ class ConnectionGater:
         return next(stranger for stranger in self._pending if stranger.source == crowded)
 
     def known(self, pending: PendingConnection) -> None:
-        """Note that a stranger has authenticated itself, or left."""
+        """Note that a pending connection is authenticated, or closed."""
         self._pending.pop(pending, None)
 
     def leave(self, source: str) -> None:
@@ -57,7 +57,7 @@ class ConnectionGater:
 
 
 def source_of(remote: str) -> str:
-    """Return what an address counts as: an IPv4 address itself, an IPv6 one by its /64, which one machine may own."""
+    """Return what an address counts as: an IPv4 address itself, an IPv6 address its /64, which one machine may own."""
     try:
         address = ipaddress.ip_address(remote.partition("%")[0])
     except ValueError:

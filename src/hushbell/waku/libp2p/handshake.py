@@ -1,4 +1,4 @@
-"""A connection until both sides know who they are: drives the upgrade over a pipe."""
+"""A connection until both sides are authenticated: drives the upgrade over a raw connection."""
 
 import asyncio
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from hushbell.waku.libp2p.upgrade import Upgrade, UpgradeResult
 
 
 class Handshake:
-    """One connection before it is one. Ends by ``arrived`` or ``failed``, either called once."""
+    """One handshake. At its end it calls either ``arrived`` or ``failed``, once."""
 
     def __init__(
         self,
@@ -31,7 +31,7 @@ class Handshake:
         self.started_at = began
         self.source = source_of(raw.remote)
         self.future: asyncio.Future[PeerId] = asyncio.get_running_loop().create_future()
-        """For the dialler: who answered, when the connection stands."""
+        """For the dialler: the peer that answered, when the connection is authenticated."""
         self._upgrade = upgrade
         self._count = count
         self._arrived = arrived
@@ -39,13 +39,13 @@ class Handshake:
         self._on_finished = False
 
     def start(self) -> None:
-        """Send what this side says first."""
+        """Send this side's first message."""
         first = self._upgrade.start()
         if first:
             self.raw.write(first)
 
     def on_data(self, data: bytes | memoryview) -> None:
-        """Take bytes of the socket."""
+        """Process bytes of the socket."""
         if self._on_finished:
             return
         try:
@@ -61,17 +61,17 @@ class Handshake:
             self._arrived(self, self._upgrade.upgraded)
 
     def on_writable(self) -> None:
-        """Nothing waits: the messages of a handshake are small."""
+        """Nothing waits: handshake messages are small."""
 
     def on_closed(self) -> None:
-        """Give up: the socket is closed."""
+        """Fail: the socket is closed."""
         self._fail(TransportError("the peer closed the connection during the handshake"))
 
     def abort(self, reason: str) -> None:
-        """Close at once, for the bound named."""
+        """Close at once and count the bound that was broken."""
         if not self._on_finished:
             self._count("libp2p_cut_" + reason, 1)
-            self._fail(TransportError("the handshake was given up"))
+            self._fail(TransportError("the handshake was aborted"))
 
     def _fail(self, error: Exception) -> None:
         if self._on_finished:

@@ -1,7 +1,7 @@
 """
-A libp2p host: listens, dials, keeps one or two connections to each peer, and hands their streams to protocols.
+A libp2p host: listens, dials, keeps one or two connections to each peer, and runs the handlers of their streams.
 
-It speaks identify, identify-push and ping by itself. Times are the clock's, checked once a second.
+It answers identify, identify-push and ping itself. Time limits are checked once a second.
 """
 
 import asyncio
@@ -35,11 +35,11 @@ MUXERS = (yamux.PROTOCOL, mplex.PROTOCOL)
 Handler = Callable[[Stream], Awaitable[None]]
 Connected = Callable[[PeerId, Sequence[str]], None]
 Disconnected = Callable[[PeerId], None]
-_SWEEP_BATCH = 100  # connections looked after before the loop may do something else
+_SWEEP_BATCH = 100  # connections that are checked in one turn of the event loop
 
 
 class Host:
-    """One node's end of all its connections."""
+    """All connections of one node."""
 
     def __init__(
         self,
@@ -58,15 +58,15 @@ class Host:
         Make a host that neither listens nor dials yet.
 
         Args:
-            identity: whose peer id it has.
+            identity: the key of its peer id.
             clock: for every time limit.
             random: for handshakes and pings.
-            count: takes a counter's name and by how much it grew.
-            limits: the bounds; the default ones if None.
-            muxers: what it speaks, the best first.
-            agent: what it calls itself to its peers.
+            count: ``libp2p_*`` counters.
+            limits: the bounds; None: the defaults.
+            muxers: protocols in the order of preference.
+            agent: its name in identify.
             server_tls: the certificate to listen with on addresses with ``/wss``.
-            client_tls: whom to trust when dialling them; the system's authorities if None.
+            client_tls: trusted authorities for dialling them; None: those of the system.
         """
         self.peer_id = identity.peer_id
         self.addresses: list[Multiaddr] = []
@@ -93,14 +93,14 @@ class Host:
         self._handlers[identify.PUSH] = self._identify.take
         self._handlers[ping.PROTOCOL] = self._answer_pings
 
-    # What everybody uses.
+    # The public part.
 
     def handle(self, protocol: str, handler: Handler) -> None:
         """
-        Take inbound streams of a protocol: a task each, bounded per peer.
+        Accept inbound streams of a protocol: a task for each, bounded per peer.
 
-        When the handler returns, the stream is wound up, unless it has a receiver: then it lives until it is closed. A
-        handler that raises resets its stream. Peers that are connected already are told.
+        When the handler returns, the stream is closed, unless it has a receiver. A handler that raises resets its
+        stream. Connected peers are told by identify-push.
         """
         self._handlers[protocol] = lambda _, stream: handler(stream)
         self._identify.push(self._all())
@@ -119,10 +119,10 @@ class Host:
 
     async def dial(self, address: Multiaddr) -> PeerId:
         """
-        Connect to an address, unless the peer it names is connected already, and return who answered.
+        Connect to an address, unless the peer that it names is connected, and return the peer that answered.
 
         Raises:
-            TransportError: nobody answers there, or another peer than the address names.
+            TransportError: the address does not answer, or another peer than it names does.
         """
         self._start()
         expected = address.peer
@@ -141,7 +141,7 @@ class Host:
 
     async def listen(self, address: Multiaddr) -> None:
         """
-        Listen on an address; port 0 picks one, which ``addresses`` then tells.
+        Listen on an address. Port 0 picks one, which is in ``addresses`` afterwards.
 
         Raises:
             TransportError: the address cannot be listened on.
@@ -153,9 +153,9 @@ class Host:
 
     def watch(self, connected: Connected, disconnected: Disconnected) -> None:
         """
-        Be told of peers: after identify with the protocols they speak, again when those change, and when they are gone.
+        Call ``connected`` with a peer's protocols after identify and whenever they change, ``disconnected`` at its end.
 
-        A peer that does not answer identify is told of without protocols.
+        A peer that does not answer identify is reported without protocols.
         """
         self._watchers.append((connected, disconnected))
         for peer, protocols in self._announced.items():
@@ -181,12 +181,12 @@ class Host:
 
     @property
     def peers(self) -> Sequence[PeerId]:
-        """Everybody connected, identified or not."""
+        """The connected peers, identified or not."""
         return tuple(self._connections)
 
     @property
     def unauthenticated(self) -> int:
-        """How many connections, both ways, are not authenticated yet."""
+        """How many connections, in both directions, are not authenticated yet."""
         return len(self._handshakes)
 
     def connection(self, peer: PeerId) -> PeerConnection | None:
@@ -194,18 +194,18 @@ class Host:
         connections = self._connections.get(peer)
         return connections[-1] if connections else None
 
-    # What connections and identify call.
+    # Called by connections and identify.
 
     def now(self) -> Millis:
         """Return the time."""
         return self._clock.now()
 
     def speaks(self, protocol: str) -> bool:
-        """Whether inbound streams of this protocol are taken."""
+        """Whether inbound streams of this protocol are accepted."""
         return protocol in self._handlers
 
     def protocols(self) -> Sequence[str]:
-        """Return everything that inbound streams may be."""
+        """Return the protocols of inbound streams."""
         return tuple(self._handlers)
 
     def accept(self, connection: PeerConnection, stream: MuxedStream) -> None:
@@ -220,7 +220,7 @@ class Host:
         self.spawn(self._run(connection, stream))
 
     def left(self, connection: PeerConnection) -> None:
-        """Forget a connection that has ended."""
+        """Remove a connection that has ended."""
         source = self._sources.pop(connection, None)
         if source is not None:
             self._gater.leave(source)
@@ -235,7 +235,7 @@ class Host:
                 disconnected(connection.peer)
 
     def announce(self, connection: PeerConnection, protocols: tuple[str, ...]) -> None:
-        """Note what a peer speaks and tell the watchers, if it is news."""
+        """Note a peer's protocols and call the watchers if they have changed."""
         peer = connection.peer
         for each in self._connections.get(peer, ()):
             each.protocols = protocols
@@ -245,12 +245,12 @@ class Host:
                 connected(peer, protocols)
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        """Run something until the host closes."""
+        """Run a coroutine in a task that ends with the host."""
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    # Inside.
+    # Private.
 
     def _all(self) -> list[PeerConnection]:
         return [connection for connections in self._connections.values() for connection in connections]
@@ -262,7 +262,7 @@ class Host:
             self._sweeping = asyncio.get_running_loop().create_task(self._sweep())
 
     def _on_inbound(self, raw: RawConnection) -> None:
-        """Take an inbound socket, or close it before it costs anything."""
+        """Accept an inbound socket, or close it before any cryptography."""
         refused = "closing" if self._closed else self._gater.refusal(source_of(raw.remote))
         if refused:
             self._count("libp2p_refused_" + refused, 1)

@@ -1,5 +1,5 @@
 """
-identify and identify-push: what a peer speaks and where it listens. Messages only; the host does the talking.
+identify and identify-push: the protocols and addresses of a peer. Messages only, no I/O.
 
 Source: github.com/libp2p/specs, identify/README.md. A message may come in several frames, which are read as one.
 """
@@ -23,13 +23,13 @@ _PROTOCOL_VERSION = b"ipfs/0.1.0"
 
 @dataclass(frozen=True, slots=True)
 class Identify:
-    """What a peer says about itself. Nothing of it is proved but its key."""
+    """A peer's description of itself. Only its key is proved."""
 
     protocols: tuple[str, ...] = ()
     addresses: tuple[Multiaddr, ...] = ()
-    """Where it listens; those that cannot be dialled from here are left out."""
+    """Its listen addresses; those of kinds that cannot be dialled here are left out."""
     observed: Multiaddr | None = None
-    """Where it sees us."""
+    """Our address as the peer sees it."""
     agent: str = ""
 
 
@@ -63,11 +63,11 @@ def unframed(data: bytes) -> bytes:
 
 def decode(data: bytes, peer: PeerId, max_protocols: int) -> Identify:
     """
-    Read what an authenticated peer says about itself.
+    Read the identify message of an authenticated peer.
 
     Args:
         data: the message, already within its bound.
-        peer: whose connection it came over; a message with another's key is refused.
+        peer: the peer of the connection; a message with another key is refused.
         max_protocols: protocols that are read; further ones are left out.
 
     Raises:

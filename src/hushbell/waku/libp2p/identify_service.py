@@ -1,4 +1,4 @@
-"""identify, spoken: ask each new peer, answer each that asks, and push what changed to those who want to know."""
+"""identify on streams: asks each new peer, answers requests, and pushes changes to peers that accept them."""
 
 import asyncio
 from collections.abc import Coroutine, Iterable, Sequence
@@ -14,20 +14,20 @@ from hushbell.waku.libp2p.muxed_stream import MuxedStream
 
 
 class IdentifyHost(Protocol):
-    """What identify needs of the host."""
+    """The part of a host that identify uses."""
 
     addresses: list[Multiaddr]
 
     def protocols(self) -> Sequence[str]:
-        """Return what we speak."""
+        """Return our protocols."""
         ...
 
     def announce(self, connection: PeerConnection, protocols: tuple[str, ...]) -> None:
-        """Note what a peer speaks."""
+        """Note a peer's protocols."""
         ...
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        """Run something beside."""
+        """Run a coroutine in a task that ends with the host."""
         ...
 
 
@@ -43,7 +43,7 @@ class IdentifyService:
         self._pushing: set[PeerConnection] = set()
 
     async def ask(self, connection: PeerConnection) -> None:
-        """Ask a peer what it speaks and announce it; one that does not answer speaks nothing."""
+        """Ask a peer for its protocols and announce them. A peer that does not answer has none."""
         try:
             stream = await connection.open((identify.PROTOCOL,))
             stream.close_write()
@@ -60,12 +60,12 @@ class IdentifyService:
             self._node.announce(connection, about.protocols)
 
     async def answer(self, connection: PeerConnection, stream: MuxedStream) -> None:
-        """Say who we are."""
+        """Answer with our identify message."""
         stream.write_frame(self._message(connection))
         stream.close_write()
 
     async def take(self, connection: PeerConnection, stream: MuxedStream) -> None:
-        """Note what a peer says has changed."""
+        """Read a peer's changed identify message."""
         async with asyncio.timeout(self._limits.handshake_seconds):
             about = await self._read(stream)
         connection.about = about
@@ -73,7 +73,7 @@ class IdentifyService:
             self._node.announce(connection, about.protocols)
 
     def push(self, connections: Iterable[PeerConnection]) -> None:
-        """Push what we speak and where we listen, once for all changes of this turn of the loop."""
+        """Push our identify message, once for all changes in one turn of the event loop."""
         for connection in connections:
             if identify.PUSH in (connection.protocols or ()) and connection not in self._pushing:
                 self._pushing.add(connection)

@@ -1,4 +1,4 @@
-"""Whether a connection still lives, by the bytes that come and go. No I/O; asked about once a second."""
+"""Detects dead connections by the bytes that are received and sent. No I/O; called about once a second."""
 
 from hushbell.types import Millis
 from hushbell.waku.libp2p.limits import HostLimits
@@ -20,7 +20,7 @@ class KeepAlive:
 
     def check(self, now: Millis, *, full: bool, paused: bool) -> str:
         """
-        Return the bound to cut the connection for, or ASK for a sign of life, or nothing.
+        Return the bound that the connection broke, :data:`PING_DUE`, or "".
 
         Args:
             now: the time.

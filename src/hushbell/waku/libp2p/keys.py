@@ -1,5 +1,5 @@
 """
-Who a peer is: identity keys, their protobuf, and the peer id made from it.
+Identity keys of peers, their protobuf, and the peer id made from it.
 
 Source: github.com/libp2p/specs, peer-ids/peer-ids.md. secp256k1 and Ed25519 are the keys that Waku nodes have; RSA and
 ECDSA P-256 are refused by name.
@@ -35,7 +35,7 @@ _MAX_TEXT = 128
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """A node's own key: what its peer id is made of and what signs its handshakes."""
+    """A node's own key, which gives its peer id and signs its handshakes."""
 
     peer_id: PeerId
     public_key: bytes
@@ -52,7 +52,7 @@ class IdentityKey:
     """33 bytes of a compressed secp256k1 key or 32 of an Ed25519 key."""
 
     def verify(self, message: bytes, signature: bytes) -> bool:
-        """Say whether this key signed the message. A secp256k1 signature is DER over SHA-256, an Ed25519 one raw."""
+        """Return whether this key signed the message. A secp256k1 signature is DER over SHA-256, an Ed25519 one raw."""
         if len(signature) > _MAX_SIGNATURE:
             return False
         try:
@@ -96,10 +96,10 @@ def new_identity(random: Random) -> Identity:
 
 def read_public_key(data: bytes) -> IdentityKey:
     """
-    Return the key that a peer shows.
+    Return the key in a peer's protobuf.
 
     Raises:
-        TooLarge: longer than any key that is taken.
+        TooLarge: longer than any supported key.
         Undecodable: not the protobuf of a public key.
         Unauthentic: a kind of key that is not supported, or no key of its kind.
     """
@@ -145,7 +145,7 @@ def read_peer_id(data: bytes) -> PeerId:
 
 
 def peer_id_text(peer: PeerId) -> str:
-    """Return the id in base58, as everybody prints it (``16Uiu2…``, ``12D3Koo…``)."""
+    """Return the id in base58, the usual text form (``16Uiu2…``, ``12D3Koo…``)."""
     number = int.from_bytes(peer, "big")
     text = ""
     while number:

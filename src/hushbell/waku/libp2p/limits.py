@@ -1,4 +1,4 @@
-"""What peers may cost, before they have done anything useful and after. Each bound counts what it refuses."""
+"""The limits of peers before and after authentication. Each counts what it refuses."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ class HostLimits:
 
     The most memory all peers together can hold is ``unread_in_all + unsent_in_all`` plus, per connection, the idle cost
     (10 KiB over TCP, 15 over WebSocket, measured) and ``socket_buffer + flush_most``, plus a few KiB for each of
-    ``streams_in_all`` streams. What a receiver keeps of its stream is the receiver's to bound.
+    ``streams_in_all`` streams. A receiver bounds what it keeps of its stream itself.
     """
 
     connections: int = 2_000
@@ -21,9 +21,9 @@ class HostLimits:
     connections_per_address: int = 128
     """Inbound connections of one IPv4 address or IPv6 /64."""
     connections_per_peer: int = 2
-    """Of one peer, both directions; the oldest makes room, because a peer that restarted cannot close it."""
+    """Of one peer, both directions; one more closes the oldest, because a peer that restarted cannot close it."""
     handshakes: int = 128
-    """Inbound connections not authenticated yet; one more evicts the oldest of the address that has the most."""
+    """Inbound connections that are not authenticated yet; one more evicts the oldest of the address with the most."""
     handshake_seconds: int = 10
     """From the first byte to the agreed muxer; also how long identify and the negotiation of a stream may take."""
 
@@ -51,7 +51,7 @@ class HostLimits:
     unread_in_all: int = 128 * MIB
     """Of all connections; above it, the one that holds the most is cut."""
     unread_seconds: int = 15
-    """How long a connection may stand still because nobody reads a stream; then that stream is reset."""
+    """How long a connection may be paused because a stream is not read; then that stream is reset."""
     unsent_per_stream: int = 8 * MIB
     """Written and not sent, because the peer gives no window; above it, the stream is reset."""
     unsent_per_connection: int = 16 * MIB
@@ -59,20 +59,20 @@ class HostLimits:
     unsent_in_all: int = 256 * MIB
     """Of all connections; above it, the one that holds the most is cut."""
     unsent_seconds: int = 60
-    """How long a socket may take nothing while something waits; then the connection is cut."""
+    """How long a socket may accept nothing while bytes wait; then the connection is cut."""
     low_water: int = 128 * KIB
     """``drain`` returns below it, bytes of one stream."""
     socket_buffer: int = 256 * KIB
-    """What asyncio may hold for a socket before streams wait."""
+    """Bytes that asyncio may buffer for a socket before streams wait."""
     flush_most: int = 512 * KIB
-    """What one turn of the event loop sends on one connection."""
+    """Bytes that one turn of the event loop sends on one connection."""
     control_most: int = 64 * KIB
-    """Answers to a peer's pings and opens that it does not read; above it, the connection is cut."""
+    """Unread answers to a peer's pings and opens; above it, the connection is cut."""
 
     idle_seconds: int = 30
-    """Silence after which a sign of life is asked for."""
+    """Silence after which a ping is sent."""
     dead_seconds: int = 75
-    """Silence after which a connection is given up."""
+    """Silence after which a connection is cut."""
     linger_seconds: int = 30
     """How long a stream whose handler is done waits for the peer's end, before it is reset."""
     dial_seconds: int = 15
@@ -80,6 +80,6 @@ class HostLimits:
     identify_most: int = 16 * KIB
     """Bytes of a peer's identify message, all parts together."""
     max_protocols: int = 256
-    """Protocols that a peer may say it speaks."""
+    """Protocols that a peer may announce."""
     pings_per_second: int = 20
-    """Echoes given to one peer by the ping protocol."""
+    """Pings of one peer that are answered."""

@@ -1,8 +1,8 @@
 """
 mplex 6.7.0, the muxer that js-waku offers first. No I/O.
 
-Source: github.com/libp2p/specs, mplex/README.md. mplex has no windows: a reader who is behind can only stop reading the
-whole connection, which is what the connection does, or reset the stream.
+Source: github.com/libp2p/specs, mplex/README.md. mplex has no windows: a slow reader can only pause the whole
+connection, which the connection does, or reset the stream.
 
 Streams of the two sides may have the same number; here a stream's name is ``number * 2``, plus one if we opened it.
 """
@@ -18,7 +18,7 @@ MAX_FRAME = 64 * 1024  # bytes in one frame of ours, so that streams take turns
 _MAX_HEAD = 14  # nine bytes of stream and flag, five of length
 
 _NEW, _DATA_IN, _DATA_OUT, _CLOSE_IN, _CLOSE_OUT, _RESET_IN, _RESET_OUT = range(7)
-# A flag's own parity tells who opened the stream: the odd ones come from the side that was opened to.
+# A flag's parity shows which side opened the stream: odd ones come from the side that did not.
 
 
 class Mplex(MuxerStreams[MuxerStream]):
@@ -37,11 +37,11 @@ class Mplex(MuxerStreams[MuxerStream]):
 
     @property
     def accepting(self) -> bool:
-        """Whether the peer still takes new streams; mplex cannot say no."""
+        """Whether the peer still accepts new streams; mplex has no way to refuse."""
         return True
 
     def receive(self, data: bytes) -> list[Event]:
-        """Turn bytes into events; raises TooLarge or Undecodable."""
+        """Return the events in some bytes. Raises TooLarge, Undecodable."""
         events: list[Event] = []
         data = self._with_head(data)
         place, end = 0, len(data)
@@ -75,7 +75,7 @@ class Mplex(MuxerStreams[MuxerStream]):
         stream = self._streams.get(number << 1 | flag & 1)
         if flag in {_DATA_IN, _DATA_OUT}:
             if stream is not None and stream.ended:
-                raise Undecodable("a peer sent on a stream that it ended")
+                raise Undecodable("a peer sent data on a stream that it had ended")
             self.overhead += stream is None or not length
             self._current = stream
             return
@@ -163,7 +163,7 @@ class Mplex(MuxerStreams[MuxerStream]):
         """Do nothing: mplex has no ping."""
 
     def leave(self, code: int) -> None:
-        """Do nothing: mplex has no word for it."""
+        """Do nothing: mplex has no such message."""
 
     def _put(self, head: int, body: bytes = b"") -> None:
         frame = varint.encode(head) + varint.framed(body)

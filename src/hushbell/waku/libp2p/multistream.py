@@ -1,8 +1,8 @@
 """
 multistream-select 1.0: agreeing on the protocol of a connection or a stream.
 
-Two sans-I/O halves. Both take bytes in any chunks and return what to send; when ``chosen`` is set, ``rest`` holds the
-bytes that already belong to the protocol.
+Two halves without I/O. Both accept bytes in any chunks and return the bytes to send. When ``chosen`` is set, ``rest``
+holds the bytes that already belong to the protocol.
 
 Source: github.com/multiformats/multistream-select. A message is a line with its length, newline included, as a varint.
 """
@@ -14,7 +14,7 @@ from hushbell.waku.libp2p import varint
 
 HEADER = "/multistream/1.0.0"
 MAX_LINE = 1024  # bytes of one line; the longest protocol id in use has 60
-MAX_LINES = 32  # proposals from one peer before it is given up
+MAX_LINES = 32  # proposals of one peer
 _NA = "na"
 _LS = "ls"
 
@@ -29,7 +29,7 @@ _NA_LINE = line(_NA)
 
 
 class _Lines:
-    """Lines out of chunks; what follows the last line that was taken stays in ``rest``."""
+    """Reads lines from chunks. Bytes behind the last line stay in ``rest``."""
 
     __slots__ = ("_count", "chosen", "rest")
 
@@ -45,7 +45,7 @@ class _Lines:
 
     def receive(self, data: bytes) -> bytes:
         """
-        Take some bytes and return the answer to them.
+        Process some bytes and return the answer.
 
         Raises:
             TransportError: the peer speaks none of the protocols that were proposed.
@@ -86,10 +86,10 @@ class _Lines:
 
 class ProtocolProposer(_Lines):
     """
-    The side that opened, which proposes protocols in its order of preference.
+    The side that opened the stream. It proposes protocols in its order of preference.
 
-    The first proposal goes out with the header, so agreement costs one round trip, or none if the caller sends data
-    behind it because it knows what the peer speaks.
+    The first proposal is sent with the header, so agreement costs one round trip, or none if the caller knows what the
+    peer speaks and sends data behind it.
     """
 
     __slots__ = ("_greeted", "_left")
@@ -115,7 +115,7 @@ class ProtocolProposer(_Lines):
             self.chosen = text
             return b""
         if text != _NA:
-            raise Undecodable("the peer agreed to what nobody proposed")
+            raise Undecodable("the peer agreed to a protocol that was not proposed")
         del self._left[0]
         if not self._left:
             raise TransportError("the peer speaks none of the protocols")
@@ -123,7 +123,7 @@ class ProtocolProposer(_Lines):
 
 
 class ProtocolResponder(_Lines):
-    """The side that was opened to, which takes the first proposal it speaks."""
+    """The other side. It accepts the first proposal that it speaks."""
 
     __slots__ = ("_greeted", "_listed", "_speaks")
 

@@ -1,4 +1,4 @@
-"""A stream of a connection, for asyncio. See :class:`hushbell.waku.libp2p.stream.Stream`."""
+"""One stream of a connection, for asyncio. See :class:`hushbell.waku.libp2p.stream.Stream`."""
 
 import asyncio
 from collections.abc import Callable
@@ -12,7 +12,7 @@ Negotiation = multistream.ProtocolProposer | multistream.ProtocolResponder
 
 
 class StreamConnection(Protocol):
-    """What a stream needs of its connection."""
+    """The part of a connection that a stream uses."""
 
     peer: PeerId
 
@@ -21,7 +21,7 @@ class StreamConnection(Protocol):
         ...
 
     def queued(self, stream: "MuxedStream") -> int:
-        """Return how many of them wait."""
+        """Return how many bytes are queued."""
         ...
 
     def consumed(self, stream: "MuxedStream", count: int) -> None:
@@ -29,15 +29,15 @@ class StreamConnection(Protocol):
         ...
 
     def widen(self, stream: "MuxedStream") -> None:
-        """Let more be on the way."""
+        """Enlarge the receive window."""
         ...
 
     def hold(self, change: int) -> None:
-        """Note that more or fewer received bytes wait for a reader."""
+        """Count received bytes that wait for a reader."""
         ...
 
     def add_unfinished(self, stream: "MuxedStream", change: int) -> None:
-        """Note that more or fewer bytes of an unfinished frame are kept."""
+        """Count bytes of an unfinished frame."""
         ...
 
     def close_stream(self, stream: "MuxedStream") -> None:
@@ -49,15 +49,15 @@ class StreamConnection(Protocol):
         ...
 
     def on_agreed(self, stream: "MuxedStream") -> None:
-        """The stream's protocol is agreed."""
+        """Note that the stream's protocol is agreed."""
         ...
 
     def failed(self, stream: "MuxedStream", error: Exception) -> None:
-        """A receiver or a negotiation failed; the stream must go."""
+        """Reset a stream whose receiver or negotiation failed."""
         ...
 
     async def drain(self, stream: "MuxedStream") -> None:
-        """Wait until few of the stream's bytes wait."""
+        """Return when few of the stream's bytes are queued."""
         ...
 
 
@@ -97,11 +97,11 @@ class MuxedStream:
         self.has_ended = False  # the peer's side
         self.is_write_closed = False  # our side
         self.is_reset = False  # both, by a reset
-        self.is_ignored = False  # nobody will read any more
+        self.is_ignored = False  # received bytes are dropped
 
     @property
     def receiver(self) -> Callable[[bytes], None] | None:
-        """Who gets each chunk as it comes."""
+        """The function that gets each chunk as it arrives."""
         return self._receiver
 
     @receiver.setter
@@ -118,12 +118,12 @@ class MuxedStream:
 
     @property
     def buffered(self) -> int:
-        """Bytes that wait to be sent."""
+        """Queued bytes."""
         return self._connection.queued(self)
 
     @property
     def unread(self) -> int:
-        """Bytes that wait to be read."""
+        """Received bytes that were not read."""
         return len(self._buffer)
 
     def write(self, data: bytes) -> None:
@@ -136,7 +136,7 @@ class MuxedStream:
         self.write(varint.framed(data))
 
     async def drain(self) -> None:
-        """Wait until few bytes wait."""
+        """Return when few bytes are queued."""
         await self._connection.drain(self)
         self._check()
 
@@ -162,7 +162,7 @@ class MuxedStream:
         return await self._assemble(size)
 
     async def _assemble(self, size: int) -> bytes:
-        # Credit is given as the bytes come: a frame may be longer than the window.
+        # Credit is given as the bytes arrive: a frame may be longer than the window.
         frame = bytearray()
         try:
             while len(frame) < size:
@@ -207,12 +207,12 @@ class MuxedStream:
             raise
 
     def ignore(self) -> None:
-        """Read nothing more; what waits is forgotten."""
+        """Read nothing more and drop the unread bytes."""
         self.is_ignored = True
         self._forget_unread()
 
     def on_data(self, data: bytes) -> None:
-        """Take bytes from the connection."""
+        """Process bytes of the connection."""
         if self.negotiation is not None:
             self._negotiate(data)
         elif self._receiver is not None:
@@ -234,7 +234,7 @@ class MuxedStream:
         self._closed()
 
     def on_reset(self) -> None:
-        """Note that both sides are gone."""
+        """Note that the stream was reset."""
         if self.is_reset:
             return
         self.is_reset = True
@@ -296,7 +296,7 @@ class MuxedStream:
             self._connection.consumed(self, forgotten)
 
     async def _more(self) -> None:
-        """Wait for more bytes than there are."""
+        """Wait for further bytes."""
         had = len(self._buffer)
         while len(self._buffer) == had:
             self._check()

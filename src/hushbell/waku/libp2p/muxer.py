@@ -1,8 +1,8 @@
 """
-What a muxer's core has in common with the other: many streams over one run of bytes, without I/O.
+The interface of a muxer: many streams over one connection. No I/O.
 
-``receive`` turns bytes into events, ``take`` gives what is to be sent now; in between the caller opens, writes, gives
-credit and closes. A stream is named by a number that is used once in a connection.
+``receive`` returns the events in received bytes, ``take`` the frames to send; in between the caller opens, writes,
+gives credit and closes. A stream id is used once in a connection.
 """
 
 from typing import Protocol
@@ -14,7 +14,7 @@ DATA = 1
 ENDED = 2
 """The peer will send nothing more on a stream."""
 RESET = 3
-"""The stream is gone both ways."""
+"""The stream was reset."""
 
 Event = tuple[int, int, bytes]
 """Kind, stream, bytes (empty unless DATA)."""
@@ -24,15 +24,15 @@ class Muxer(Protocol):
     """The core of one connection's muxer."""
 
     overhead: int
-    """Frames of the peer that carried no data since the caller last set this to 0: opens, pings, refusals and such."""
+    """Frames of the peer without data, such as opens and pings, since the caller last set this to 0."""
     refused: int
-    """Streams of the peer turned down because it had too many, since the caller last set this to 0."""
+    """Streams of the peer that were refused because it had too many, since the caller last set this to 0."""
     waiting: int
-    """Bytes that ``send`` took and ``take`` has not given, over all streams."""
+    """Bytes of all streams that were passed to ``send`` and not yet returned by ``take``."""
 
     def receive(self, data: bytes) -> list[Event]:
         """
-        Take some bytes and return what happened.
+        Process some bytes and return the events.
 
         Raises:
             TooLarge: a frame over the bound, or over the stream's window.
@@ -41,7 +41,7 @@ class Muxer(Protocol):
         ...
 
     def take(self, max_size: int) -> list[bytes | memoryview]:
-        """Return frames to send now, about ``max_size`` bytes, as far as windows allow; streams take turns."""
+        """Return frames to send now, about ``max_size`` bytes, as far as windows allow, in turns of the streams."""
         ...
 
     @property
@@ -51,24 +51,24 @@ class Muxer(Protocol):
 
     @property
     def control(self) -> int:
-        """Bytes of frames of the muxer's own that wait to be taken."""
+        """Bytes of the muxer's own frames that wait."""
         ...
 
     @property
     def accepting(self) -> bool:
-        """Whether the peer still takes new streams."""
+        """Whether the peer still accepts new streams."""
         ...
 
     def open(self) -> int:
-        """Open a stream and return its name."""
+        """Open a stream and return its id."""
         ...
 
     def send(self, stream_id: int, data: bytes) -> int:
-        """Queue bytes; returns how many wait in this stream, 0 if it is gone."""
+        """Queue bytes and return how many wait in this stream, 0 if it has ended."""
         ...
 
     def queued(self, stream_id: int) -> int:
-        """Return how many bytes of this stream wait to be taken."""
+        """Return how many bytes of this stream wait."""
         ...
 
     def consumed(self, stream_id: int, count: int) -> None:
@@ -76,25 +76,25 @@ class Muxer(Protocol):
         ...
 
     def widen(self, stream_id: int) -> None:
-        """Let more be on the way, for a stream whose bytes are consumed as they come."""
+        """Enlarge the receive window of a stream whose bytes are consumed at once."""
         ...
 
     def close(self, stream_id: int) -> None:
-        """End our side, after what is queued."""
+        """End our side, after the queued bytes."""
         ...
 
     def reset(self, stream_id: int) -> None:
-        """End both sides at once and forget what is queued."""
+        """End both sides at once and drop the queued bytes."""
         ...
 
     def has(self, stream_id: int) -> bool:
-        """Whether the stream still lives, in one direction or both."""
+        """Whether the stream is open, in one direction or both."""
         ...
 
     def ping(self) -> None:
-        """Ask for a sign of life, if the muxer has such a thing."""
+        """Send a ping, if the muxer has one."""
         ...
 
     def leave(self, code: int) -> None:
-        """Tell the peer that the connection ends: 0 normally, 1 for a fault in the protocol."""
+        """Send a goodbye, if the muxer has one. Code 0: normal; 1: protocol error."""
         ...

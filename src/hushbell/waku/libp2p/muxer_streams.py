@@ -1,4 +1,4 @@
-"""What yamux and mplex do alike with their streams, whatever their frames look like. No I/O."""
+"""The streams of a muxer, as far as yamux and mplex treat them alike. No I/O."""
 
 from collections import deque
 from typing import Generic, TypeVar
@@ -15,8 +15,8 @@ class MuxerStream:
         self.stream_id = stream_id
         self.queue: deque[bytes | memoryview] = deque()
         self.queued = 0
-        self.closing = False  # our end was asked for
-        self.ended = False  # the peer's end has come
+        self.closing = False  # we end our side
+        self.ended = False  # the peer has ended its side
 
 
 C = TypeVar("C", bound=MuxerStream)
@@ -32,15 +32,15 @@ class MuxerStreams(Generic[C]):
         self._control: list[bytes] = []
         self._ready: dict[C, None] = {}
         self._head = b""  # the beginning of a frame's header
-        self._current: C | None = None  # whose bytes come; None: of a stream that is gone
-        self._left = 0  # bytes of the frame that have not come
+        self._current: C | None = None  # the stream of the current frame; None: it has ended
+        self._left = 0  # bytes of the frame that are missing
         self.overhead = 0
         self.refused = 0
         self.waiting = 0
 
     @property
     def ready(self) -> bool:
-        """Whether something can be sent now."""
+        """Whether frames can be sent now."""
         return bool(self._control or self._ready)
 
     def queued(self, stream_id: int) -> int:
@@ -49,11 +49,11 @@ class MuxerStreams(Generic[C]):
         return 0 if stream is None else stream.queued
 
     def has(self, stream_id: int) -> bool:
-        """Whether the stream still lives."""
+        """Whether the stream is open."""
         return stream_id in self._streams
 
     def _writable(self, stream_id: int) -> C | None:
-        """Return a stream that takes bytes of ours."""
+        """Return the stream if we may still write to it."""
         stream = self._streams.get(stream_id)
         return None if stream is None or stream.closing else stream
 
@@ -79,13 +79,13 @@ class MuxerStreams(Generic[C]):
             count -= len(piece)
 
     def _with_head(self, data: bytes) -> bytes:
-        """Return bytes with what was left over before them."""
+        """Return the bytes behind those that were left over."""
         if self._head:
             data, self._head = self._head + data, b""
         return data
 
     def _payload(self, data: bytes, place: int, events: list[Event]) -> int:
-        """Take a frame's bytes from ``place`` on; return where they end."""
+        """Process a frame's bytes from ``place`` on and return where they end."""
         end = len(data)
         after = min(end, place + self._left)
         self._left -= after - place
@@ -116,5 +116,5 @@ class MuxerStreams(Generic[C]):
             self._inbound_open -= 1
 
     def _is_ours(self, stream_id: int) -> bool:
-        """Whether we opened the stream of this name."""
+        """Whether we opened the stream."""
         raise NotImplementedError

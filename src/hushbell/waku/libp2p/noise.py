@@ -44,7 +44,7 @@ class NoiseHandshake:
             initiator: whether this side writes first.
             static: this side's own key, which may serve many handshakes.
             ephemeral: another X25519 private key, 32 bytes, random and used for this handshake only.
-            prologue: what both sides already know.
+            prologue: bytes that both sides know.
         """
         self._initiator = initiator
         self._static = static
@@ -71,12 +71,12 @@ class NoiseHandshake:
 
     @property
     def hash(self) -> bytes:
-        """What both sides have said so far, hashed to 32 bytes."""
+        """The hash of the handshake so far, 32 bytes."""
         return self._hash
 
     @property
     def finished(self) -> bool:
-        """Whether all three messages went through."""
+        """Whether all three messages were exchanged."""
         return self._turn == len(_PATTERN)
 
     def write(self, payload: bytes) -> bytes:
@@ -98,7 +98,7 @@ class NoiseHandshake:
 
     def read(self, message: bytes) -> bytes:
         """
-        Take the other side's next message and return its payload.
+        Read the other side's next message and return its payload.
 
         Raises:
             Unauthentic: it does not decrypt, or carries a key of low order.
@@ -120,7 +120,7 @@ class NoiseHandshake:
         return self._decrypt(message)
 
     def split(self) -> tuple["Sealer", "Opener"]:
-        """Return what seals this side's records and what opens the other's."""
+        """Return the cipher of this side's records and that of the other side's."""
         if not self.finished:
             raise ValueError("the handshake is not finished")
         first, second = _expand(self._chain, b"")
@@ -166,7 +166,7 @@ class NoiseHandshake:
 
 
 class Sealer:
-    """One direction, outwards: plain bytes to records."""
+    """The outbound direction: encrypts plain bytes to records."""
 
     __slots__ = ("_encrypt", "_nonce")
 
@@ -192,7 +192,7 @@ class Sealer:
 
 
 class Opener:
-    """One direction, inwards: records in any chunks to plain bytes."""
+    """The inbound direction: decrypts records, which arrive in any chunks."""
 
     __slots__ = ("_decrypt", "_nonce", "_rest")
 
@@ -203,7 +203,7 @@ class Opener:
 
     def open(self, data: bytes | memoryview) -> list[bytes]:
         """
-        Take some bytes and return what the records that are whole now held; the rest waits, less than one record.
+        Return the plain bytes of each record that is complete now. An incomplete one is kept.
 
         Raises:
             Unauthentic: a record does not decrypt.

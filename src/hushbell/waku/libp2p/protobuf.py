@@ -1,8 +1,8 @@
 """
-The few tiny protobuf messages of libp2p: fields in, fields out.
+The small protobuf messages of libp2p: reads and writes fields.
 
-They are read before a peer has proved who it is, so the reader is small enough to see that it ends and what it costs:
-the number of fields is capped, the caller caps the bytes, groups are refused.
+They are read before a peer is authenticated, so the reader is simple and bounded: the number of fields is limited, the
+caller limits the bytes, groups are refused.
 """
 
 from collections.abc import Iterator
@@ -44,7 +44,7 @@ def read(data: bytes, max_fields: int) -> Iterator[tuple[int, int | bytes]]:
         elif kind in _FIXED:
             size = _FIXED[kind]
         else:
-            raise Undecodable("a protobuf field has a type that nobody uses")
+            raise Undecodable("a protobuf field has an unsupported wire type")
         if size > len(data) - place:
             raise Undecodable("a protobuf field is longer than its message")
         yield number, data[place : place + size]

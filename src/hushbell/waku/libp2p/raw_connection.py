@@ -1,21 +1,25 @@
-"""What carries a connection's bytes: a TCP socket or a WebSocket, seen by the protocol above it."""
+"""A connection's bytes: the interface of a TCP socket or a WebSocket."""
 
 from typing import Protocol
 
 
 class RawConnectionHandler(Protocol):
-    """Who takes what a pipe delivers. Called from the event loop, never at once from a method of the pipe."""
+    """
+    Receives the events of a raw connection.
+
+    Called from the event loop, never from inside a method of the raw connection.
+    """
 
     def on_data(self, data: bytes | memoryview) -> None:
-        """Take bytes; a view is valid only during the call."""
+        """Process bytes. A view is valid only during the call."""
         ...
 
     def on_writable(self) -> None:
-        """The socket takes bytes again."""
+        """Continue to write: the socket accepts bytes again."""
         ...
 
     def on_closed(self) -> None:
-        """The pipe is closed, by whomever."""
+        """Note that the connection is closed, by either side."""
         ...
 
 
@@ -31,11 +35,11 @@ class RawConnection(Protocol):
     handler: RawConnectionHandler | None
 
     def write(self, data: bytes) -> None:
-        """Send bytes, or keep them for the socket."""
+        """Send bytes, or buffer them for the socket."""
         ...
 
     def pause(self) -> None:
-        """Read no more from the socket."""
+        """Stop reading from the socket."""
         ...
 
     def resume(self) -> None:
@@ -43,7 +47,7 @@ class RawConnection(Protocol):
         ...
 
     def close(self) -> None:
-        """Close after what was written has gone out."""
+        """Close after the written bytes were sent."""
         ...
 
     def abort(self) -> None:

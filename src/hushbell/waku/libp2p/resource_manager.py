@@ -1,4 +1,4 @@
-"""What all connections of a host hold together, and who must give way when it is too much."""
+"""The totals of all connections of a host, and which connection is cut when they are too high."""
 
 from collections.abc import Callable
 from typing import Protocol
@@ -8,10 +8,10 @@ from hushbell.waku.libp2p.limits import HostLimits
 
 
 class ConnectionUsage(Protocol):
-    """A connection, as far as memory goes."""
+    """The resources of one connection."""
 
     held: int
-    """Bytes received that nobody has taken yet."""
+    """Bytes received and not read."""
 
     @property
     def inbound(self) -> int:
@@ -20,7 +20,7 @@ class ConnectionUsage(Protocol):
 
     @property
     def unsent(self) -> int:
-        """Bytes written that the socket has not taken."""
+        """Bytes written and not accepted by the socket."""
         ...
 
     def cut(self, reason: str) -> None:
@@ -40,25 +40,25 @@ class ResourceManager:
         self.streams = 0
 
     def hold(self, change: int) -> None:
-        """Note that a connection holds more or less received bytes."""
+        """Count received bytes."""
         self.held += change
         if self.held > self._limits.unread_in_all:
             self._cut_largest(lambda holder: holder.held, "unread_in_all")
 
     def write(self, size: int) -> None:
-        """Note bytes that wait for a socket."""
+        """Count bytes that wait for a socket."""
         self.unsent += size
         if self.unsent > self._limits.unsent_in_all:
             self._cut_largest(lambda holder: holder.unsent, "unsent_in_all")
 
     def open(self) -> None:
-        """Note one more inbound stream."""
+        """Count one more inbound stream."""
         self.streams += 1
         if self.streams > self._limits.streams_in_all:
             self._cut_largest(lambda holder: holder.inbound, "streams_in_all")
 
     def _cut_largest(self, cost: Callable[[ConnectionUsage], int], bound: str) -> None:
-        # Whoever holds the most gives way, so that filling the house does not shut out the others.
+        # The connection with the most is cut, so that a flood does not shut out the others.
         if self.connections:
             self._count("libp2p_over_" + bound, 1)
             max(self.connections, key=cost).cut(bound)

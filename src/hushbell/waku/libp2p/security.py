@@ -1,9 +1,9 @@
 """
-How libp2p uses Noise: every message behind two bytes of length, and in the second and third a proof of identity.
+Noise in libp2p: each message behind two bytes of length, with a proof of identity in the second and third.
 
-Source: github.com/libp2p/specs, noise/README.md. A dialler that hears in the second message that the peer speaks its
-first muxer names that one in the third, and both skip the negotiation of the muxer. A listener names none: js-libp2p
-would choose from such a list in the listener's order, go-libp2p in the dialler's.
+Source: github.com/libp2p/specs, noise/README.md. If the second message names the
+dialler's first muxer, the third names it too, and both skip the negotiation of the muxer. Our listener names none:
+js-libp2p would choose from such a list in the listener's order, go-libp2p in the dialler's.
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from hushbell.waku.libp2p.noise import NoiseHandshake, Opener, Sealer
 from hushbell.waku.libp2p.stream import PeerId
 
 PROTOCOL = "/noise"
-MAX_MESSAGE = 4096  # bytes of a handshake message; a usual one has 250
+MAX_MESSAGE = 4096  # bytes of a handshake message; they usually have 250
 _MAX_FIELDS = 64
 _MAX_MUXERS = 16
 _PREFIX = b"noise-libp2p-static-key:"
@@ -26,7 +26,7 @@ _PREFIX = b"noise-libp2p-static-key:"
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """Who the other side proved to be, and the muxers it says it speaks (none, if it says nothing)."""
+    """The identity that the other side proved, and the muxers that it named."""
 
     peer: PeerId
     muxers: tuple[str, ...]
@@ -34,7 +34,7 @@ class Proof:
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """A node's Noise key with its identity's word for it: made once, used in every handshake."""
+    """A node's Noise key, signed by its identity: made once, used in every handshake."""
 
     peer_id: PeerId
     static: X25519PrivateKey = field(repr=False)
@@ -50,10 +50,10 @@ def credentials(identity: keys.Identity, random: Random) -> Credentials:
 
 class SecurityHandshake:
     """
-    The handshake over a plain connection. Bytes in any chunks; ``done`` after the last message.
+    The handshake over a plain connection. Bytes arrive in any chunks; ``done`` after the last message.
 
     Afterwards ``proof`` names the peer, ``sealer`` and ``opener`` carry the records and ``muxer`` is set if it was
-    agreed upon already. Bytes that came behind the handshake are in ``rest``.
+    agreed in the handshake. Bytes that came behind the handshake are in ``rest``.
     """
 
     def __init__(
@@ -69,11 +69,11 @@ class SecurityHandshake:
         Begin.
 
         Args:
-            own: what this side proves.
+            own: this side's signed key.
             initiator: whether this side dialled.
-            muxers: what this side speaks, the best first.
+            muxers: this side's muxers, in the order of preference.
             random: for the handshake's own key.
-            expected: whom the dialled address names; another peer is refused before it learns who we are.
+            expected: the peer that the dialled address names; another one is refused before it learns our identity.
         """
         self._own = own
         self._initiator = initiator
@@ -92,12 +92,12 @@ class SecurityHandshake:
         return self.sealer is not None
 
     def start(self) -> bytes:
-        """Return what the dialler sends first."""
+        """Return the dialler's first message."""
         return _message(self._noise.write(b"")) if self._initiator else b""
 
     def receive(self, data: bytes) -> bytes:
         """
-        Take some bytes and return the answer to them.
+        Process some bytes and return the answer.
 
         Raises:
             Unauthentic: the peer does not prove its identity, or is not the expected one.
@@ -141,7 +141,7 @@ class SecurityHandshake:
         key = keys.read_public_key(public)
         if not key.verify(_PREFIX + self._noise.remote_static_key, signature):
             raise Unauthentic("the peer's identity did not sign its handshake")
-        # The id is made of the bytes as sent: everybody else hashes those, too.
+        # The id is made of the bytes as sent, as other implementations do.
         peer = keys.peer_id_of(public)
         if self._expected is not None and peer != self._expected:
             raise Unauthentic("another peer than the address names")

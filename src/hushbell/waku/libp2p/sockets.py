@@ -36,10 +36,10 @@ class Sockets:
 
     async def connect(self, address: Multiaddr, opened: Opened) -> None:
         """
-        Connect a socket; ``opened`` has been called with it on return.
+        Connect a socket and call ``opened`` with it.
 
         Raises:
-            TransportError: nobody answers in time.
+            TransportError: no answer in time.
         """
         tls: ssl.SSLContext | None = None
         if address.is_tls:

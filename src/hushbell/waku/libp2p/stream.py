@@ -1,7 +1,7 @@
 """
-What a protocol sees of libp2p: streams, the names of peers, and how either fails.
+The interface of libp2p for protocols: streams, peer ids, the host, and how they fail.
 
-A failed write is silent, like one to a socket: the stream's end is told by ``on_closed``, ``read`` and ``drain``.
+A failed write is silent, like one to a socket. ``on_closed``, ``read`` and ``drain`` report the end of the stream.
 
 Errors, from :mod:`hushbell.errors`:
     TransportError: the stream was reset, its connection is gone, or the peer does not speak the protocol.
@@ -13,38 +13,38 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import NewType, Protocol
 
 PeerId = NewType("PeerId", bytes)
-"""The multihash that names a peer, 34 to 42 bytes. Its text is :func:`hushbell.waku.libp2p.keys.peer_id_text`."""
+"""The multihash of a peer's key, 34 to 42 bytes. Its text is :func:`hushbell.waku.libp2p.keys.peer_id_text`."""
 
 
 class Stream(Protocol):
     """
     One stream of a connection, both ways.
 
-    Not for two readers at once. Bytes that nobody took yet count against the peer's window, so a slow reader slows its
-    own stream down and no other.
+    It has one reader. Unread bytes count against the peer's window, so a slow reader slows down its own stream and no
+    other.
     """
 
     peer: PeerId
     protocol: str
     receiver: Callable[[bytes], None] | None
     """
-    Set: called with each chunk as it comes, at once with those that wait, and the window is given back immediately.
-    None: chunks wait for ``read``. A receiver that raises ``WireError`` resets the stream.
+    If set: called with each chunk as it arrives, first with those that wait; credit is given at once. None: chunks wait
+    for ``read``. A receiver that raises ``WireError`` resets the stream.
     """
     on_closed: Callable[[], None] | None
-    """Called once, when the other end has closed its side or reset the stream, or the connection is gone."""
+    """Called once, when the other end has closed its side or reset the stream, or the connection has ended."""
 
     def write(self, data: bytes) -> None:
         """
-        Take the bytes and send them as the peer's window allows; never waits.
+        Queue the bytes, which are sent as the peer's window allows. Never waits.
 
-        A stream whose peer does not read is reset when more than a stated bound waits in it.
+        A stream whose peer does not read is reset when more than ``HostLimits.unsent_per_stream`` is queued.
         """
         ...
 
     @property
     def buffered(self) -> int:
-        """Bytes that ``write`` took and that have not left for the socket."""
+        """Bytes that were written and have not left for the socket."""
         ...
 
     async def drain(self) -> None:
@@ -67,10 +67,10 @@ class Stream(Protocol):
 
     async def read_frame(self, limit: int) -> bytes:
         """
-        Wait for one frame with an unsigned-varint length prefix and return what it holds.
+        Wait for one frame, an unsigned varint length and so many bytes, and return the bytes.
 
         Raises:
-            TooLarge: the frame claims to be longer than ``limit``; nothing of it was read.
+            TooLarge: the frame's length is over ``limit``; nothing of it was read.
             Undecodable: the stream ended first, or the prefix is no varint.
             TransportError: the stream was reset.
         """
@@ -81,11 +81,11 @@ class Stream(Protocol):
         ...
 
     def close_write(self) -> None:
-        """Tell the peer that nothing more will come; what waits is still sent."""
+        """End our side of the stream. Queued bytes are still sent."""
         ...
 
     def reset(self) -> None:
-        """End the stream both ways at once; what waits is lost."""
+        """End both sides at once. Queued bytes are lost."""
         ...
 
 

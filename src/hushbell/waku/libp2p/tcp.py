@@ -1,8 +1,8 @@
 """
-Plain TCP under a connection.
+A raw connection over TCP.
 
-All sockets of an event loop read into one buffer: it is decrypted before the next socket is read, so an idle connection
-keeps none of its own.
+All sockets of a host read into one buffer: its bytes are decrypted before the next socket is read, so an idle
+connection needs no buffer of its own.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ _KEEPALIVE = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 15, "TCP_KEEPCNT": 4}
 
 
 class TcpConnection(asyncio.BufferedProtocol):
-    """One socket. ``opened`` is called when it is connected, to give it a sink."""
+    """One socket. ``opened`` is called when it is connected, to set its handler."""
 
     __slots__ = ("_buffer", "_on_opened", "_socket_buffer", "_transport", "full", "handler", "port", "remote")
 
@@ -39,7 +39,7 @@ class TcpConnection(asyncio.BufferedProtocol):
         self._on_opened(self)
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002
-        """Lend the loop's buffer for one read."""
+        """Return the shared buffer for one read."""
         return self._buffer
 
     def buffer_updated(self, nbytes: int) -> None:

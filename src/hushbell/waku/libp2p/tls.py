@@ -1,8 +1,8 @@
 """
 The listener's side of TLS, without I/O.
 
-asyncio would begin TLS before anybody can say no to a connection; and uvloop cannot begin it afterwards without losing
-the first bytes. So it is done here, on OpenSSL's memory buffers.
+asyncio would start TLS before a connection can be refused, and uvloop cannot start it later without losing the first
+bytes. So it is done here, on OpenSSL's memory buffers.
 """
 
 import contextlib
@@ -15,7 +15,7 @@ _READ = 64 * KIB
 
 
 class TlsListener:
-    """One connection's TLS. Whatever a call leaves to be sent is in :meth:`take`."""
+    """One connection's TLS. :meth:`take` returns the bytes to send after each call."""
 
     def __init__(self, context: ssl.SSLContext) -> None:
         self._incoming = ssl.MemoryBIO()
@@ -25,10 +25,10 @@ class TlsListener:
 
     def receive(self, data: bytes) -> bytes:
         """
-        Take bytes of the socket and return the plain ones.
+        Process bytes of the socket and return the plain ones.
 
         Raises:
-            Undecodable: not TLS, or none that the context takes.
+            Undecodable: not TLS, or not accepted by the context.
         """
         self._incoming.write(data)
         plain = []
@@ -41,18 +41,18 @@ class TlsListener:
         except (ssl.SSLWantReadError, ssl.SSLZeroReturnError):
             pass
         except ssl.SSLError:
-            raise Undecodable("the peer speaks no TLS that we take") from None
+            raise Undecodable("the peer speaks no TLS that is accepted here") from None
         return b"".join(plain)
 
     def send(self, plain: bytes) -> None:
-        """Encrypt bytes; after a fault they are lost, as the connection is."""
+        """Encrypt bytes. After a TLS error they are lost."""
         view = memoryview(plain)
         with contextlib.suppress(ssl.SSLError):
             while view:
                 view = view[self._object.write(view) :]
 
     def end(self) -> None:
-        """Say that nothing more will come."""
+        """Send TLS's closing alert."""
         with contextlib.suppress(ssl.SSLError):
             self._object.unwrap()
 

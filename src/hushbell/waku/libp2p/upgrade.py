@@ -15,7 +15,7 @@ from hushbell.waku.libp2p.stream import PeerId
 
 @dataclass(frozen=True, slots=True)
 class UpgradeResult:
-    """What the connection is now, and the muxer's bytes that have come already."""
+    """The peer, the muxer and the ciphers of the connection, and the muxer's bytes that have arrived already."""
 
     peer: PeerId
     muxer: str
@@ -25,7 +25,7 @@ class UpgradeResult:
 
 
 class Upgrade:
-    """One side of the upgrade. Bytes in any chunks; ``upgraded`` is set at the end."""
+    """One side of the upgrade. Bytes arrive in any chunks; ``upgraded`` is set at the end."""
 
     def __init__(
         self,
@@ -39,7 +39,7 @@ class Upgrade:
         """Begin; arguments as :class:`hushbell.waku.libp2p.security.SecurityHandshake` takes them."""
         self._initiator = initiator
         self._muxers = muxers
-        # Nothing is computed for a stranger that only connects.
+        # Nothing is computed for a peer that only connects.
         self._begin: Callable[[], security.SecurityHandshake] = lambda: security.SecurityHandshake(
             own, initiator=initiator, muxers=muxers, random=random, expected=expected
         )
@@ -49,12 +49,12 @@ class Upgrade:
         self.upgraded: UpgradeResult | None = None
 
     def start(self) -> bytes:
-        """Return what this side sends first."""
+        """Return this side's first bytes."""
         return self._agreement.start() if isinstance(self._agreement, multistream.ProtocolProposer) else b""
 
     def receive(self, data: bytes) -> bytes:
         """
-        Take some bytes and return the answer to them. After the end there is none: give further bytes to the opener.
+        Process some bytes and return the answer. After the end, further bytes go to the opener.
 
         Raises:
             Unauthentic: the peer does not prove its identity, or is not the expected one.

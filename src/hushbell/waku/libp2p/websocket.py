@@ -1,8 +1,7 @@
 """
-WebSocket under a connection, both sides, on the sans-I/O core of the library websockets.
+A raw connection over WebSocket, both sides, on the core of the library websockets, which has no I/O.
 
-libp2p sees a stream of bytes: where the messages begin and end means nothing. TLS, if any, lies below: a dialler's is
-asyncio's, a listener's is our own.
+libp2p ignores the boundaries of messages. TLS, if any, lies below: a dialler's is asyncio's, a listener's is our own.
 
 Source: github.com/libp2p/specs, websockets/README.md.
 """
@@ -30,7 +29,7 @@ from hushbell.waku.libp2p.tls import TlsListener
 
 MAX_MESSAGE = 1 * MIB  # bytes the other side may put in one message; others write one Noise record
 MAX_FRAME = 128 * KIB  # bytes of ours in one
-_MAX_UNREAD = 1 * MIB  # over the socket's bound: a peer that pings and does not read
+_MAX_UNREAD = 1 * MIB  # over the socket's bound, for a peer that pings and does not read
 _MAX_WAITING = 64 * KIB  # written before the HTTP upgrade is through: a multistream line or two
 
 
@@ -79,7 +78,7 @@ class WebSocketConnection(asyncio.Protocol):
         self._on_opened(self)
 
     def data_received(self, data: bytes) -> None:
-        """Hand on what the frames hold."""
+        """Pass on the data of the frames."""
         core = self._core
         if self._tls is not None:
             try:

@@ -1,7 +1,7 @@
 """
-The writing half of a connection: everything that one turn of the event loop wrote leaves in one go, as full records.
+The writing half of a connection. All bytes written in one turn of the event loop are sent together, as full records.
 
-Waits while the socket is full; what waits meanwhile is in the muxer's queues, where it is bounded.
+It waits while the socket is full. Meanwhile bytes wait in the muxer's queues, where they are bounded.
 """
 
 import asyncio
@@ -12,11 +12,11 @@ from hushbell.waku.libp2p.noise import Sealer
 from hushbell.waku.libp2p.raw_connection import RawConnection
 from hushbell.waku.libp2p.resource_manager import ResourceManager
 
-_EAGER = 128 * KIB  # waiting bytes that are worth a flush before the turn's end
+_EAGER = 128 * KIB  # bytes of one stream that are flushed before the turn's end
 
 
 class StreamWriter:
-    """What a connection still has to send."""
+    """Sends the bytes of a connection's streams."""
 
     def __init__(
         self, raw: RawConnection, muxer: Muxer, sealer: Sealer, limits: HostLimits, resources: ResourceManager
@@ -33,7 +33,7 @@ class StreamWriter:
         self._drains: dict[asyncio.Future[None], int] = {}
 
     def send(self, stream: int, data: bytes) -> str:
-        """Queue bytes of a stream; returns the bound that it went over, or nothing."""
+        """Queue bytes of a stream and return the bound that was broken, or ""."""
         waiting = 0 if self._closed else self._muxer.send(stream, data)
         if not waiting:
             return ""
@@ -70,7 +70,7 @@ class StreamWriter:
             self.schedule()
 
     def account(self) -> None:
-        """Tell the ledger what waits, after it has become less."""
+        """Update the total of the resource manager after the queues have shrunk."""
         if self._closed:
             return
         waiting = self._muxer.waiting
@@ -78,7 +78,7 @@ class StreamWriter:
         self._accounted = waiting
 
     async def drain(self, stream: int) -> None:
-        """Return when few bytes of the stream wait, or the connection is gone."""
+        """Return when few bytes of the stream are queued, or the connection has ended."""
         while not self._closed and self._muxer.queued(stream) >= self._limits.low_water:
             future = self._loop.create_future()
             self._drains[future] = stream
@@ -88,14 +88,14 @@ class StreamWriter:
                 self._drains.pop(future, None)
 
     def close(self) -> None:
-        """Forget everything."""
+        """Release everything."""
         self._closed = True
         self._resources.unsent -= self._accounted
         self._accounted = 0
         self._wake()
 
     def wake(self) -> None:
-        """Let those look again who wait for a stream to drain."""
+        """Wake the tasks whose stream has drained."""
         if self._drains:
             self._wake()
 

@@ -2,7 +2,7 @@
 yamux, version 0: streams with windows over one connection. No I/O.
 
 Source: github.com/hashicorp/yamux, spec.md, and github.com/libp2p/specs, yamux/README.md. A peer that sends more than
-its window is cut, as go-yamux does with us.
+its window is cut, as by go-yamux.
 """
 
 from struct import Struct
@@ -13,7 +13,7 @@ from hushbell.waku.libp2p.muxer_streams import MuxerStream, MuxerStreams
 
 PROTOCOL = "/yamux/1.0.0"
 INITIAL_WINDOW = 256 * 1024
-MAX_FRAME = 256 * 1024  # bytes in one frame of ours, so that streams take turns
+MAX_FRAME = 256 * 1024  # bytes in one frame of ours, so that streams alternate
 NORMAL, PROTOCOL_FAULT = 0, 1
 
 _HEADER = Struct(">BBHII")
@@ -36,7 +36,7 @@ class _YamuxStream(MuxerStream):
         self.window = INITIAL_WINDOW  # what we may send
         self.allowed = INITIAL_WINDOW  # what the peer may send
         self.target = INITIAL_WINDOW  # what ``allowed`` is brought back to
-        self.consumed = 0  # read, and not given back yet
+        self.consumed = 0  # read, and not yet credited
 
 
 class Yamux(MuxerStreams[_YamuxStream]):
@@ -70,7 +70,7 @@ class Yamux(MuxerStreams[_YamuxStream]):
         return not self._left_by_peer and self._next < _MAX_STREAM_ID - 1
 
     def receive(self, data: bytes) -> list[Event]:
-        """Turn bytes into events; raises TooLarge or Undecodable."""
+        """Return the events in some bytes. Raises TooLarge, Undecodable."""
         events: list[Event] = []
         data = self._with_head(data)
         place, end = 0, len(data)
@@ -100,7 +100,7 @@ class Yamux(MuxerStreams[_YamuxStream]):
             if length > stream.allowed:
                 raise TooLarge("a peer sent more than its window")
             if stream.ended and length:
-                raise Undecodable("a peer sent on a stream that it ended")
+                raise Undecodable("a peer sent data on a stream that it had ended")
             stream.allowed -= length
         if not length:
             self.overhead += 1
@@ -127,12 +127,12 @@ class Yamux(MuxerStreams[_YamuxStream]):
             raise Undecodable("a yamux frame has an unknown type")
 
     def _found(self, flags: int, stream_id: int, events: list[Event]) -> _YamuxStream | None:
-        """Return the stream of a frame, opened if the frame says so; None for one that is gone or refused."""
+        """Return the stream of a frame, opened if the frame opens it; None if it has ended or is refused."""
         stream = self._streams.get(stream_id)
         if not flags & _SYN:
             return stream
         if stream is not None or stream_id % 2 != self._remote_parity or not stream_id:
-            raise Undecodable("a peer opened a stream by a name that is not its to give")
+            raise Undecodable("a peer opened a stream with an id of the other side, or twice")
         self.overhead += 1
         if self._inbound_open >= self._most:
             self.refused += 1
@@ -145,7 +145,7 @@ class Yamux(MuxerStreams[_YamuxStream]):
         return stream
 
     def _finish(self, stream: _YamuxStream | None, flags: int, events: list[Event]) -> None:
-        """Act on the flags that count after a frame's bytes."""
+        """Apply the flags that follow a frame's bytes."""
         if stream is None or not flags & (_FIN | _RST) or self._streams.get(stream.stream_id) is not stream:
             return
         if flags & _RST:
@@ -176,7 +176,7 @@ class Yamux(MuxerStreams[_YamuxStream]):
         return frames
 
     def open(self) -> int:
-        """Open a stream and return its name."""
+        """Open a stream and return its id."""
         stream_id = self._next
         self._next += 2
         self._streams[stream_id] = _YamuxStream(stream_id)
@@ -184,7 +184,7 @@ class Yamux(MuxerStreams[_YamuxStream]):
         return stream_id
 
     def send(self, stream_id: int, data: bytes) -> int:
-        """Queue bytes; returns how many wait in this stream."""
+        """Queue bytes and return how many wait in this stream."""
         stream = self._writable(stream_id)
         if stream is None or not data:
             return 0
@@ -193,7 +193,7 @@ class Yamux(MuxerStreams[_YamuxStream]):
         return self._queue(stream, data)
 
     def consumed(self, stream_id: int, count: int) -> None:
-        """Give credit, batched to a quarter of the window."""
+        """Give credit, collected to a quarter of the window."""
         stream = self._streams.get(stream_id)
         if stream is None or stream.ended:
             return
@@ -203,7 +203,7 @@ class Yamux(MuxerStreams[_YamuxStream]):
             stream.consumed = 0
 
     def widen(self, stream_id: int) -> None:
-        """Bring a stream's receive window to the wide one."""
+        """Enlarge a stream's receive window to the wide one."""
         stream = self._streams.get(stream_id)
         if stream is not None and not stream.ended and stream.target < self._wide:
             self._credit(stream, self._wide - stream.target)
@@ -214,7 +214,7 @@ class Yamux(MuxerStreams[_YamuxStream]):
         self._control.append(_pack(0, _WINDOW, 0, stream.stream_id, count))
 
     def close(self, stream_id: int) -> None:
-        """End our side, after what is queued."""
+        """End our side, after the queued bytes."""
         stream = self._writable(stream_id)
         if stream is not None:
             stream.closing = True
@@ -229,12 +229,12 @@ class Yamux(MuxerStreams[_YamuxStream]):
             self._control.append(_pack(0, _WINDOW, _RST, stream_id, 0))
 
     def ping(self) -> None:
-        """Ask for a sign of life."""
+        """Send a ping."""
         self._pings = (self._pings + 1) % _MAX_WINDOW
         self._control.append(_pack(0, _PING, _SYN, 0, self._pings))
 
     def leave(self, code: int) -> None:
-        """Tell the peer that the connection ends."""
+        """Send a goodbye."""
         self._control.append(_pack(0, _GO_AWAY, 0, 0, code))
 
     def _is_ours(self, stream_id: int) -> bool:

@@ -1,18 +1,22 @@
-"""Who must not be grafted yet, and until when."""
+"""The peers that must not be grafted yet, and until when."""
 
 from hushbell.types import Millis
 from hushbell.waku.libp2p.stream import PeerId
 
 
 class Backoffs:
-    """Back-offs by topic. A peer that left keeps its own, so coming back does not end it; their number is bounded."""
+    """
+    Back-offs by topic.
+
+    They outlast a disconnection, so that reconnecting does not end them; their number is bounded.
+    """
 
     def __init__(self, limit: int) -> None:
         self._until: dict[str, dict[PeerId, Millis]] = {}
         self._limit = limit
 
     def set(self, topic: str, peer: PeerId, until: Millis) -> None:
-        """Begin a back-off, or move its end further away, never nearer."""
+        """Start a back-off, or extend it. It is never shortened."""
         peers = self._until.setdefault(topic, {})
         peers[peer] = max(until, peers.pop(peer, until))
         if len(peers) > self._limit:
@@ -23,7 +27,7 @@ class Backoffs:
         return self._until.get(topic, {}).get(peer, Millis(0))
 
     def expire(self, before: Millis) -> None:
-        """Forget those that ended before that time."""
+        """Remove those that ended before that time."""
         for topic, peers in list(self._until.items()):
             for peer in [peer for peer, until in peers.items() if until < before]:
                 del peers[peer]

@@ -1,4 +1,4 @@
-"""What is remembered of messages: the ids that were seen, and for some heartbeats the messages themselves."""
+"""The ids of accepted messages, and for some heartbeats the messages themselves."""
 
 from collections import deque
 from collections.abc import Collection
@@ -9,23 +9,23 @@ from hushbell.types import Millis
 from hushbell.waku.relay.settings import RelaySettings
 
 _SPAN = 1000  # ms; ids that came within it expire together
-_EXPIRED_BY_ADD = 2  # ids; so the memory shrinks while it is used and no moment pays for all
+_EXPIRED_BY_ADD = 2  # ids; the expiry is spread, so that no call takes long
 _EXPIRED_BY_SWEEP = 2000  # ids; half a millisecond
-_REMOVED_BY_PUT = 2  # messages; the same for the cache
-_SPARE = 9  # 1/512 of the bytes allowed; of 64 MiB a tenth of a millisecond
+_REMOVED_BY_PUT = 2  # messages; likewise
+_SPARE = 9  # the cache is reduced to 511/512 of its bytes; of 64 MiB that takes a tenth of a millisecond
 _REMOVED_BY_SHIFT = 1000  # messages; half a millisecond
 
 
 class SeenIds:
     """
-    Ids of messages that were accepted, for a time and up to a number; what is done costs the same however many.
+    Ids of accepted messages, for a time and up to a number. Each call costs the same however many there are.
 
-    Beyond the number the oldest are forgotten early and counted as ``relay_seen_forgotten``.
+    Beyond the number the oldest are removed early and counted as ``relay_seen_forgotten``.
     """
 
     def __init__(self, settings: RelaySettings, count: Count) -> None:
         self.ids: set[bytes] = set()
-        self._groups: deque[tuple[Millis, deque[bytes]]] = deque()  # when each expires, oldest first
+        self._groups: deque[tuple[Millis, deque[bytes]]] = deque()  # ids of one span and when they expire, oldest first
         self._newest: deque[bytes] = deque()
         self._until = Millis(0)
         self._duration = settings.seen_for
@@ -39,7 +39,7 @@ class SeenIds:
         return len(self.ids)
 
     def add(self, key: bytes, now: Millis) -> None:
-        """Remember an id that is not known yet."""
+        """Add a new id."""
         if now >= self._until or not self._groups:
             self._newest = deque()
             self._until = Millis(now + _SPAN)
@@ -53,7 +53,7 @@ class SeenIds:
             self._count("relay_seen_forgotten", 1)
 
     def sweep(self, now: Millis) -> None:
-        """Forget some of what expired; called at each heartbeat."""
+        """Remove some expired ids. Called at each heartbeat."""
         self._expire(now, _EXPIRED_BY_SWEEP)
 
     def _expire(self, now: Millis, limit: int) -> None:
@@ -75,9 +75,9 @@ _Window = dict[str, deque[bytes]]  # ids by topic
 
 class MessageCache:
     """
-    Messages by id for some heartbeats, for those who missed them, within a number of bytes.
+    Messages by id for some heartbeats, within a number of bytes, for peers that request them.
 
-    Beyond it the oldest go early; ``relay_cache_evicted`` counts them.
+    Beyond it the oldest are removed early; ``relay_cache_evicted`` counts them.
     """
 
     def __init__(self, settings: RelaySettings, count: Count) -> None:
@@ -102,7 +102,7 @@ class MessageCache:
         return self._size
 
     def put(self, key: bytes, topic: str, frame: bytes) -> None:
-        """Keep a message that is not there yet, as the RPC that brings it."""
+        """Add a new message, as the RPC that carries it."""
         self._frames[key] = frame
         ids = self._newest.get(topic)
         if ids is None:
@@ -115,7 +115,7 @@ class MessageCache:
             self._evict()
 
     def serve(self, key: bytes, peer: bytes) -> bytes | None:
-        """Return the RPC with a message that the peer asks for; None if it is gone or was sent to it often enough."""
+        """Return the RPC with a requested message; None if it is not cached or was sent to the peer too often."""
         frame = self._frames.get(key)
         if frame is None:
             return None
@@ -137,7 +137,7 @@ class MessageCache:
         return found
 
     def shift(self) -> None:
-        """Begin a new heartbeat and forget the messages of the oldest, not all at once."""
+        """Start a new heartbeat and remove the messages of the oldest, a few at a time."""
         if len(self._windows) >= self._history:
             self._expired_windows.extend(self._windows.popleft().values())
         self._newest = {}
@@ -154,7 +154,7 @@ class MessageCache:
             self._forget(leaving[0].popleft())
 
     def _evict(self) -> None:
-        """Make a little more room than is needed, so that it is not for every message."""
+        """Remove a little more than is needed, so that not every message does it."""
         enough = self._limit - (self._limit >> _SPARE)
         evicted = 0
         for ids in chain(self._expired_windows, chain.from_iterable(window.values() for window in self._windows)):

@@ -1,7 +1,7 @@
 """
-Gossip: ids of recent messages offered to peers outside the mesh, and messages sent to those who missed them.
+Gossip: ids of recent messages are offered to peers outside the mesh, and requested messages are sent.
 
-Pure, like the mesh. Everything that a peer can ask for or make us ask for is counted in each heartbeat.
+Pure, like the mesh. What a peer can request, or make us request, is limited in each heartbeat.
 """
 
 from collections.abc import Sequence
@@ -31,7 +31,8 @@ class Gossip:
         random: Random,
         count: Count,
     ) -> None:
-        self.promises: dict[bytes, dict[PeerId, Millis]] = {}  # who said to have a message, and until when we wait
+        # The peers that offered a message, and until when each must send it.
+        self.promises: dict[bytes, dict[PeerId, Millis]] = {}
         self._settings = settings
         self._peers = peers
         self._scores = scores
@@ -42,7 +43,7 @@ class Gossip:
         self._count = count
 
     def on_ihave(self, peer: PeerId, topic: str, ids: Sequence[bytes], now: Millis) -> None:
-        """Ask for what we have not seen (IHAVE)."""
+        """Request the offered messages that are new (IHAVE)."""
         state, limits = self._peers.known[peer], self._settings.limits
         state.ihave += 1
         if state.ihave > limits.ihave_messages or state.requested_ids >= limits.ids:
@@ -56,12 +57,12 @@ class Gossip:
         if missing:
             state.requested_ids += len(missing)
             self._peers.control_for(peer).iwant.extend(missing)
-            # One of them, which the peer cannot know, stands for all.
+            # One of them, chosen at random, stands for all.
             promised = choose(missing, 1, self._random)[0]
             self.promises.setdefault(promised, {}).setdefault(peer, Millis(now + self._settings.promise))
 
     def on_iwant(self, peer: PeerId, ids: Sequence[bytes]) -> list[bytes]:
-        """Return the RPCs with what a peer asks for and may have (IWANT)."""
+        """Return the RPCs with the messages that a peer requests, within its limits (IWANT)."""
         if self._scores.of(peer) < self._settings.scoring.gossip_threshold:
             return []
         state, limits = self._peers.known[peer], self._settings.limits
@@ -73,7 +74,7 @@ class Gossip:
         return [frame for frame in found if frame is not None]
 
     def heartbeat(self, now: Millis) -> None:
-        """Offer the newest messages to some who did not get them, and charge broken promises."""
+        """Offer the newest messages to some peers outside the mesh, and penalise broken promises."""
         self._penalise_broken_promises(now)
         listeners = {topic: fit for topic in self._mesh.gossip_topics if (fit := self._mesh.gossip_receivers(topic))}
         recent = self._cache.recent(listeners, self._settings.limits.ids) if listeners else {}
@@ -87,7 +88,7 @@ class Gossip:
         self._seen.sweep(now)
 
     def forget(self, peer: PeerId) -> None:
-        """Expect nothing more of a peer that left."""
+        """Drop the promises of a peer that disconnected."""
         for key in [key for key, peers in self.promises.items() if peers.pop(peer, None) is not None and not peers]:
             del self.promises[key]
 

@@ -1,8 +1,8 @@
 """
-The mesh of gossipsub v1.1: with whom full messages are exchanged in each topic.
+The mesh of gossipsub v1.1: the peers with which full messages are exchanged in each topic.
 
-A pure state machine: events and the time go in, ``Peers.take_said`` tells what to say to whom. The rules stand in the
-order of the specification's heartbeat.
+A pure state machine: events and the time go in, control messages wait in ``Peers``. The rules stand in the order of the
+specification's heartbeat.
 """
 
 from collections.abc import Iterable, Sequence
@@ -19,7 +19,7 @@ _SECOND = 1000  # ms
 
 
 class Mesh:
-    """Who is in the mesh of each topic that we joined, and in the fan-out of those we only publish to."""
+    """The mesh peers of each topic that we joined, and the fan-out peers of those that we only publish to."""
 
     def __init__(
         self,
@@ -42,7 +42,7 @@ class Mesh:
         self._beats = 0
 
     def join(self, topic: str, now: Millis) -> None:
-        """Subscribe: tell everybody, and graft the fan-out and others at once."""
+        """Subscribe: announce it to every peer, and graft the fan-out and others at once."""
         if topic in self.members:
             return
         self.members[topic] = {}
@@ -57,7 +57,7 @@ class Mesh:
         self._graft_missing(topic, now)
 
     def leave(self, topic: str, now: Millis) -> None:
-        """Unsubscribe: tell everybody and leave the mesh, for a short while if it was a mistake."""
+        """Unsubscribe: announce it to every peer and prune the mesh, with a short back-off for a new subscription."""
         members = self.members.get(topic)
         if members is None:
             return
@@ -69,17 +69,17 @@ class Mesh:
             self._peers.control_for(peer).subscriptions.append((False, topic))
 
     def connected(self, peer: PeerId) -> None:
-        """Tell a new peer what we listen to."""
+        """Send our subscriptions to a new peer."""
         if self.members:
             self._peers.control_for(peer).subscriptions.extend((True, topic) for topic in self.members)
 
     def disconnected(self, peer: PeerId) -> None:
-        """Drop a peer everywhere."""
+        """Remove a peer from every mesh and fan-out."""
         for members in (*self.members.values(), *self._fanout.values()):
             members.pop(peer, None)
 
     def on_subscriptions(self, peer: PeerId, changes: Sequence[tuple[bool, str]], now: Millis) -> None:
-        """Note what a peer listens to. Its own bounds decide how much of it is believed."""
+        """Apply a peer's subscriptions, as many as its limits allow."""
         state = self._peers.known[peer]
         allowed = max(0, self._settings.limits.subscription_changes - state.changes)
         state.changes += len(changes)
@@ -92,14 +92,14 @@ class Mesh:
             if not wanted:
                 self._drop(topic, peer, now)
             elif topic in self.members and len(self.members[topic]) < self._settings.degree_low:
-                self._graft_missing(topic, now)  # the next heartbeat would do it too, a second later
+                self._graft_missing(topic, now)  # the next heartbeat would do it, up to a second later
 
     def on_graft(self, peer: PeerId, topics: Iterable[str], now: Millis) -> None:
-        """Take a peer into the mesh, or say why not with a PRUNE."""
+        """Add a peer to the mesh, or refuse with a PRUNE."""
         for topic in topics:
             members = self.members.get(topic)
             if members is None or peer in members:
-                continue  # an unknown topic is not even answered
+                continue  # an unknown topic is not answered
             until = self._backoffs.until(topic, peer)
             if now < until:
                 self._count("relay_grafts_too_early", 1)
@@ -114,7 +114,7 @@ class Mesh:
             self._refuse(topic, peer, now)
 
     def on_prune(self, peer: PeerId, topics: Iterable[tuple[str, int]], now: Millis) -> None:
-        """Leave the mesh of a peer that does not want us in its own. Peers that it recommends are not followed."""
+        """Remove a peer that pruned us. Peers that it recommends (PX) are ignored."""
         for topic, seconds in topics:
             if topic in self.members:
                 self._drop(topic, peer, now)
@@ -122,7 +122,7 @@ class Mesh:
                 self._back_off(topic, peer, now, min(asked, self._settings.limits.backoff))
 
     def receivers(self, topic: str, now: Millis) -> list[PeerId]:
-        """Return to whom a message of our own goes."""
+        """Return the peers that a message of our own is sent to."""
         threshold = self._settings.scoring.publish_threshold
         listeners = self._peers.follow(topic)
         members = self.members.get(topic)
@@ -137,7 +137,7 @@ class Mesh:
         return list(fanout)
 
     def heartbeat(self, now: Millis) -> None:
-        """Mend every mesh: gossipsub v1.1, "Heartbeat"."""
+        """Maintain every mesh: gossipsub v1.1, "Heartbeat"."""
         self._beats += 1
         self._backoffs.expire(Millis(now - self._settings.backoff_slack))
         for topic, members in self.members.items():
@@ -153,7 +153,7 @@ class Mesh:
         self._expire_fanout(now)
 
     def gossip_receivers(self, topic: str) -> list[PeerId]:
-        """Return who listens to a topic and is not sent its messages: whom gossip is for."""
+        """Return the subscribers of a topic that are not sent its messages: the receivers of gossip."""
         inside = self.members.get(topic) or self._fanout.get(topic, {})
         threshold = self._settings.scoring.gossip_threshold
         listeners = self._peers.listening.get(topic, {})
@@ -161,7 +161,7 @@ class Mesh:
 
     @property
     def gossip_topics(self) -> list[str]:
-        """Topics with messages that others may have missed."""
+        """Topics with messages to offer."""
         return [*self.members, *self._fanout]
 
     def _graft_missing(self, topic: str, now: Millis) -> None:
@@ -171,7 +171,7 @@ class Mesh:
             self._graft(topic, peer, now)
 
     def _prune_excess(self, topic: str, now: Millis) -> None:
-        """Keep the best, and of the rest whom chance chooses, but enough that we dialled: nobody can crowd us in."""
+        """Keep the best, a random choice of the rest, and enough that we dialled: inbound ones must not fill a mesh."""
         settings = self._settings
         ranked = sorted(
             choose(list(self.members[topic]), len(self.members[topic]), self._random), key=self._negative_score
@@ -196,7 +196,7 @@ class Mesh:
                 self._graft(topic, peer, now)
 
     def _graft_better(self, topic: str, now: Millis) -> None:
-        """Opportunistic grafting: a mesh whose middle is bad gets some who are better than it."""
+        """Opportunistic grafting: a mesh with a low median score gets peers above the median."""
         members = self.members[topic]
         if len(members) < 2:
             return

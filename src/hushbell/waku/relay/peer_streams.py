@@ -1,4 +1,4 @@
-"""Peers and their streams: one that we opened and only write to, and one that the peer opened and we only read."""
+"""The two streams of each relay peer: one that we opened and only write, one that the peer opened and we only read."""
 
 import asyncio
 from collections import Counter
@@ -22,25 +22,25 @@ MAX_WAIT_SECONDS = 1.0  # that a publisher waits for slow peers
 
 @dataclass(frozen=True, slots=True)
 class ConnectionInfo:
-    """How a peer and we met."""
+    """The connection to a peer: where it is, and which side dialled."""
 
-    address: str  # its IP address; "" if that is not known
+    address: str  # the peer's IP address; "" if unknown
     outbound: bool  # we dialled
 
 
 class PeerListener(RpcHandler, Protocol):
-    """Who decides about peers and takes what they send."""
+    """Receives the peers, and what they send."""
 
     def on_peer(self, peer: PeerId, origin: ConnectionInfo) -> None:
-        """Hear of a peer that speaks the relay's protocol; what is said to it now is sent first."""
+        """Add a peer that speaks the relay's protocol; what is sent to it now is sent first."""
         ...
 
     def on_peer_gone(self, peer: PeerId) -> None:
-        """Hear that it is gone, or was cut."""
+        """Remove a peer that disconnected, or was cut."""
         ...
 
     def is_graylisted(self, peer: PeerId) -> bool:
-        """Say whether nothing of the peer is to be read."""
+        """Return whether nothing of the peer is to be read."""
         ...
 
 
@@ -48,11 +48,11 @@ class PeerListener(RpcHandler, Protocol):
 class _StreamPair:
     queue: RpcQueue
     reader: RpcReader | None = None
-    stream: Stream | None = field(default=None, repr=False)  # the inbound one
+    stream: Stream | None = field(default=None, repr=False)  # inbound
 
 
 class PeerStreams:
-    """Everybody who speaks the relay's protocol, from the first sign of it until the connection ends or is cut."""
+    """The streams of all peers that speak the relay's protocol, until their connection ends or is cut."""
 
     def __init__(
         self,
@@ -66,8 +66,8 @@ class PeerStreams:
     ) -> None:
         self.queues: dict[PeerId, RpcQueue] = {}
         self._peer_streams: dict[PeerId, _StreamPair] = {}
-        self._connected_peers: set[PeerId] = set()  # whose connection's end will be told
-        self._resets: Counter[PeerId] = Counter()  # streams, of those who are present
+        self._connected_peers: set[PeerId] = set()  # peers whose disconnection the host will report
+        self._resets: Counter[PeerId] = Counter()  # streams that a connected peer has reset
         self._host = host
         self._limits = limits
         self._listener = listener
@@ -135,7 +135,7 @@ class PeerStreams:
             if stream is not None:
                 stream.on_closed = None
                 if gently and stream is outbound:
-                    stream.close_write()  # what we said last is still sent
+                    stream.close_write()  # the last control messages are still sent
                 else:
                     stream.reset()
         self._listener.on_peer_gone(peer)
@@ -164,7 +164,7 @@ class PeerStreams:
         self._spawn(self._on_outbound_reset(peer, pair, stream))
 
     async def _on_outbound_reset(self, peer: PeerId, pair: _StreamPair, stream: Stream) -> None:
-        """Begin anew with a peer that reset our stream; one that only closed its own side goes on reading."""
+        """Start again with a peer that reset our stream. One that only closed its own side still reads."""
         with suppress(TransportError):
             await stream.drain()
             return
@@ -174,7 +174,7 @@ class PeerStreams:
             if peer in self._connected_peers:
                 self._resets[peer] += 1
             if self._resets[peer] >= self._limits.openings:
-                return  # it says that it speaks the protocol and does not
+                return  # it announces the protocol but does not speak it
             await self._clock.sleep(1.0)
             if peer in self._connected_peers and peer not in self._peer_streams:
                 self._add(peer)
@@ -222,4 +222,4 @@ class PeerStreams:
 
 
 def ignore_bytes(_: bytes) -> None:
-    """Nobody has anything to say on a stream that the other end opened for writing."""
+    """Ignore bytes on a stream that we opened for writing."""

@@ -1,4 +1,4 @@
-"""What the mesh knows of its peers: who listens to what, how we met, and what they used up of this heartbeat."""
+"""The relay's peers: their subscriptions, their direction, and what they used of this heartbeat's limits."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -21,33 +21,33 @@ class Peer:
     topics: set[str] = field(default_factory=set)
     changes: int = 0  # of subscriptions in this heartbeat
     ihave: int = 0  # messages in this heartbeat
-    requested_ids: int = 0  # ids that we asked of it in this heartbeat
-    served_ids: int = 0  # ids that it asked of us in this heartbeat
+    requested_ids: int = 0  # ids that we requested from it in this heartbeat
+    served_ids: int = 0  # ids that it requested from us in this heartbeat
 
 
 class Peers:
-    """Who is connected and who listens to which topic of ours; and what is to be said to each."""
+    """The connected peers, the subscribers of our topics, and the control messages that wait for each peer."""
 
     def __init__(self, limits: RelayLimits, count: Count) -> None:
         self.known: dict[PeerId, Peer] = {}
-        self.listening: dict[str, dict[PeerId, None]] = {}  # of topics that we joined or published to
+        self.listening: dict[str, dict[PeerId, None]] = {}  # subscribers of the topics that we joined or published to
         self._limits = limits
         self._count = count
         self._control: dict[PeerId, Control] = {}
 
     def add(self, peer: PeerId, *, outbound: bool) -> None:
-        """Add a peer that is not there yet."""
+        """Add a peer if it is new."""
         self.known.setdefault(peer, Peer(outbound))
 
     def remove(self, peer: PeerId) -> None:
-        """Forget a peer."""
+        """Remove a peer."""
         self.known.pop(peer, None)
         self._control.pop(peer, None)
         for listeners in self.listening.values():
             listeners.pop(peer, None)
 
     def follow(self, topic: str) -> dict[PeerId, None]:
-        """Return who listens to a topic, from now on kept up to date."""
+        """Return the subscribers of a topic, a dictionary that is kept up to date from now on."""
         listeners = self.listening.get(topic)
         if listeners is None:
             listeners = {peer: None for peer, state in self.known.items() if topic in state.topics}
@@ -55,7 +55,7 @@ class Peers:
         return listeners
 
     def subscribe(self, peer: PeerId, topic: str, *, wanted: bool) -> bool:
-        """Note one change and say whether it was one; False also when the peer changes too often or has too many."""
+        """Apply one change and return whether it had an effect; False also if the peer has too many subscriptions."""
         state = self.known[peer]
         if (topic in state.topics) == wanted or not topic:
             return False
@@ -72,22 +72,22 @@ class Peers:
         return True
 
     def control_for(self, peer: PeerId) -> Control:
-        """Return what waits to be said to a peer, to be added to."""
+        """Return the control message that waits for a peer, to add to it."""
         return self._control.setdefault(peer, Control())
 
     def pop_control(self) -> dict[PeerId, Control]:
-        """Return what is to be said to whom, once."""
+        """Return the waiting control messages by peer, and empty them."""
         said, self._control = self._control, {}
         return said
 
     def reset_counts(self) -> None:
-        """Begin a heartbeat: everybody may do again what is allowed in one."""
+        """Start a heartbeat: reset what each peer has used of its limits."""
         for state in self.known.values():
             state.changes = state.ihave = state.requested_ids = state.served_ids = 0
 
 
 def choose(items: Sequence[T], number: int, random: Random) -> list[T]:
-    """Return that many different items, or all there are, at random and in random order."""
+    """Return that many different items, or all, in random order."""
     pool = list(items)
     number = min(number, len(pool))
     drawn = random(4 * number)

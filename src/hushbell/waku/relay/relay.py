@@ -1,7 +1,7 @@
 """
 The driver of the relay: streams of a libp2p host on one side, topics and messages on the other.
 
-A message is read, judged, sent on and handed over within one call, so it waits nowhere on its way.
+A message is read, validated, forwarded and delivered within one call; it waits in no queue of the relay.
 """
 
 import asyncio
@@ -44,15 +44,13 @@ class Relay:
     Waku's relay on a host.
 
     Args:
-        host: where peers come from.
-        clock: for back-offs, scores and dates of messages.
-        random: chooses among peers.
-        count: counter by name.
-        validator: the node's own rule for (pubsub topic, message); what it refuses is not held against the peer.
+        host: opens and accepts streams. clock: for back-offs, scores and dates of messages. random: the choice among
+        peers. count: ``relay_*`` counters. validator: the node's own rule for (pubsub topic, message); a message that
+        it refuses does not lower the peer's score.
         connection_info: address and direction of a peer's connection, which the scores and the mesh need.
 
-    ``on_message`` is called once with each message (pubsub topic, serialised WakuMessage) of a topic that was
-    subscribed, never with those published here.
+    ``on_message`` is called once with each message (pubsub topic, serialised WakuMessage) of a subscribed topic, not
+    with those published here.
     """
 
     def __init__(
@@ -93,7 +91,7 @@ class Relay:
         self._peer_streams = PeerStreams(
             host, settings.limits, self, clock=clock, count=count, connection_info=connection_info
         )
-        # What each message needs, found at once.
+        # Looked up once: each message needs them.
         self._queues = self._peer_streams.queues
         self._seen_ids = self._seen.ids
         self._members = self._mesh.members
@@ -102,7 +100,7 @@ class Relay:
         self._validate = MessageValidator(settings).validate
 
     def start(self) -> None:
-        """Begin the heartbeat."""
+        """Start the heartbeats."""
         self._heartbeat_task = asyncio.get_running_loop().create_task(self._run_heartbeats())
 
     async def close(self) -> None:
@@ -115,7 +113,7 @@ class Relay:
         await self._peer_streams.close()
 
     def subscribe(self, topic: str) -> None:
-        """Join a topic: its messages go to ``on_message`` and on to other peers."""
+        """Join a topic: its messages are passed to ``on_message`` and forwarded to other peers."""
         self._check_topic(topic)
         self.topic_frames.add(topic)
         self._mesh.join(topic, self._clock.now())
@@ -129,22 +127,22 @@ class Relay:
 
     def publish(self, topic: str, data: bytes) -> int:
         """
-        Send a serialised WakuMessage to everybody who listens and return how many that are, now.
+        Send a serialised WakuMessage to every subscribed peer and return how many there are now.
 
-        With 0 nothing was sent and nothing is remembered: publish it again when there are peers. A message that was
-        seen already is not sent again.
+        With 0 nothing was sent and nothing is remembered: publish it again when there are peers. A message that this
+        relay has sent or forwarded before is not sent again.
 
         Raises:
             TooLarge: over the bound of a message.
-            Undecodable: no WakuMessage that others would relay.
-            TransportError: too many topics.
+            Undecodable: other nodes would not relay the message.
+            TransportError: too many topics, or the topic's name is too long.
         """
         self._check_topic(topic)
         now = self._clock.now()
         result = self._validate(data, now)
         if result:
             raise (TooLarge if result is ValidationResult.LARGE else Undecodable)(
-                f"others would refuse it: {result.name}"
+                f"other nodes would refuse it: {result.name}"
             )
         receivers = self._mesh.receivers(topic, now)
         key = sha256(data).digest()
@@ -164,7 +162,7 @@ class Relay:
         await self._peer_streams.wait_for_room()
 
     def subscribers(self, topic: str) -> int:
-        """Return how many peers listen to a topic of ours."""
+        """Return how many peers are subscribed to a topic of ours."""
         return len(self._peers.listening.get(topic, ()))
 
     def mesh(self, topic: str) -> int:
@@ -176,7 +174,7 @@ class Relay:
         return self._scores.of(peer)
 
     def heartbeat(self) -> None:
-        """Do what is done once a second."""
+        """Run one heartbeat: scores, queues, mesh and gossip."""
         now = self._clock.now()
         self._count("relay_accepted", self._accepted)
         self._count("relay_duplicates", self._duplicates)
@@ -195,7 +193,7 @@ class Relay:
         self._send_control()
 
     def message(self, peer: PeerId, topic: str, data: bytes, frame: bytes) -> None:
-        """Take a message from the reader of a stream: forward it and hand it over, if it is new and valid."""
+        """Forward a message that a peer sent, and pass it to ``on_message``, if it is new and valid."""
         key = sha256(data).digest()
         if key in self._seen_ids:
             self._duplicates += 1
@@ -224,7 +222,7 @@ class Relay:
         self.on_message(topic, data)
 
     def rpc(self, peer: PeerId, rpc: RelayRpc) -> None:
-        """Take an RPC from the reader of a stream that is not just one message."""
+        """Process an RPC that is not a single message."""
         now = self._clock.now()
         if rpc.control.subscriptions:
             self._mesh.on_subscriptions(peer, rpc.control.subscriptions, now)
@@ -259,7 +257,7 @@ class Relay:
             self._count("relay_peers_not_followed", control.exchanged)
 
     def malformed(self, peer: PeerId) -> None:
-        """Hear from the reader of a stream that its peer does not keep to the protocol."""
+        """Penalise a peer whose bytes are no RPC or over a limit; its stream is reset."""
         self._count("relay_malformed", 1)
         self._scores.penalise(peer, _MALFORMED, self._clock.now())
         self._cut_if_graylisted(peer)
@@ -275,7 +273,7 @@ class Relay:
             return
         limits = self._settings.limits
         if not topic or len(topic.encode()) > limits.topic_name:
-            raise TransportError("no topic, or its name is too long")
+            raise TransportError("a topic's name is empty or too long")
         if len(self._peers.listening) >= limits.topics:
             raise TransportError("too many topics")
 
@@ -287,7 +285,7 @@ class Relay:
                     queue.control(frame)
 
     def on_peer(self, peer: PeerId, origin: ConnectionInfo) -> None:
-        """Hear of a peer and tell it what we listen to."""
+        """Add a peer and send it our subscriptions."""
         self._scores.connected(peer, origin.address)
         self._scores.refresh(peer, self._clock.now())
         self._peers.add(peer, outbound=origin.outbound)
@@ -295,14 +293,14 @@ class Relay:
         self._send_control()
 
     def on_peer_gone(self, peer: PeerId) -> None:
-        """Hear that a peer is gone."""
+        """Remove a peer."""
         self._mesh.disconnected(peer)
         self._gossip.forget(peer)
         self._peers.remove(peer)
         self._scores.disconnected(peer, self._clock.now())
 
     def is_graylisted(self, peer: PeerId) -> bool:
-        """Say whether a peer is on the graylist."""
+        """Return whether a peer's score is below the graylist's threshold."""
         return self._scores.of(peer) < self._settings.scoring.graylist_threshold
 
     def _cut_if_graylisted(self, peer: PeerId) -> None:

@@ -2,7 +2,7 @@
 The RPC of gossipsub, read from hostile bytes and written.
 
 Source: reference/waku.md section 5, RFC 11, and the libp2p specification of gossipsub v1.1. Protobuf is scanned by
-hand: a scanner can refuse by count before anything is built, and keeps a message's bytes to forward them as they are.
+hand: a scanner can refuse by count before anything is built, and keeps a message's bytes to forward them unchanged.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -29,14 +29,14 @@ class RelayMessage:
 
 @dataclass(slots=True)
 class Control:
-    """What an RPC says besides messages; also what waits to be said to one peer."""
+    """The control part of an RPC, and of the next RPC to one peer."""
 
     subscriptions: list[tuple[bool, str]] = field(default_factory=list)
     ihave: list[tuple[str, Sequence[bytes]]] = field(default_factory=list)
     iwant: list[bytes] = field(default_factory=list)
     graft: list[str] = field(default_factory=list)
     prune: list[tuple[str, int]] = field(default_factory=list)  # topic, back-off in seconds
-    exchanged: int = 0  # peers that a PRUNE recommended; they are not followed
+    exchanged: int = 0  # peers that a PRUNE recommended; they are ignored
 
 
 @dataclass(slots=True)
@@ -77,7 +77,7 @@ class ProtobufScanner:
     The fields of a protobuf message and of those inside it, ``max_fields`` of them altogether.
 
     Raises, while it is iterated:
-        Undecodable: groups, unknown wire types, fields that leave their message.
+        Undecodable: groups, unknown wire types, fields longer than their message.
         TooLarge: more fields than that.
     """
 
@@ -109,7 +109,7 @@ class ProtobufScanner:
             else:
                 raise Undecodable("no such wire type")
             if length > end - place:
-                raise Undecodable("a field leaves its message")
+                raise Undecodable("a field is longer than its message")
             yield number, kind, place, place + length
             place += length
 
@@ -118,7 +118,7 @@ class ProtobufScanner:
         try:
             return str(self.data[start:end], "utf-8")
         except UnicodeDecodeError:
-            raise Undecodable("a topic is no text") from None
+            raise Undecodable("a topic is not UTF-8") from None
 
 
 def decode(data: bytes, start: int, end: int, limits: RelayLimits) -> RelayRpc:
@@ -174,7 +174,7 @@ def _subscription(scan: ProtobufScanner, start: int, end: int, control: Control,
 def _control(scan: ProtobufScanner, start: int, end: int, control: Control, limits: RelayLimits) -> None:
     for number, kind, begin, stop in scan.within(start, end):
         if kind != _BYTES or number > 4:
-            continue  # later versions say more, such as IDONTWANT
+            continue  # later versions have more, such as IDONTWANT
         if len(control.ihave) + len(control.graft) + len(control.prune) >= limits.control_per_rpc:
             raise TooLarge("too many control entries in one RPC")
         if number == 1:
@@ -198,7 +198,7 @@ def _prune(scan: ProtobufScanner, start: int, end: int, control: Control, limits
 
 
 def _topic(scan: ProtobufScanner, start: int, end: int, limits: RelayLimits) -> str:
-    """Return the topic, which is field 1 of each control entry, or "" if none of ours can be meant."""
+    """Return the topic, field 1 of each control entry, or "" if it cannot be one of ours."""
     topic = ""
     for number, kind, begin, stop in scan.within(start, end):
         if number == 1 and kind == _BYTES:
@@ -217,15 +217,15 @@ def _ids(scan: ProtobufScanner, start: int, end: int, wanted: int, limit: int) -
 
 @lru_cache(64)
 def topic_tail(topic: str) -> bytes:
-    """Return the topic as it stands at the end of a published message."""
+    """Return the topic as field 4 of a published message."""
     return _field(4, topic.encode())
 
 
 class TopicFrames:
     """
-    How an RPC with one message in a topic of ours begins and ends, as everybody writes it.
+    The first and last bytes of an RPC with one message in a topic of ours, in the usual form.
 
-    An RPC of a known size that begins and ends so needs no parsing: its data is what lies between.
+    An RPC of a known size with these bytes needs no parsing: its data lies between them.
     """
 
     def __init__(self) -> None:
@@ -233,17 +233,17 @@ class TopicFrames:
         self.heads: dict[int, tuple[tuple[bytes, int, int], ...]] = {}  # by size: head, its length, the tail's length
 
     def add(self, topic: str) -> None:
-        """Begin to know a topic."""
+        """Add a topic."""
         self.tails[topic_tail(topic)] = topic
         self.heads.clear()
 
     def remove(self, topic: str) -> None:
-        """Forget a topic."""
+        """Remove a topic."""
         self.tails.pop(topic_tail(topic), None)
         self.heads.clear()
 
     def shapes_of(self, size: int) -> tuple[tuple[bytes, int, int], ...]:
-        """Return the shapes that RPCs of a size can have, and remember them."""
+        """Return the forms that RPCs of a size can have, and remember them."""
         if len(self.heads) >= _MAX_SIZES:
             self.heads.clear()
         found = tuple(shape for tail in {len(tail) for tail in self.tails} for shape in _frame_shapes(size, tail))
@@ -268,7 +268,7 @@ def message_frame(data: bytes, tail: bytes) -> bytes:
 
 @lru_cache(_MAX_SIZES)
 def _frame_head(data: int, tail: int) -> bytes:
-    """Return what stands before data and tail of those sizes."""
+    """Return the bytes before data and tail of those sizes."""
     head = b"\x12" + varint(data)
     body = b"\x12" + varint(len(head) + data + tail)
     return varint(len(body) + len(head) + data + tail) + body + head
@@ -276,7 +276,7 @@ def _frame_head(data: int, tail: int) -> bytes:
 
 def control_frames(control: Control, batch: int) -> list[bytes]:
     """
-    Return the RPCs that say all of it, each with its length in front.
+    Return the RPCs of a control message, each with its length in front.
 
     Each holds the offers of one topic, or ``batch`` wanted ids, so that neither it nor the answer is too large.
     """

@@ -1,11 +1,11 @@
 """
-What waits to be sent to one peer, and what is dropped when the peer does not take it.
+The frames that wait for one peer, and which are dropped when the peer does not read.
 
-The policy: control and own messages go first and are never dropped, but beyond ``bounds.urgent`` the publisher hears
-that the peer did not get the next one. Forwarded messages wait within ``bounds.forwarded``, and the oldest is dropped
-(``relay_forward_dropped``). A peer is cut when control exceeds ``bounds.overflow``, when it takes nothing for
-``bounds.stalled`` heartbeats, or when messages were dropped in each of ``bounds.dropping`` heartbeats. When too much
-waits for all peers, those who leave more than their share are treated as if their own bound were reached.
+The policy: control and own messages are sent first and never dropped, but beyond ``limits.urgent`` ``publish`` returns
+False. Forwarded messages wait within ``limits.forwarded``; beyond it the oldest is dropped (``relay_forward_dropped``).
+A peer is cut when control exceeds ``limits.overflow``, when it reads nothing for ``limits.stalled`` heartbeats, or when
+messages were dropped in each of ``limits.dropping`` heartbeats. When too much waits for all peers, those with more than
+their share are treated as if their own limit were reached.
 """
 
 from collections import deque
@@ -23,8 +23,8 @@ class RpcQueue:
     The queue to one peer.
 
     Args:
-        bounds: of what may wait.
-        total: shared by all outboxes.
+        limits: of the frames that wait.
+        total: shared by all queues.
         count: counter by name.
         wait: called when something waits for the stream: it must run ``drain`` in a task.
     """
@@ -41,7 +41,7 @@ class RpcQueue:
         self._total = total
         self._count = count
         self._wait = wait
-        self._taken = True  # something since the last heartbeat
+        self._taken = True  # since the last heartbeat
         self._stalled = self._dropping = 0
         self._dropped = self._overflows = False
         self._left = 0  # in the stream at the last heartbeat
@@ -53,21 +53,21 @@ class RpcQueue:
 
     @property
     def _exceeds_share(self) -> bool:
-        """Say whether all peers together leave too much, and this one more than its share."""
+        """Whether too much waits for all peers, and for this one more than its share."""
         return self._total.size > self._limits.waiting and self.size > self._limits.waiting_share
 
     @property
     def waiting(self) -> bool:
-        """Say whether something has to wait, here or for the stream."""
+        """Whether frames wait, here or in the stream."""
         return self._waiting
 
     @property
     def open(self) -> bool:
-        """Say whether there is a stream."""
+        """Whether there is a stream."""
         return self._stream is not None
 
     def forward(self, frame: bytes) -> None:
-        """Send a message of somebody else."""
+        """Send a message of another node."""
         stream = self._stream
         if not self._waiting and stream is not None:
             stream.write(frame)
@@ -82,7 +82,7 @@ class RpcQueue:
             self._drop()
 
     def publish(self, frame: bytes) -> bool:
-        """Send a message of our own; False if the peer has not taken what it was sent before."""
+        """Send a message of our own; return False if too much waits for the peer already."""
         if self._urgent_size >= self._limits.urgent or self._exceeds_share:
             self._count("relay_publish_skipped", 1)
             return False
@@ -99,14 +99,14 @@ class RpcQueue:
                 self._check(stream)
             return
         if self._exceeds_share:
-            self._overflows = True  # without what it was to be told, the peer would be wrong about us
+            self._overflows = True  # without a control message, the peer's view of us would be wrong
             return
         self._urgent.append(frame)
         self._urgent_size += len(frame)
         self._total.size += len(frame)
 
     def attach(self, stream: Stream) -> None:
-        """Begin to send what waits."""
+        """Set the stream and send what waits."""
         self._stream = stream
         self._flush()
         if self.size:
@@ -161,7 +161,7 @@ class RpcQueue:
             self._wait(self)
 
     def _flush(self) -> None:
-        """Write until the stream has enough, at least one frame: its low-water mark may be above our measure."""
+        """Write until the stream holds ``in_stream`` bytes, at least one frame: its low-water mark may be higher."""
         stream = self._stream
         assert stream is not None
         while True:

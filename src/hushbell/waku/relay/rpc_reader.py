@@ -1,7 +1,7 @@
 """
-What one peer sends: chunks in, RPCs out, no more of them in a turn of the loop than is fair to the other peers.
+Reads the RPCs of one peer from chunks of its stream, a bounded number in a turn of the event loop.
 
-A message in the form that everybody writes is found without parsing: the RPC is one ``publish`` with data and topic.
+An RPC in the usual form, one ``publish`` with data and topic, is read without parsing.
 """
 
 from collections.abc import Callable
@@ -17,20 +17,20 @@ _EMPTY = b""
 
 
 class RpcHandler(Protocol):
-    """Who takes what was read."""
+    """Receives what was read."""
 
     topic_frames: TopicFrames  # of the messages in the topics that we joined
 
     def message(self, peer: PeerId, topic: str, data: bytes, frame: bytes) -> None:
-        """Take a message; ``frame`` is the RPC with its length, as it can be sent on."""
+        """Process a message. ``frame`` is the RPC with its length, ready to be forwarded."""
         ...
 
     def rpc(self, peer: PeerId, rpc: RelayRpc) -> None:
-        """Take anything else."""
+        """Process any other RPC."""
         ...
 
     def malformed(self, peer: PeerId) -> None:
-        """Hear that the peer sent what is no RPC or is over a bound; its stream is reset."""
+        """Note that the peer's bytes are no RPC or over a bound. Its stream is reset."""
         ...
 
 
@@ -39,12 +39,12 @@ class RpcReader:
     The reader of one stream.
 
     Args:
-        stream: its receiver is set here, and taken away while the peer has used up its turn.
+        stream: its receiver is set here, and removed while the peer has used up its share of a turn.
         sink: takes messages and RPCs.
-        bounds: sizes, and what is read in a turn.
+        limits: sizes, and how much is read in a turn.
         partial: shared by all readers.
         later: calls back in the next turn of the loop.
-        on_close: called when nothing more will be read.
+        on_close: called once when nothing more will be read.
     """
 
     def __init__(
@@ -76,11 +76,11 @@ class RpcReader:
         self._closed = False
 
     def start(self) -> None:
-        """Begin to read."""
+        """Start to read."""
         self._stream.receiver = self.feed
 
     def close(self) -> None:
-        """Read nothing more, and tell ``on_close`` once."""
+        """Read nothing more, and call ``on_close`` once."""
         if self._closed:
             return
         self._closed = True
@@ -92,7 +92,7 @@ class RpcReader:
 
     def feed(self, chunk: bytes) -> None:
         """
-        Take the next bytes of the stream.
+        Read the next bytes of the stream.
 
         Raises:
             Undecodable: no RPC, or a length that is not the shortest varint.
@@ -146,11 +146,11 @@ class RpcReader:
         self._held += memoryview(chunk)[place:]
 
     def _keep(self, size: int) -> None:
-        """Note that more or fewer bytes are kept. A little is always allowed, so that floods do not cost others."""
+        """Count bytes that are kept. A peer's share is always allowed, so that others cannot use up the total."""
         self._kept += size
         self._partial.size += size
         if size > 0 and self._kept > self._limits.share and self._partial.size > self._limits.partial:
-            raise TooLarge("too much is unfinished")
+            raise TooLarge("too many bytes of unfinished RPCs")
 
     def _renew(self) -> None:
         self._renewing = False
@@ -208,7 +208,7 @@ class RpcReader:
             size |= (byte & 0x7F) << shift
             if byte < 0x80:
                 if not byte:
-                    # Sent on as it is, it would make go-libp2p close our stream.
+                    # Forwarded as it is, it would make go-libp2p close our stream.
                     raise Undecodable("a length is not written in the shortest way")
                 if size > self._limits.rpc:
                     raise TooLarge("an RPC is over the bound")

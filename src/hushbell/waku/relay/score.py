@@ -1,8 +1,8 @@
 """
-What peers earned: the scores of gossipsub v1.1, P1 to P7.
+The scores of peers: gossipsub v1.1, P1 to P7.
 
-P5, the application's own score, is 0: nothing above the relay judges peers. Counting costs the same for each message
-however many peers there are; sums are made at heartbeats and when a peer was penalised.
+P5, the application's own score, is 0. Counting a message costs the same however many peers there are; scores are summed
+at heartbeats and when a peer was penalised.
 """
 
 from dataclasses import dataclass, field
@@ -18,7 +18,7 @@ _SECOND = 1000  # ms
 
 @dataclass(slots=True)
 class TopicCounters:
-    """What one peer did in one topic."""
+    """The counters of one peer in one topic."""
 
     first: float = 0.0
     mesh: float = 0.0
@@ -29,23 +29,23 @@ class TopicCounters:
 
 @dataclass(slots=True)
 class PeerRecord:
-    """What is known of one peer."""
+    """The counters and the score of one peer."""
 
     address: str = ""
     topics: dict[str, TopicCounters] = field(default_factory=dict)
     behaviour: float = 0.0
-    score: float = 0.0  # as it was when it was last summed
+    score: float = 0.0  # as it was last summed
     left_at: Millis | None = None  # None while it is connected
 
 
 class Scores:
-    """Every peer's record. Topics are ours alone, so a peer cannot make records grow."""
+    """The records of all peers. Only our own topics are counted, so a peer cannot make its record grow."""
 
     def __init__(self, scoring: Scoring, count: Count) -> None:
         self._scoring = scoring
         self._count = count
         self._records: dict[PeerId, PeerRecord] = {}
-        self._departed: dict[PeerId, None] = {}  # in the order in which they left
+        self._departed: dict[PeerId, None] = {}  # in the order of their disconnection
         self._at_address: dict[str, int] = {}
         self._decayed = Millis(0)
         self._first_cap = scoring.topic.first_cap
@@ -55,7 +55,7 @@ class Scores:
         return len(self._records)
 
     def connected(self, peer: PeerId, address: str) -> PeerRecord:
-        """Begin or resume a peer's record; of an IPv6 address its /64 counts, which one machine may own."""
+        """Create or resume a peer's record. An IPv6 address counts by its /64, which one machine may own."""
         address = source_of(address)
         record = self._records.setdefault(peer, PeerRecord())
         if record.left_at is not None:
@@ -68,7 +68,7 @@ class Scores:
         return record
 
     def disconnected(self, peer: PeerId, now: Millis) -> None:
-        """Keep the record for a while if there is anything to hold against the peer; praise is not kept."""
+        """Keep the record for a while if the score is negative; otherwise remove it."""
         record = self._records.get(peer)
         if record is None or record.left_at is not None:
             return
@@ -85,12 +85,12 @@ class Scores:
             del self._departed[oldest], self._records[oldest]
 
     def of(self, peer: PeerId) -> float:
-        """Return the score as it was last summed; 0 for a stranger."""
+        """Return the score as it was last summed; 0 for an unknown peer."""
         record = self._records.get(peer)
         return record.score if record is not None else 0.0
 
     def counts(self, peer: PeerId, topic: str) -> TopicCounters:
-        """Return what the peer did in a topic of ours, to be counted on."""
+        """Return the peer's counters in a topic of ours, to add to them."""
         record = self._records.get(peer)
         if record is None:
             record = self._records[peer] = PeerRecord()
@@ -100,12 +100,12 @@ class Scores:
         return counts
 
     def on_graft(self, peer: PeerId, topic: str, now: Millis) -> None:
-        """Begin P1 and P3."""
+        """Start P1 and P3."""
         counts = self.counts(peer, topic)
         counts.in_mesh_since, counts.mesh = now, 0.0
 
     def on_prune(self, peer: PeerId, topic: str, now: Millis) -> None:
-        """End P1 and P3; what was missing then becomes P3b."""
+        """End P1 and P3; the deficit then becomes P3b."""
         counts = self._records[peer].topics.get(topic) if peer in self._records else None
         if counts is None or counts.in_mesh_since is None:
             return
@@ -114,7 +114,7 @@ class Scores:
         counts.in_mesh_since = None
 
     def on_delivery(self, peer: PeerId, topic: str) -> None:
-        """Count a message that the peer brought first: P2, and P3 in the mesh."""
+        """Count a message that the peer delivered first: P2, and P3 in the mesh."""
         counts = self.counts(peer, topic)
         if counts.first < self._first_cap:
             counts.first = min(counts.first + 1.0, self._first_cap)
@@ -122,13 +122,13 @@ class Scores:
             self.on_duplicate(peer, topic)
 
     def on_duplicate(self, peer: PeerId, topic: str) -> None:
-        """Count a message that the peer brought in time though not first: P3."""
+        """Count a message that the peer delivered in the window, but not first: P3."""
         counts = self.counts(peer, topic)
         if counts.in_mesh_since is not None:
             counts.mesh = min(counts.mesh + 1.0, self._scoring.topic.mesh_cap)
 
     def invalid(self, peer: PeerId, topic: str, now: Millis) -> None:
-        """Count a message that nobody may relay: P4."""
+        """Count an invalid message: P4."""
         self.counts(peer, topic).invalid += 1.0
         self.refresh(peer, now)
 
@@ -141,7 +141,7 @@ class Scores:
             self.refresh(peer, now)
 
     def heartbeat(self, now: Millis) -> None:
-        """Let counters decay when it is time, forget who left long ago, and sum up everybody."""
+        """Decay the counters when it is time, remove old records of disconnected peers, and sum all scores."""
         if now - self._decayed >= self._scoring.decay_interval:
             self._decayed = now
             for record in self._records.values():
@@ -220,7 +220,7 @@ def _shrunk(value: float, decay: float, zero: float) -> float:
 
 
 class DeliveryWindows:
-    """Who brought a message within the window after the first, for P3; unused while its weight is 0, as in Waku."""
+    """The peers that delivered a message in the window after its first (P3). Unused: P3 weighs 0 in Waku."""
 
     def __init__(self, scores: Scores, rules: TopicScoring) -> None:
         self._scores = scores
@@ -228,7 +228,7 @@ class DeliveryWindows:
         self._brought: dict[bytes, tuple[Millis, set[PeerId]]] = {}
 
     def on_first(self, key: bytes, peer: PeerId, now: Millis) -> None:
-        """Begin the window of a message."""
+        """Start the window of a message."""
         self._brought[key] = (now, {peer})
 
     def on_duplicate(self, key: bytes, peer: PeerId, topic: str, now: Millis) -> None:
@@ -239,7 +239,7 @@ class DeliveryWindows:
             self._scores.on_duplicate(peer, topic)
 
     def expire(self, now: Millis) -> None:
-        """Forget windows that are over."""
+        """Remove windows that are over."""
         for key in list(self._brought):
             if now - self._brought[key][0] <= self._window:
                 break

@@ -1,5 +1,5 @@
 """
-The numbers of the relay: gossipsub's parameters as Waku sets them, and our bounds.
+The numbers of the relay: gossipsub's parameters as Waku sets them, and our limits.
 
 Source of the parameters: reference/waku.md section 5, and go-waku ``waku/v2/protocol/relay/config.go``.
 Times are in milliseconds, sizes in bytes.
@@ -18,12 +18,12 @@ ID_SIZE = 32  # a message's id is the SHA-256 of its data
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TopicScoring:
-    """What a peer earns in one topic: P1 to P4 of gossipsub v1.1."""
+    """The score of a peer in one topic: P1 to P4 of gossipsub v1.1."""
 
     weight: float = 1.0
     time_in_mesh: float = 0.01  # P1, for each second in the mesh
     time_in_mesh_cap: float = 10.0  # seconds that count
-    first: float = 1.0  # P2, for each message that the peer brought before anybody else
+    first: float = 1.0  # P2, for each message that the peer delivered first
     first_decay: float = 0.5
     first_cap: float = 10.0
     mesh: float = 0.0  # P3, times the square of what is missing to the threshold; Waku switches it off
@@ -40,7 +40,7 @@ class TopicScoring:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scoring:
-    """How a peer is judged over all topics, and what follows from its score."""
+    """The score of a peer over all topics, and the thresholds that apply to it."""
 
     topic: TopicScoring = field(default_factory=TopicScoring)
     topics_cap: float = 0.0  # on the sum of the topics; 0 is none
@@ -52,8 +52,8 @@ class Scoring:
     behaviour_decay: float = 0.986
     decay_interval: int = 12 * SECOND
     decay_to_zero: float = 0.01  # smaller counters are none
-    retain: int = 10 * MINUTE  # a peer that left is remembered so long
-    retained: int = 10_000  # peers that left and are remembered
+    retain: int = 10 * MINUTE  # until the record of a disconnected peer is removed
+    retained: int = 10_000  # records of disconnected peers
     gossip_threshold: float = -100.0  # below: no gossip to or from the peer
     publish_threshold: float = -1000.0  # below: our own messages are not sent to it
     graylist_threshold: float = -10_000.0  # below: nothing of it is read, and it is cut
@@ -62,11 +62,11 @@ class Scoring:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RelayLimits:
-    """What one peer may cost."""
+    """The limits of one peer, and of all peers together."""
 
     rpc: int = 4 * MIB  # of one RPC
     partial: int = 64 * MIB  # kept of all peers: RPCs that arrived in part, and what a turn had no room for
-    share: int = 64 * KIB  # of it that every peer may have, even when others have taken everything
+    share: int = 64 * KIB  # of it that every peer may have, even when others use it up
     messages_per_rpc: int = 4096
     subscriptions_per_rpc: int = 1024
     fields_per_rpc: int = 32_768  # of protobuf, at all levels; some milliseconds to read
@@ -88,7 +88,7 @@ class RelayLimits:
     urgent: int = 8 * MIB  # control and own messages waiting for one peer; beyond it own ones are not sent to it
     overflow: int = 9 * MIB  # beyond it the peer is cut
     waiting: int = 128 * MIB  # waiting for all peers; beyond it a peer is held to its share, one message counted often
-    waiting_share: int = 256 * KIB  # that every peer may leave waiting, even when others have taken everything
+    waiting_share: int = 256 * KIB  # that may wait for every peer, even when others use it up
     stalled: int = 15  # heartbeats in which a waiting peer takes nothing before it is cut
     dropping: int = 30  # heartbeats in a row in which a peer's messages are dropped before it is cut
     openings: int = 3  # attempts to open a stream to a peer
@@ -96,11 +96,11 @@ class RelayLimits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RelaySettings:
-    """Everything together. The degrees are the D of gossipsub."""
+    """All parameters. The degrees are the D of gossipsub."""
 
     message: int = (
         1 * MIB
-    )  # of an RPC with one message; go-waku and nwaku reset the stream of whoever sends a larger one
+    )  # of an RPC with one message; go-waku and nwaku reset the stream of a peer that sends a larger one
     content_topic: int = 256  # bytes in UTF-8; a message with a longer one is ignored
     meta: int = 64  # RFC 14
     future: int = 20 * SECOND  # a message dated later is ignored; stores of the network keep none that is so far off
@@ -110,7 +110,7 @@ class RelaySettings:
     degree_score: int = 4  # of those kept when the mesh shrinks, so many are the best
     degree_out: int = 3  # we dialled at least so many in the mesh
     degree_lazy: int = 6
-    gossip_factor: float = 0.25  # of the peers outside the mesh hear gossip, if that is more than degree_lazy
+    gossip_factor: float = 0.25  # of the peers outside the mesh get gossip, if that is more than degree_lazy
     heartbeat: int = 1 * SECOND
     history: int = 6  # heartbeats in which a message can be asked for
     history_gossip: int = 3  # heartbeats in which it is offered
@@ -125,6 +125,6 @@ class RelaySettings:
     flood_publish: bool = True  # own messages go to every subscriber, not to the mesh alone
     opportunistic_ticks: int = 60  # heartbeats
     opportunistic_peers: int = 2
-    promise: int = 3 * SECOND  # a peer that offered a message has so long to send it
+    promise: int = 3 * SECOND  # until a peer that offered a message must have sent it
     scoring: Scoring = field(default_factory=Scoring)
     limits: RelayLimits = field(default_factory=RelayLimits)

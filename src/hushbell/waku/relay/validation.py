@@ -1,8 +1,9 @@
 """
 Whether a message may be relayed: RFC 14 and what other nodes refuse.
 
-Only what every implementation refuses is REJECTed and held against the peer. What others pass on in good faith (a date
-in the future, an empty payload, a long topic) is IGNOREd: else Mallory could set honest neighbours against each other.
+A message is rejected, which lowers the peer's score, only if every implementation refuses it. Messages that others
+forward in good faith (a date in the future, an empty payload, a long topic) are ignored: otherwise an attacker could
+make honest peers penalise each other.
 """
 
 from enum import IntEnum
@@ -17,14 +18,14 @@ _MAX_OVERHEAD = 512  # bytes that a message has around it in an RPC, at most: it
 
 
 class ValidationResult(IntEnum):
-    """What becomes of a message."""
+    """The outcome of the validation."""
 
     ACCEPT = 0
-    EMPTY = 1  # ignored: no payload or no content topic; go-waku would hold it against us
+    EMPTY = 1  # ignored: no payload or no content topic; go-waku would penalise us for it
     LARGE = 2  # ignored: over the bound
     LONG_TOPIC = 3  # ignored
     FUTURE = 4  # ignored
-    REFUSED = 5  # ignored: the node's own validator does not want it
+    REFUSED = 5  # ignored: the node's own validator refused it
     INVALID = 6  # rejected: no WakuMessage, or meta is too long
 
 
@@ -43,7 +44,7 @@ class MessageValidator:
         self._future = settings.future
 
     def validate(self, data: bytes, now: Millis) -> ValidationResult:
-        """Judge a serialised WakuMessage."""
+        """Validate a serialised WakuMessage."""
         if len(data) > self._limit:
             return ValidationResult.LARGE
         try:
