@@ -114,7 +114,7 @@ def pushes(data: bytes) -> None:
 def records(data: bytes) -> None:
     """A node's record."""
     with suppress(WireError):
-        assert len(enr.read(data).addresses) <= enr.ADDRESSES
+        assert len(enr.read(data).addresses) <= enr.MAX_ADDRESSES
     with suppress(WireError):
         enr.read_text(data.decode("latin-1"))
 

@@ -1,4 +1,4 @@
-"""What an operator should know of a node: per shard whether messages come, and what was dropped."""
+"""The health of a node: per shard its peers and its last message, and how many messages were dropped."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,7 @@ LOSSES = frozenset(
         "waku_window_not_saved",
     }
 )
-"""Counters that mean somebody did not get a message."""
+"""Counters of lost messages."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,46 +26,46 @@ class ShardHealth:
     """One shard."""
 
     pubsub_topic: PubsubTopic
-    peers: int  # that listen to it
-    mesh: int  # that send us its messages as they come
+    peers: int  # that are subscribed
+    mesh: int  # in the mesh, which send us messages at once
     silent_for: float | None  # seconds since the last message; None: there was none yet
 
 
 @dataclass(frozen=True, slots=True)
 class NodeHealth:
-    """The whole node."""
+    """The health of the node."""
 
     connections: int
-    stores: int  # peers that can be asked for what was missed
+    stores: int  # peers that offer the store protocol
     shards: Sequence[ShardHealth]
     dropped: Mapping[str, int]  # by counter, since the start
 
     @property
     def ready(self) -> bool:
-        """Whether messages of every shard can come."""
+        """Whether a peer is subscribed to every shard."""
         return all(shard.peers for shard in self.shards)
 
 
 class Losses:
-    """Counts for everybody else, and keeps the counters that mean a loss."""
+    """Passes counters on and keeps those of lost messages."""
 
     def __init__(self, count: Count) -> None:
         self._count = count
         self._lost: Counter[str] = Counter()
 
     def count(self, name: str, number: int) -> None:
-        """Count something that happened."""
+        """Count."""
         if name in LOSSES:
             self._lost[name] += number
         self._count(name, number)
 
     def totals(self) -> Mapping[str, int]:
-        """Return what was lost since the start."""
+        """Return the counters of lost messages since the start."""
         return dict(self._lost)
 
 
 class LastMessages:
-    """When each shard was heard last."""
+    """The time of each shard's last message."""
 
     def __init__(self) -> None:
         self._at: dict[str, Millis] = {}

@@ -7,7 +7,7 @@ from hushbell.errors import WireError
 from hushbell.types import PubsubTopic
 from hushbell.wire.messages import WakuMessage
 
-FINGERPRINT = 16  # bytes; enough that nobody meets a stranger's by chance, and half the memory
+FINGERPRINT = 16  # bytes; 128 bits do not collide by chance
 
 _PAYLOAD = 0x0A  # field 1, bytes
 _TOPIC = 0x12  # field 2, bytes
@@ -46,11 +46,11 @@ class RawMessage:
 
 def message_hash(pubsub_topic: str, message: WakuMessage) -> bytes:
     """
-    Return the deterministic hash of a message, 32 bytes, by which stores and filters name it (RFC 14).
+    Return the deterministic hash of a message, 32 bytes, by which stores identify it (RFC 14).
 
     SHA-256 of ``pubsub topic || payload || content topic || meta || timestamp``, the last as 8 bytes, big-endian. An
-    absent timestamp counts as 0, an absent meta as empty. The version is not in it and the fields run together:
-    :func:`fingerprint` is what nobody can imitate.
+    absent timestamp counts as 0, an absent meta as empty. The version is not in it and the fields have no
+    lengths, so two messages can have the same hash; see :func:`fingerprint`.
     """
     timestamp = (message.timestamp or 0).to_bytes(8, "big", signed=True)
     return hashlib.sha256(
@@ -82,11 +82,11 @@ def content_topic(data: bytes) -> str | None:
 
 def fingerprint(pubsub_topic: str, message: WakuMessage) -> bytes:
     """
-    Return what makes a message the same as another, :data:`FINGERPRINT` bytes.
+    Return the bytes that identify a message, :data:`FINGERPRINT` of them.
 
-    The hash of RFC 14 leaves out the version, so that a stranger who races an honest message with a spoiled copy could
-    have the honest one taken for it. Here every field that is read later counts, with its length;
-    an empty one is the same as none, as it is to nodes that pass messages on as JSON.
+    The hash of RFC 14 leaves out the version, so an attacker could send a spoiled copy first and the honest message
+    would be taken for a repetition. Here every field that is read later counts, with its length. An empty field is the
+    same as an absent one, as for nodes that pass messages on as JSON.
     """
     digest = hashlib.sha256()
     for part in (

@@ -1,4 +1,4 @@
-"""Choices among peers, from randomness that is handed in."""
+"""Random choices among peers. Randomness is an argument."""
 
 from collections.abc import Sequence
 from typing import TypeVar
@@ -14,6 +14,6 @@ def fraction(random: Random) -> float:
 
 
 def shuffled(items: Sequence[T], random: Random) -> list[T]:
-    """Return the items in an order that nobody foresees."""
+    """Return the items in an unpredictable order."""
     order = sorted((random(8), number) for number in range(len(items)))
     return [items[number] for _, number in order]

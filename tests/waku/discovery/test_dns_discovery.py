@@ -13,7 +13,7 @@ from hushbell.crypto.hashes import keccak256
 from hushbell.errors import TransportError, Unauthentic, WireError
 from hushbell.types import KeyPair
 from hushbell.waku.discovery import enr
-from hushbell.waku.discovery.dns_discovery import ENOUGH, LOOK_UPS, DnsDiscovery, TreeUrl
+from hushbell.waku.discovery.dns_discovery import MAX_LOOKUPS, MAX_NODES, DnsDiscovery, TreeUrl
 from hushbell.waku.libp2p.keys import secp256k1_identity
 from hushbell.waku.libp2p.multiaddr import Multiaddr
 
@@ -201,10 +201,10 @@ async def test_lists_that_a_list_names_are_followed_and_circles_end(lists: Lists
 async def test_a_tree_without_end_is_left(lists: Lists, asked: list[str]) -> None:
     names = plant(key(1), "n", [])
     reader = lists(names)
-    reader._hashed = _grow(asked)  # type: ignore[method-assign]
+    reader._checked_record = _grow(asked)  # type: ignore[method-assign]
 
     assert await reader.read(TreeUrl.parse(named(key(1), "n"))) == []
-    assert len(asked) <= LOOK_UPS + 2
+    assert len(asked) <= MAX_LOOKUPS + 2
 
 
 def _grow(asked: list[str]) -> Any:
@@ -220,7 +220,7 @@ async def test_enough_is_enough(lists: Lists) -> None:
     names = plant(key(1), "a", leaves, [named(key(2), "b")])
     names |= plant(key(2), "b", [text(record(key(number))) for number in range(61, 121)])
 
-    assert len(await lists(names).read(TreeUrl.parse(named(key(1), "a")))) == ENOUGH
+    assert len(await lists(names).read(TreeUrl.parse(named(key(1), "a")))) == MAX_NODES
 
 
 @pytest.mark.parametrize(

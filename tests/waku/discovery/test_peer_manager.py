@@ -9,7 +9,7 @@ import pytest
 from hushbell.errors import TransportError
 from hushbell.testing.clock import FakeClock
 from hushbell.types import PrivateKey
-from hushbell.waku.discovery.peer_manager import LONGEST_WAIT, LOOK, SEARCH_AGAIN, PeerManager
+from hushbell.waku.discovery.peer_manager import CHECK_INTERVAL, MAX_WAIT, MIN_SEARCH_INTERVAL, PeerManager
 from hushbell.waku.libp2p.keys import secp256k1_identity
 from hushbell.waku.libp2p.multiaddr import Multiaddr
 from hushbell.waku.libp2p.stream import PeerId
@@ -107,11 +107,11 @@ async def test_a_named_peer_is_dialled_until_it_answers_ever_more_slowly(
         clock.advance(1)
 
     book.up.add(peer(1))
-    clock.advance(LONGEST_WAIT * 1.5)
+    clock.advance(MAX_WAIT * 1.5)
     await turns()
 
     assert attempts[:9] == [1, 2, 2, 3, 3, 3, 3, 4, 4]
-    assert attempts[-1] <= 6 + 300 / LONGEST_WAIT
+    assert attempts[-1] <= 6 + 300 / MAX_WAIT
     assert book.connected == [peer(1)]
 
 
@@ -141,7 +141,7 @@ async def test_a_peer_that_drops_us_each_time_is_not_hammered(book: Phonebook, c
         await turns()
         clock.advance(1)
 
-    assert len(book.dialled) <= 6 + 300 / LONGEST_WAIT + 1
+    assert len(book.dialled) <= 6 + 300 / MAX_WAIT + 1
 
 
 async def test_a_failure_nobody_thought_of_is_met_like_any_other(
@@ -181,7 +181,7 @@ async def test_as_many_of_the_found_are_connected_as_are_wanted(
     assert len(book.connected) == 3
 
     book.on_disconnected(book.connected.pop())
-    clock.advance(LOOK)
+    clock.advance(CHECK_INTERVAL)
     await turns()
 
     assert len(book.connected) == 3
@@ -193,7 +193,7 @@ async def test_found_ones_that_are_down_make_room_for_others(book: Phonebook, cl
 
     for _ in range(30):
         await turns()
-        clock.advance(LOOK)
+        clock.advance(CHECK_INTERVAL)
 
     assert len(book.connected) == 4
 
@@ -207,4 +207,4 @@ async def test_lists_are_read_again_when_they_are_used_up_but_not_all_the_time(
         await turns()
         clock.advance(10)
 
-    assert 2 <= counted["searches"] <= 600 / SEARCH_AGAIN + 1
+    assert 2 <= counted["searches"] <= 600 / MIN_SEARCH_INTERVAL + 1

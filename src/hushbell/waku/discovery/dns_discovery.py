@@ -1,8 +1,8 @@
 """
-Lists of nodes in the domain name system: a tree of TXT records under a signed root (EIP-1459).
+Lists of nodes in the domain name system: trees of TXT records under a signed root (EIP-1459).
 
-Whoever runs the name server can leave nodes out, and nothing else: the root is signed by the key in the list's name,
-and every further record is named by its hash.
+A name server can only leave records out: the root is signed by the key in the tree's URL, and every further record is
+named by its hash.
 """
 
 import base64
@@ -22,12 +22,12 @@ from hushbell.waku.discovery import enr
 from hushbell.waku.discovery.enr import NodeRecord
 from hushbell.waku.random_choice import shuffled
 
-LOOK_UPS = 500  # of one question, links to other lists included
-ENOUGH = 100  # nodes, after which nobody looks further
-CHILDREN = 64  # of one branch
-LINKS = 8  # lists that are followed from one
+MAX_LOOKUPS = 500  # of one search, linked trees included
+MAX_NODES = 100  # nodes, after which the search ends
+MAX_CHILDREN = 64  # of one branch
+MAX_LINKS = 8  # linked trees that are followed
 TEXT = 4096  # bytes of a record
-PATIENCE = 5.0  # seconds for one look-up
+LOOKUP_TIMEOUT = 5.0  # seconds for one look-up
 
 Lookup = Callable[[str], Awaitable[Sequence[str]]]
 """Returns the TXT records of a name, each as one text. Raises TransportError."""
@@ -35,7 +35,7 @@ Lookup = Callable[[str], Awaitable[Sequence[str]]]
 
 @dataclass(frozen=True, slots=True)
 class TreeUrl:
-    """Where a list is and whose it is: ``enrtree://KEY@DOMAIN``."""
+    """The key and the domain of a tree: ``enrtree://KEY@DOMAIN``."""
 
     key: PublicKey
     domain: str
@@ -51,11 +51,11 @@ class TreeUrl:
 
 class DnsDiscovery:
     """
-    Reads lists.
+    Reads trees.
 
     Args:
         lookup: asks the domain name system.
-        random: the order in which branches are followed, so that not everybody finds the same nodes.
+        random: the order in which branches are followed, so that nodes find different peers.
     """
 
     def __init__(self, lookup: Lookup, random: Random) -> None:
@@ -64,16 +64,16 @@ class DnsDiscovery:
 
     async def read(self, name: TreeUrl) -> Sequence[NodeRecord]:
         """
-        Return up to :data:`ENOUGH` nodes of a list and of those it links to. What is spoiled is left out.
+        Return up to :data:`MAX_NODES` nodes of a list and of those it links to. What is spoiled is left out.
 
         Raises:
-            TransportError: the list itself cannot be looked up.
+            TransportError: the root cannot be looked up.
             Unauthentic, Undecodable: its root is not signed by its key.
         """
         found: dict[bytes, NodeRecord] = {}
-        left = LOOK_UPS
+        left = MAX_LOOKUPS
         lists, seen = [name], {name}
-        while lists and left > 0 and len(found) < ENOUGH:
+        while lists and left > 0 and len(found) < MAX_NODES:
             current = lists.pop(0)
             try:
                 nodes, links = await self._root(current)
@@ -84,13 +84,13 @@ class DnsDiscovery:
             left = await self._walk(current.domain, nodes, left, found)
             left, linked = await self._links(current.domain, links, left)
             for one in linked:
-                if one not in seen and len(seen) <= LINKS:
+                if one not in seen and len(seen) <= MAX_LINKS:
                     seen.add(one)
                     lists.append(one)
         return list(found.values())
 
     async def _root(self, name: TreeUrl) -> tuple[str, str]:
-        """Return the hashes under which the nodes and the links are."""
+        """Return the hashes of the roots of the nodes and of the links."""
         text = await self._record(name.domain, "enrtree-root:")
         signed, mark, signature = text.rpartition(" sig=")
         try:
@@ -105,12 +105,12 @@ class DnsDiscovery:
         return fields["e"], fields["l"]
 
     async def _walk(self, domain: str, root: str, left: int, found: dict[bytes, NodeRecord]) -> int:
-        """Follow branches, in any order, until enough nodes are found; return how many look-ups are left."""
+        """Follow branches in random order until :data:`MAX_NODES` are found; return how many look-ups are left."""
         waiting = [root]
-        while waiting and left > 0 and len(found) < ENOUGH:
+        while waiting and left > 0 and len(found) < MAX_NODES:
             left -= 1
             try:
-                text = await self._hashed(domain, waiting.pop())
+                text = await self._checked_record(domain, waiting.pop())
                 if text.startswith("enrtree-branch:"):
                     waiting += self._children(text)
                 elif text.startswith(enr.TEXT):
@@ -122,10 +122,10 @@ class DnsDiscovery:
 
     async def _links(self, domain: str, root: str, left: int) -> tuple[int, Sequence[TreeUrl]]:
         waiting, names = [root], list[TreeUrl]()
-        while waiting and left > 0 and len(names) < LINKS:
+        while waiting and left > 0 and len(names) < MAX_LINKS:
             left -= 1
             try:
-                text = await self._hashed(domain, waiting.pop())
+                text = await self._checked_record(domain, waiting.pop())
                 if text.startswith("enrtree-branch:"):
                     waiting += self._children(text)
                 else:
@@ -136,10 +136,10 @@ class DnsDiscovery:
 
     def _children(self, text: str) -> Sequence[str]:
         children = [child for child in text.removeprefix("enrtree-branch:").split(",") if child]
-        return shuffled(children[:CHILDREN], self._random)
+        return shuffled(children[:MAX_CHILDREN], self._random)
 
-    async def _hashed(self, domain: str, label: str) -> str:
-        """Return the record that a hash names, if it is that."""
+    async def _checked_record(self, domain: str, label: str) -> str:
+        """Return the record that a hash names, and check it."""
         wanted = _unbase32(label)
         if not 12 <= len(wanted) <= 32:
             raise Undecodable("a record's name is no hash")
@@ -156,16 +156,16 @@ class DnsDiscovery:
 
 
 async def lookup(name: str) -> Sequence[str]:
-    """Return the TXT records of a name, asking the resolver of this machine. Raises TransportError."""
+    """Return the TXT records of a name from the resolver of this machine. Raises TransportError."""
     try:
-        answer = await dns.asyncresolver.resolve(name, "TXT", lifetime=PATIENCE)
+        answer = await dns.asyncresolver.resolve(name, "TXT", lifetime=LOOKUP_TIMEOUT)
     except (dns.exception.DNSException, OSError) as error:
         raise TransportError(f"{name[:80]} cannot be looked up: {type(error).__name__}") from error
     return [b"".join(record.strings).decode("ascii", "replace") for record in answer]
 
 
 def _signature(raw: bytes) -> bytes:
-    """Return the signature as the curve wants it; some write 27 and 28 for 0 and 1."""
+    """Return the signature with a recovery id of 0 or 1; some writers use 27 and 28."""
     return raw[:64] + bytes((raw[64] - 27 if raw[64] >= 27 else raw[64],))
 
 

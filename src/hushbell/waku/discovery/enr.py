@@ -1,4 +1,4 @@
-"""Ethereum node records, by which nodes are found: verified, reduced to addresses and shards (EIP-778, RFC 31, 51)."""
+"""Ethereum node records: verified and reduced to addresses and shards (EIP-778, RFC 31, 51)."""
 
 import binascii
 import ipaddress
@@ -14,9 +14,9 @@ from hushbell.waku.libp2p.keys import peer_id_of
 from hushbell.waku.libp2p.multiaddr import Multiaddr
 from hushbell.waku.libp2p.stream import PeerId
 
-RECORD = 1024  # bytes; EIP-778 says 300, and Waku's with many addresses are longer
-ITEMS = 64  # keys and values
-ADDRESSES = 16  # of one node
+MAX_RECORD = 1024  # bytes; EIP-778 says 300, and Waku's with many addresses are longer
+MAX_ITEMS = 64  # keys and values
+MAX_ADDRESSES = 16  # of one node
 TEXT = "enr:"
 
 _SECP256K1 = b"\x08\x02\x12\x21"  # libp2p's protobuf of such a key, before its 33 bytes
@@ -24,15 +24,15 @@ _SECP256K1 = b"\x08\x02\x12\x21"  # libp2p's protobuf of such a key, before its 
 
 @dataclass(frozen=True, slots=True)
 class NodeRecord:
-    """A node as it describes itself."""
+    """The addresses and shards that a node announces."""
 
     peer: PeerId
     addresses: tuple[Multiaddr, ...]  # each with the peer's id
-    cluster: int | None  # None: it does not say
+    cluster: int | None  # None: not announced
     shards: frozenset[int]
 
     def relays(self, cluster: int, shards: frozenset[int]) -> bool:
-        """Whether it may relay one of the shards, as far as it says."""
+        """Whether it relays one of the shards, or does not say."""
         return self.cluster is None or (self.cluster == cluster and bool(self.shards & shards))
 
 
@@ -44,7 +44,7 @@ def read_text(text: str) -> NodeRecord:
         TooLarge, Undecodable, Unauthentic: see :func:`read`.
     """
     body = text.removeprefix(TEXT)
-    if len(body) > 2 * RECORD:
+    if len(body) > 2 * MAX_RECORD:
         raise TooLarge("a node record is too long")
     try:
         return read(urlsafe_b64decode(body + "=" * (-len(body) % 4)))
@@ -54,14 +54,14 @@ def read_text(text: str) -> NodeRecord:
 
 def read(data: bytes) -> NodeRecord:
     """
-    Return what a record says, after its signature was checked.
+    Return the content of a record, whose signature is checked.
 
     Raises:
-        TooLarge: over :data:`RECORD` bytes or :data:`ITEMS` items.
+        TooLarge: over :data:`MAX_RECORD` bytes or :data:`MAX_ITEMS` items.
         Undecodable: not a record of the scheme "v4".
         Unauthentic: its signature is another key's.
     """
-    if len(data) > RECORD:
+    if len(data) > MAX_RECORD:
         raise TooLarge("a node record is too long")
     kind, start, end = _item(data, 0)
     if kind != "list" or end != len(data):
@@ -83,7 +83,7 @@ def _record(pairs: dict[bytes, bytes], key: PublicKey) -> NodeRecord:
     addresses: list[Multiaddr] = []
     for address in _addresses(pairs):
         claimed = address.peer
-        if claimed in (None, peer) and len(addresses) < ADDRESSES:
+        if claimed in (None, peer) and len(addresses) < MAX_ADDRESSES:
             addresses.append(address.with_peer(peer))
     cluster, shards = _shards(pairs)
     return NodeRecord(peer, tuple(addresses), cluster, shards)
@@ -102,7 +102,7 @@ def _check(signature: bytes, content: bytes, key: PublicKey) -> None:
 
 
 def _addresses(pairs: dict[bytes, bytes]) -> Iterator[Multiaddr]:
-    """Yield the addresses that can be dialled here; others are no fault of the record's."""
+    """Yield the addresses of kinds that can be dialled here."""
     several = pairs.get(b"multiaddrs", b"")
     while len(several) > 2:
         size = int.from_bytes(several[:2])
@@ -136,7 +136,7 @@ def _items(data: bytes, place: int) -> Iterator[bytes]:
     while place < len(data):
         _, start, place = _item(data, place)
         count += 1
-        if count > ITEMS:
+        if count > MAX_ITEMS:
             raise TooLarge("a node record has too many items")
         yield data[start:place]
 

@@ -1,7 +1,7 @@
 """
-Staying connected: to the peers that the operator named, each for ever, and to a few of those found in lists.
+Keeps connections: to every peer of the settings for ever, and to a few of the nodes that finders return.
 
-After each failure the next attempt waits longer, up to a minute, and never just as long as anybody else's.
+After each failure the next attempt waits longer, up to a minute, with jitter.
 """
 
 import asyncio
@@ -18,15 +18,15 @@ from hushbell.waku.libp2p.stream import PeerId
 from hushbell.waku.random_choice import fraction, shuffled
 
 FIRST_WAIT = 1.0  # seconds after a first failure; doubled up to
-LONGEST_WAIT = 60.0
-STEADY = 60_000  # ms after which a connection that ends was no failure
-LOOK = 10.0  # seconds between two looks whether a connection still stands, or whether there are enough
-SEARCH = 1800.0  # seconds between two readings of the lists
-SEARCH_AGAIN = 60.0  # seconds until the lists are read again when they are used up or could not be read
-CANDIDATES = 1000  # nodes from lists that are remembered
+MAX_WAIT = 60.0
+STEADY_MILLIS = 60_000  # a connection that lasted so many ms was no failure
+CHECK_INTERVAL = 10.0  # seconds between two checks of the connections
+SEARCH_INTERVAL = 1800.0  # seconds between two searches
+MIN_SEARCH_INTERVAL = 60.0  # seconds between two searches while there are too few nodes
+MAX_CANDIDATES = 1000  # found nodes that are remembered
 
 Finder = Callable[[], Awaitable[Sequence[Multiaddr]]]
-"""Returns addresses of further nodes, each with its peer's id. Raises HushbellError."""
+"""Returns addresses of further nodes, each with its peer id. Raises HushbellError."""
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +37,7 @@ class DialHost(Protocol):
     peer_id: PeerId
 
     async def dial(self, address: Multiaddr) -> PeerId:
-        """Connect, unless the peer is connected; return who answered. Raises TransportError."""
+        """Connect, unless the peer is connected, and return the peer that answered. Raises TransportError."""
         ...
 
     @property
@@ -52,12 +52,12 @@ class DialHost(Protocol):
 
 class PeerManager:
     """
-    Keeps connections.
+    Keeps the connections of a node.
 
     Args:
         host: dials, and reports peers.
-        peers: addresses of nodes to stay connected to.
-        finders: where further nodes are found.
+        peers: addresses of nodes that it is always connected to.
+        finders: find further nodes.
         target: how many of those are kept connected.
         clock: the time.
         random: jitter and choice.
@@ -90,7 +90,7 @@ class PeerManager:
         host.watch(lambda *_: None, lambda _: self._changed.set())
 
     async def run(self) -> None:
-        """Connect, and connect again."""
+        """Connect and reconnect, until cancelled."""
         tasks = [self._keep(address) for address in self._peers]
         if self._finders and self._target:
             tasks.append(self._fill())
@@ -99,17 +99,17 @@ class PeerManager:
     async def _keep(self, address: Multiaddr) -> None:
         failures = 0
         while True:
-            peer = await self._dialled(address)
+            peer = await self._dial(address)
             if peer == self._host.peer_id:
                 log.warning("%s is this node itself", address)
                 return
             began = self._clock.now()
             if peer is not None:
-                await self._until_gone(peer)
-            failures = 0 if peer is not None and self._clock.now() - began >= STEADY else failures + 1
+                await self._wait_until_disconnected(peer)
+            failures = 0 if peer is not None and self._clock.now() - began >= STEADY_MILLIS else failures + 1
             await self._clock.sleep(self._wait(failures))
 
-    async def _dialled(self, address: Multiaddr) -> PeerId | None:
+    async def _dial(self, address: Multiaddr) -> PeerId | None:
         self._count("waku_dials", 1)
         try:
             return await self._host.dial(address)
@@ -117,36 +117,37 @@ class PeerManager:
             self._count("waku_dials_failed", 1)
             log.info("%s cannot be reached: %s", address, error)
         except Exception:
-            # A bug of ours with one peer must not cost the others.
+            # A bug in this program that one peer triggers must not end the connections to others.
             self._count("waku_dials_failed", 1)
             log.exception("%s could not be dialled", address)
         return None
 
-    async def _until_gone(self, peer: PeerId) -> None:
+    async def _wait_until_disconnected(self, peer: PeerId) -> None:
         while peer in self._host.peers:
-            await self._pause(LOOK)
+            await self._pause(CHECK_INTERVAL)
 
     def _wait(self, failures: int) -> float:
-        """Return the seconds until the next attempt: half to three halves of what is due."""
-        due = min(FIRST_WAIT * 2.0 ** min(max(failures, 1) - 1, 16), LONGEST_WAIT)
+        """Return the seconds until the next attempt, with a jitter of one half."""
+        due = min(FIRST_WAIT * 2.0 ** min(max(failures, 1) - 1, 16), MAX_WAIT)
         return due * (0.5 + fraction(self._random))
 
     async def _fill(self) -> None:
         searched: Millis | None = None
         while True:
             self._found &= set(self._host.peers)
-            pause = SEARCH if self._ready() or len(self._found) >= self._target else SEARCH_AGAIN
+            is_filled = bool(self._candidates_ready()) or len(self._found) >= self._target
+            pause = SEARCH_INTERVAL if is_filled else MIN_SEARCH_INTERVAL
             if searched is None or self._clock.now() - searched >= pause * 1000:
                 await self._search()
                 searched = self._clock.now()
-            ready = shuffled(self._ready(), self._random)
+            ready = shuffled(self._candidates_ready(), self._random)
             ready.sort(key=lambda peer: self._failures.get(peer, 0))
             for peer in ready[: self._target - len(self._found)]:
-                await self._try(peer)
-            await self._pause(LOOK)
+                await self._dial_found(peer)
+            await self._pause(CHECK_INTERVAL)
 
-    def _ready(self) -> Sequence[PeerId]:
-        """Return the nodes that are worth an attempt now."""
+    def _candidates_ready(self) -> Sequence[PeerId]:
+        """Return the found nodes that may be dialled now."""
         connected, now = set(self._host.peers), self._clock.now()
         return [
             peer
@@ -154,12 +155,12 @@ class PeerManager:
             if peer not in connected and peer != self._host.peer_id and self._not_before.get(peer, 0) <= now
         ]
 
-    async def _try(self, peer: PeerId) -> None:
+    async def _dial_found(self, peer: PeerId) -> None:
         failures = self._failures.get(peer, 0) + 1
-        # Also after a success: who lets us in and drops us at once is not tried over and over.
+        # Also after a success: a node that drops us at once is not dialled again and again.
         self._failures[peer] = failures
         self._not_before[peer] = Millis(self._clock.now() + round(self._wait(failures) * 1000))
-        if await self._dialled(self._candidates[peer]) == peer:
+        if await self._dial(self._candidates[peer]) == peer:
             self._found.add(peer)
 
     async def _search(self) -> None:
@@ -177,7 +178,7 @@ class PeerManager:
             for address in addresses:
                 if address.peer is not None:
                     self._candidates.setdefault(address.peer, address)
-        for peer in list(self._candidates)[: max(0, len(self._candidates) - CANDIDATES)]:
+        for peer in list(self._candidates)[: max(0, len(self._candidates) - MAX_CANDIDATES)]:
             del self._candidates[peer]
             self._not_before.pop(peer, None)
             self._failures.pop(peer, None)

@@ -1,1 +1,1 @@
-"""Messages on their way to the application: queued, once each, and those that were missed."""
+"""The messages of one reader: the queue, the window of messages that arrived, queries for missing ones."""

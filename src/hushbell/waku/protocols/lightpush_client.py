@@ -19,7 +19,7 @@ _WHY = {status.value: status.name.lower().replace("_", " ") for status in Status
 
 
 class LightpushRefused(TransportError):
-    """The service answered that it did not publish. ``status`` is lightpush v3's, 0 where version 2 told none."""
+    """The service answered that it did not publish. ``status`` is lightpush v3's, 0 for version 2."""
 
     def __init__(self, status: int) -> None:
         super().__init__(f"the lightpush service refuses: {_WHY.get(status, 'unknown reason')} ({status})")

@@ -1,4 +1,4 @@
-"""Messages of Waku's services, between protobuf and values. Every caller says how large and how long is too much."""
+"""Messages of Waku's services, between protobuf and values. Every caller passes the bound of the bytes."""
 
 from collections.abc import Sequence
 from typing import Any, TypeVar
@@ -54,7 +54,7 @@ def encode(message: object) -> bytes:
 
 def decode(kind: type[M], data: bytes, *, limit: int) -> M:
     """
-    Return the value of class ``kind`` that ``data`` holds. Fields nobody knows are dropped.
+    Return the value of class ``kind`` that ``data`` holds. Unknown fields are dropped.
 
     Args:
         kind: a class of ``wire.services``.

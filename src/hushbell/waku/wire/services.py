@@ -1,8 +1,8 @@
 """
-Values of Waku's services. What is in a list is bounded by whoever asks for the message (``service_codecs.decode``).
+Values of Waku's services. Lists are bounded by the reader of the message (``service_codecs.decode``).
 
-A Waku message is always its bytes as they came: filter, store and lightpush hand it on without writing it anew, because
-its hash in relay is that of the bytes. None is absent, which is not the same as empty.
+A Waku message is kept as its bytes: filter, store and lightpush pass it on unchanged, because relay identifies it by
+the hash of the bytes. None is absent, which is not the same as empty.
 """
 
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from enum import IntEnum
 
 
 class FilterKind(IntEnum):
-    """What a filter client wants (RFC 12)."""
+    """The kinds of a filter request (RFC 12)."""
 
     PING = 0
     SUBSCRIBE = 1
@@ -35,7 +35,7 @@ class Status(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class FilterRequest:
-    """FilterSubscribeRequest (RFC 12). ``kind`` may be a number nobody knows."""
+    """FilterSubscribeRequest (RFC 12). ``kind`` may be an unknown number."""
 
     request_id: str = ""
     kind: int = FilterKind.PING
