@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
+from tests.stores.fixtures import Made
 
 from hushbell.core.delivery.changes import Changes, DeadToken, IdempotentResponse
 from hushbell.core.delivery.job import Damaged, Job, JobOnDisk, JobProgress, JobResult
@@ -27,7 +28,6 @@ from hushbell.testing.clock import FakeClock
 from hushbell.testing.scripted_provider import ScriptedProvider
 from hushbell.types import Millis, SymmetricKey
 
-Made = Any  # of fixtures.py
 ROWS = 12
 NOW = Millis(1_800_000_000_000)
 ZEROED = "UPDATE jobs SET sealed = zeroblob(length(sealed)) WHERE number = ?"
@@ -124,6 +124,45 @@ async def test_whatever_is_damaged_all_other_rows_are_delivered(damaged: dict[in
         assert len(await outbox.quarantined()) == len(damaged)
         assert not list(await outbox.open_jobs())
         await outbox.close()
+
+
+@pytest.mark.parametrize("column", ["number = number - 900000", "last = 1 << 61", "packed = zeroblob(9)"])
+async def test_a_damaged_row_of_results_erases_no_job(tmp_path: Path, column: str) -> None:
+    jobs = await stored(tmp_path)
+    outbox = opened(tmp_path)
+    result = JobResult(jobs[1].number, "chat", NOW, NOW, (1,), bytes([State.ACCEPTED]), b"\1")
+    await committed(outbox, Changes(ended=[result]))
+    await outbox.close()
+    change(tmp_path, f"UPDATE job_results SET {column}")
+
+    tokens, outbox = await delivered(tmp_path)
+
+    assert tokens == {f"second-{n}" if n % 3 == 0 else f"token-{n}" for n in range(ROWS) if n != 1}
+    await outbox.close()
+
+
+@given(st.dictionaries(st.integers(1, 8), st.binary(max_size=120), max_size=5))
+@examples(max_examples=20)
+async def test_damaged_registrations_are_named_and_all_others_are_loaded(damaged: dict[int, bytes]) -> None:
+    made = Made()
+    with TemporaryDirectory() as name:
+        path, key = Path(name) / "hushbell.db", Path(name) / "key"
+        store = SqliteServerStore.open(path, key, random=os.urandom)
+        await store.commit([made.save(made.device(1, number)) for number in range(1, 9)])
+        connection = sqlite3.connect(path)
+        for number, data in damaged.items():
+            row = (data, made.device(1, number).installation_id)
+            connection.execute("UPDATE registrations SET sealed = ? WHERE installation_id = ?", row)
+        connection.commit()
+        connection.close()
+
+        facts = await store.load(FactsNeeded(queried=frozenset({made.owner(1)})), byte_limit=100_000)
+
+        assert facts.damaged == {made.device(1, number) for number in damaged}
+        assert facts.devices == {
+            made.device(1, number): made.tombstone(1) if number in damaged else made.stored() for number in range(1, 9)
+        }
+        await store.close()
 
 
 async def test_a_damaged_job_is_listed_with_number_and_app_and_has_failed(

@@ -3,32 +3,32 @@
 import asyncio
 import sqlite3
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
 from hushbell.core.delivery.changes import Changes, DeadToken, IdempotentResponse, QuarantinedRow
 from hushbell.core.delivery.job import Damaged, JobOnDisk, JobResult, OpenJob
 from hushbell.core.delivery.webhook import Webhook, WebhookEvent
-from hushbell.errors import StoreError, StoreUnavailable
+from hushbell.errors import StoreCorrupt, StoreError, StoreUnavailable
 from hushbell.ports.outbox import Committed
 from hushbell.stores.notification_ids import EPOCH_SHIFT, NotificationIds
 from hushbell.stores.sqlite.database import Database, open_database
 from hushbell.stores.sqlite.errors import mapped
 from hushbell.stores.sqlite.migrations import GATEWAY_SCHEMA
 from hushbell.stores.sqlite.outbox_reads import OutboxReads
-from hushbell.stores.sqlite.outbox_rows import pack_webhook
+from hushbell.stores.sqlite.outbox_rows import pack_webhook, unpack_run
 from hushbell.stores.sqlite.outbox_writes import OutboxWrites, ServerSteps
 from hushbell.stores.sqlite.quarantine import KEEP_DAMAGED_DAYS, Quarantine
 from hushbell.stores.sqlite.writer import Step, Writer
 from hushbell.types import MILLIS_PER_DAY, Millis, Random
 
 _EPOCH = "INSERT INTO counts VALUES ('epoch', 1) ON CONFLICT DO UPDATE SET value = value + 1 RETURNING value"
-# Jobs are erased a little later than they end; a crash between the two must not begin them again.
-_ERASE_ENDED = """
-DELETE FROM jobs WHERE number <= (
-    SELECT last FROM job_results WHERE job_results.number <= jobs.number ORDER BY job_results.number DESC LIMIT 1
-)
-"""
+_ENDED = """
+SELECT DISTINCT results.number, results.packed FROM jobs JOIN job_results AS results
+ON results.number = (SELECT max(number) FROM job_results WHERE number <= jobs.number)
+WHERE results.last >= jobs.number"""
+_ERASE = "DELETE FROM jobs WHERE number = ?"
 _ERASE_PROGRESS = "DELETE FROM progress WHERE number NOT IN (SELECT number FROM jobs)"
 # Numbers rise with time, so that the oldest results come first and need no index of their own, which each commit
 # would have to write. A job that ended late stays with those that were accepted beside it.
@@ -198,12 +198,19 @@ class SqliteOutbox:
 
 
 def _start(connection: sqlite3.Connection) -> int:
-    """Return the number of this opening, after erasing what ended just before a crash."""
+    """
+    Return the number of this opening.
+
+    Jobs are erased a little later than they end. Those whose results are known are erased now, by their exact
+    numbers: a damaged row of results must not erase what is owed.
+    """
     with mapped():
         connection.execute(f"PRAGMA wal_autocheckpoint = {WAL_PAGES}")
         connection.execute("BEGIN IMMEDIATE")
         (epoch,) = connection.execute(_EPOCH).fetchone()
-        connection.execute(_ERASE_ENDED)
+        for number, packed in connection.execute(_ENDED).fetchall():
+            with suppress(StoreCorrupt):  # it is put aside when somebody asks for it
+                connection.executemany(_ERASE, [(result.number,) for result in unpack_run(number, packed)])
         connection.execute(_ERASE_PROGRESS)
         connection.execute("COMMIT")
     return int(epoch)
