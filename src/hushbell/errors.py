@@ -59,23 +59,23 @@ class StoreCorrupt(StoreError):
 
 
 class TransportError(HushbellError):
-    """The network did not take the message: try again later."""
+    """The network did not accept the message: try again later."""
 
 
 class Overloaded(HushbellError):
-    """There is no room now: come back after the seconds it names."""
+    """There is no room now: try again after the seconds it names."""
 
     def __init__(self, what: str, after: float) -> None:
-        """Take what is full, and the seconds after which there may be room."""
+        """Set what is full, and the seconds after which there may be room."""
         super().__init__(what)
         self.after = after
 
 
 class CallerError(HushbellError):
-    """What a caller asked for can never be done: tell them; names the field and the rule."""
+    """A request that can never be carried out: report it to the caller; names the field and the rule."""
 
     def __init__(self, field: str, rule: str) -> None:
-        """Take the path of the field, such as ``notifications[2].apns.topic``, and what is allowed there."""
+        """Set the path of the field, such as ``notifications[2].apns.topic``, and what is allowed there."""
         super().__init__(f"{field}: {rule}")
         self.field = field
         self.rule = rule

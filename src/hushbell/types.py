@@ -1,8 +1,8 @@
 """
-The identifiers everything else is made of.
+Types of identifiers, keys and times.
 
-Each is a plain ``bytes``, ``str`` or ``int`` at run time; the name carries the shape. Nothing here checks
-a length: whoever takes bytes from outside does (``wire``, ``crypto``).
+Each is a plain ``bytes``, ``str`` or ``int`` at run time; the name says the form. Lengths are checked where bytes come
+from outside (``wire``, ``crypto``).
 """
 
 from collections.abc import Callable
@@ -14,7 +14,7 @@ PrivateKey = NewType("PrivateKey", bytes)
 """secp256k1 scalar, 32 bytes, big-endian."""
 
 PublicKey = NewType("PublicKey", bytes)
-"""secp256k1 point, uncompressed: ``04 || X || Y``, 65 bytes. The form keys have inside the program."""
+"""secp256k1 point, uncompressed: ``04 || X || Y``, 65 bytes. The form of keys inside the program."""
 
 CompressedKey = NewType("CompressedKey", bytes)
 """secp256k1 point, compressed: ``02|03 || X``, 33 bytes."""
@@ -26,10 +26,10 @@ Signature = NewType("Signature", bytes)
 """``R || S || V``, 65 bytes, V = 0..3 (reference/status-go.md 2.3)."""
 
 Grant = NewType("Grant", bytes)
-"""A :data:`Signature` with which a client lets one server ring it (reference/status-go.md 2.8)."""
+"""A :data:`Signature` with which a client authorises one server to notify it (reference/status-go.md 2.8)."""
 
 KeyHash = NewType("KeyHash", bytes)
-"""SHAKE-256 of a compressed key, 64 bytes: how servers name the owner of a registration."""
+"""SHAKE-256 of a compressed key, 64 bytes: whom a registration or a query is about."""
 
 Hash64 = NewType("Hash64", bytes)
 """SHAKE-256 of a chat id or an author's contact id, 64 bytes."""
@@ -41,16 +41,16 @@ RequestId = NewType("RequestId", bytes)
 """SHAKE-256 of an encrypted registration, 64 bytes."""
 
 NotificationKey = NewType("NotificationKey", bytes)
-"""SHA-256 that names one message ringing one device, 32 bytes."""
+"""SHA-256 that names one message for one device, 32 bytes."""
 
 InstallationId = NewType("InstallationId", str)
 """UUID text, kept exactly as sent."""
 
 AccessToken = NewType("AccessToken", str)
-"""UUID text that lets a sender ring a device, kept exactly as sent."""
+"""UUID text that lets a sender request notifications of a device, kept exactly as sent."""
 
 DeviceToken = NewType("DeviceToken", str)
-"""What Apple or Google calls the device."""
+"""The name that Apple or Google gives a device."""
 
 NotificationId = NewType("NotificationId", str)
 """UUID text, the same on every attempt; Apple knows it as apns-id."""
@@ -71,13 +71,13 @@ SECONDS_PER_DAY = 86_400
 MILLIS_PER_DAY = 86_400_000
 
 Random = Callable[[int], bytes]
-"""Returns that many unpredictable bytes. The only way randomness reaches the pure floors."""
+"""Returns that many unpredictable bytes. The pure floors get randomness as an argument of this type only."""
 
 DEFAULT_PUBSUB_TOPIC = PubsubTopic("/waku/2/rs/16/32")
 
 
 class TokenType(IntEnum):
-    """Whose device token it is (wire numbers)."""
+    """The provider of a device token (wire numbers)."""
 
     UNKNOWN = 0
     APN = 1
@@ -85,7 +85,7 @@ class TokenType(IntEnum):
 
 
 class NotificationType(IntEnum):
-    """Why a device rings (wire numbers)."""
+    """The kind of a notification (wire numbers)."""
 
     UNKNOWN = 0
     MESSAGE = 1
@@ -95,7 +95,7 @@ class NotificationType(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class KeyPair:
-    """A private key with its public key, so that nobody derives it twice."""
+    """A private key with its public key, which is derived once."""
 
     private: PrivateKey = field(repr=False)
     public: PublicKey
@@ -103,7 +103,7 @@ class KeyPair:
 
 @dataclass(frozen=True, slots=True)
 class DeviceKey:
-    """One installation of one owner: what a registration is stored under."""
+    """One installation of one key: identifies a stored registration."""
 
     owner: KeyHash
     installation_id: InstallationId

@@ -31,11 +31,11 @@ def test_the_example_of_the_rfc_comes_out_byte_for_byte() -> None:
 
 
 def test_padding_lengthens_a_message_to_what_is_allowed() -> None:
-    body = web_push.encrypt(b"hi", TO, raw(AUTH), KEY, raw(SALT), padding=web_push.LONGEST - 2)
+    body = web_push.encrypt(b"hi", TO, raw(AUTH), KEY, raw(SALT), padding=web_push.MAX_PLAINTEXT - 2)
 
     assert len(body) == 4096
     with pytest.raises(ValueError):
-        web_push.encrypt(b"hi", TO, raw(AUTH), KEY, raw(SALT), padding=web_push.LONGEST - 1)
+        web_push.encrypt(b"hi", TO, raw(AUTH), KEY, raw(SALT), padding=web_push.MAX_PLAINTEXT - 1)
 
 
 @pytest.mark.parametrize(

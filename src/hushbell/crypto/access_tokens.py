@@ -1,8 +1,8 @@
 """
 Access tokens that only contacts can read: the ``allowed_key_list`` (reference/status-go.md 2.7).
 
-Each entry is the access token, encrypted between the registering client's key and one contact's. The list says how many
-contacts there are: its order is the caller's, so shuffling and padding are the caller's choice.
+Each entry is the access token, encrypted between the registering client's key and one contact's. The length of the
+list says how many contacts there are. Its order is the caller's, who may shuffle and pad.
 """
 
 from collections.abc import Iterable, Sequence
@@ -20,7 +20,7 @@ LIST_ENTRIES = Limits().list_entries
 
 def seal_access_token(access_token: AccessToken, private: PrivateKey, theirs: PublicKey, nonce: bytes) -> bytes:
     """
-    Return one entry, 64 bytes, that the owner of ``theirs`` can open.
+    Return one entry, 64 bytes, that the contact can open.
 
     Args:
         access_token: 36 characters; entries of unequal length would tell tokens apart.
@@ -55,11 +55,11 @@ def allowed_key_list(
 
 def open_access_token(entries: Iterable[bytes], private: PrivateKey, public: PublicKey) -> AccessToken | None:
     """
-    Return the access token of the first entry that is ours, or None if none is.
+    Return the access token of the first entry that opens with our key, or None.
 
     Args:
-        entries: as they came. Those after the first 4,096 are not looked at; those of another length are not ours.
-        private: the identity key of whoever wants to ring.
+        entries: as received. Those after the first 4,096 and those of another length are ignored.
+        private: the identity key of the sender.
         public: the key that registered.
 
     Raises:
@@ -68,7 +68,7 @@ def open_access_token(entries: Iterable[bytes], private: PrivateKey, public: Pub
     key = SymmetricKey(ecdh_x(private, public))
     candidates = (entry for entry in islice(entries, LIST_ENTRIES) if len(entry) == ENTRY_BYTES)
     for text in openable_gcm(key, candidates):
-        # Whoever made the entry is authentic, not necessarily sane: the text goes into messages and must be text.
+        # The author of an entry is authentic, but its content may be anything: it goes into messages and must be text.
         if text.isascii() and (token := text.decode("ascii")).isprintable():
             return AccessToken(token)
     return None

@@ -82,7 +82,7 @@ def open_symmetric(key: SymmetricKey, data: bytes) -> bytes:
 
 
 def _cipher(key: SymmetricKey) -> AESGCM:
-    # AESGCM would also take 16 and 24 bytes and quietly be a weaker cipher.
+    # AESGCM accepts 16 and 24 bytes as well: weaker ciphers.
     if len(key) != 32:
         raise ValueError("a symmetric key is 32 bytes")
     return AESGCM(key)
@@ -104,6 +104,6 @@ def _opened(cipher: AESGCM, nonce: bytes, sealed: bytes) -> bytes:
 
 
 def _refuse_zero(key: SymmetricKey) -> None:
-    """A key of zeros is a key that somebody forgot to set; status-go refuses it too."""
+    """Refuse a key of zeros, which is one that was never set; status-go refuses it as well."""
     if not any(key):
         raise ValueError("the symmetric key is all zero")

@@ -27,7 +27,7 @@ def encrypt(recipient: PublicKey, plaintext: bytes, ephemeral: KeyPair, iv: byte
     Encrypt to the owner of a key; 113 bytes are added.
 
     Args:
-        recipient: who shall read it.
+        recipient: the key that can decrypt it.
         plaintext: a frame of RFC 26.
         ephemeral: a key pair for this message alone.
         iv: 16 random bytes.
@@ -52,7 +52,7 @@ def decrypt(private: PrivateKey, data: bytes) -> bytes:
     """
     if len(data) < ECIES_OVERHEAD:
         raise Unauthentic("shorter than an empty ECIES message")
-    # go-ethereum reads 65 bytes whatever the first one says, so the compressed forms never work.
+    # go-ethereum always reads 65 bytes, so compressed keys are not accepted.
     encryption_key, tag_key = _keys(ecdh_x(private, PublicKey(data[:KEY_BYTES])))
     body = data[KEY_BYTES:-TAG_BYTES]
     if not hmac.compare_digest(hmac.digest(tag_key, body, "sha256"), data[-TAG_BYTES:]):
@@ -67,5 +67,5 @@ def _keys(shared_x: bytes) -> tuple[bytes, bytes]:
 
 
 def _aes_ctr(key: bytes, iv: bytes, data: bytes) -> bytes:
-    """Both directions; the whole block is the counter, big-endian."""
+    """Encrypt or decrypt; the whole block is the counter, big-endian."""
     return Cipher(AES(key), CTR(iv)).encryptor().update(data)

@@ -1,4 +1,4 @@
-"""Grants: with one, a client lets one server, and only that one, ring it (spec 16, "Server grant")."""
+"""Grants: with one, a client authorises one server to notify it (spec 16, "Server grant")."""
 
 import hmac
 
@@ -10,11 +10,11 @@ from hushbell.types import AccessToken, Grant, KeyPair, PublicKey
 
 def grant_digest(client: PublicKey, server: PublicKey, access_token: AccessToken) -> bytes:
     """
-    Return what a client signs, 32 bytes: Keccak-256 of both compressed keys, the client's first, and the token.
+    Return what a client signs, 32 bytes: Keccak-256 of the compressed keys, the client's first, and the token.
 
     Args:
         client: the registering key.
-        server: the key of the server that is let in.
+        server: the key of the server that is authorised.
         access_token: hashed as the text that is sent, so upper case makes another grant.
 
     Raises:
@@ -26,7 +26,7 @@ def grant_digest(client: PublicKey, server: PublicKey, access_token: AccessToken
 
 
 def make_grant(client: KeyPair, server: PublicKey, access_token: AccessToken) -> Grant:
-    """Return the client's leave for a server to ring it with this access token."""
+    """Return the grant of a client for a server and an access token."""
     return Grant(sign(grant_digest(client.public, server, access_token), client.private))
 
 

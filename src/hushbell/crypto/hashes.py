@@ -1,4 +1,4 @@
-"""Hashes and the names made of them (reference/status-go.md 2.1 and 2.2)."""
+"""Keccak-256, SHAKE-256, and the hashes of keys and chats (reference/status-go.md 2.1 and 2.2)."""
 
 import hashlib
 
@@ -15,7 +15,7 @@ _SHAKE_OF_NOTHING = (
 
 
 def keccak256(data: bytes) -> bytes:
-    """Return Keccak-256 as it was before SHA-3 changed the padding, 32 bytes. What the specs call SHA3-256."""
+    """Return Keccak-256 with the padding from before SHA-3, 32 bytes. The specifications call it SHA3-256."""
     return bytes(_keccak_256(data).digest())
 
 
@@ -25,12 +25,12 @@ def shake256(data: bytes) -> bytes:
 
 
 def hash_public_key(public: PublicKey) -> KeyHash:
-    """Return the name under which servers know the owner of a key: the hash of its compressed form."""
+    """Return the key hash: the hash of the compressed key."""
     return KeyHash(shake256(compress(public)))
 
 
 def hash_chat_id(chat_id: str) -> Hash64:
-    """Return the hash of a chat id, which is text, as requests and mute lists carry it."""
+    """Return the hash of a chat id, which is text, for requests and mute lists."""
     return Hash64(shake256(chat_id.encode()))
 
 
@@ -48,10 +48,10 @@ def contact_id(public: PublicKey) -> str:
 
 def self_test() -> None:
     """
-    Compare both hashes with known answers, because SHA-3 in the place of Keccak would go unnoticed.
+    Compare both hashes with known values: SHA-3 in place of Keccak would raise no error elsewhere.
 
     Raises:
-        ImportError: what is installed is not the hash it claims to be.
+        ImportError: the installed function computes another hash.
     """
     if keccak256(b"").hex() != _KECCAK_OF_NOTHING:
         raise ImportError("the installed sha3 module does not compute Keccak-256; hushbell needs safe-pysha3")

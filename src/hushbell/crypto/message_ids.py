@@ -1,4 +1,4 @@
-"""The identifiers of messages. Each is a hash of bytes exactly as received: nothing is encoded again."""
+"""Identifiers of messages. Each is a hash of the bytes as received, never of a second encoding."""
 
 import hashlib
 
@@ -8,11 +8,11 @@ from hushbell.types import MessageId, PublicKey, PubsubTopic, RequestId
 
 def message_id(signer: PublicKey | None, application_message: bytes) -> MessageId:
     """
-    Return the id of an application message, which status-go calls the wrapper's.
+    Return the id of an application message (the wrapper's id in status-go).
 
     Args:
-        signer: who signed the application message; None if it carries no signature. Then the key that signed the frame
-            is the sender, but not part of the id.
+        signer: the key that signed the application message; None if it has no signature. The signer of the frame is
+            then the sender, but not part of the id.
         application_message: the serialised message, signature and type included.
 
     Raises:
@@ -28,7 +28,7 @@ def message_id(signer: PublicKey | None, application_message: bytes) -> MessageI
 
 
 def request_id(ciphertext: bytes) -> RequestId:
-    """Return how a registration is named in its answer: the hash of its ciphertext, nonce included."""
+    """Return the id that names a registration in its response: the hash of its ciphertext with the nonce."""
     return RequestId(shake256(ciphertext))
 
 
@@ -39,7 +39,7 @@ def message_hash(
     Return Waku's deterministic hash of a message, 32 bytes.
 
     Args:
-        pubsub_topic: the shard it travels on.
+        pubsub_topic: the shard of the message.
         payload: as sent, so encrypted.
         content_topic: as sent.
         meta: empty unless the topic is protected.

@@ -31,12 +31,12 @@ _BYTES_32 = ffi.typeof("unsigned char[32]")
 _BYTES_64 = ffi.typeof("unsigned char[64]")
 _BYTES_65 = ffi.typeof("unsigned char[65]")
 
-_SCALAR_DRAWS = 8  # one draw in 2**128 is refused; a source refused eight times is broken
+_SCALAR_DRAWS = 8  # one draw in 2**128 is invalid; a source with eight invalid ones is broken
 
 
 @ffi.callback("int (unsigned char *, const unsigned char *, const unsigned char *, void *)")  # type: ignore[untyped-decorator,unused-ignore]
 def _copy_x(output: Any, x: Any, _y: Any, _data: Any) -> int:
-    """Take the place of the hash in ``secp256k1_ecdh``: the shared secret is X itself."""
+    """Replace the hash of ``secp256k1_ecdh``: the shared secret is X itself."""
     ffi.memmove(output, x, 32)
     return 1
 

@@ -1,7 +1,7 @@
 """
 Signatures of the two layers that carry a message: the RFC 26 frame and the application message inside it.
 
-The layouts are ``wire``'s business; what is signed is said here (reference/status-go.md 2.4 and 4.2).
+``wire`` has the layouts; here is what is signed (reference/status-go.md 2.4 and 4.2).
 """
 
 from hushbell.crypto.hashes import keccak256
@@ -11,7 +11,7 @@ from hushbell.types import PrivateKey, PublicKey, Signature
 
 def frame_digest(signed_part: bytes) -> bytes:
     """
-    Return what the signature at the end of a frame covers, 32 bytes.
+    Return the digest that the signature at the end of a frame covers, 32 bytes.
 
     Args:
         signed_part: everything before the signature: flags, with the signature flag already set, length, data, padding.
@@ -26,10 +26,10 @@ def sign_frame(signed_part: bytes, private: PrivateKey) -> Signature:
 
 def recover_frame_signer(signed_part: bytes, signature: bytes) -> PublicKey:
     """
-    Return who signed a frame.
+    Return the key that signed a frame.
 
     Raises:
-        Unauthentic: no key can have made the signature.
+        Unauthentic: the signature is not valid for any key.
     """
     return recover(frame_digest(signed_part), signature)
 
@@ -47,9 +47,9 @@ def sign_payload(payload: bytes, private: PrivateKey) -> Signature:
 
 def recover_signer(payload: bytes, signature: bytes) -> PublicKey:
     """
-    Return who signed the payload of an application message, exactly as received.
+    Return the key that signed the payload of an application message.
 
     Raises:
-        Unauthentic: no key can have made the signature.
+        Unauthentic: the signature is not valid for any key.
     """
     return recover(keccak256(payload), signature)

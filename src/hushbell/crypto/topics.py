@@ -1,7 +1,7 @@
 """
-Where messages travel: the strings behind content topics, and the keys made of them (reference/status-go.md 3).
+Names of topics, their content topics and their keys (reference/status-go.md 3).
 
-A topic is named by a string; the content topic carries four bytes of its Keccak-256, so two names may share one.
+A content topic contains four bytes of the Keccak-256 of its name, so two names may have the same one.
 """
 
 import hashlib
@@ -16,7 +16,7 @@ _CONTENT_TOPIC = re.compile(r"/waku/1/0x([0-9a-f]{8})/rfc26")
 
 
 def topic4(name: str) -> bytes:
-    """Return the four bytes that stand for a topic's name."""
+    """Return the four bytes of a topic's name in its content topic."""
     return keccak256(name.encode())[:4]
 
 
@@ -39,14 +39,14 @@ def parse_content_topic(text: str) -> bytes | None:
 
 
 def partition(public: PublicKey) -> int:
-    """Return the number, below 5000, of the partitioned topic that the owner of a key listens to."""
+    """Return the number, below 5000, of the partitioned topic of a key."""
     if len(public) != 65:
         raise ValueError("an uncompressed key is 65 bytes")
     return int.from_bytes(public[1:33]) % PARTITIONS
 
 
 def partitioned_topic_name(public: PublicKey) -> str:
-    """Return the name of the topic that a key shares with a 5000th of all others."""
+    """Return the name of the topic that a key shares with one in 5000 others."""
     return f"contact-discovery-{partition(public)}"
 
 
@@ -56,13 +56,13 @@ def personal_topic_name(public: PublicKey) -> str:
 
 
 def contact_code_topic_name(public: PublicKey) -> str:
-    """Return the name of the topic on which the owner of a key says how to be reached."""
+    """Return the name of the topic of a key's contact code."""
     return contact_id(public) + "-contact-code"
 
 
 def query_topic_name(owner: KeyHash) -> str:
     """
-    Return the name of the topic on which servers are asked for an owner: 128 hex digits.
+    Return the name of the topic of queries for a key hash: 128 hex digits.
 
     Spec 16 writes ``0x`` before them; status-go writes none on either side, and neither do we.
     """
@@ -93,8 +93,8 @@ def query_topic(owner: KeyHash) -> ContentTopic:
 
 def topic_key(name: str) -> SymmetricKey:
     """
-    Return the key that encrypts a symmetric topic. Whoever knows the name knows the key.
+    Return the key that encrypts a topic's messages. It is derived from the name alone, so it is no secret.
 
-    Takes 10 to 20 ms, without the interpreter's lock: derive it in a thread, and keep it.
+    Takes 10 to 20 ms and releases the interpreter's lock: derive it in a thread, and keep it.
     """
     return SymmetricKey(hashlib.pbkdf2_hmac("sha256", name.encode(), b"", TOPIC_KEY_ROUNDS, 32))

@@ -10,14 +10,14 @@ from hushbell.types import Random
 
 RECORD = 4096  # bytes; messages are one record, which may be shorter
 OVERHEAD = 16 + 4 + 1 + 65 + 1 + 16  # salt, record size, length and value of the key, delimiter, tag
-LONGEST = RECORD - OVERHEAD  # bytes of plaintext, 3993
+MAX_PLAINTEXT = RECORD - OVERHEAD  # bytes of plaintext, 3993
 
 _ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551  # of P-256
 
 
 def new_key(random: Random) -> ec.EllipticCurvePrivateKey:
     """Return a key for one message."""
-    # 16 bytes more than the order has: what is left of the bias cannot be seen.
+    # 16 bytes more than the order, so that the remainder is uniform to within 2**-128.
     return ec.derive_private_key(int.from_bytes(random(48), "big") % (_ORDER - 1) + 1, ec.SECP256R1())
 
 
@@ -51,7 +51,7 @@ def encrypt(
     Return the body of a push.
 
     Args:
-        plaintext: with its padding at most ``LONGEST`` bytes.
+        plaintext: with its padding at most ``MAX_PLAINTEXT`` bytes.
         to: the subscription's key.
         auth: the subscription's secret, 16 bytes.
         key: made for this message only.
@@ -63,8 +63,8 @@ def encrypt(
 
     Source: RFC 8291, 3.4 and 4; checked against its appendix A.
     """
-    if len(plaintext) + padding > LONGEST or len(auth) != 16 or len(salt) != 16 or padding < 0:
-        raise ValueError(f"at most {LONGEST} bytes; secret and salt have 16")
+    if len(plaintext) + padding > MAX_PLAINTEXT or len(auth) != 16 or len(salt) != 16 or padding < 0:
+        raise ValueError(f"at most {MAX_PLAINTEXT} bytes; secret and salt have 16")
     receiver_public, sender_public = public_bytes(to), public_bytes(key.public_key())
     info = b"WebPush: info\0" + receiver_public + sender_public
     shared = _hmac(_hmac(auth, key.exchange(ec.ECDH(), to)), info + b"\1")

@@ -1,1 +1,1 @@
-"""What an operator may see: counters without identities, and log lines without secrets."""
+"""Counters without identities, and log lines without secrets."""

@@ -17,7 +17,7 @@ from hushbell.config.settings import LogSettings
 
 ROOT = "hushbell"
 REDACTED = "[redacted]"
-LONGEST = 4096  # characters of a message or a traceback; the rest is cut
+MAX_LENGTH = 4096  # characters of a message or a traceback; the rest is cut
 
 _UUID = r"[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{12}"
 _SECRETS = (
@@ -28,7 +28,7 @@ _SECRETS = (
     # Base64 and Google's device tokens: long, without a space, and with a digit, which words and paths rarely have.
     re.compile(r"(?=[A-Za-z0-9_:+-]*\d)[A-Za-z0-9_:+-]{24,}={0,2}"),
 )
-# What a plain LogRecord has; anything more was given as ``extra``.
+# Attributes of every LogRecord; others were passed as ``extra``.
 _PLAIN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
@@ -36,7 +36,7 @@ def redacted(text: str) -> str:
     """Return the text with everything replaced that could be a key, a token, an identifier or a payload."""
     for secret in _SECRETS:
         text = secret.sub(REDACTED, text)
-    return text if len(text) <= LONGEST else text[:LONGEST] + "…"
+    return text if len(text) <= MAX_LENGTH else text[:MAX_LENGTH] + "…"
 
 
 def blurred(seconds: float, blur: int) -> str:

@@ -1,4 +1,4 @@
-"""Counters and gauges with names, helps and numbers. There are no labels, so no identity can get in."""
+"""Counters and gauges with names, helps and numbers. There are no labels, so there are no identities in them."""
 
 import re
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ PREFIX = "hushbell_"
 
 
 class Metric:
-    """One number. A counter only grows; a gauge goes where it is put."""
+    """One number. A counter only grows; a gauge is set."""
 
     __slots__ = ("_value", "help", "kind", "name")
 
@@ -66,7 +66,7 @@ class Counters:
         return self._metric(name, help_text, "gauge")
 
     def count(self, name: str, amount: int = 1) -> None:
-        """Count something that happened. The first time makes the counter, with its name as help."""
+        """Add to a counter. The first time creates it, with its name as help."""
         known = self._metrics.get(name)
         (known or self.counter(name, f"{name.replace('_', ' ').capitalize()}.")).add(amount)
 

@@ -1,4 +1,4 @@
-"""Where a client keeps what it must not forget."""
+"""The storage of a client: the facts of its accounts, and its inbox."""
 
 from collections.abc import Mapping, Sequence
 from typing import Protocol
@@ -8,14 +8,14 @@ from hushbell.core.client.inbox import Entry
 from hushbell.types import KeyHash, PublicKey
 
 EntryName = tuple[KeyHash, bytes]
-"""Whose message, and its id."""
+"""Key hash of the account, and id of the message."""
 
 
 class ClientStore(Protocol):
-    """Every adapter passes every test in tests/stores/test_client_contract.py."""
+    """Every adapter passes every test in tests/contracts/test_client_store.py."""
 
     async def load(self, account: PublicKey) -> Sequence[Fact]:
-        """Return an account's facts, in the order in which each was first kept."""
+        """Return an account's facts, in the order in which each was first saved."""
         ...
 
     async def commit(self, account: PublicKey, changes: Sequence[Change]) -> None:
@@ -40,5 +40,5 @@ class ClientStore(Protocol):
         ...
 
     async def close(self) -> None:
-        """Finish what was accepted."""
+        """Finish what was accepted, and close."""
         ...

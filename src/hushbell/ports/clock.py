@@ -1,4 +1,4 @@
-"""Time, as the drivers see it."""
+"""The clock of the drivers."""
 
 from typing import Protocol
 
@@ -6,7 +6,7 @@ from hushbell.types import Millis
 
 
 class Clock(Protocol):
-    """The real one is ``runtime.clock``; tests use one that moves only when told."""
+    """``runtime.clock`` has the real one; that of tests moves when a test advances it."""
 
     def now(self) -> Millis:
         """Return Unix time in milliseconds."""

@@ -1,4 +1,4 @@
-"""How envelopes come and go. Nothing above this port knows what carries them."""
+"""Sending and receiving envelopes. Nothing above this port knows the network behind it."""
 
 from collections.abc import Collection, Sequence
 from typing import NamedTuple, Protocol, runtime_checkable
@@ -8,7 +8,7 @@ from hushbell.wire.messages import WakuMessage
 
 
 class Route(NamedTuple):
-    """What the messages of one content topic are to their reader. Where there is none, they do not concern it."""
+    """What the messages of one content topic are for. Topics without a route do not concern the reader."""
 
     key_hashes: tuple[KeyHash, ...] = ()  # queries for these keys; empty: messages for the reader itself
 
@@ -55,12 +55,12 @@ class Transport(Protocol):
 
 @runtime_checkable
 class SelectiveTransport(Transport, Protocol):
-    """A transport that brings only what is asked for: a light client of somebody's node."""
+    """A transport that receives subscribed topics only: a light client of a node."""
 
     def listen_to(self, topics: Collection[ContentTopic]) -> None:
-        """Receive messages of these content topics too. What is published afterwards waits until they are heard."""
+        """Subscribe to content topics. What is published afterwards waits until the subscription is confirmed."""
         ...
 
     def ignore(self, topics: Collection[ContentTopic]) -> None:
-        """Receive no more of them."""
+        """Unsubscribe from content topics."""
         ...

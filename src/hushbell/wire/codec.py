@@ -11,10 +11,10 @@ from hushbell.wire import discovery, layers, notification, registration, waku
 from hushbell.wire.generic import Codec
 
 MESSAGE_LIMIT = 1024 * 1024
-"""Bytes of a message, unless the caller says otherwise: what Status nodes relay at most."""
+"""Bytes of a message, unless the caller says otherwise: the most that Status nodes relay."""
 
 UNKNOWN_LIMIT = 64 * 1024
-"""Bytes of fields nobody knows, all levels together. Each becomes an object when it is found: 1 MiB costs 0.15 s."""
+"""Bytes of unknown fields, all levels together. Each becomes an object when it is parsed: 1 MiB takes 0.15 s."""
 
 M = TypeVar("M")
 
@@ -45,7 +45,7 @@ def encode(message: object) -> bytes:
         pass
     else:
         return encoded
-    # Outside of the handler: the original error may quote a token, and a log would print it as context.
+    # Outside of the handler: the original error may contain a token, and a log would print it as context.
     reason = "a number out of range, a text that is not Unicode, or malformed unknown fields"
     raise ValueError(f"{type(message).__name__}: {reason}")
 
@@ -85,7 +85,7 @@ def decode(kind: type[M], data: bytes, *, limit: int = MESSAGE_LIMIT) -> M:
 
 
 def _drop_unknown(message: Message) -> int:
-    """Drop the fields nobody knows, without a look at each, and return how many bytes they were."""
+    """Drop the unknown fields without parsing each, and return the number of their bytes."""
     size = message.ByteSize()
     message.DiscardUnknownFields()
     return size - message.ByteSize()

@@ -1,5 +1,5 @@
 # ruff: noqa: C901 - one `if` per field is the whole complexity here
-"""How a sender learns whom to ring: queries, adverts and the identity inside them."""
+"""Queries, adverts and chat identities, between protobuf and values."""
 
 from hushbell.wire.generic import Codec, entries, nested, unknown_fields
 from hushbell.wire.messages import (

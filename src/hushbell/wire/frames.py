@@ -10,16 +10,16 @@ from dataclasses import dataclass, field
 from hushbell.errors import Undecodable
 from hushbell.types import Signature
 
-BLOCK = 256  # frames fill whole blocks, so that their size says little about the message's
+BLOCK = 256  # frames are whole blocks, so that their size says little about the message's
 SIGNATURE_LENGTH = 65
 SIGNED_FLAG = 0b100
 LENGTH_MASK = 0b011
-DATA_LIMIT = 1 << 24  # bytes; a length of four bytes would spill into the signature flag
+DATA_LIMIT = 1 << 24  # bytes; the flags have two bits for the length of the length
 
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """A frame taken apart. ``signed_part`` is what the signature covers: the frame without it."""
+    """A parsed frame. ``signed_part`` is the frame without the signature, which covers it."""
 
     data: bytes = field(repr=False)
     padding: bytes = field(repr=False)

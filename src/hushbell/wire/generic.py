@@ -23,7 +23,7 @@ Schema = TypeVar("Schema", bound=Message)
 
 @dataclass(frozen=True, slots=True)
 class Codec(Generic[Value, Schema]):
-    """How one value and its protobuf message become each other."""
+    """The conversions between a value and its protobuf message."""
 
     kind: type[Value]
     schema: type[Schema]
@@ -32,7 +32,7 @@ class Codec(Generic[Value, Schema]):
 
 
 def entries(field: Sequence[bytes]) -> tuple[bytes, ...]:
-    """Return a repeated field as a tuple; the test is there because empty lists are common and tuple() slow."""
+    """Return a repeated field as a tuple. Empty ones are common, and tuple() is slow."""
     return tuple(field) if field else ()
 
 

@@ -56,7 +56,7 @@ def decode_request(data: bytes) -> dict[str, Any]:
     request = _parsed(gorush_pb2.NotificationRequest(), data)
     fields = {name: value for ours, name in _FIELDS.items() if (value := getattr(request, ours))}
     fields["tokens"] = list(request.tokens)
-    # Unset is NORMAL on the wire, and gorush says so to Apple and Google.
+    # Unset is NORMAL on the wire, and gorush passes that on to Apple and Google.
     fields["priority"] = "high" if request.priority == gorush_pb2.NotificationRequest.HIGH else "normal"
     if request.HasField("alert"):
         alert = {name: value for ours, name in _ALERT.items() if (value := getattr(request.alert, ours))}
@@ -74,7 +74,7 @@ def encode_reply(counts: int) -> bytes:
 
 
 def encode_serving() -> bytes:
-    """Return the answer to a health check."""
+    """Return the reply to a health check."""
     return gorush_pb2.HealthCheckResponse(status=gorush_pb2.HealthCheckResponse.SERVING).SerializeToString()
 
 

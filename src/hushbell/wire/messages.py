@@ -33,7 +33,7 @@ class RegistrationError(IntEnum):
 
 
 class ReportError(IntEnum):
-    """Why a device was not rung."""
+    """Why a device was not notified."""
 
     NONE = 0
     WRONG_TOKEN = 1
@@ -75,7 +75,7 @@ class RegistrationResponse:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueryInfo:
-    """PushNotificationQueryInfo: how to ring one device through one server."""
+    """PushNotificationQueryInfo: how to notify one device through one server."""
 
     access_token: str = field(default="", repr=False)
     installation_id: str = ""
@@ -101,7 +101,7 @@ class IdentityImage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChatIdentity:
-    """ChatIdentity: what a person shows of themselves. Push notifications never need it."""
+    """ChatIdentity: a person's profile. Push notifications do not use it."""
 
     clock: int = 0
     ens_name: str = field(default="", repr=False)
@@ -117,7 +117,7 @@ class ChatIdentity:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContactCodeAdvertisement:
-    """ContactCodeAdvertisement; the chat identity stays as it came, encoded."""
+    """ContactCodeAdvertisement; the chat identity stays encoded."""
 
     push_notification_info: tuple[QueryInfo, ...] = ()
     chat_identity: bytes | None = field(default=None, repr=False)
@@ -167,7 +167,7 @@ class NotificationRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """PushNotificationReport: what came of one item."""
+    """PushNotificationReport: the result of one item."""
 
     success: bool = False
     error: int = 0  # ReportError

@@ -1,4 +1,4 @@
-"""Requests to ring, their reports, and the signed message that carries every push message."""
+"""Requests, their reports, and the application message, between protobuf and values."""
 
 from hushbell.wire.generic import Codec, nested, unknown_fields
 from hushbell.wire.messages import (

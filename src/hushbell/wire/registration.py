@@ -1,5 +1,5 @@
 # ruff: noqa: C901, PLR0912 - one `if` per field is the whole complexity here
-"""Registrations and their answers, between protobuf and values."""
+"""Registrations and their responses, between protobuf and values."""
 
 from hushbell.wire.generic import Codec, entries, unknown_fields
 from hushbell.wire.messages import (

@@ -16,10 +16,10 @@ from hushbell.wire.pb import layers_pb2 as pb
 
 HASH_LENGTH = 32
 SEGMENT_LIMIT = 256
-"""Segments of one message, parity included: the code that status-go uses knows no more."""
+"""Segments of one message with parity: the limit of the library that status-go uses."""
 
 WHOLE_LIMIT = 8 * 1024 * 1024
-"""Bytes of a message put together."""
+"""Bytes of a reassembled message."""
 
 
 def as_segment(data: bytes, *, limit: int = MESSAGE_LIMIT) -> Segment | None:
@@ -37,7 +37,7 @@ def as_segment(data: bytes, *, limit: int = MESSAGE_LIMIT) -> Segment | None:
         parsed.ParseFromString(data)
     except DecodeError:
         return None
-    # Every message passes here and hardly any is a segment: the value is made only of those that are.
+    # Called for every message, of which hardly any is a segment.
     if len(parsed.entire_message_hash) != HASH_LENGTH or not parsed.payload:
         return None
     segment = decode(Segment, data, limit=limit)
@@ -47,7 +47,7 @@ def as_segment(data: bytes, *, limit: int = MESSAGE_LIMIT) -> Segment | None:
 
 
 def is_parity(segment: Segment) -> bool:
-    """Tell redundancy from data: parity segments count among themselves and leave the data's count at zero."""
+    """Say whether a segment is parity: those have an own count and leave the data's count at zero."""
     return segment.segments_count == 0 and segment.parity_segments_count > 0
 
 

@@ -1,4 +1,4 @@
-"""The message of Waku, between protobuf and values. Absent and empty differ."""
+"""Waku's message, between protobuf and values. Absent and empty fields differ."""
 
 from hushbell.wire.generic import Codec, unknown_fields
 from hushbell.wire.messages import (

@@ -1,4 +1,4 @@
-"""What may lie around an application message without being encryption (reference/status-go.md 5.4.5, 5.6)."""
+"""Layers around an application message that do not encrypt it (reference/status-go.md 5.4.5, 5.6)."""
 
 from google.protobuf.message import DecodeError
 
@@ -29,7 +29,7 @@ def unwrap_protocol_message(data: bytes, *, limit: int = MESSAGE_LIMIT) -> bytes
 
 
 def is_datasync(data: bytes, *, limit: int = MESSAGE_LIMIT) -> bool:
-    """Tell whether ``data`` is a payload of the data synchronisation layer (MVDS), which push messages never use."""
+    """Say whether ``data`` is a payload of the data synchronisation layer (MVDS), which push messages never use."""
     message = pb.DataSync()
     if len(data) > limit:
         return False

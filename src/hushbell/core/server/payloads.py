@@ -18,7 +18,7 @@ from hushbell.core.delivery.notification import Notification
 from hushbell.core.delivery.push_ids import push_id
 from hushbell.core.gorush import huawei
 from hushbell.core.server.push_body import PushBody, decode_push_body
-from hushbell.crypto.web_push import LONGEST as MAX_WEB_PUSH
+from hushbell.crypto.web_push import MAX_PLAINTEXT as MAX_WEB_PUSH
 from hushbell.types import DeviceKey, InstallationId, KeyHash, Millis, NotificationType
 
 MAX_PAYLOAD = 4096  # bytes; the limit of Apple, Google, Huawei and Pushy alike

@@ -8,7 +8,7 @@ from uuid import UUID
 from hushbell.core.delivery import push_ids
 from hushbell.core.delivery.notification import Message, Notification
 from hushbell.core.delivery.outcome import Outcome, Verdict
-from hushbell.crypto.web_push import LONGEST, encrypt, new_key
+from hushbell.crypto.web_push import MAX_PLAINTEXT, encrypt, new_key
 from hushbell.errors import CallerError, ConfigError
 from hushbell.http.client import fetch
 from hushbell.http.ssrf import AddressRefused, ResolvedUrl, SsrfGuard
@@ -70,7 +70,7 @@ class WebPushProvider:
         checks.one_of("headers.urgency", given.get("urgency"), URGENCIES)
         if "topic" in given and not _TOPIC.fullmatch(given["topic"]):
             raise CallerError("headers.topic", "must be 1 to 32 characters of base64url")
-        checks.size("body", len(message.body), LONGEST)
+        checks.size("body", len(message.body), MAX_PLAINTEXT)
 
     def send(self, attempts: Sequence[Attempt]) -> None:
         """Send pushes, each in a task of its own: names are resolved and a host's further addresses tried."""
@@ -88,7 +88,7 @@ class WebPushProvider:
         await self._tasks.close()
 
     async def _deliver(self, notification: Notification, index: int) -> Outcome:
-        if len(notification.message.body) > LONGEST:
+        if len(notification.message.body) > MAX_PLAINTEXT:
             return TOO_LARGE
         subscription = parse(notification.tokens[index])
         if subscription is None:
@@ -134,7 +134,7 @@ class WebPushProvider:
         return (*given.items(), ("content-type", "application/octet-stream"))
 
     def _sealed(self, plain: bytes, to: Subscription) -> bytes:
-        padding = min(size_above(len(plain), self._settings.sizes), LONGEST) - len(plain)
+        padding = min(size_above(len(plain), self._settings.sizes), MAX_PLAINTEXT) - len(plain)
         random = self._context.random
         return encrypt(plain, to.key, to.auth, new_key(random), random(16), padding=max(0, padding))
 
