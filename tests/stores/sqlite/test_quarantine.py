@@ -165,6 +165,25 @@ async def test_damaged_registrations_are_named_and_all_others_are_loaded(damaged
         await store.close()
 
 
+@pytest.mark.parametrize("version", [-3, 0, 1, 2**62])
+async def test_a_registration_replaces_one_whatever_became_of_its_version(
+    open_sqlite: Any, made: Made, tmp_path: Path, version: int
+) -> None:
+    store: SqliteServerStore = open_sqlite()
+    await store.commit([made.save(made.device())])
+    connection = sqlite3.connect(tmp_path / "data" / "hushbell.db")
+    connection.execute("UPDATE registrations SET version = ?, sealed = X'00'", (version,))
+    connection.commit()
+    connection.close()
+    needed = FactsNeeded(devices=frozenset({made.device()}))
+    known = (await store.load(needed, byte_limit=10_000)).devices[made.device()].version
+
+    await store.commit([made.save(made.device(), 7, replaces=known)])
+
+    assert (await store.load(needed, byte_limit=10_000)).devices == {made.device(): made.stored(7)}
+    await store.close()
+
+
 async def test_a_damaged_job_is_listed_with_number_and_app_and_has_failed(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

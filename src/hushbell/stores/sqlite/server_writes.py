@@ -33,7 +33,9 @@ T = TypeVar("T")
 
 _FIRST_SAVE = """
 INSERT INTO registrations (version, registered_at, dead_since, sealed, owner, installation_id)
-VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"""
+VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET (version, registered_at, dead_since, sealed) =
+    (excluded.version, excluded.registered_at, excluded.dead_since, excluded.sealed)
+WHERE registrations.version = 0"""  # which only a damaged row has; otherwise nothing changes
 _SAVE = """
 UPDATE registrations SET version = ?, registered_at = ?, dead_since = ?, sealed = ?
 WHERE owner = ? AND installation_id = ? AND version = ?"""
