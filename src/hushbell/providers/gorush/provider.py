@@ -179,12 +179,11 @@ def _merged(items: Sequence[Item]) -> list[Item]:
     Such an item has one token first and one installation id last. No separator can occur within a JSON string, whose
     quotation marks are escaped.
     """
-    merged = [item for item in items if _INSTALLATIONS not in item.json]
-    if len(merged) == len(items):
-        return merged
+    merged: list[Item] = []
     groups: dict[bytes, list[tuple[bytes, bytes, Item]]] = {}
     for item in items:
         if _INSTALLATIONS not in item.json:
+            merged.append(item)
             continue
         token, _, rest = item.json.removeprefix(_WHOLE).partition(_PLATFORM)
         shared, _, installation = rest.rpartition(_INSTALLATIONS)
