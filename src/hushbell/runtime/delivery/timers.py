@@ -42,9 +42,11 @@ class Timers:
             return
         changing = asyncio.ensure_future(self._changed.wait())
         sleeping = asyncio.ensure_future(self._clock.sleep(delay))
-        await asyncio.wait([changing, sleeping], return_when=asyncio.FIRST_COMPLETED)
-        changing.cancel()
-        sleeping.cancel()
+        try:
+            await asyncio.wait([changing, sleeping], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            changing.cancel()
+            sleeping.cancel()
 
     def _call_due(self) -> float:
         """Call back whatever is due; return the seconds until the next."""
