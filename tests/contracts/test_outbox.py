@@ -108,7 +108,7 @@ async def test_an_ended_job_is_open_no_more_and_says_how_it_ended(queue: Outbox)
     await commit(queue, jobs=jobs)
     ends = [end(jobs[0], reasons=((2, "Unregistered"),)), end(jobs[2])]
 
-    await commit(queue, ended=ends)
+    await commit(queue, results=ends)
 
     assert await queue.find(jobs[0].number) == ends[0]
     assert await queue.find(jobs[0].number + 1) == ends[0]
@@ -122,7 +122,7 @@ async def test_ended_jobs_are_erased_with_their_tokens(queue: Outbox) -> None:
     jobs = [job(queue, 1) for _ in range(300)]
     await commit(queue, jobs=jobs, progress=[JobProgress(jobs[0].number, b"\2", b"\1")])
 
-    await commit(queue, ended=[end(one) for one in jobs])
+    await commit(queue, results=[end(one) for one in jobs])
 
     assert not await open_jobs(queue)
     assert await queue.find(jobs[299].number) == end(jobs[299])
@@ -145,7 +145,7 @@ async def test_a_foreign_identifier_leads_nowhere(queue: Outbox) -> None:
 async def test_dead_tokens_are_listed_for_their_app_from_a_cursor(queue: Outbox) -> None:
     dead = [DeadToken("chat", "apns", f"token-{n}", "Unregistered", Millis(NOW - n), NOW) for n in range(3)]
     other = DeadToken("other", "fcm", "token", "UNREGISTERED", None, NOW)
-    await commit(queue, dead=[dead[0], other, dead[1], dead[2]])
+    await commit(queue, dead_tokens=[dead[0], other, dead[1], dead[2]])
 
     page = await queue.dead_tokens("chat", 0, 2)
     rest = await queue.dead_tokens("chat", page[-1].cursor, 9)
@@ -161,13 +161,13 @@ async def test_an_event_is_due_until_its_hook_was_told(queue: Outbox) -> None:
     (one,) = await queue.due_events(NOW, 0, 9)
     assert (one.hook, one.body, one.attempts) == ("hook", b"one", 0)
 
-    await commit(queue, deferred=[replace(one, attempts=1, due_at=Millis(NOW + 9))])
+    await commit(queue, deferred_events=[replace(one, attempts=1, due_at=Millis(NOW + 9))])
     assert not await queue.due_events(NOW, 0, 9)
     later = await queue.due_events(Millis(NOW + 9), 0, 9)
     assert [(event.body, event.attempts) for event in later] == [(b"one", 1), (b"two", 0)]
     assert len(await queue.due_events(Millis(NOW + 9), one.number, 9)) == 1
 
-    await commit(queue, told=[event.number for event in later])
+    await commit(queue, done_events=[event.number for event in later])
     assert not await queue.due_events(Millis(NOW + DAY), 0, 9)
 
 
@@ -186,9 +186,9 @@ async def test_a_hook_is_saved_replaced_and_dropped_with_its_events(queue: Outbo
 
 async def test_the_first_answer_under_a_key_stays(queue: Outbox) -> None:
     first = IdempotentResponse(b"d" * 32, b"r" * 32, b"answer", NOW)
-    await commit(queue, answers=[first])
+    await commit(queue, responses=[first])
 
-    await commit(queue, answers=[replace(first, answer=b"another")])
+    await commit(queue, responses=[replace(first, answer=b"another")])
 
     assert await queue.idempotent_response(b"d" * 32) == first
     assert await queue.idempotent_response(b"e" * 32) is None
@@ -199,9 +199,9 @@ async def test_what_is_old_is_forgotten_and_open_jobs_are_not(queue: Outbox) -> 
     await commit(queue, jobs=[old, waiting])
     await commit(
         queue,
-        ended=[end(old)],
-        dead=[DeadToken("chat", "apns", "token", "Unregistered", None, NOW)],
-        answers=[IdempotentResponse(b"d" * 32, b"r" * 32, b"answer", NOW)],
+        results=[end(old)],
+        dead_tokens=[DeadToken("chat", "apns", "token", "Unregistered", None, NOW)],
+        responses=[IdempotentResponse(b"d" * 32, b"r" * 32, b"answer", NOW)],
         events=[WebhookEvent("hook", b"", NOW)],
     )
 
@@ -227,7 +227,9 @@ async def test_everything_is_there_after_a_stop(open_queue: Callable[[], SqliteO
     queue = open_queue()
     gone, kept = job(queue, 1), job(queue, 2, 1)
     await commit(queue, jobs=[gone, kept], progress=[JobProgress(kept.number, b"\2\3\0", b"\1\1\0")])
-    await commit(queue, ended=[end(gone)], dead=[DeadToken("chat", "apns", "token", "Unregistered", None, NOW)])
+    await commit(
+        queue, results=[end(gone)], dead_tokens=[DeadToken("chat", "apns", "token", "Unregistered", None, NOW)]
+    )
     await queue.close()
 
     again = open_queue()
@@ -246,7 +248,7 @@ async def test_a_job_that_ended_just_before_a_crash_does_not_begin_again(
     queue = open_queue()
     ended, waiting = job(queue, 1, 1), job(queue, 1)
     await commit(queue, jobs=[ended, waiting])
-    await commit(queue, ended=[end(ended)])
+    await commit(queue, results=[end(ended)])
 
     after_crash = open_queue()
 
@@ -261,7 +263,7 @@ async def test_nothing_secret_is_in_the_file(open_queue: Callable[[], SqliteOutb
     await commit(
         queue,
         jobs=[made],
-        dead=[DeadToken("chat", "apns", "hidden-token", "Unregistered", None, NOW)],
+        dead_tokens=[DeadToken("chat", "apns", "hidden-token", "Unregistered", None, NOW)],
         events=[WebhookEvent("hook", b"hidden-body", NOW)],
     )
     await queue.save_webhook(Webhook("h1", "chat", "https://hidden.example/", b"hidden", ()))
@@ -277,7 +279,7 @@ async def test_a_batch_that_cannot_be_written_changes_nothing(open_queue: Callab
     made = job(queue, 1)
 
     with pytest.raises(StoreUnavailable):
-        await commit(queue, jobs=[made], answers=[IdempotentResponse(b"", b"", b"", Millis(1 << 70))])
+        await commit(queue, jobs=[made], responses=[IdempotentResponse(b"", b"", b"", Millis(1 << 70))])
 
     assert not await open_jobs(queue)
     await commit(queue, jobs=[made])

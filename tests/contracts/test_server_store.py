@@ -422,7 +422,7 @@ async def test_facts_may_change_with_how_a_job_ended(store: ServerStore, made: M
     await committed(store.outbox, Changes(server=[made.save(made.device())], jobs=[job]))
     result = JobResult(job.number, "server", NOW, NOW, (1,), bytes([State.DEAD_TOKEN]), b"\1")
 
-    await committed(store.outbox, Changes(server=[MarkDeadToken(made.device(), NOW)], ended=[result]))
+    await committed(store.outbox, Changes(server=[MarkDeadToken(made.device(), NOW)], results=[result]))
 
     facts = await store.load(FactsNeeded(devices=frozenset({made.device()})), byte_limit=MUCH)
     assert facts.devices[made.device()].dead_since == NOW

@@ -42,7 +42,7 @@ async def main(folder: Path, count: int, *, careless: bool) -> None:
             expires_at=NOW,
         )
         done: asyncio.Future[StoreError | None] = asyncio.get_running_loop().create_future()
-        queue.commit(Changes(jobs=[Job(first, "chat", NOW, (note,))], ended=ended), done.set_result)
+        queue.commit(Changes(jobs=[Job(first, "chat", NOW, (note,))], results=ended), done.set_result)
         assert await done is None
         os.write(1, b"ack %d\n" % number)
         over = JobResult(first, "chat", NOW, NOW, (1,), bytes([State.ACCEPTED]), b"\1", ((0, str(number)),))

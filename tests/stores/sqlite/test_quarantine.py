@@ -131,7 +131,7 @@ async def test_a_damaged_row_of_results_erases_no_job(tmp_path: Path, column: st
     jobs = await stored(tmp_path)
     outbox = opened(tmp_path)
     result = JobResult(jobs[1].number, "chat", NOW, NOW, (1,), bytes([State.ACCEPTED]), b"\1")
-    await committed(outbox, Changes(ended=[result]))
+    await committed(outbox, Changes(results=[result]))
     await outbox.close()
     change(tmp_path, f"UPDATE job_results SET {column}")
 
@@ -301,10 +301,10 @@ async def test_a_damaged_row_of_any_table_is_put_aside_and_the_rows_beside_it_ar
     await committed(
         outbox,
         Changes(
-            dead=[DeadToken("chat", "apns", token, "Unregistered", None, NOW) for token in ("one", "two")],
+            dead_tokens=[DeadToken("chat", "apns", token, "Unregistered", None, NOW) for token in ("one", "two")],
             events=[WebhookEvent(name, b"{}", NOW) for name in ("one", "two")],
-            answers=[IdempotentResponse(digest, b"r", b"answer", NOW) for digest in (b"\1", b"\2")],
-            ended=[JobResult(gone.number, "chat", NOW, NOW, (1,), bytes([State.ACCEPTED]), b"\1")],
+            responses=[IdempotentResponse(digest, b"r", b"answer", NOW) for digest in (b"\1", b"\2")],
+            results=[JobResult(gone.number, "chat", NOW, NOW, (1,), bytes([State.ACCEPTED]), b"\1")],
         ),
     )
     await outbox.close()

@@ -49,19 +49,19 @@ class Changes:
 
     jobs: list[Job] = field(default_factory=list)
     progress: list[JobProgress] = field(default_factory=list)
-    ended: list[JobResult] = field(default_factory=list)
-    dead: list[DeadToken] = field(default_factory=list)
+    results: list[JobResult] = field(default_factory=list)
+    dead_tokens: list[DeadToken] = field(default_factory=list)
     events: list[WebhookEvent] = field(default_factory=list)
-    told: list[int] = field(default_factory=list)  # numbers of events that need nothing more
-    deferred: list[WebhookEvent] = field(default_factory=list)  # events whose attempts and due_at changed
-    answers: list[IdempotentResponse] = field(default_factory=list)
+    done_events: list[int] = field(default_factory=list)  # numbers of events that need nothing more
+    deferred_events: list[WebhookEvent] = field(default_factory=list)  # events whose attempts and due_at changed
+    responses: list[IdempotentResponse] = field(default_factory=list)
     quarantined: list[Damaged] = field(default_factory=list)
     server: list[Write] = field(default_factory=list)  # of the push server, where it shares the database
 
     @property
     def is_empty(self) -> bool:
         """Whether there is nothing to write."""
-        return not (self.jobs or self.ended or any(getattr(self, name) for name in _FIELDS))
+        return not (self.jobs or self.results or any(getattr(self, name) for name in _FIELDS))
 
     def extend(self, later: "Changes") -> None:
         """Add what is committed after this, in its order."""

@@ -74,11 +74,11 @@ class GroupCommit:
 
     def add_response(self, response: IdempotentResponse) -> None:
         """Commit the answer to a request with the jobs of the request, which are added next."""
-        self._changes.answers.append(response)
+        self._changes.responses.append(response)
 
     def add_result(self, result: JobResult) -> None:
         """Commit how a job ended."""
-        self._changes.ended.append(result)
+        self._changes.results.append(result)
         if self._timer is None and self._under_way is None:
             self._schedule(RIDE_ALONG_DELAY)
 
@@ -155,7 +155,7 @@ class GroupCommit:
             self.failures += 1
             log.error("the queue cannot be written: %s", error)
             # Jobs and the answers to their requests are repeated by their callers; nobody would repeat the rest.
-            changes.jobs, changes.answers = [], []
+            changes.jobs, changes.responses = [], []
             changes.extend(self._changes)
             self._changes = changes
             self._on_disk[:0] = on_disk

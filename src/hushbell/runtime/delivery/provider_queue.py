@@ -260,7 +260,7 @@ class ProviderQueue:
         if state is State.DEAD_TOKEN:
             token = notification.targets[index]
             dead = DeadToken(self.app, self.name, token, outcome.reason, outcome.since, now)
-            self._scheduler.commit(Changes(dead=[dead]))
+            self._scheduler.commit(Changes(dead_tokens=[dead]))
         self._finish(item, index, state, outcome)
 
     def _wait(self, item: ActiveNotification, index: int, reason: str, retry_at: Millis | None) -> None:

@@ -215,10 +215,10 @@ class Webhooks:
         wait = self._backoff.delay(attempts, self._random(1)[0] / 256)
         due = Millis(self._clock.now() + int(wait * 1000))
         heapq.heappush(self._due, due)
-        self._release(event, Changes(deferred=[replace(event, attempts=attempts, due_at=due)]))
+        self._release(event, Changes(deferred_events=[replace(event, attempts=attempts, due_at=due)]))
 
     def _drop(self, event: WebhookEvent) -> None:
-        self._release(event, Changes(told=[event.number]))
+        self._release(event, Changes(done_events=[event.number]))
 
     def _release(self, event: WebhookEvent, changes: Changes) -> None:
         """Commit what came of an event, and read it from the disk only after that."""

@@ -65,24 +65,24 @@ class MemoryOutbox:
     def _apply(self, changes: Changes) -> None:
         self._jobs.update((job.number, job) for job in changes.jobs)
         self._progress.update((one.number, one) for one in changes.progress)
-        for ended in changes.ended:
+        for ended in changes.results:
             self._forget_job(ended.number)
             self._ended.update((ended.number + index, ended) for index in range(len(ended.pushes)))
         for damaged in changes.quarantined:
             self._forget_job(damaged.number)
-        for dead in changes.dead:
+        for dead in changes.dead_tokens:
             self._cursors += 1
             self._dead.append(replace(dead, cursor=self._cursors))
         for event in changes.events:
             self._event_numbers += 1
             self._events[self._event_numbers] = replace(event, number=self._event_numbers)
-        for number in changes.told:
+        for number in changes.done_events:
             self._events.pop(number, None)
-        for event in changes.deferred:
+        for event in changes.deferred_events:
             known = self._events.get(event.number)
             if known is not None:
                 self._events[event.number] = replace(known, attempts=event.attempts, due_at=event.due_at)
-        for answer in changes.answers:
+        for answer in changes.responses:
             self._answers.setdefault(answer.digest, answer)
 
     def _forget_job(self, number: int) -> None:

@@ -60,12 +60,19 @@ class OutboxWrites:
                 for job in changes.jobs
             ]
             steps.append(Step(_JOB, rows))
-        if changes.ended:
-            self._end(steps, changes.ended)
+        if changes.results:
+            self._end(steps, changes.results)
         if changes.progress:
             self._with_progress.update(progress.number for progress in changes.progress)
             steps.append(Step(_PROGRESS, [(one.number, pack_progress(one)) for one in changes.progress]))
-        if changes.dead or changes.events or changes.told or changes.deferred or changes.answers or changes.quarantined:
+        if (
+            changes.dead_tokens
+            or changes.events
+            or changes.done_events
+            or changes.deferred_events
+            or changes.responses
+            or changes.quarantined
+        ):
             self._add_rare(steps, changes)
         return steps
 
@@ -105,8 +112,8 @@ class OutboxWrites:
 
     def _add_rare(self, steps: list[Step], changes: Changes) -> None:
         seal = self._seal
-        if changes.dead:
-            dead = [(one.app, one.at, seal("dead", one.app.encode(), pack_dead(one))) for one in changes.dead]
+        if changes.dead_tokens:
+            dead = [(one.app, one.at, seal("dead", one.app.encode(), pack_dead(one))) for one in changes.dead_tokens]
             steps.append(Step(_DEAD, dead))
         if changes.events:
             events = [
@@ -114,11 +121,11 @@ class OutboxWrites:
                 for one in changes.events
             ]
             steps.append(Step(_EVENT, events))
-        if changes.told:
-            steps.append(Step(_DELIVERED, [(number,) for number in changes.told]))
-        if changes.deferred:
-            steps.append(Step(_DEFER, [(one.attempts, one.due_at, one.number) for one in changes.deferred]))
-        if changes.answers:
+        if changes.done_events:
+            steps.append(Step(_DELIVERED, [(number,) for number in changes.done_events]))
+        if changes.deferred_events:
+            steps.append(Step(_DEFER, [(one.attempts, one.due_at, one.number) for one in changes.deferred_events]))
+        if changes.responses:
             responses = [
                 (
                     one.digest,
@@ -127,7 +134,7 @@ class OutboxWrites:
                     one.request,
                     seal("idempotent_responses", one.digest + one.request, one.answer),
                 )
-                for one in changes.answers
+                for one in changes.responses
             ]
             steps.append(Step(_RESPONSE, responses))
         for damaged in changes.quarantined:
