@@ -126,7 +126,7 @@ class Model:
         for job in changes.jobs:
             assert job.number not in self.stored
             self.stored.append(job.number)
-        for result in changes.ended:
+        for result in changes.results:
             assert result.number not in self.results, "a job ended twice"
             assert all(State(code).is_final for code in result.states)
             self.results[result.number] = result
