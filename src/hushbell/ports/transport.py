@@ -27,7 +27,7 @@ class ReceivedMessage(NamedTuple):
 
 
 class Transport(Protocol):
-    """Every adapter passes every test in tests/transports/test_contract.py."""
+    """Every adapter passes every test in tests/contracts/test_transport.py."""
 
     async def receive(self, limit: int) -> Sequence[ReceivedMessage]:
         """

@@ -1,1 +1,1 @@
-"""Adapters that carry envelopes. Every one passes tests/transports/test_contract.py."""
+"""Adapters that carry envelopes. Every one passes tests/contracts/test_transport.py."""

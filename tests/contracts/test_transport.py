@@ -37,6 +37,17 @@ async def test_what_one_end_publishes_reaches_every_other_in_order(connect: Conn
     assert await collect(bob, 200) == sent
 
 
+async def test_what_a_transport_decoded_is_the_message_that_it_hands_over(connect: Connect, envelope: Build) -> None:
+    server, alice = await connect(), await connect()
+
+    await alice.publish([envelope(1)])
+    async with asyncio.timeout(10):
+        (received,) = await server.receive(1)
+
+    assert received.decoded in (None, wire.decode(WakuMessage, received.waku_message))
+    assert received.route is None, "no route was asked for"
+
+
 async def test_nothing_comes_back_to_its_writer(connect: Connect, envelope: Build) -> None:
     server, alice = await connect(), await connect()
 
