@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -392,6 +392,13 @@ def test_each_accepted_push_ends_once_in_order_under_one_identifier(
     machine: type[DeliveryMachine], examples: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("hushbell.runtime.delivery.provider_queue.MAX_IN_MEMORY", 6)
+    # A history is not shrunk when it fails: that takes minutes.
     checks = [HealthCheck.too_slow, HealthCheck.filter_too_much]
-    chosen = settings(max_examples=examples, stateful_step_count=20, deadline=None, suppress_health_check=checks)
+    chosen = settings(
+        max_examples=examples,
+        stateful_step_count=20,
+        deadline=None,
+        suppress_health_check=checks,
+        phases=[Phase.generate],
+    )
     run_state_machine_as_test(machine, settings=chosen)
