@@ -9,7 +9,6 @@ Source: github.com/libp2p/specs, websockets/README.md.
 import asyncio
 import ssl
 from collections.abc import Callable
-from typing import Any
 
 from websockets.client import ClientProtocol
 from websockets.exceptions import InvalidState
@@ -23,8 +22,8 @@ from hushbell.errors import Undecodable
 from hushbell.ports.metrics import Count
 from hushbell.waku.libp2p.limits import KIB, MIB
 from hushbell.waku.libp2p.multiaddr import Multiaddr
-from hushbell.waku.libp2p.raw_connection import RawConnectionHandler
-from hushbell.waku.libp2p.tcp import prepared
+from hushbell.waku.libp2p.raw_connection import RawConnection
+from hushbell.waku.libp2p.socket_connection import SocketConnection
 from hushbell.waku.libp2p.tls import TlsListener
 
 MAX_MESSAGE = 1 * MIB  # bytes the other side may put in one message; others write one Noise record
@@ -45,37 +44,29 @@ def server() -> Protocol:
     return ServerProtocol(max_size=MAX_MESSAGE)
 
 
-class WebSocketConnection(asyncio.Protocol):
-    """One WebSocket. ``opened`` is called when the socket is connected, before HTTP is spoken."""
+class WebSocketConnection(SocketConnection, asyncio.Protocol):
+    """One WebSocket. ``opened`` is called before the HTTP upgrade."""
 
     def __init__(
         self,
-        opened: Callable[["WebSocketConnection"], None],
+        opened: Callable[[RawConnection], None],
         core: Protocol,
         socket_buffer: int,
         count: Count,
         tls: ssl.SSLContext | None,
     ) -> None:
-        self._on_opened = opened
+        super().__init__(opened, socket_buffer)
         self._core = core
-        self._socket_buffer = socket_buffer
         self._count = count
         self._tls = None if tls is None else TlsListener(tls)
-        self._transport: Any = None
-        self._waiting: list[bytes] | None = []
-        self.handler: RawConnectionHandler | None = None
-        self.remote, self.port = "", 0
-        self.full = False
+        self._waiting: list[bytes] | None = []  # written before the HTTP upgrade
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Take the socket."""
-        self._transport = transport
-        self.remote, self.port = prepared(transport)
-        self._transport.set_write_buffer_limits(high=self._socket_buffer)
+        """Send the dialler's HTTP request behind what ``opened`` does."""
+        super().connection_made(transport)
         if isinstance(self._core, ClientProtocol):
             self._core.send_request(self._core.connect())
             self._send()
-        self._on_opened(self)
 
     def data_received(self, data: bytes) -> None:
         """Pass on the data of the frames."""
@@ -113,27 +104,8 @@ class WebSocketConnection(asyncio.Protocol):
                 core.fail(1003)
         return chunks
 
-    def eof_received(self) -> None:
-        """Close."""
-
-    def pause_writing(self) -> None:
-        """Note that the socket is behind."""
-        self.full = True
-
-    def resume_writing(self) -> None:
-        """Go on writing."""
-        self.full = False
-        if self.handler is not None:
-            self.handler.on_writable()
-
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
-        """Tell the sink."""
-        handler, self.handler = self.handler, None
-        if handler is not None:
-            handler.on_closed()
-
     def write(self, data: bytes) -> None:
-        """Send bytes, in frames of a bounded size; before the HTTP upgrade is through, keep them."""
+        """Send bytes in frames of a bounded size; before the HTTP upgrade is done, buffer them."""
         if self._waiting is not None:
             self._waiting.append(data)
             if sum(map(len, self._waiting)) > _MAX_WAITING:
@@ -146,14 +118,6 @@ class WebSocketConnection(asyncio.Protocol):
             return
         self._send()
 
-    def pause(self) -> None:
-        """Read no more."""
-        self._transport.pause_reading()
-
-    def resume(self) -> None:
-        """Read again."""
-        self._transport.resume_reading()
-
     def close(self) -> None:
         """Close after the buffer has gone out."""
         if self._core.state is State.OPEN:
@@ -162,11 +126,7 @@ class WebSocketConnection(asyncio.Protocol):
             if self._tls is not None:
                 self._tls.end()
                 self._send()
-        self._transport.close()
-
-    def abort(self) -> None:
-        """Close at once."""
-        self._transport.abort()
+        super().close()
 
     def _send(self) -> None:
         for data in self._core.data_to_send():
