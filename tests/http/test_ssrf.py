@@ -33,7 +33,7 @@ def names(**known: Sequence[str]) -> Callable[[str], Sequence[str]]:
 async def led(url: str, *, allow: Sequence[str] = (), **known: Sequence[str]) -> tuple[str, tuple[str, ...]]:
     guard = SsrfGuard(allow, names(**known))
     place = guard.parse(url)
-    return place.url, await guard.admit(place)
+    return place.url, await guard.resolve(place)
 
 
 @pytest.mark.parametrize(
@@ -137,7 +137,7 @@ async def test_a_name_that_does_not_resolve_may_be_tried_again() -> None:
 
     guard = SsrfGuard(resolve=resolve)
     with pytest.raises(AddressRefused) as told:
-        await guard.admit(guard.parse("https://gone.example.org/"))
+        await guard.resolve(guard.parse("https://gone.example.org/"))
 
     assert not told.value.is_final
 
@@ -200,13 +200,13 @@ async def test_a_name_is_resolved_once_for_many_and_kept_for_a_while(monkeypatch
     guard = SsrfGuard(resolve=resolve)
     place = guard.parse("https://push.example.org/")
     for _ in range(5):
-        await guard.admit(place)
+        await guard.resolve(place)
     assert asked == ["push.example.org"]
 
-    monkeypatch.setattr(ssrf, "FRESH", -1.0)
+    monkeypatch.setattr(ssrf, "NAME_LIFETIME", -1.0)
     guard._known.clear()
-    await guard.admit(place)
-    await guard.admit(place)
+    await guard.resolve(place)
+    await guard.resolve(place)
     assert len(asked) == 3
 
 
@@ -220,13 +220,13 @@ async def test_many_who_ask_for_a_name_at_once_ask_once() -> None:
     guard = SsrfGuard(resolve=resolve)
     place = guard.parse("https://push.example.org/")
 
-    assert await asyncio.gather(*(guard.admit(place) for _ in range(20))) == [(PUBLIC,)] * 20
+    assert await asyncio.gather(*(guard.resolve(place) for _ in range(20))) == [(PUBLIC,)] * 20
     assert asked == ["push.example.org"]
 
 
 async def test_a_slow_resolver_holds_up_neither_long_nor_many(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ssrf, "PATIENCE", 0.01)
-    monkeypatch.setattr(ssrf, "WAITING", 2)
+    monkeypatch.setattr(ssrf, "RESOLVER_TIMEOUT", 0.01)
+    monkeypatch.setattr(ssrf, "MAX_WAITING", 2)
     free = threading.Event()
 
     def resolve(host: str) -> Sequence[str]:
@@ -236,7 +236,7 @@ async def test_a_slow_resolver_holds_up_neither_long_nor_many(monkeypatch: pytes
     guard = SsrfGuard(resolve=resolve)
 
     async def admitted(number: int) -> Any:
-        return await guard.admit(guard.parse(f"https://slow{number}.example.org/"))
+        return await guard.resolve(guard.parse(f"https://slow{number}.example.org/"))
 
     results = await asyncio.gather(*(admitted(number) for number in range(3)), return_exceptions=True)
 
@@ -246,14 +246,14 @@ async def test_a_slow_resolver_holds_up_neither_long_nor_many(monkeypatch: pytes
 
 async def test_a_name_that_changes_its_mind_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """Rebinding: the name is public when it is asked, and ours right after."""
-    monkeypatch.setattr(ssrf, "FRESH", -1.0)
+    monkeypatch.setattr(ssrf, "NAME_LIFETIME", -1.0)
     answers = iter([["127.0.0.1"], ["10.0.0.1"], ["169.254.169.254"]])
     guard = SsrfGuard(("127.0.0.0/8",), lambda host: next(answers))  # the stand-in is the public internet here
 
     async with MockProviders() as mock:
         http = CurlHttp(HttpSettings(ca_file=str(mock.ca_file)))
         place = guard.parse(f"https://www.push.example.net:{mock.port}/up/x")
-        [address] = await guard.admit(place)
+        [address] = await guard.resolve(place)
         request = HttpRequest(place.url, (("ttl", "1"),), b"hi", 20.0, address=address)
 
         first = await fetch(http, request)
@@ -261,7 +261,7 @@ async def test_a_name_that_changes_its_mind_changes_nothing(monkeypatch: pytest.
 
         assert [isinstance(answer, HttpResponse) and answer.status for answer in (first, second)] == [201, 201]
         with pytest.raises(AddressRefused):
-            await guard.admit(place)
+            await guard.resolve(place)
         await http.close()
 
 

@@ -21,13 +21,13 @@ from urllib.parse import urlsplit
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
-LONGEST = 2048  # characters of a URL
-THREADS = 8  # that resolve names; the system's resolver blocks
-WAITING = 256  # names that are resolved or wait for their turn; above it nobody is asked
-PATIENCE = 5.0  # seconds for the resolver
-REMEMBERED = 1024  # names whose checked addresses are kept
-FRESH = 60.0  # seconds that they are kept
-ADDRESSES = 16  # of one name that are looked at; a name with more is refused
+MAX_URL = 2048  # characters of a URL
+RESOLVER_THREADS = 8  # that resolve names; the system's resolver blocks
+MAX_WAITING = 256  # names that are resolved or wait for their turn; above it names are refused for now
+RESOLVER_TIMEOUT = 5.0  # seconds for the resolver
+MAX_NAMES = 1024  # names whose checked addresses are kept
+NAME_LIFETIME = 60.0  # seconds that they are kept
+MAX_ADDRESSES = 16  # of one name a name with more is refused
 
 _URL = re.compile(r"[!#-;=?-\[\]_a-z~]+", re.ASCII)  # visible ASCII without quotes, <, >, \, ^, `, {, |, }
 _LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)", re.ASCII)
@@ -103,12 +103,12 @@ class SsrfGuard:
         self._allow: tuple[Network, ...] = tuple(ipaddress.ip_network(network) for network in allow)
         self._resolve = resolve or _system_resolve
         self._asked: dict[str, asyncio.Future[tuple[Address, ...]]] = {}
-        self._turn = asyncio.Semaphore(THREADS)
+        self._turn = asyncio.Semaphore(RESOLVER_THREADS)
         self._known: OrderedDict[str, tuple[float, tuple[Address, ...]]] = OrderedDict()
 
     def parse(self, url: str) -> ResolvedUrl:
         """Return a URL taken apart. Raises Refused for everything that is not plainly an address on the web."""
-        if len(url) > LONGEST or not _URL.fullmatch(url.lower()) or "#" in url:
+        if len(url) > MAX_URL or not _URL.fullmatch(url.lower()) or "#" in url:
             raise AddressRefused("not a URL of visible characters, or too long")
         try:
             parts = urlsplit(url)
@@ -127,12 +127,12 @@ class SsrfGuard:
         path = parts.path or "/"
         return ResolvedUrl(scheme, host, port, path + (f"?{parts.query}" if parts.query else ""))
 
-    async def admit(self, place: ResolvedUrl) -> tuple[str, ...]:
+    async def resolve(self, place: ResolvedUrl) -> tuple[str, ...]:
         """
         Return the IP addresses that a request may go to, best first.
 
         Raises:
-            Refused: one of the name's addresses is not public, or the name does not resolve.
+            AddressRefused: one of the name's addresses is not public, or the name does not resolve.
         """
         addresses = await self._addresses(place.host)
         for address in addresses:
@@ -185,21 +185,21 @@ class SsrfGuard:
             return known[1]
         asked = self._asked.get(host)
         if asked is None:
-            if len(self._asked) >= WAITING:
+            if len(self._asked) >= MAX_WAITING:
                 raise AddressRefused("too many names to resolve", is_final=False)
-            asked = self._asked[host] = loop.create_task(self._ask(host))
-            asked.add_done_callback(partial(self._answered, host))
+            asked = self._asked[host] = loop.create_task(self._resolve_in_thread(host))
+            asked.add_done_callback(partial(self._on_resolved, host))
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(RESOLVER_TIMEOUT):
                 return await asyncio.shield(asked)
         except (OSError, UnicodeError, ValueError):  # TimeoutError is an OSError
             raise AddressRefused("does not resolve", is_final=False) from None
 
-    async def _ask(self, host: str) -> tuple[Address, ...]:
+    async def _resolve_in_thread(self, host: str) -> tuple[Address, ...]:
         """
         Resolve a name in a thread of its own.
 
-        The thread is nobody's: a resolver that hangs keeps neither the program from ending nor the next name waiting
+        The thread is a daemon: a resolver that hangs delays neither the end of the program nor the next name
         for longer than its turn.
         """
         loop = asyncio.get_running_loop()
@@ -209,18 +209,18 @@ class SsrfGuard:
             thread.start()
             found = await answer
         addresses = tuple(dict.fromkeys(ipaddress.ip_address(text) for text in found))
-        if not addresses or len(addresses) > ADDRESSES:
+        if not addresses or len(addresses) > MAX_ADDRESSES:
             raise ValueError("resolves to nothing, or to too much")
-        self._known[host] = (loop.time() + FRESH, addresses)
+        self._known[host] = (loop.time() + NAME_LIFETIME, addresses)
         self._known.move_to_end(host)
-        if len(self._known) > REMEMBERED:
+        if len(self._known) > MAX_NAMES:
             self._known.popitem(last=False)
         return addresses
 
-    def _answered(self, host: str, asked: "asyncio.Future[tuple[Address, ...]]") -> None:
+    def _on_resolved(self, host: str, asked: "asyncio.Future[tuple[Address, ...]]") -> None:
         del self._asked[host]
         if not asked.cancelled():
-            asked.exception()  # it was told already, or nobody waits any more
+            asked.exception()  # it was raised to all who wait, or nobody waits
 
 
 def _run(
@@ -237,10 +237,10 @@ def _run(
     except (OSError, ValueError) as error:
         failed = OSError(str(error))
     with suppress(RuntimeError):  # the loop has ended meanwhile
-        loop.call_soon_threadsafe(_hand_over, answer, found, failed)
+        loop.call_soon_threadsafe(_deliver, answer, found, failed)
 
 
-def _hand_over(answer: "asyncio.Future[Sequence[str]]", found: Sequence[str], failed: BaseException | None) -> None:
+def _deliver(answer: "asyncio.Future[Sequence[str]]", found: Sequence[str], failed: BaseException | None) -> None:
     if answer.done():
         return
     if failed is not None:

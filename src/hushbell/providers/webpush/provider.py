@@ -103,7 +103,7 @@ class WebPushProvider:
 
     async def _addresses(self, endpoint: ResolvedUrl) -> Sequence[str]:
         """Return where to connect to. Where the operator has said it, no user decides."""
-        return ("",) if self._settings.http.connect else await self._guard.admit(endpoint)
+        return ("",) if self._settings.http.connect else await self._guard.resolve(endpoint)
 
     async def _post(
         self, endpoint: ResolvedUrl, headers: tuple[tuple[str, str], ...], body: bytes, addresses: Sequence[str]

@@ -194,7 +194,7 @@ class Webhooks:
         try:
             origin = self._guard.parse(webhook.url)
             if webhook.name not in self._feedback:  # what the operator wrote down may lead anywhere
-                address = (await self._guard.admit(origin))[0]
+                address = (await self._guard.resolve(origin))[0]
         except AddressRefused as refused:
             if webhook.name not in self._feedback:
                 log.warning("a webhook of an app leads nowhere we go: %s", refused)
