@@ -70,7 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and return the exit code. A user's mistake is told in one line each, never as a traceback."""
+    """Run one command and return the exit code. A mistake of the user is printed as a line, without a traceback."""
     try:
         result = commands.main(args=arguments, prog_name="hushbell", standalone_mode=False)
     except click.ClickException as error:
@@ -79,16 +79,16 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except (click.Abort, KeyboardInterrupt):
         return FAILED
     except ConfigError as error:
-        return _say(error, WRONG_USAGE)
+        return _print_error(error, WRONG_USAGE)
     except (StoreUnavailable, TransportError) as error:
-        return _say(error, TRY_AGAIN)
+        return _print_error(error, TRY_AGAIN)
     except HushbellError as error:
-        return _say(error, FAILED)
+        return _print_error(error, FAILED)
     except OSError as error:
-        return _say(f"{error.filename or 'system'}: {error.strerror or error}", FAILED)
+        return _print_error(f"{error.filename or 'system'}: {error.strerror or error}", FAILED)
     return result if isinstance(result, int) else 0
 
 
-def _say(error: object, code: int) -> int:
+def _print_error(error: object, code: int) -> int:
     click.echo(str(error), err=True)
     return code

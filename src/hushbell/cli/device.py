@@ -13,7 +13,7 @@ import click
 from hushbell import wire
 from hushbell.cli.device_fleet import run_fleet
 from hushbell.cli.device_output import as_json, print_line
-from hushbell.cli.device_phone import Phone, PhoneOptions, load_or_create, run_phone
+from hushbell.cli.device_phone import ClientSession, PhoneOptions, load_or_create, run_phone
 from hushbell.cli.files import read_settings
 from hushbell.cli.lifecycle import print_ready, stop_on_signals
 from hushbell.core.client.events import Notified, Result, Target
@@ -79,7 +79,7 @@ def register(common: PhoneOptions, servers: tuple[str, ...], token: str | None, 
     """Ask servers (public keys) to ring this phone."""
     keys = [_parse_public_key(server, "SERVER") for server in servers]
 
-    async def work(phone: Phone) -> bool:
+    async def work(phone: ClientSession) -> bool:
         device_token = token or load_or_create(common.folder / "device-token", lambda: system_random(32).hex())
         await phone.account.enable(device_token, TOKEN_TYPES[token_type], servers=keys, apn_topic=topic)
         return await _print_registrations(phone.account, keys)
@@ -92,7 +92,7 @@ def register(common: PhoneOptions, servers: tuple[str, ...], token: str | None, 
 def unregister(common: PhoneOptions) -> int:
     """Ask all servers to forget this phone."""
 
-    async def work(phone: Phone) -> bool:
+    async def work(phone: ClientSession) -> bool:
         await phone.account.disable()
         for server in phone.account.servers:
             await phone.account.registered(server)
@@ -121,7 +121,7 @@ def options(common: PhoneOptions, /, **wishes: Any) -> int:
         "mentions_in": wishes["mentions_in"] or None,
     }
 
-    async def work(phone: Phone) -> bool:
+    async def work(phone: ClientSession) -> bool:
         named = {name: value for name, value in changes.items() if value is not None}
         wanted: Options = replace(phone.account.options, **named)
         await phone.account.set_options(wanted)
@@ -150,7 +150,7 @@ def ring(
     """Ring people (public keys) about a message."""
     targets, message = [_parse_public_key(person, "KEY") for person in people], _parse_message_id(message_id)
 
-    async def work(phone: Phone) -> bool:
+    async def work(phone: ClientSession) -> bool:
         author = phone.account.identity
         chat_id = chat or hashes.contact_id(author.public)
         shown = Preview(
@@ -171,7 +171,7 @@ def ring(
 def receive(common: PhoneOptions) -> int:
     """Take pushes from standard input, a JSON object of data each line, and say what the phone does."""
 
-    async def work(phone: Phone) -> bool:
+    async def work(phone: ClientSession) -> bool:
         for line in sys.stdin:
             try:
                 data = json.loads(line[:65_536])
@@ -190,7 +190,7 @@ def receive(common: PhoneOptions) -> int:
 def run(common: PhoneOptions) -> int:
     """Stay online: renew registrations and adverts, and say what happens, until a signal comes."""
 
-    async def work(phone: Phone) -> bool:
+    async def work(phone: ClientSession) -> bool:
         stopped = asyncio.Event()
         stop_on_signals(stopped.set)
         print_ready({"identity": phone.account.identity.public.hex()})
@@ -212,7 +212,7 @@ def run(common: PhoneOptions) -> int:
 def status(common: PhoneOptions) -> int:
     """Show the phone's key and its servers."""
 
-    async def work(phone: Phone) -> bool:
+    async def work(phone: ClientSession) -> bool:
         servers = {server.hex(): state.value for server, state in phone.account.servers.items()}
         print_line({"identity": phone.account.identity.public.hex(), "servers": servers, "unread": phone.client.unread})
         return True

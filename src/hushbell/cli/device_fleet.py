@@ -29,16 +29,16 @@ def run_fleet(common: PhoneOptions, count: int, servers: Sequence[PublicKey]) ->
         for name, value, unit in (
             ("phones", figures.phones, ""),
             ("registered", figures.registered, ""),
-            ("rung", figures.rung, ""),
+            ("rung", figures.notified, ""),
             ("registrations_per_second", figures.registered / figures.register_seconds, "/s"),
-            ("rings_per_second", figures.rung / figures.ring_seconds, "/s"),
+            ("rings_per_second", figures.notified / figures.ring_seconds, "/s"),
             ("cpu", figures.cpu_seconds, "s"),
             ("memory", figures.memory / 2**20, "MiB"),
             ("sent_per_phone", figures.bytes_sent / figures.phones, "bytes"),
             ("received_per_phone", figures.bytes_received / figures.phones, "bytes"),
         ):
             click.echo(f"{name} {value:.6g} {unit}".rstrip())
-        is_success = figures.registered == figures.rung == count
+        is_success = figures.registered == figures.notified == count
 
     run_loop(main())
     return 0 if is_success else 1

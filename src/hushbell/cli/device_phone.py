@@ -35,7 +35,7 @@ class PhoneOptions:
 
 
 @dataclass(frozen=True, slots=True)
-class Phone:
+class ClientSession:
     """The client and the account of a subcommand."""
 
     client: Client
@@ -44,7 +44,7 @@ class Phone:
 
 def run_phone(
     common: PhoneOptions,
-    work: Callable[[Phone], Awaitable[bool]],
+    work: Callable[[ClientSession], Awaitable[bool]],
     *,
     online: bool = True,
     patient: bool = True,
@@ -76,7 +76,7 @@ def run_phone(
 
 
 @asynccontextmanager
-async def _client(common: PhoneOptions, *, online: bool) -> AsyncIterator[Phone]:
+async def _client(common: PhoneOptions, *, online: bool) -> AsyncIterator[ClientSession]:
     key = load_or_create_key(common.folder / "at-rest.key", random=system_random)
     identity = load_or_create_phone_key(common.folder)
     installation = load_or_create(common.folder / "installation", lambda: str(UUID(bytes=system_random(16), version=4)))
@@ -85,7 +85,7 @@ async def _client(common: PhoneOptions, *, online: bool) -> AsyncIterator[Phone]
     client = Client(network.transport, store=store, installation_id=InstallationId(installation))
     async with client:
         await network.start(client.wants)
-        yield Phone(client, await client.account(identity))
+        yield ClientSession(client, await client.account(identity))
 
 
 async def open_phone_network(common: PhoneOptions, identity: KeyPair) -> OpenTransport:

@@ -55,7 +55,7 @@ def notify_systemd(state: str) -> None:
             notifier.connect("\0" + address[1:] if address.startswith("@") else address)
             notifier.sendall(state.encode())
         except OSError as error:
-            log.warning("systemd cannot be told %s: %s", state, error.strerror)
+            log.warning("systemd cannot be notified of %s: %s", state, error.strerror)
 
 
 class DataFolderLock:

@@ -32,18 +32,18 @@ from hushbell.types import AccessToken, DeviceToken, KeyPair, NotificationType
 from hushbell.wire.messages import Report, ReportError
 
 TOPIC = "org.example.messenger"
-PATIENCE = 20.0  # seconds for any one step
+STEP_TIMEOUT = 20.0  # seconds for one step
 
 T = TypeVar("T")
-Tell = Callable[[str, str], None]
-"""Takes who acts and what happened."""
+OnStep = Callable[[str, str], None]
+"""Gets who acts, and what happens."""
 
 
 class Unexpected(HushbellError):
     """A step of the demo did not go as it must."""
 
 
-async def run_repeatedly(tell: Tell, pause: float) -> None:
+async def run_repeatedly(on_step: OnStep, pause: float) -> None:
     """
     Run one story after another until cancelled, ``pause`` seconds apart.
 
@@ -55,8 +55,8 @@ async def run_repeatedly(tell: Tell, pause: float) -> None:
     """
     for number in itertools.count(1):
         with tempfile.TemporaryDirectory(prefix="hushbell-demo-") as folder:
-            await Story(Path(folder), tell).run()
-        tell("demo", f"run {number} is complete; ctrl-C stops")
+            await Story(Path(folder), on_step).run()
+        on_step("demo", f"run {number} is complete; ctrl-C stops")
         await asyncio.sleep(pause)
 
 
@@ -66,12 +66,12 @@ class Story:
 
     Args:
         folder: holds the server's database; empty at the start.
-        tell: is called with each step as it happens.
+        on_step: is called with each step as it happens.
     """
 
-    def __init__(self, folder: Path, tell: Tell) -> None:
+    def __init__(self, folder: Path, on_step: OnStep) -> None:
         self._folder = folder
-        self._tell = tell
+        self._on_step = on_step
         self._clock = SystemClock()
         self._bus = Bus()
         self._server = secp256k1.key_pair(system_random)
@@ -89,20 +89,20 @@ class Story:
             Unexpected: a step failed; the text names the step and its result.
         """
         async with _mock() as mock, self._alice, self._bob, self._mallory:
-            async with self._serving(mock):
+            async with self._run_server(mock):
                 infos = await self._register_and_find()
                 await self._ring(mock, infos)
-                await self._ask_again(mock, infos)
+                await self._repeat_message(mock, infos)
                 await self._refuse_mallory(infos)
                 await self._mention(infos)
-            await self._ring_through_a_restart(mock, infos)
+            await self._ring_across_a_restart(mock, infos)
 
     def _phone(self, identity: KeyPair) -> Phone:
-        return Phone(self._bus.connect(), identity=identity, patience=PATIENCE)
+        return Phone(self._bus.connect(), identity=identity, patience=STEP_TIMEOUT)
 
     @asynccontextmanager
-    async def _serving(self, mock: MockProviders) -> AsyncIterator[None]:
-        """Run the server on the same data folder as the last time."""
+    async def _run_server(self, mock: MockProviders) -> AsyncIterator[None]:
+        """Run the server on the run's folder."""
         counters = Counters()
         settings = ServerApnsSettings(
             key_file=str(mock.apns.key_file),
@@ -131,26 +131,26 @@ class Story:
     async def _register_and_find(self) -> tuple[Info, ...]:
         answer = await self._step("Alice registers her phone", self._alice.register(self._server.public, self._token))
         self._expect(answer.success, "the server refused Alice's registration")
-        self._tell("server", "registration stored, signed answer sent: success")
+        self._on_step("server", "registration stored, signed answer sent: success")
         infos = await self._step("Bob asks how to ring Alice", self._bob.query(self._alice.identity.public))
-        self._expect(len(infos) == 1, f"Bob learnt of {len(infos)} devices instead of one")
-        self._tell("Bob", "got an access token; Alice's grant for this server is genuine")
+        self._expect(len(infos) == 1, f"Bob found {len(infos)} devices instead of one")
+        self._on_step("Bob", "got an access token; Alice's grant for this server is genuine")
         return infos
 
     async def _ring(self, mock: MockProviders, infos: tuple[Info, ...]) -> None:
         before = mock.count("apns", 200)
         reports = await self._step("Bob asks the server to ring Alice", self._notify(self._bob, infos))
         self._expect_success(reports)
-        await self._rung(mock, before + 1)
+        await self._expect_push(mock, before + 1)
 
-    async def _ask_again(self, mock: MockProviders, infos: tuple[Info, ...]) -> None:
-        """The same chat message once more, under another key: reported as success, but the phone rang already."""
+    async def _repeat_message(self, mock: MockProviders, infos: tuple[Info, ...]) -> None:
+        """Send the same chat message under another key: reported as success, without a second push."""
         self._messages -= 1
         before = mock.count("apns", 200)
         reports = await self._step("Bob sends the same message again", self._notify(self._bob, infos))
         self._expect_success(reports)
         self._expect(mock.count("apns", 200) == before, "the phone rang twice for one message")
-        self._tell("Alice's phone", "stays silent: one message rings once")
+        self._on_step("Alice's phone", "stays silent: one message rings once")
 
     async def _refuse_mallory(self, infos: tuple[Info, ...]) -> None:
         forged = tuple(_with_token(info, "00000000-0000-4000-8000-000000000000") for info in infos)
@@ -158,30 +158,30 @@ class Story:
         self._expect(
             [report.error for report in reports] == [ReportError.WRONG_TOKEN], "Mallory's guess was not refused"
         )
-        self._tell("server", "refused: WRONG_TOKEN")
+        self._on_step("server", "refused: WRONG_TOKEN")
 
     async def _mention(self, infos: tuple[Info, ...]) -> None:
-        """Alice allows mentions in no chat: reported as success, so that Mallory cannot learn her rules."""
+        """Alice allows mentions in no chat: reported as success, which hides her rules from Mallory."""
         reports = await self._step(
             "Mallory mentions Alice in a chat she is not in",
             self._notify(self._mallory, infos, NotificationType.MENTION),
         )
         self._expect_success(reports)
-        self._tell("Alice's phone", "stays silent: her rules filter it, and Mallory cannot tell")
+        self._on_step("Alice's phone", "stays silent: her rules filter it, and Mallory cannot tell")
 
-    async def _ring_through_a_restart(self, mock: MockProviders, infos: tuple[Info, ...]) -> None:
+    async def _ring_across_a_restart(self, mock: MockProviders, infos: tuple[Info, ...]) -> None:
         before = mock.count("apns", 200)
         await mock.refuse()
-        self._tell("Apple", "is not reachable")
-        async with self._serving(mock):
+        self._on_step("Apple", "is not reachable")
+        async with self._run_server(mock):
             reports = await self._step("Bob rings Alice all the same", self._notify(self._bob, infos))
             self._expect_success(reports)
-        self._tell("server", "stops; the push is on disk")
+        self._on_step("server", "stops; the push is on disk")
         await mock.listen()
-        self._tell("Apple", "is back")
-        async with self._serving(mock):
-            self._tell("server", "starts again")
-            await self._rung(mock, before + 1)
+        self._on_step("Apple", "is back")
+        async with self._run_server(mock):
+            self._on_step("server", "starts again")
+            await self._expect_push(mock, before + 1)
 
     async def _notify(
         self, sender: Phone, infos: tuple[Info, ...], type_: NotificationType = NotificationType.MESSAGE
@@ -190,30 +190,30 @@ class Story:
         message_id = self._messages.to_bytes(32, "big")
         return await sender.notify(infos, message_id, "0x" + sender.identity.public.hex(), type_)
 
-    async def _rung(self, mock: MockProviders, number: int) -> None:
-        for _ in range(int(PATIENCE * 1000)):
+    async def _expect_push(self, mock: MockProviders, number: int) -> None:
+        for _ in range(int(STEP_TIMEOUT * 1000)):
             if mock.count("apns", 200) >= number:
                 break
             await asyncio.sleep(0.001)
         accepted = mock.count("apns", 200)
         self._expect(accepted == number, f"Apple has {accepted} pushes instead of {number}")
-        self._tell("Apple", "accepted the push: HTTP/2 200")
-        self._tell("Alice's phone", f"rings: “{_screen(mock.requests[-1].json)}”")
+        self._on_step("Apple", "accepted the push: HTTP/2 200")
+        self._on_step("Alice's phone", f"rings: “{_alert_text(mock.requests[-1].json)}”")
 
-    async def _step(self, what: str, doing: Awaitable[T]) -> T:
-        self._tell(what.split(maxsplit=1)[0], what.split(" ", 1)[1])
+    async def _step(self, what: str, action: Awaitable[T]) -> T:
+        self._on_step(what.split(maxsplit=1)[0], what.split(" ", 1)[1])
         try:
-            return await doing
+            return await action
         except HushbellError as error:
             raise Unexpected(f"{what}: {error}") from error
 
     def _expect_success(self, reports: tuple[Report, ...]) -> None:
         self._expect([report.success for report in reports] == [True], f"the server reported {reports}")
-        self._tell("server", "reports success")
+        self._on_step("server", "reports success")
 
-    def _expect(self, holds: bool, otherwise: str) -> None:  # noqa: FBT001  reads as a sentence
-        if not holds:
-            raise Unexpected(otherwise)
+    def _expect(self, is_met: bool, failure: str) -> None:  # noqa: FBT001  a condition
+        if not is_met:
+            raise Unexpected(failure)
 
 
 def _mock() -> MockProviders:
@@ -222,7 +222,7 @@ def _mock() -> MockProviders:
     return mock
 
 
-def _screen(payload: Any) -> str:
+def _alert_text(payload: Any) -> str:
     """Return what the phone shows."""
     alert = payload["aps"]["alert"]
     return str(alert["body"] if isinstance(alert, dict) else alert)

@@ -1,5 +1,5 @@
 """
-Log lines on standard error: one JSON object each, coarse times, and no secret even if somebody logs one.
+Log lines on standard error: one JSON object each, coarse times, and no secrets, even where one is passed to the logger.
 
 The first rule is not to log secrets. What is here is the net below that rule: anything long enough to be a key, a
 token or a payload is replaced before a line is written, in messages, arguments, extras and tracebacks alike.

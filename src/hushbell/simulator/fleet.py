@@ -30,7 +30,7 @@ class FleetFigures:
 
     phones: int
     registered: int
-    rung: int
+    notified: int
     register_seconds: float
     ring_seconds: float
     cpu_seconds: float
@@ -84,7 +84,7 @@ class Fleet:
         try:
             registered = await self._run_each("registered", lambda index: self._register(index, servers))
             between = time.monotonic()
-            rung = await self._run_each("rung", self._notify)
+            notified = await self._run_each("rung", self._notify)
         finally:
             await asyncio.gather(*(phone.close() for phone in self._phones))
             await self._transport.close()
@@ -92,7 +92,7 @@ class Fleet:
         return FleetFigures(
             phones=len(self._phones),
             registered=registered,
-            rung=rung,
+            notified=notified,
             register_seconds=between - started,
             ring_seconds=time.monotonic() - between,
             cpu_seconds=time.process_time() - cpu,

@@ -70,12 +70,12 @@ def read_contact_code(opened: OpenedEnvelope, target: PublicKey, identity: Priva
 
     Raises:
         Undecodable: not a contact code.
-        Unauthentic: somebody else's.
+        Unauthentic: another key's.
     """
     if opened.type != wire.ApplicationType.CONTACT_CODE_ADVERTISEMENT:
         raise Undecodable("not a contact code")
     if opened.sender != target:
-        raise Unauthentic("somebody else's contact code")
+        raise Unauthentic("the contact code of another key")
     advert = wire.decode(wire.ContactCodeAdvertisement, opened.payload)
     return _verified(advert.push_notification_info, target, identity, None)
 
