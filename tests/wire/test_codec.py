@@ -28,8 +28,7 @@ from hushbell.wire import (
     encode,
     messages,
 )
-from hushbell.wire.codec import CODECS, UNKNOWN_LIMIT
-from hushbell.wire.generic import NESTED_LIMIT
+from hushbell.wire.codec import CODECS, MAX_NESTED, UNKNOWN_LIMIT
 
 UNKNOWN = bytes.fromhex("c83e05d23e03616263")  # two fields, numbers 1001 and 1002
 
@@ -240,9 +239,9 @@ def test_what_is_too_large_is_refused_before_it_is_parsed(kind: type) -> None:
 
 
 def test_a_list_of_many_empty_messages_is_refused() -> None:
-    assert len(decode(NotificationRequest, b"\x0a\x00" * NESTED_LIMIT).requests) == NESTED_LIMIT
+    assert len(decode(NotificationRequest, b"\x0a\x00" * MAX_NESTED).requests) == MAX_NESTED
     with pytest.raises(TooLarge):
-        decode(NotificationRequest, b"\x0a\x00" * (NESTED_LIMIT + 1))
+        decode(NotificationRequest, b"\x0a\x00" * (MAX_NESTED + 1))
 
 
 def test_many_fields_nobody_knows_are_refused_at_any_level() -> None:
@@ -264,7 +263,7 @@ def test_large_fields_that_are_known_are_no_unknown_fields() -> None:
 
 
 def test_a_list_of_many_hashes_is_left_to_the_rules() -> None:
-    assert len(decode(Query, b"\x0a\x00" * (NESTED_LIMIT + 1)).public_keys) == NESTED_LIMIT + 1
+    assert len(decode(Query, b"\x0a\x00" * (MAX_NESTED + 1)).public_keys) == MAX_NESTED + 1
 
 
 def test_no_secret_shows_in_a_repr() -> None:

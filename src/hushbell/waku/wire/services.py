@@ -1,5 +1,5 @@
 """
-Values of Waku's services. Lists are bounded by the reader of the message (``service_codecs.decode``).
+Values of Waku's services. Lists are bounded by the reader of the message (``codecs.decode``).
 
 A Waku message is kept as its bytes: filter, store and lightpush pass it on unchanged, because relay identifies it by
 the hash of the bytes. None is absent, which is not the same as empty.

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fhushbell/wire/pb/services.proto\x12\rhushbell.waku\"u\n\rFilterRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\x05\x12\x19\n\x0cpubsub_topic\x18\n \x01(\tH\x00\x88\x01\x01\x12\x16\n\x0e\x63ontent_topics\x18\x0b \x03(\tB\x0f\n\r_pubsub_topic\"c\n\x0e\x46ilterResponse\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x13\n\x0bstatus_code\x18\n \x01(\r\x12\x18\n\x0bstatus_desc\x18\x0b \x01(\tH\x00\x88\x01\x01\x42\x0e\n\x0c_status_desc\"N\n\nFilterPush\x12\x14\n\x0cwaku_message\x18\x01 \x01(\x0c\x12\x19\n\x0cpubsub_topic\x18\x02 \x01(\tH\x00\x88\x01\x01\x42\x0f\n\r_pubsub_topic\"4\n\x0bPushRequest\x12\x14\n\x0cpubsub_topic\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\x0c\"0\n\x0cPushResponse\x12\x12\n\nis_success\x18\x01 \x01(\x08\x12\x0c\n\x04info\x18\x02 \x01(\t\"y\n\x07PushRpc\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12+\n\x07request\x18\x02 \x01(\x0b\x32\x1a.hushbell.waku.PushRequest\x12-\n\x08response\x18\x03 \x01(\x0b\x32\x1b.hushbell.waku.PushResponse\"c\n\x10LightpushRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x19\n\x0cpubsub_topic\x18\x14 \x01(\tH\x00\x88\x01\x01\x12\x0f\n\x07message\x18\x15 \x01(\x0c\x42\x0f\n\r_pubsub_topic\"\x9a\x01\n\x11LightpushResponse\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x13\n\x0bstatus_code\x18\n \x01(\r\x12\x18\n\x0bstatus_desc\x18\x0b \x01(\tH\x00\x88\x01\x01\x12\x1d\n\x10relay_peer_count\x18\x0c \x01(\rH\x01\x88\x01\x01\x42\x0e\n\x0c_status_descB\x13\n\x11_relay_peer_count\"\x86\x01\n\nStoreEntry\x12\x19\n\x0cmessage_hash\x18\x01 \x01(\x0cH\x00\x88\x01\x01\x12\x14\n\x07message\x18\x02 \x01(\x0cH\x01\x88\x01\x01\x12\x19\n\x0cpubsub_topic\x18\x03 \x01(\tH\x02\x88\x01\x01\x42\x0f\n\r_message_hashB\n\n\x08_messageB\x0f\n\r_pubsub_topic\"\xaf\x02\n\x0cStoreRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x14\n\x0cinclude_data\x18\x02 \x01(\x08\x12\x19\n\x0cpubsub_topic\x18\n \x01(\tH\x00\x88\x01\x01\x12\x16\n\x0e\x63ontent_topics\x18\x0b \x03(\t\x12\x17\n\ntime_start\x18\x0c \x01(\x12H\x01\x88\x01\x01\x12\x15\n\x08time_end\x18\r \x01(\x12H\x02\x88\x01\x01\x12\x16\n\x0emessage_hashes\x18\x14 \x03(\x0c\x12\x13\n\x06\x63ursor\x18\x33 \x01(\x0cH\x03\x88\x01\x01\x12\x0f\n\x07\x66orward\x18\x34 \x01(\x08\x12\x12\n\x05limit\x18\x35 \x01(\x04H\x04\x88\x01\x01\x42\x0f\n\r_pubsub_topicB\r\n\x0b_time_startB\x0b\n\t_time_endB\t\n\x07_cursorB\x08\n\x06_limit\"\xc4\x01\n\rStoreResponse\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x18\n\x0bstatus_code\x18\n \x01(\rH\x00\x88\x01\x01\x12\x18\n\x0bstatus_desc\x18\x0b \x01(\tH\x01\x88\x01\x01\x12+\n\x08messages\x18\x14 \x03(\x0b\x32\x19.hushbell.waku.StoreEntry\x12\x13\n\x06\x63ursor\x18\x33 \x01(\x0cH\x02\x88\x01\x01\x42\x0e\n\x0c_status_codeB\x0e\n\x0c_status_descB\t\n\x07_cursor\"_\n\x08Metadata\x12\x17\n\ncluster_id\x18\x01 \x01(\rH\x00\x88\x01\x01\x12\x1b\n\x0fshards_unpacked\x18\x02 \x03(\rB\x02\x10\x00\x12\x0e\n\x06shards\x18\x03 \x03(\rB\r\n\x0b_cluster_id\"\x17\n\x08PeerInfo\x12\x0b\n\x03\x65nr\x18\x01 \x01(\x0c\"&\n\x11PeerExchangeQuery\x12\x11\n\tnum_peers\x18\x01 \x01(\x04\"\x82\x01\n\x14PeerExchangeResponse\x12+\n\npeer_infos\x18\x01 \x03(\x0b\x32\x17.hushbell.waku.PeerInfo\x12\x13\n\x0bstatus_code\x18\n \x01(\r\x12\x18\n\x0bstatus_desc\x18\x0b \x01(\tH\x00\x88\x01\x01\x42\x0e\n\x0c_status_desc\"y\n\x0fPeerExchangeRpc\x12/\n\x05query\x18\x01 \x01(\x0b\x32 .hushbell.waku.PeerExchangeQuery\x12\x35\n\x08response\x18\x02 \x01(\x0b\x32#.hushbell.waku.PeerExchangeResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fhushbell/wire/pb/services.proto\x12\rhushbell.waku\"u\n\rFilterRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\x05\x12\x19\n\x0cpubsub_topic\x18\n \x01(\tH\x00\x88\x01\x01\x12\x16\n\x0e\x63ontent_topics\x18\x0b \x03(\tB\x0f\n\r_pubsub_topic\"c\n\x0e\x46ilterResponse\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x13\n\x0bstatus_code\x18\n \x01(\r\x12\x18\n\x0bstatus_desc\x18\x0b \x01(\tH\x00\x88\x01\x01\x42\x0e\n\x0c_status_desc\"N\n\nFilterPush\x12\x14\n\x0cwaku_message\x18\x01 \x01(\x0c\x12\x19\n\x0cpubsub_topic\x18\x02 \x01(\tH\x00\x88\x01\x01\x42\x0f\n\r_pubsub_topic\"9\n\x0bPushRequest\x12\x14\n\x0cpubsub_topic\x18\x01 \x01(\t\x12\x14\n\x0cwaku_message\x18\x02 \x01(\x0c\"0\n\x0cPushResponse\x12\x12\n\nis_success\x18\x01 \x01(\x08\x12\x0c\n\x04info\x18\x02 \x01(\t\"y\n\x07PushRpc\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12+\n\x07request\x18\x02 \x01(\x0b\x32\x1a.hushbell.waku.PushRequest\x12-\n\x08response\x18\x03 \x01(\x0b\x32\x1b.hushbell.waku.PushResponse\"h\n\x10LightpushRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x19\n\x0cpubsub_topic\x18\x14 \x01(\tH\x00\x88\x01\x01\x12\x14\n\x0cwaku_message\x18\x15 \x01(\x0c\x42\x0f\n\r_pubsub_topic\"\x9a\x01\n\x11LightpushResponse\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x13\n\x0bstatus_code\x18\n \x01(\r\x12\x18\n\x0bstatus_desc\x18\x0b \x01(\tH\x00\x88\x01\x01\x12\x1d\n\x10relay_peer_count\x18\x0c \x01(\rH\x01\x88\x01\x01\x42\x0e\n\x0c_status_descB\x13\n\x11_relay_peer_count\"\x90\x01\n\nStoreEntry\x12\x19\n\x0cmessage_hash\x18\x01 \x01(\x0cH\x00\x88\x01\x01\x12\x19\n\x0cwaku_message\x18\x02 \x01(\x0cH\x01\x88\x01\x01\x12\x19\n\x0cpubsub_topic\x18\x03 \x01(\tH\x02\x88\x01\x01\x42\x0f\n\r_message_hashB\x0f\n\r_waku_messageB\x0f\n\r_pubsub_topic\"\xaf\x02\n\x0cStoreRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x14\n\x0cinclude_data\x18\x02 \x01(\x08\x12\x19\n\x0cpubsub_topic\x18\n \x01(\tH\x00\x88\x01\x01\x12\x16\n\x0e\x63ontent_topics\x18\x0b \x03(\t\x12\x17\n\ntime_start\x18\x0c \x01(\x12H\x01\x88\x01\x01\x12\x15\n\x08time_end\x18\r \x01(\x12H\x02\x88\x01\x01\x12\x16\n\x0emessage_hashes\x18\x14 \x03(\x0c\x12\x13\n\x06\x63ursor\x18\x33 \x01(\x0cH\x03\x88\x01\x01\x12\x0f\n\x07\x66orward\x18\x34 \x01(\x08\x12\x12\n\x05limit\x18\x35 \x01(\x04H\x04\x88\x01\x01\x42\x0f\n\r_pubsub_topicB\r\n\x0b_time_startB\x0b\n\t_time_endB\t\n\x07_cursorB\x08\n\x06_limit\"\xc3\x01\n\rStoreResponse\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x18\n\x0bstatus_code\x18\n \x01(\rH\x00\x88\x01\x01\x12\x18\n\x0bstatus_desc\x18\x0b \x01(\tH\x01\x88\x01\x01\x12*\n\x07\x65ntries\x18\x14 \x03(\x0b\x32\x19.hushbell.waku.StoreEntry\x12\x13\n\x06\x63ursor\x18\x33 \x01(\x0cH\x02\x88\x01\x01\x42\x0e\n\x0c_status_codeB\x0e\n\x0c_status_descB\t\n\x07_cursor\"_\n\x08Metadata\x12\x17\n\ncluster_id\x18\x01 \x01(\rH\x00\x88\x01\x01\x12\x1b\n\x0fshards_unpacked\x18\x02 \x03(\rB\x02\x10\x00\x12\x0e\n\x06shards\x18\x03 \x03(\rB\r\n\x0b_cluster_id\"\x17\n\x08PeerInfo\x12\x0b\n\x03\x65nr\x18\x01 \x01(\x0c\"&\n\x11PeerExchangeQuery\x12\x11\n\tnum_peers\x18\x01 \x01(\x04\"\x82\x01\n\x14PeerExchangeResponse\x12+\n\npeer_infos\x18\x01 \x03(\x0b\x32\x17.hushbell.waku.PeerInfo\x12\x13\n\x0bstatus_code\x18\n \x01(\r\x12\x18\n\x0bstatus_desc\x18\x0b \x01(\tH\x00\x88\x01\x01\x42\x0e\n\x0c_status_desc\"y\n\x0fPeerExchangeRpc\x12/\n\x05query\x18\x01 \x01(\x0b\x32 .hushbell.waku.PeerExchangeQuery\x12\x35\n\x08response\x18\x02 \x01(\x0b\x32#.hushbell.waku.PeerExchangeResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -40,29 +40,29 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_FILTERPUSH']._serialized_start=270
   _globals['_FILTERPUSH']._serialized_end=348
   _globals['_PUSHREQUEST']._serialized_start=350
-  _globals['_PUSHREQUEST']._serialized_end=402
-  _globals['_PUSHRESPONSE']._serialized_start=404
-  _globals['_PUSHRESPONSE']._serialized_end=452
-  _globals['_PUSHRPC']._serialized_start=454
-  _globals['_PUSHRPC']._serialized_end=575
-  _globals['_LIGHTPUSHREQUEST']._serialized_start=577
-  _globals['_LIGHTPUSHREQUEST']._serialized_end=676
-  _globals['_LIGHTPUSHRESPONSE']._serialized_start=679
-  _globals['_LIGHTPUSHRESPONSE']._serialized_end=833
-  _globals['_STOREENTRY']._serialized_start=836
-  _globals['_STOREENTRY']._serialized_end=970
-  _globals['_STOREREQUEST']._serialized_start=973
-  _globals['_STOREREQUEST']._serialized_end=1276
-  _globals['_STORERESPONSE']._serialized_start=1279
-  _globals['_STORERESPONSE']._serialized_end=1475
-  _globals['_METADATA']._serialized_start=1477
-  _globals['_METADATA']._serialized_end=1572
-  _globals['_PEERINFO']._serialized_start=1574
-  _globals['_PEERINFO']._serialized_end=1597
-  _globals['_PEEREXCHANGEQUERY']._serialized_start=1599
-  _globals['_PEEREXCHANGEQUERY']._serialized_end=1637
-  _globals['_PEEREXCHANGERESPONSE']._serialized_start=1640
-  _globals['_PEEREXCHANGERESPONSE']._serialized_end=1770
-  _globals['_PEEREXCHANGERPC']._serialized_start=1772
-  _globals['_PEEREXCHANGERPC']._serialized_end=1893
+  _globals['_PUSHREQUEST']._serialized_end=407
+  _globals['_PUSHRESPONSE']._serialized_start=409
+  _globals['_PUSHRESPONSE']._serialized_end=457
+  _globals['_PUSHRPC']._serialized_start=459
+  _globals['_PUSHRPC']._serialized_end=580
+  _globals['_LIGHTPUSHREQUEST']._serialized_start=582
+  _globals['_LIGHTPUSHREQUEST']._serialized_end=686
+  _globals['_LIGHTPUSHRESPONSE']._serialized_start=689
+  _globals['_LIGHTPUSHRESPONSE']._serialized_end=843
+  _globals['_STOREENTRY']._serialized_start=846
+  _globals['_STOREENTRY']._serialized_end=990
+  _globals['_STOREREQUEST']._serialized_start=993
+  _globals['_STOREREQUEST']._serialized_end=1296
+  _globals['_STORERESPONSE']._serialized_start=1299
+  _globals['_STORERESPONSE']._serialized_end=1494
+  _globals['_METADATA']._serialized_start=1496
+  _globals['_METADATA']._serialized_end=1591
+  _globals['_PEERINFO']._serialized_start=1593
+  _globals['_PEERINFO']._serialized_end=1616
+  _globals['_PEEREXCHANGEQUERY']._serialized_start=1618
+  _globals['_PEEREXCHANGEQUERY']._serialized_end=1656
+  _globals['_PEEREXCHANGERESPONSE']._serialized_start=1659
+  _globals['_PEEREXCHANGERESPONSE']._serialized_end=1789
+  _globals['_PEEREXCHANGERPC']._serialized_start=1791
+  _globals['_PEEREXCHANGERPC']._serialized_end=1912
 # @@protoc_insertion_point(module_scope)

@@ -107,18 +107,18 @@ class PushRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     PUBSUB_TOPIC_FIELD_NUMBER: _builtins.int
-    MESSAGE_FIELD_NUMBER: _builtins.int
+    WAKU_MESSAGE_FIELD_NUMBER: _builtins.int
     pubsub_topic: _builtins.str
-    message: _builtins.bytes
+    waku_message: _builtins.bytes
     def __init__(
         self,
         *,
         pubsub_topic: _builtins.str = ...,
-        message: _builtins.bytes = ...,
+        waku_message: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["message", b"message", "pubsub_topic", b"pubsub_topic"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["pubsub_topic", b"pubsub_topic", "waku_message", b"waku_message"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -179,20 +179,20 @@ class LightpushRequest(_message.Message):
 
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     PUBSUB_TOPIC_FIELD_NUMBER: _builtins.int
-    MESSAGE_FIELD_NUMBER: _builtins.int
+    WAKU_MESSAGE_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     pubsub_topic: _builtins.str
-    message: _builtins.bytes
+    waku_message: _builtins.bytes
     def __init__(
         self,
         *,
         request_id: _builtins.str = ...,
         pubsub_topic: _builtins.str | None = ...,
-        message: _builtins.bytes = ...,
+        waku_message: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_pubsub_topic", b"_pubsub_topic", "pubsub_topic", b"pubsub_topic"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_pubsub_topic", b"_pubsub_topic", "message", b"message", "pubsub_topic", b"pubsub_topic", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_pubsub_topic", b"_pubsub_topic", "pubsub_topic", b"pubsub_topic", "request_id", b"request_id", "waku_message", b"waku_message"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__pubsub_topic: _TypeAlias = _typing.Literal["pubsub_topic"]  # noqa: Y015
     _WhichOneofArgType__pubsub_topic: _TypeAlias = _typing.Literal["_pubsub_topic", b"_pubsub_topic"]  # noqa: Y015
@@ -240,34 +240,34 @@ class StoreEntry(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     MESSAGE_HASH_FIELD_NUMBER: _builtins.int
-    MESSAGE_FIELD_NUMBER: _builtins.int
+    WAKU_MESSAGE_FIELD_NUMBER: _builtins.int
     PUBSUB_TOPIC_FIELD_NUMBER: _builtins.int
     message_hash: _builtins.bytes
-    message: _builtins.bytes
+    waku_message: _builtins.bytes
     pubsub_topic: _builtins.str
     def __init__(
         self,
         *,
         message_hash: _builtins.bytes | None = ...,
-        message: _builtins.bytes | None = ...,
+        waku_message: _builtins.bytes | None = ...,
         pubsub_topic: _builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_message", b"_message", "_message_hash", b"_message_hash", "_pubsub_topic", b"_pubsub_topic", "message", b"message", "message_hash", b"message_hash", "pubsub_topic", b"pubsub_topic"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_message_hash", b"_message_hash", "_pubsub_topic", b"_pubsub_topic", "_waku_message", b"_waku_message", "message_hash", b"message_hash", "pubsub_topic", b"pubsub_topic", "waku_message", b"waku_message"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_message", b"_message", "_message_hash", b"_message_hash", "_pubsub_topic", b"_pubsub_topic", "message", b"message", "message_hash", b"message_hash", "pubsub_topic", b"pubsub_topic"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_message_hash", b"_message_hash", "_pubsub_topic", b"_pubsub_topic", "_waku_message", b"_waku_message", "message_hash", b"message_hash", "pubsub_topic", b"pubsub_topic", "waku_message", b"waku_message"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType__message: _TypeAlias = _typing.Literal["message"]  # noqa: Y015
-    _WhichOneofArgType__message: _TypeAlias = _typing.Literal["_message", b"_message"]  # noqa: Y015
     _WhichOneofReturnType__message_hash: _TypeAlias = _typing.Literal["message_hash"]  # noqa: Y015
     _WhichOneofArgType__message_hash: _TypeAlias = _typing.Literal["_message_hash", b"_message_hash"]  # noqa: Y015
     _WhichOneofReturnType__pubsub_topic: _TypeAlias = _typing.Literal["pubsub_topic"]  # noqa: Y015
     _WhichOneofArgType__pubsub_topic: _TypeAlias = _typing.Literal["_pubsub_topic", b"_pubsub_topic"]  # noqa: Y015
-    @_typing.overload
-    def WhichOneof(self, oneof_group: _WhichOneofArgType__message) -> _WhichOneofReturnType__message | None: ...
+    _WhichOneofReturnType__waku_message: _TypeAlias = _typing.Literal["waku_message"]  # noqa: Y015
+    _WhichOneofArgType__waku_message: _TypeAlias = _typing.Literal["_waku_message", b"_waku_message"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__message_hash) -> _WhichOneofReturnType__message_hash | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__pubsub_topic) -> _WhichOneofReturnType__pubsub_topic | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__waku_message) -> _WhichOneofReturnType__waku_message | None: ...
 
 Global___StoreEntry: _TypeAlias = StoreEntry  # noqa: Y015
 
@@ -345,26 +345,26 @@ class StoreResponse(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     STATUS_CODE_FIELD_NUMBER: _builtins.int
     STATUS_DESC_FIELD_NUMBER: _builtins.int
-    MESSAGES_FIELD_NUMBER: _builtins.int
+    ENTRIES_FIELD_NUMBER: _builtins.int
     CURSOR_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     status_code: _builtins.int
     status_desc: _builtins.str
     cursor: _builtins.bytes
     @_builtins.property
-    def messages(self) -> _containers.RepeatedCompositeFieldContainer[Global___StoreEntry]: ...
+    def entries(self) -> _containers.RepeatedCompositeFieldContainer[Global___StoreEntry]: ...
     def __init__(
         self,
         *,
         request_id: _builtins.str = ...,
         status_code: _builtins.int | None = ...,
         status_desc: _builtins.str | None = ...,
-        messages: _abc.Iterable[Global___StoreEntry] | None = ...,
+        entries: _abc.Iterable[Global___StoreEntry] | None = ...,
         cursor: _builtins.bytes | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_cursor", b"_cursor", "_status_code", b"_status_code", "_status_desc", b"_status_desc", "cursor", b"cursor", "status_code", b"status_code", "status_desc", b"status_desc"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cursor", b"_cursor", "_status_code", b"_status_code", "_status_desc", b"_status_desc", "cursor", b"cursor", "messages", b"messages", "request_id", b"request_id", "status_code", b"status_code", "status_desc", b"status_desc"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cursor", b"_cursor", "_status_code", b"_status_code", "_status_desc", b"_status_desc", "cursor", b"cursor", "entries", b"entries", "request_id", b"request_id", "status_code", b"status_code", "status_desc", b"status_desc"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__cursor: _TypeAlias = _typing.Literal["cursor"]  # noqa: Y015
     _WhichOneofArgType__cursor: _TypeAlias = _typing.Literal["_cursor", b"_cursor"]  # noqa: Y015
