@@ -240,7 +240,7 @@ class Node:
             await self._archive.close()
 
     def _on_message(self, pubsub_topic: str, data: bytes) -> int:
-        """Hand a message of somebody else to readers and services; return how many filter subscribers it goes to."""
+        """Pass a message of another node to readers and services; return how many filter subscribers it goes to."""
         message = RawMessage(PubsubTopic(pubsub_topic), data)
         self._last_messages.record(pubsub_topic, self._clock.now())
         for reader in self._readers:

@@ -1,4 +1,4 @@
-"""The services that a node offers to peers that do not relay: filter, lightpush, store; and metadata to everybody."""
+"""The services that a node offers to peers that do not relay: filter, lightpush, store; and metadata to every peer."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -70,7 +70,7 @@ class NodeServices:
         return 0 if topic is None else self._filter.deliver(message.pubsub_topic, topic, message.data)
 
     async def close(self) -> None:
-        """Push nothing more and ask nobody."""
+        """End all pushes and requests under way."""
         if self._filter is not None:
             await self._filter.close()
         await self._metadata.close()

@@ -199,7 +199,7 @@ class RestTransport(QueueTransport):
             response = await self._node.request(self._node.dialect.lightpush, body)
             if self._node.dialect.is_published(response.status, response.body):
                 return True
-            # Without a service node there is no lightpush; then the relay may still reach somebody.
+            # Without a service node there is no lightpush; then the relay may still reach a peer.
             return response.status in (404, 503) and await self._relay(envelope.pubsub_topic, message)
         except (TransportError, WireError) as error:
             log.warning("a message was not published: %s", error)

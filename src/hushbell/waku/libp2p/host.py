@@ -100,7 +100,7 @@ class Host:
         Accept inbound streams of a protocol: a task for each, bounded per peer.
 
         When the handler returns, the stream is closed, unless it has a receiver. A handler that raises resets its
-        stream. Connected peers are told by identify-push.
+        stream. Connected peers get an identify-push.
         """
         self._handlers[protocol] = lambda _, stream: handler(stream)
         self._identify.push(self._all())

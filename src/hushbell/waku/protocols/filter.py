@@ -123,7 +123,7 @@ class FilterService:
         return known
 
     def _forget_pushers(self) -> None:
-        """Stop pushing to whoever is no longer subscribed."""
+        """Stop pushing to peers that are no longer subscribed."""
         for peer in [peer for peer in self._pushers if not self._table.criteria(peer)]:
             self._pushers.pop(peer).stop()
 

@@ -86,6 +86,6 @@ class LightpushClient:
             raise TransportError("the lightpush service's answer is not understood") from error
 
 
-def _check_request_id(sent: str, told: str) -> None:
-    if sent != told:
+def _check_request_id(sent: str, answered: str) -> None:
+    if sent != answered:
         raise TransportError("the lightpush service answered another request")
