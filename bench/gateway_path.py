@@ -159,7 +159,7 @@ class Way:
             connection.data_received(request)
 
     def _send(self) -> None:
-        self.engine._run_round()
+        self.engine._rounds.run()
         self.host.send_waiting()
 
 

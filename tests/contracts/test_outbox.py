@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from hushbell.core.delivery.changes import Changes, DeadToken, IdempotentResponse
-from hushbell.core.delivery.job import Damaged, Job, JobOnDisk, JobProgress, JobResult
+from hushbell.core.delivery.job import DamagedJob, Job, JobOnDisk, JobProgress, JobResult
 from hushbell.core.delivery.notification import Message, Notification
 from hushbell.core.delivery.state import State
 from hushbell.core.delivery.webhook import Webhook, WebhookEvent
@@ -67,7 +67,7 @@ async def commit(queue: Outbox, **parts: Any) -> None:
     await committed(queue, Changes(**parts))
 
 
-async def open_jobs(queue: Outbox) -> Sequence[JobOnDisk | Damaged]:
+async def open_jobs(queue: Outbox) -> Sequence[JobOnDisk | DamagedJob]:
     return await queue.read([waiting.number for waiting in await queue.open_jobs()])
 
 
@@ -291,7 +291,7 @@ async def test_a_job_that_was_put_aside_is_open_no_more(queue: Outbox) -> None:
     damaged, other = job(queue, 1), job(queue, 1)
     await commit(queue, jobs=[damaged, other])
 
-    await commit(queue, quarantined=[Damaged(damaged.number, "chat", "apns", 1, "made up")])
+    await commit(queue, quarantined=[DamagedJob(damaged.number, "chat", "apns", 1, "made up")])
 
     assert list(await open_jobs(queue)) == [(other, None)]
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
 from hushbell.core.delivery.changes import Changes, DeadToken, IdempotentResponse, QuarantinedRow
-from hushbell.core.delivery.job import Damaged, JobOnDisk, JobResult, OpenJob
+from hushbell.core.delivery.job import DamagedJob, JobOnDisk, JobResult, OpenJob
 from hushbell.core.delivery.webhook import Webhook, WebhookEvent
 from hushbell.errors import StoreError
 from hushbell.types import Millis
@@ -18,8 +18,8 @@ class Outbox(Protocol):
     """
     Every adapter passes every test in tests/contracts/test_outbox.py. One process, one event loop.
 
-    A row that cannot be read costs its own contents alone. Jobs are handed to the reader as Damaged; whatever else is
-    damaged is put aside when it is met, logged once, and counts as absent.
+    A row that cannot be read costs its own contents alone. A damaged job is returned as DamagedJob. Any other damaged
+    row is put aside when it is read, logged once, and counts as absent.
     """
 
     @property
@@ -58,7 +58,7 @@ class Outbox(Protocol):
         """
         ...
 
-    async def read(self, numbers: Sequence[int]) -> Sequence[JobOnDisk | Damaged]:
+    async def read(self, numbers: Sequence[int]) -> Sequence[JobOnDisk | DamagedJob]:
         """
         Return the jobs of these numbers that did not end, in that order; unknown numbers are left out.
 

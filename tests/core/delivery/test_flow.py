@@ -100,7 +100,7 @@ def test_a_503_pauses_the_queue_only_if_nothing_is_accepted_between() -> None:
     for _ in range(10):
         for _ in range(REFUSALS_BEFORE_PAUSE - 1):
             assert fail(made, DOWN).pause is None
-        made.accepted(0)
+        made.accepted += 1
 
     pauses = [fail(made, DOWN).pause for _ in range(REFUSALS_BEFORE_PAUSE)]
 
@@ -134,7 +134,7 @@ def test_pauses_grow_until_a_push_is_accepted() -> None:
     made, now, waits = flow(), NOW, []
     for attempt in range(5):
         if attempt == 4:
-            made.accepted(0)
+            made.accepted += 1
         pause = fail(made, WRONG, now=now).pause
         assert pause is not None
         waits.append(pause.until - now)
@@ -158,17 +158,16 @@ def test_many_dead_tokens_at_once_are_a_wrong_configuration() -> None:
 
 def test_dead_tokens_among_many_accepted_ones_are_dead() -> None:
     made = flow()
-    for _ in range(1000):
-        made.accepted(0)
+    made.accepted = 1000
 
     assert [fail(made, DEAD).state for _ in range(30)] == [State.DEAD_TOKEN] * 30
 
 
-def test_the_window_grows_only_while_it_is_full_and_halves_once_a_second() -> None:
+def test_an_accepted_push_alone_leaves_the_window_and_overload_halves_it_once_a_second() -> None:
     made = flow()
-    made.accepted(0)
+    made.accepted += 1
     assert made.room(0) == FIRST_WINDOW
-    made.accepted(FIRST_WINDOW - 1)
+    made.window.grow()
     assert made.room(0) == FIRST_WINDOW + 1
 
     for _ in range(50):
@@ -195,7 +194,8 @@ def test_whatever_happens_every_failure_has_one_consequence_and_every_pause_an_e
         assert resumed is (made.pause is None)
         assert MAX_WINDOW >= made.window.size >= min(MIN_WINDOW, 1)
         if outcome is None:
-            made.accepted(made.room(0))
+            made.accepted += 1
+            made.window.grow()
             continue
         before = made.pause
         expires_at = Millis(now + 50_000)

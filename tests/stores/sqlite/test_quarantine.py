@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from tests.stores.fixtures import Made
 
 from hushbell.core.delivery.changes import Changes, DeadToken, IdempotentResponse
-from hushbell.core.delivery.job import Damaged, Job, JobOnDisk, JobProgress, JobResult
+from hushbell.core.delivery.job import DamagedJob, Job, JobOnDisk, JobProgress, JobResult
 from hushbell.core.delivery.notification import Message, Notification
 from hushbell.core.delivery.state import State
 from hushbell.core.delivery.webhook import Webhook, WebhookEvent
@@ -213,7 +213,7 @@ async def test_a_damaged_job_is_read_as_such_before_it_is_put_aside(tmp_path: Pa
     good, damaged = await outbox.read([jobs[0].number, jobs[1].number])
 
     assert isinstance(good, JobOnDisk)
-    assert damaged == Damaged(jobs[1].number, "chat", "apns", 1, "a row of jobs does not decrypt")
+    assert damaged == DamagedJob(jobs[1].number, "chat", "apns", 1, "a row of jobs does not decrypt")
     await outbox.close()
 
 

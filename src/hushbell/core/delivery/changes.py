@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from hushbell.core.delivery.job import Damaged, Job, JobProgress, JobResult
+from hushbell.core.delivery.job import DamagedJob, Job, JobProgress, JobResult
 from hushbell.core.delivery.webhook import WebhookEvent
 from hushbell.core.server.facts import Write
 from hushbell.types import Millis
@@ -55,7 +55,7 @@ class Changes:
     done_events: list[int] = field(default_factory=list)  # numbers of events that need nothing more
     deferred_events: list[WebhookEvent] = field(default_factory=list)  # events whose attempts and due_at changed
     responses: list[IdempotentResponse] = field(default_factory=list)
-    quarantined: list[Damaged] = field(default_factory=list)
+    quarantined: list[DamagedJob] = field(default_factory=list)
     server: list[Write] = field(default_factory=list)  # of the push server, where it shares the database
 
     @property

@@ -38,28 +38,21 @@ class FailedAttempt(NamedTuple):
 class ProviderFlow:
     """Window, breaker, pause and backoff of one provider queue."""
 
-    __slots__ = ("_accepted", "_backoff", "_breaker", "_consecutive_pauses", "_refusals", "pause", "window")
+    __slots__ = ("_backoff", "_breaker", "_consecutive_pauses", "_refusals", "accepted", "pause", "window")
 
     def __init__(self, backoff: Backoff) -> None:
         self.window = Window()
+        # Pushes accepted since the last failure. The queue counts them: a call for each would cost more than the rest.
+        self.accepted = 0
         self.pause: Pause | None = None
         self._backoff = backoff
         self._breaker = Breaker()
-        self._accepted = 0  # pushes that the breaker does not know yet
         self._refusals = 0  # in a row
         self._consecutive_pauses = 0
 
     def room(self, in_flight: int) -> int:
         """Return how many more attempts may be begun."""
         return 0 if self.pause is not None else max(0, ceil(self.window.size) - in_flight)
-
-    def accepted(self, in_flight: int) -> None:
-        """Count a push that was accepted; ``in_flight`` counts the attempts that are still under way."""
-        self._accepted += 1
-        if self._refusals:
-            self._refusals = self._consecutive_pauses = 0
-        if in_flight + 1 >= self.window.size:
-            self.window.grow()
 
     def failed(
         self, outcome: Outcome, *, attempts: int, retries: int | None, expires_at: Millis, now: Millis, jitter: float
@@ -75,9 +68,7 @@ class ProviderFlow:
             now: Unix time in milliseconds.
             jitter: in [0, 1).
         """
-        if self._accepted:
-            self._breaker = self._breaker.having_accepted(self._accepted, now)
-            self._accepted = 0
+        self._count_accepted(now)
         self._breaker, outcome = self._breaker.judge(outcome, now)
         pause = None
         if outcome.concerns_others:
@@ -98,6 +89,7 @@ class ProviderFlow:
         """Hold everything, once for all the pushes that met the same answer together; None if there is a pause."""
         if self.pause is not None:
             return None
+        self._count_accepted(now)
         self._consecutive_pauses += 1
         self._refusals = max(self._refusals, 1)
         wait = max(self._backoff.delay(self._consecutive_pauses, jitter), outcome.after or 0.0)
@@ -112,6 +104,11 @@ class ProviderFlow:
             self.pause = None
             self.window.restart()
         return True
+
+    def _count_accepted(self, now: Millis) -> None:
+        if self.accepted:
+            self._breaker = self._breaker.having_accepted(self.accepted, now)
+            self.accepted = self._refusals = self._consecutive_pauses = 0
 
     def _should_pause(self, outcome: Outcome) -> bool:
         """Whether a refusal speaks for all pushes: one 503 in a hundred answers must not stop the other 99."""

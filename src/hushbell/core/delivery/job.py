@@ -58,9 +58,14 @@ class JobOnDisk(NamedTuple):
     job: Job
     progress: JobProgress | None  # None: nothing is known of any push
 
+    @property
+    def number(self) -> int:
+        """Return the number of its first notification."""
+        return self.job.number
+
 
 @dataclass(frozen=True, slots=True)
-class Damaged:
+class DamagedJob:
     """A job whose row cannot be read. ``app``, ``provider`` and ``pushes`` are the columns of the row."""
 
     number: int

@@ -3,7 +3,7 @@
 from array import array
 from collections.abc import Iterable, Sequence
 
-_TIDY = 4096  # numbers taken before their memory is given back
+MAX_POPPED = 4096  # numbers whose memory is freed later; beyond it, once they are half of all
 
 
 class NumberQueue:
@@ -14,25 +14,25 @@ class NumberQueue:
     def __init__(self, values: Iterable[int] = ()) -> None:
         self._values = array("q", values)
         self._start = 0
-        self.left = len(self._values)  # kept, because it is asked for with each push
+        self.left = len(self._values)  # an attribute, since each push reads it
 
     def __len__(self) -> int:
         return self.left
 
     def append(self, number: int) -> None:
-        """Add one at the end."""
+        """Add a number at the end."""
         self._values.append(number)
         self.left += 1
 
-    def take(self, count: int) -> Sequence[int]:
-        """Return the first ones, at most so many, and drop them."""
-        taken = self._values[self._start : self._start + count]
-        self._start += len(taken)
-        self.left -= len(taken)
-        if self._start >= _TIDY and self._start * 2 >= len(self._values):
+    def pop_first(self, count: int) -> Sequence[int]:
+        """Remove the first numbers and return them, at most ``count``."""
+        popped = self._values[self._start : self._start + count]
+        self._start += len(popped)
+        self.left -= len(popped)
+        if self._start >= MAX_POPPED and self._start * 2 >= len(self._values):
             del self._values[: self._start]
             self._start = 0
-        return taken
+        return popped
 
     def give_back(self, numbers: Sequence[int]) -> None:
         """Put numbers at the front again, the first of them first."""

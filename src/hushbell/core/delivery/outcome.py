@@ -1,9 +1,11 @@
 """What came of one attempt to deliver a push (reference/gateway.md 5.5)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from hushbell.types import Millis
+
+MAX_REASON = 120  # characters of a provider's reason that are kept
 
 
 class Verdict(Enum):
@@ -46,6 +48,13 @@ class Outcome:
         if self.verdict is Verdict.MISCONFIGURED:
             return True
         return self.verdict is Verdict.RETRY and self.scope is not Scope.TOKEN
+
+    def printable(self) -> "Outcome":
+        """Return it with a reason that a database and a response may hold: ASCII, at most MAX_REASON characters."""
+        reason = self.reason
+        if len(reason) <= MAX_REASON and reason.isascii():
+            return self
+        return replace(self, reason=reason[:MAX_REASON].encode("ascii", "replace").decode())
 
 
 ACCEPTED = Outcome(Verdict.ACCEPTED)

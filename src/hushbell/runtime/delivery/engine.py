@@ -1,19 +1,17 @@
 """
 The delivery engine: what is on the disk is attempted until it has its final state.
 
-Callbacks, not tasks: a push costs one call to its provider and one call back. Provider queues share the event loop by
-deficit round robin, so that no app waits for another's flood; one commit serves all of them.
+Callbacks, not tasks: a push costs one call to its provider and one call back. One commit serves all provider queues.
 """
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from hushbell.core.delivery.backoff import Backoff
 from hushbell.core.delivery.changes import Changes, DeadToken, IdempotentResponse
-from hushbell.core.delivery.job import Damaged, Job, JobOnDisk, JobResult
+from hushbell.core.delivery.job import DamagedJob, Job, JobOnDisk, JobResult
 from hushbell.core.delivery.notification import Draft, Message, notifications
 from hushbell.core.delivery.outcome import Outcome, Verdict
 from hushbell.core.delivery.state import State
@@ -26,15 +24,13 @@ from hushbell.ports.outbox import Outbox
 from hushbell.ports.provider import Provider
 from hushbell.runtime.delivery.active_job import ActiveJob
 from hushbell.runtime.delivery.group_commit import GroupCommit
+from hushbell.runtime.delivery.job_reader import JobReader
 from hushbell.runtime.delivery.provider_queue import ProviderQueue
+from hushbell.runtime.delivery.rounds import Rounds
 from hushbell.runtime.delivery.timers import Timers
 from hushbell.types import Millis, Random
 
-QUANTUM = 32  # attempts that a queue begins before the next queue's
-BUDGET = 128  # attempts begun before the event loop sees to everything else
 MAX_UNCOMMITTED_BYTES = 64 * 1024 * 1024  # that wait for the disk; more is a disk that stands still
-MAX_READS = 16  # steps in which jobs are read from the disk at once
-JOBS_PER_READ = 4
 FULL_RETRY_AFTER = 5.0  # seconds after which a caller may try a full outbox again
 
 _UNRENDERABLE = Outcome(Verdict.INVALID, "Unrenderable")
@@ -76,9 +72,8 @@ class DeliveryEngine:
         self._uncommitted_bytes = 0
         self._notifications_ended = 0
         self._max_notifications = 1  # in one job of ``_active``
-        self._round: deque[ProviderQueue] = deque()
-        self._is_round_scheduled = False
-        self._reads: set[asyncio.Task[None]] = set()
+        self._reader = JobReader(outbox, self._on_found, self._on_missing)
+        self._rounds = Rounds(self._reader)
         self._is_stopping = False
         for app in apps:
             for name in app.providers:
@@ -96,7 +91,7 @@ class DeliveryEngine:
             self._queue(job.app, job.provider).on_disk.append(job.number)
             self.open[job.app] = self.open.get(job.app, 0) + job.pushes
         for queue in self.queues.values():
-            self.wake(queue)
+            self._rounds.wake(queue)
 
     def add_listener(self, listener: FinalListener) -> None:
         """Have a listener act upon final states."""
@@ -108,10 +103,10 @@ class DeliveryEngine:
     def prepare(self, app: str, drafts: Sequence[Draft]) -> Sequence[Job]:  # noqa: D102
         rules = self.apps[app]
         pushes = 0
-        for place, draft in enumerate(drafts):
+        for index, draft in enumerate(drafts):
             pushes += len(draft.targets)
             if draft.message.provider not in rules.providers:
-                raise CallerError(f"[{place}].provider", f"{draft.message.provider} is not configured for this app")
+                raise CallerError(f"[{index}].provider", f"{draft.message.provider} is not configured for this app")
         if (
             self._is_stopping
             or self.open[app] + pushes > rules.queue
@@ -135,7 +130,7 @@ class DeliveryEngine:
                 self._doubtful[job.number] = active.pushes
                 queue = self._queue(job.app, job.provider)
                 queue.leave_on_disk(active)
-                self.wake(queue)
+                self._rounds.wake(queue)
             else:
                 self.open[job.app] -= active.pushes
 
@@ -220,7 +215,7 @@ class DeliveryEngine:
         while not self._is_stopping:
             await self._timers.wait()
         # Once in a program's life; an event would cost every push.
-        while self._reads or any(queue.in_flight for queue in self.queues.values()):  # noqa: ASYNC110
+        while not self._reader.is_idle or any(queue.in_flight for queue in self.queues.values()):  # noqa: ASYNC110
             await asyncio.sleep(0.01)
         await self.commits.idle()
 
@@ -236,29 +231,9 @@ class DeliveryEngine:
         """Whether nothing is open, under way or unwritten."""
         return not any(self.open.values()) and self.commits.is_idle
 
-    # What provider queues need.
+    # Inside.
 
-    def now(self) -> Millis:
-        """Return Unix time in milliseconds."""
-        return self._clock.now()
-
-    def jitter(self) -> float:
-        """Return a number in [0, 1)."""
-        return self._random(1)[0] / 256
-
-    def wake(self, queue: ProviderQueue) -> None:
-        """Put a queue into the round, if that is of use."""
-        if queue.is_in_round or not (queue.may_send or queue.may_read):
-            return
-        queue.is_in_round = True
-        self._round.append(queue)
-        self._schedule_round()
-
-    def wake_at(self, when: Millis, callback: Callable[[], None]) -> None:
-        """Call back then."""
-        self._timers.call_at(when, callback)
-
-    def on_job_end(self, active: ActiveJob, queue: ProviderQueue) -> None:
+    def _on_job_end(self, active: ActiveJob, queue: ProviderQueue) -> None:
         """Commit the result of a job whose pushes all have their final state."""
         del self._active[active.job.number]
         self.open[queue.app] -= active.pushes
@@ -266,24 +241,25 @@ class DeliveryEngine:
         self.commits.add_result(result)
         self._notifications_ended += len(result.pushes)
         if queue.is_behind:
-            self.wake(queue)
-
-    def on_progress(self, active: ActiveJob) -> None:
-        """Commit how far a job is, some time."""
-        self.commits.add_progress(active)
-
-    def commit(self, changes: Changes) -> None:
-        """Commit changes with whatever is committed next."""
-        self.commits.add(changes)
-
-    # Inside.
+            self._rounds.wake(queue)
 
     def _queue(self, app: str, provider: str) -> ProviderQueue:
         queue = self.queues.get((app, provider))
         if queue is None:
             rules = self.apps.get(app)
             adapter = rules.providers.get(provider) if rules else None
-            queue = self.queues[app, provider] = ProviderQueue(self, app, provider, adapter, self._backoff)
+            queue = self.queues[app, provider] = ProviderQueue(
+                app,
+                provider,
+                adapter,
+                clock=self._clock,
+                random=self._random,
+                backoff=self._backoff,
+                timers=self._timers,
+                commits=self.commits,
+                wake=self._rounds.wake,
+                on_job_end=self._on_job_end,
+            )
             queue.listeners = [listener for listener in self._listeners if listener.has_interest(app)]
         return queue
 
@@ -329,7 +305,7 @@ class DeliveryEngine:
         else:
             self._activate(active, queue)
         if not queue.is_in_round:
-            self.wake(queue)
+            self._rounds.wake(queue)
 
     def _activate(self, active: ActiveJob, queue: ProviderQueue) -> None:
         self._active[active.job.number] = active
@@ -343,81 +319,20 @@ class DeliveryEngine:
                 return
         queue.take_in(active)
 
-    def _schedule_round(self) -> None:
-        if not self._is_round_scheduled:
-            self._is_round_scheduled = True
-            asyncio.get_running_loop().call_soon(self._run_round)
+    def _on_found(self, queue: ProviderQueue, row: JobOnDisk | DamagedJob) -> None:
+        """Deliver a job that was read; end the pushes of a damaged one, and have its row put aside."""
+        self._doubtful.pop(row.number, None)
+        if isinstance(row, JobOnDisk):
+            self._max_notifications = max(self._max_notifications, len(row.job.notifications))
+            self._activate(ActiveJob(*row), queue)
+        else:
+            self.open[queue.app] -= row.pushes
+            queue.counts[State.FAILED] += max(0, row.pushes)
+            self.commits.add(Changes(quarantined=[row]))
 
-    def _run_round(self) -> None:
-        """Let each queue in the round begin a quantum of attempts, until the budget is spent."""
-        self._is_round_scheduled = False
-        left = BUDGET
-        queues = self._round
-        while queues and left > 0:
-            queue = queues.popleft()
-            if queue.may_read:
-                self._begin_read(queue)
-            left -= 1 + queue.send_next(min(QUANTUM, left)) if queue.may_send else 1
-            if queue.may_send or queue.may_read:
-                queues.append(queue)
-            else:
-                queue.is_in_round = False
-        if queues:
-            self._schedule_round()
-
-    def _begin_read(self, queue: ProviderQueue) -> None:
-        queue.is_reading = True
-        task = asyncio.get_running_loop().create_task(self._read_jobs(queue))
-        self._reads.add(task)
-        task.add_done_callback(self._reads.discard)
-
-    async def _read_jobs(self, queue: ProviderQueue) -> None:
-        """Take in jobs that are on the disk alone, at most about a budget of pushes."""
-        pushes = 0
-        try:
-            for _ in range(MAX_READS):
-                numbers = queue.on_disk.take(JOBS_PER_READ)
-                if not numbers:
-                    return
-                try:
-                    found = await self._outbox.read(numbers)
-                except StoreError as error:
-                    log.error("the queue cannot be read: %s", error)  # noqa: TRY400  the text names the cause
-                    queue.on_disk.give_back(numbers)
-                    queue.pause_for_store()
-                    return
-                pushes += self._on_read(queue, numbers, found)
-                if pushes >= BUDGET:
-                    return
-        finally:
-            queue.is_reading = False
-            self.wake(queue)
-
-    def _quarantine(self, damaged: Damaged, queue: ProviderQueue) -> None:
-        """End the pushes of a job that cannot be read, and have its row put aside."""
-        self.open[queue.app] -= damaged.pushes
-        queue.counts[State.FAILED] += max(0, damaged.pushes)
-        self.commits.add(Changes(quarantined=[damaged]))
-
-    def _on_read(self, queue: ProviderQueue, numbers: Sequence[int], found: Sequence[JobOnDisk | Damaged]) -> int:
-        """Deliver jobs that were read; return how many pushes they have."""
-        pushes = 0
-        for row in found:
-            if isinstance(row, Damaged):
-                self._quarantine(row, queue)
-                continue
-            job, progress = row
-            active = ActiveJob(job, progress)
-            self._max_notifications = max(self._max_notifications, len(job.notifications))
-            self._activate(active, queue)
-            pushes += active.pushes
-        if self._doubtful:
-            on_disk = {row.number if isinstance(row, Damaged) else row.job.number for row in found}
-            for number in numbers:
-                missing = self._doubtful.pop(number, 0)
-                if number not in on_disk:
-                    self.open[queue.app] -= missing
-        return pushes
+    def _on_missing(self, queue: ProviderQueue, number: int) -> None:
+        """Free the share of a job whose failed commit left nothing on the disk."""
+        self.open[queue.app] -= self._doubtful.pop(number, 0)
 
 
 def _by_provider(drafts: Sequence[Draft]) -> Sequence[Sequence[Draft]]:

@@ -8,9 +8,7 @@ core.delivery.flow, the order within a token by core.delivery.token_order.
 import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
 from functools import partial
-from typing import Protocol
 
 from hushbell.core.delivery.backoff import Backoff
 from hushbell.core.delivery.changes import Changes, DeadToken
@@ -20,17 +18,19 @@ from hushbell.core.delivery.outcome import ACCEPTED, Outcome, Verdict
 from hushbell.core.delivery.state import State
 from hushbell.core.delivery.submission import FailedPush
 from hushbell.core.delivery.token_order import TokenOrder
+from hushbell.ports.clock import Clock
 from hushbell.ports.delivery import FinalListener, QueueStatus
 from hushbell.ports.provider import Attempt, Provider
 from hushbell.runtime.delivery.active_job import ActiveJob, ActiveNotification
+from hushbell.runtime.delivery.group_commit import GroupCommit
 from hushbell.runtime.delivery.send_guard import guard_send
-from hushbell.types import Millis
+from hushbell.runtime.delivery.timers import Timers
+from hushbell.types import Millis, Random
 
 MAX_IN_MEMORY = 16_384  # pushes of one queue; more stay on the disk alone until there is room
 MAX_BYTES_IN_MEMORY = 32 * 1024 * 1024  # of one queue
 CALLER_PATIENCE_MS = 5_000  # of a pause that a caller who waits for first attempts waits, too
 EXPIRY_INTERVAL_MS = 60_000  # between looks for what expired while a queue is paused
-MAX_REASON = 120  # characters of a provider's word that are kept
 
 # Asking an enumeration for its member costs a tenth of a microsecond, and a push asks ten times.
 _STORED, _SENDING, _ACCEPTED, _IS_ACCEPTED = State.STORED, State.SENDING, State.ACCEPTED, Verdict.ACCEPTED
@@ -41,42 +41,24 @@ _STORE_UNAVAILABLE = Outcome(Verdict.RETRY, "StoreUnavailable")
 log = logging.getLogger(__name__)
 
 
-class Scheduler(Protocol):
-    """What a provider queue needs of the engine."""
-
-    def now(self) -> Millis:
-        """Return Unix time in milliseconds."""
-        ...
-
-    def jitter(self) -> float:
-        """Return a number in [0, 1)."""
-        ...
-
-    def wake(self, queue: "ProviderQueue") -> None:
-        """Put the queue into the round again."""
-        ...
-
-    def wake_at(self, when: Millis, callback: Callable[[], None]) -> None:
-        """Call back then."""
-        ...
-
-    def on_job_end(self, active: ActiveJob, queue: "ProviderQueue") -> None:
-        """Every push of a job has its final state."""
-        ...
-
-    def on_progress(self, active: ActiveJob) -> None:
-        """Something of a job has changed that the disk should know."""
-        ...
-
-    def commit(self, changes: Changes) -> None:
-        """Commit changes with whatever is committed next."""
-        ...
-
-
 class ProviderQueue:
     """The pushes of one app to one provider."""
 
-    def __init__(self, scheduler: Scheduler, app: str, name: str, provider: Provider | None, backoff: Backoff) -> None:
+    def __init__(
+        self,
+        app: str,
+        name: str,
+        provider: Provider | None,
+        *,
+        clock: Clock,
+        random: Random,
+        backoff: Backoff,
+        timers: Timers,
+        commits: GroupCommit,
+        wake: "Callable[[ProviderQueue], None]",
+        on_job_end: "Callable[[ActiveJob, ProviderQueue], None]",
+    ) -> None:
+        """``wake`` puts the queue into the round; ``on_job_end`` gets each job whose pushes all have a final state."""
         self.app = app
         self.name = name
         self.provider = provider
@@ -90,7 +72,12 @@ class ProviderQueue:
         self.is_stopped = False
         self.counts = [0] * len(State)  # pushes by their states since the start; that of STORED counts attempts
         self._send = guard_send(provider)
-        self._scheduler = scheduler
+        self._clock = clock
+        self._random = random
+        self._timers = timers
+        self._commits = commits
+        self._wake = wake
+        self._on_job_end = on_job_end
         self._flow = ProviderFlow(backoff)
         self._ready: deque[ActiveNotification] = deque()
         self._order: TokenOrder[ActiveNotification] = TokenOrder()
@@ -139,13 +126,15 @@ class ProviderQueue:
 
     def pause_for_store(self) -> None:
         """Pause after the disk could not be read."""
-        self._begin_pause(_STORE_UNAVAILABLE)
+        now = self._clock.now()
+        if self._flow.begin_pause(_STORE_UNAVAILABLE, now, self._jitter()) is not None:
+            self._on_pause(now)
 
     def take_in(self, active: ActiveJob) -> None:
         """Queue what is left of a job."""
         self.in_memory += active.left
         self.bytes_in_memory += active.size
-        items = active.items(self)
+        items = active.items()
         self._ready.extend(items)
         if self._flow.pause is not None and active.submission is not None:
             self._release_callers(items)
@@ -156,14 +145,14 @@ class ProviderQueue:
         """Give every push that is left of a job the state FAILED, without an attempt."""
         self.in_memory += active.left
         self.bytes_in_memory += active.size
-        for item in active.items(self):
+        for item in active.items():
             for index in item.indexes:
                 self._set_final(item, index, State.FAILED, outcome)
 
     def send_next(self, budget: int) -> int:
         """Begin at most ``budget`` attempts; return how many."""
         begun = 0
-        now = self._scheduler.now()
+        now = self._clock.now()
         ready, flow = self._ready, self._flow
         attempts: list[Attempt] = []
         while ready and begun < budget and self.in_flight < flow.window.size and flow.pause is None:
@@ -182,13 +171,15 @@ class ProviderQueue:
                     self._expire(item, index)
             elif free:
                 begun += len(free)
-                self._mark_sending(item, free)
-                attempts.append(Attempt(notification, free, item.done))
+                self.in_flight += len(free)
+                item.begin_attempts(free)
+                attempts.append(Attempt(notification, free, partial(self._on_outcome, item)))
         if attempts:
+            self.counts[_STORED] += begun
             self._send(attempts)
         return begun
 
-    def on_outcome(self, item: ActiveNotification, index: int, outcome: Outcome) -> None:
+    def _on_outcome(self, item: ActiveNotification, index: int, outcome: Outcome) -> None:
         """Act upon the outcome of one attempt."""
         active = item.active
         position = item.offset + index
@@ -197,45 +188,40 @@ class ProviderQueue:
             return
         self.in_flight -= 1
         if outcome.verdict is _IS_ACCEPTED:
-            self._flow.accepted(self.in_flight)
+            flow = self._flow
+            flow.accepted += 1
+            if self.in_flight + 1 >= flow.window.size:
+                flow.window.grow()
             if active.submission is not None and active.attempts[position] == 1:
                 active.submission.count_attempted()
             self._finish(item, index, _ACCEPTED, ACCEPTED)
         else:
             self._on_failure(item, index, outcome)
         if self._ready and not self.is_in_round:
-            self._scheduler.wake(self)
+            self._wake(self)
 
-    def retry(self, item: ActiveNotification, index: int) -> None:
+    def _retry(self, item: ActiveNotification, index: int) -> None:
         """Attempt a push again, before everything else. It still holds its token, so that nothing overtakes it."""
-        alone = ActiveNotification(item.active, item.notification, item.offset, self, [index])
+        alone = ActiveNotification(item.active, item.notification, item.offset, [index])
         alone.holds_token = True
         self._ready.appendleft(alone)
-        self._scheduler.wake(self)
+        self._wake(self)
 
-    def check_pause(self) -> None:
+    def _check_pause(self) -> None:
         """End the pause if its time is over; until then, end the pushes that expired."""
-        now = self._scheduler.now()
+        now = self._clock.now()
         if self._flow.resumed(now):
-            self._scheduler.wake(self)
+            self._wake(self)
             return
         self._end_expired(now)
         self._wake_in_pause(now)
 
-    def _mark_sending(self, item: ActiveNotification, indexes: Sequence[int]) -> None:
-        """Count attempts that are about to be made."""
-        active, offset, count = item.active, item.offset, len(indexes)
-        states, attempts = active.states, active.attempts
-        for index in indexes:
-            position = offset + index
-            states[position] = _SENDING
-            if attempts[position] < 255:
-                attempts[position] += 1
-        self.in_flight += count
-        self.counts[_STORED] += count
+    def _jitter(self) -> float:
+        """Return a number in [0, 1)."""
+        return self._random(1)[0] / 256
 
     def _on_failure(self, item: ActiveNotification, index: int, outcome: Outcome) -> None:
-        now = self._scheduler.now()
+        now = self._clock.now()
         active, notification, position = item.active, item.notification, item.offset + index
         failed = self._flow.failed(
             outcome,
@@ -243,7 +229,7 @@ class ProviderQueue:
             retries=notification.retries,
             expires_at=notification.expires_at,
             now=now,
-            jitter=self._scheduler.jitter(),
+            jitter=self._jitter(),
         )
         outcome, state = failed.outcome, failed.state
         if outcome.verdict is Verdict.MISCONFIGURED:
@@ -253,14 +239,14 @@ class ProviderQueue:
         if active.submission is not None and active.attempts[position] == 1:
             is_final = state is not None
             active.submission.count_attempted(FailedPush(notification, index, outcome, is_final))
-        outcome = _printable(outcome)
+        outcome = outcome.printable()
         if state is None:
             self._wait(item, index, outcome.reason, failed.retry_at)
             return
         if state is State.DEAD_TOKEN:
             token = notification.targets[index]
             dead = DeadToken(self.app, self.name, token, outcome.reason, outcome.since, now)
-            self._scheduler.commit(Changes(dead_tokens=[dead]))
+            self._commits.add(Changes(dead_tokens=[dead]))
         self._finish(item, index, state, outcome)
 
     def _wait(self, item: ActiveNotification, index: int, reason: str, retry_at: Millis | None) -> None:
@@ -269,11 +255,11 @@ class ProviderQueue:
         active.states[position] = State.RETRYING
         active.reasons[position] = reason
         self.counts[State.RETRYING] += 1
-        self._scheduler.on_progress(active)
+        self._commits.add_progress(active)
         if retry_at is None:
-            self.retry(item, index)
+            self._retry(item, index)
         else:
-            self._scheduler.wake_at(retry_at, partial(self.retry, item, index))
+            self._timers.call_at(retry_at, partial(self._retry, item, index))
 
     def _expire(self, item: ActiveNotification, index: int) -> None:
         active, position = item.active, item.offset + index
@@ -285,7 +271,7 @@ class ProviderQueue:
         """Give a push that holds its token its final state, and let the next one to that token go."""
         behind = self._order.release(item.notification.targets[index])
         if behind is not None:
-            self.retry(*behind)
+            self._retry(*behind)
         self._set_final(item, index, state, outcome)
 
     def _set_final(self, item: ActiveNotification, index: int, state: State, outcome: Outcome) -> None:
@@ -301,20 +287,15 @@ class ProviderQueue:
         for listener in self.listeners:
             changes = listener.on_final(item.notification, index, state, outcome, active.attempts[position])
             if changes is not None:
-                self._scheduler.commit(changes)
+                self._commits.add(changes)
         if not active.left:
             self._end(active)
         elif not active.is_dirty:
-            self._scheduler.on_progress(active)
+            self._commits.add_progress(active)
 
     def _end(self, active: ActiveJob) -> None:
         self.bytes_in_memory -= active.size
-        self._scheduler.on_job_end(active, self)
-
-    def _begin_pause(self, outcome: Outcome) -> None:
-        now = self._scheduler.now()
-        if self._flow.begin_pause(outcome, now, self._scheduler.jitter()) is not None:
-            self._on_pause(now)
+        self._on_job_end(active, self)
 
     def _on_pause(self, now: Millis) -> None:
         self._release_callers(self._ready)
@@ -322,12 +303,12 @@ class ProviderQueue:
 
     def _wake_in_pause(self, now: Millis) -> None:
         assert self._flow.pause is not None
-        self._scheduler.wake_at(Millis(min(self._flow.pause.until, now + EXPIRY_INTERVAL_MS)), self.check_pause)
+        self._timers.call_at(Millis(min(self._flow.pause.until, now + EXPIRY_INTERVAL_MS)), self._check_pause)
 
     def _release_callers(self, items: Iterable[ActiveNotification]) -> None:
         """Answer callers who wait for first attempts that there will be none for a while, and why."""
         pause = self._flow.pause
-        if pause is None or pause.until - self._scheduler.now() < CALLER_PATIENCE_MS:
+        if pause is None or pause.until - self._clock.now() < CALLER_PATIENCE_MS:
             return
         for item in items:
             submission = item.active.submission
@@ -347,11 +328,3 @@ class ProviderQueue:
             targets, indexes = item.notification.targets, item.indexes
             for index in indexes if item.holds_token else self._order.acquire(item, targets, indexes):
                 self._expire(item, index)
-
-
-def _printable(outcome: Outcome) -> Outcome:
-    """Return an outcome whose reason may stand in a database and an answer."""
-    reason = outcome.reason
-    if len(reason) <= MAX_REASON and reason.isascii():
-        return outcome
-    return replace(outcome, reason=reason[:MAX_REASON].encode("ascii", "replace").decode())

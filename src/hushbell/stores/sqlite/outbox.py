@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Self
 
 from hushbell.core.delivery.changes import Changes, DeadToken, IdempotentResponse, QuarantinedRow
-from hushbell.core.delivery.job import Damaged, JobOnDisk, JobResult, OpenJob
+from hushbell.core.delivery.job import DamagedJob, JobOnDisk, JobResult, OpenJob
 from hushbell.core.delivery.webhook import Webhook, WebhookEvent
 from hushbell.errors import StoreCorrupt, StoreError, StoreUnavailable
 from hushbell.ports.outbox import Committed
@@ -100,7 +100,7 @@ class SqliteOutbox:
                 if not self._writes.has_ended(job.number):
                     yield job
 
-    async def read(self, numbers: Sequence[int]) -> Sequence[JobOnDisk | Damaged]:
+    async def read(self, numbers: Sequence[int]) -> Sequence[JobOnDisk | DamagedJob]:
         """See :meth:`hushbell.ports.outbox.Outbox.read`."""
         self.check_open()
         with mapped():

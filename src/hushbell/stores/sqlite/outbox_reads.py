@@ -4,7 +4,7 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 
 from hushbell.core.delivery.changes import DeadToken, IdempotentResponse
-from hushbell.core.delivery.job import Damaged, JobOnDisk, JobResult, OpenJob
+from hushbell.core.delivery.job import DamagedJob, JobOnDisk, JobResult, OpenJob
 from hushbell.core.delivery.state import State
 from hushbell.core.delivery.webhook import Webhook, WebhookEvent
 from hushbell.errors import StoreCorrupt
@@ -59,7 +59,7 @@ class OutboxReads:
         for number, app, provider, pushes, size in self._connection.execute(_OPEN):
             yield OpenJob(number, app, provider, pushes, size)
 
-    def job(self, number: int) -> JobOnDisk | Damaged | None:
+    def job(self, number: int) -> JobOnDisk | DamagedJob | None:
         """Return a job and how far it is, if it is on the disk."""
         row = self._connection.execute(_JOB, (number,)).fetchone()
         if row is None:
@@ -71,7 +71,7 @@ class OutboxReads:
             check_columns(job, app, provider, pushes)
             progress = None if packed is None else unpack_progress(number, packed, pushes)
         except StoreCorrupt as error:
-            return Damaged(number, app, provider, pushes, str(error))
+            return DamagedJob(number, app, provider, pushes, str(error))
         return JobOnDisk(job, progress)
 
     def find(self, number: int) -> JobResult | JobOnDisk | None:
@@ -83,7 +83,7 @@ class OutboxReads:
         found = None if row is None else self.job(row[0])
         if isinstance(found, JobOnDisk) and number < row[0] + len(found.job.notifications):
             return found
-        if isinstance(found, Damaged) and found.number == number:
+        if isinstance(found, DamagedJob) and found.number == number:
             return failed(number, found.app, found.pushes)
         put_aside = self._quarantine.job(number)
         return None if put_aside is None else failed(number, *put_aside)
