@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from hushbell.cli.init import template
 from hushbell.config import loader
 from hushbell.config.apps import AppSettings, KeySettings
 from hushbell.config.gateway import GatewaySettings, ServerApnsSettings, ServerGorushSettings, Shape
@@ -14,7 +15,6 @@ from hushbell.config.limits import Limits
 from hushbell.config.loader import Source
 from hushbell.config.schema import keys
 from hushbell.config.settings import Settings
-from hushbell.config.template import TEMPLATE
 from hushbell.errors import ConfigError
 from hushbell.providers.apns.settings import ApnsSettings
 from hushbell.providers.fcm.settings import FcmSettings
@@ -169,7 +169,7 @@ def test_a_gateway_is_reached_by_tls_or_on_this_machine(url: str) -> None:
 
 
 def test_what_init_writes_is_the_default() -> None:
-    assert load(Source("h.toml", TEMPLATE)) == Settings()
+    assert load(Source("h.toml", template())) == Settings()
 
 
 @pytest.mark.parametrize(
@@ -185,7 +185,7 @@ def test_what_init_writes_is_the_default() -> None:
     ],
 )
 def test_what_init_writes_shows_every_default_in_force(other: str, gateway: GatewaySettings) -> None:
-    shown = re.sub(r"^# (?=[a-z0-9_]+ = |\[)", "", TEMPLATE, flags=re.MULTILINE)
+    shown = re.sub(r"^# (?=[a-z0-9_]+ = |\[)", "", template(), flags=re.MULTILINE)
 
     kept = "\n\n".join(part for part in shown.split("\n\n") if other not in part.splitlines())
 
@@ -202,7 +202,7 @@ def test_what_init_writes_shows_every_default_in_force(other: str, gateway: Gate
 
 
 def test_what_init_writes_names_every_limit_and_every_key_of_the_server() -> None:
-    named = set(re.findall(r"^(?:# )?([a-z0-9_]+) = ", TEMPLATE, flags=re.MULTILINE))
+    named = set(re.findall(r"^(?:# )?([a-z0-9_]+) = ", template(), flags=re.MULTILINE))
 
     assert {path[-1] for path in keys(Settings, SETTINGS) if path[0] not in ("gateway", "apps")} <= named
     assert {field.name for field in fields(Limits)} <= named

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from hushbell.cli.init import template
 from hushbell.config.gateway import HttpSettings
-from hushbell.config.template import TEMPLATE
 from hushbell.errors import ConfigError
 from hushbell.http.client import open_http
 from hushbell.ports.provider import ProviderContext
@@ -47,7 +47,7 @@ def test_the_documents_name_no_provider_that_there_is_not() -> None:
 
 
 def test_the_template_shows_providers_that_there_are() -> None:
-    shown = set(re.findall(r"^# \[apps\.(\w+)\]", TEMPLATE, flags=re.MULTILINE))
+    shown = set(re.findall(r"^# \[apps\.(\w+)\]", template(), flags=re.MULTILINE))
 
     assert shown
     assert shown <= set(PROVIDERS)

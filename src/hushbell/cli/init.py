@@ -1,12 +1,12 @@
 """``hushbell init``: a configuration file, a data folder, an identity."""
 
 import os
+from importlib import resources
 from pathlib import Path
 
 import click
 
 from hushbell.cli.files import DEFAULT_FILE, identity_path, read_settings, write_new, write_secret
-from hushbell.config.template import TEMPLATE
 from hushbell.crypto.secp256k1 import compress, key_pair
 from hushbell.errors import ConfigError
 from hushbell.stores.at_rest import make_folder
@@ -25,11 +25,16 @@ def command(config: str, data: str) -> None:
     make_folder(folder)
     pair = key_pair(os.urandom)
     write_secret(key_file, pair.private.hex().encode() + b"\n")
-    write_new(file, TEMPLATE.replace('data = "hushbell-data"', f"data = {_quoted(data)}").encode())
+    write_new(file, template().replace('data = "hushbell-data"', f"data = {_quoted(data)}").encode())
     identity_path(read_settings(config))
     click.echo(f"{file}: written; every setting in it is the default and explained")
     click.echo(f"{key_file}: a new identity, public key {compress(pair.public).hex()}")
     click.echo("Keep a copy of the identity: without it every registration is lost.")
+
+
+def template() -> str:
+    """Return the file that ``init`` writes: every setting with its default. A test compares it with the classes."""
+    return resources.files("hushbell.config").joinpath("template.toml").read_text("utf-8")
 
 
 def _quoted(text: str) -> str:
