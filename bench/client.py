@@ -16,7 +16,6 @@ from hushbell.core.client.events import Target
 from hushbell.core.client.preview import Preview
 from hushbell.core.gorush import ios
 from hushbell.crypto import hashes, secp256k1
-from hushbell.providers.apns.adapter import payload
 from hushbell.runtime.client.account import Account
 from hushbell.runtime.client.client import Client
 from hushbell.runtime.clock import system_random
@@ -102,10 +101,8 @@ async def ours() -> None:
             say("ours", f"request_preview_{name}", alice.bytes())
         await rung(alice, people)
         say("ours", f"request_group_of_{GROUP}", alice.bytes())
-        for name, push in zip(("plain", *TEXTS), served.gateway.pushes, strict=False):
-            body = payload(push, WORDS, ())
-            assert body is not None
-            print(f"ours_notification_{name} {len(body)} bytes")
+        for name, push in zip(("plain", *TEXTS), served.provider.pushes, strict=False):
+            print(f"ours_notification_{name} {len(push.message.body)} bytes")
         for phone in phones:
             await phone.client.close()
 

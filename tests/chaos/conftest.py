@@ -21,19 +21,25 @@ import pytest
 import hushbell
 from hushbell.core.client import request
 from hushbell.core.client.query import Info
-from hushbell.core.server.request import collapse_id, notification_id
+from hushbell.core.delivery.job import JobResult
+from hushbell.core.delivery.state import State
+from hushbell.core.server.request import collapse_id
 from hushbell.crypto import secp256k1
 from hushbell.runtime.clock import system_random
 from hushbell.simulator.phone import Phone
 from hushbell.simulator.reconnecting import ReconnectingBus
 from hushbell.stores.sqlite.server import SqliteServerStore
 from hushbell.testing.child_processes import kill_with_parent
-from hushbell.types import DeviceToken, NotificationId, NotificationType, PublicKey
+from hushbell.types import DeviceToken, NotificationType, PublicKey
 from hushbell.wire.messages import Report, ReportError
 
 SOURCES = Path(hushbell.__file__).parents[1]
 READY = 5.0  # seconds a start may take on a busy machine, also after a kill
 STOPPED = 10.0  # seconds after SIGTERM, as promised
+OPEN_PUSHES = """
+SELECT coalesce(sum(pushes), 0) FROM jobs
+WHERE NOT EXISTS (SELECT 1 FROM job_results AS ended WHERE jobs.number BETWEEN ended.number AND ended.last)
+"""
 DRAINED = 90.0  # seconds until everything that was promised must have arrived
 PATIENCE = 90.0  # seconds of a phone; many kills long
 RESEND = 0.15  # seconds; so that phones use the short lives of the server
@@ -186,9 +192,9 @@ class Server:
         return SqliteServerStore.open(self.data / "hushbell.db", self.data / "at-rest.key", random=system_random)
 
     def pending(self) -> int:
-        """Return how many pushes have no final state, also while the server runs."""
+        """Return how many pushes are in jobs that have not ended, also while the server runs."""
         with closing(sqlite3.connect(f"file:{self.data}/hushbell.db?mode=ro", uri=True)) as reading:
-            (counted,) = reading.execute("SELECT count(*) FROM outbox").fetchone()
+            (counted,) = reading.execute(OPEN_PUSHES).fetchone()
         return int(counted)
 
     async def close(self) -> None:
@@ -217,7 +223,7 @@ class Load:
     acknowledged: int = 0  # requests to ring
     registrations: int = 0  # acknowledged ones, also those that end one
     queries: int = 0
-    owed: dict[str, str] = field(default_factory=dict)  # apns-id → collapse id of everything reported as success
+    owed: set[str] = field(default_factory=set)  # collapse ids of everything reported as success
     alices: list[Alice] = field(default_factory=list)  # registered before anything is killed, and for good
     changing: list[Alice] = field(default_factory=list)
     killed: asyncio.Event = field(default_factory=asyncio.Event)
@@ -286,9 +292,9 @@ class Load:
         tokens = [self._tokens[info.target] for info in infos]
         reports = await sender.send(asked, sender.identity)
         self.acknowledged += 1
-        for place, (token, report) in enumerate(zip(tokens, reports, strict=True)):
+        for token, report in zip(tokens, reports, strict=True):
             if report.success:
-                self.owed[notification_id(asked.request_message_id, place)] = collapse_id(token, message_id)
+                self.owed.add(collapse_id(token, message_id))
         return reports
 
     async def _ring_on(self, bob: Phone) -> None:
@@ -372,20 +378,28 @@ class World:
     async def drained(self, within: float = DRAINED) -> float:
         """Wait until everything promised has arrived and the server knows it; return the seconds it took."""
         began = time.monotonic()
-        while (missing := set(self.load.owed.items()) - self.apple.look()) or self.server.pending():
+        while (missing := self.load.owed - {collapse for _, collapse in self.apple.look()}) or self.server.pending():
             late = f"{len(missing)} of {len(self.load.owed)} did not arrive, {self.server.pending()} are pending"
             assert time.monotonic() - began < within, late
             await asyncio.sleep(0.1)
         return time.monotonic() - began
 
     async def states(self) -> dict[str, int]:
-        """Return how many of the promised pushes are in which state, in the data of a stopped server."""
+        """Return how many pushes ended in which state, in the data of a stopped server."""
         store = self.server.store()
         counted: dict[str, int] = {}
         try:
-            for each in self.load.owed:
-                state = await store.push_state(NotificationId(each)) or "unknown"
-                counted[state] = counted.get(state, 0) + 1
+            with closing(sqlite3.connect(self.server.data / "hushbell.db")) as reading:
+                runs = reading.execute("SELECT number, last FROM job_results ORDER BY number").fetchall()
+            for first, last in runs:
+                number = first
+                while number <= last:
+                    result = await store.outbox.find(number)
+                    assert isinstance(result, JobResult)
+                    for code in result.states:
+                        name = State(code).name
+                        counted[name] = counted.get(name, 0) + 1
+                    number = result.number + len(result.pushes)
         finally:
             await store.close()
         return counted
@@ -393,9 +407,10 @@ class World:
     def check_arrivals(self) -> None:
         """Hold what arrived to what was promised: all of it, nothing else, and twice only under the same id."""
         arrived = self.apple.look()
-        owed = set(self.load.owed.items())
-        assert not owed - arrived, "a push that was promised did not arrive"
-        assert not arrived - owed, "a push arrived that nobody was promised, or under two ids"
+        collapse_ids = [collapse for _, collapse in arrived]
+        assert not self.load.owed - set(collapse_ids), "a push that was promised did not arrive"
+        assert not set(collapse_ids) - self.load.owed, "a push arrived that nobody was promised"
+        assert len(collapse_ids) == len(self.load.owed), "a push arrived under two ids"
 
     def check_log(self) -> None:
         log = self.server.log.read_text()

@@ -39,7 +39,7 @@ async def test_nothing_is_lost_by_a_gateway_that(world: Any, failure: str) -> No
     await world.server.stop()
 
     world.check_arrivals()
-    assert await world.states() == {"delivered": len(world.load.owed)}
+    assert await world.states() == {"ACCEPTED": len(world.load.owed)}
     assert pushes > 100, "the phones must not notice"
     arrived = world.apple.received
     assert not refusal or len(arrived) == len(set(arrived)), "nothing was in doubt, and yet it was sent twice"
@@ -61,7 +61,7 @@ async def test_nothing_is_lost_by_a_gateway_that_is_down_for_a_while(world: Any)
     await world.server.stop()
 
     world.check_arrivals()
-    assert await world.states() == {"delivered": len(world.load.owed)}
+    assert await world.states() == {"ACCEPTED": len(world.load.owed)}
     world.check_log()
     world.tell(drained=f"{drained:.2f} s")
 
@@ -83,7 +83,7 @@ async def test_kills_while_the_gateway_fails_lose_nothing(world: Any) -> None:
     await world.server.stop()
 
     world.check_arrivals()
-    assert await world.states() == {"delivered": len(world.load.owed)}
+    assert await world.states() == {"ACCEPTED": len(world.load.owed)}
     world.check_log()
     world.tell(drained=f"{drained:.2f} s")
 
@@ -99,7 +99,7 @@ async def test_every_push_ends_in_a_final_state_when_its_time_is_over(world: Any
     await world.server.stop()
 
     states = await world.states()
-    assert set(states) == {"delivered", "expired"}
+    assert set(states) == {"ACCEPTED", "EXPIRED"}
     assert sum(states.values()) == len(world.load.owed)
     world.check_log()
     world.tell(**states)

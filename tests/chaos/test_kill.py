@@ -45,7 +45,7 @@ async def test_nothing_that_was_acknowledged_is_lost_by_kills_at_any_moment(worl
     stopped = await world.server.stop()
 
     world.check_arrivals()
-    assert await world.states() == {"delivered": len(world.load.owed)}
+    assert await world.states() == {"ACCEPTED": len(world.load.owed)}
     assert world.server.slowest < 5
     assert world.load.acknowledged > KILLS
     world.check_log()

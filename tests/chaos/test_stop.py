@@ -25,7 +25,7 @@ async def test_sigterm_under_load_ends_well_and_loses_nothing(world: Any) -> Non
     await world.server.stop()
 
     world.check_arrivals()
-    assert await world.states() == {"delivered": len(world.load.owed)}
+    assert await world.states() == {"ACCEPTED": len(world.load.owed)}
     arrived = world.apple.received
     assert len(arrived) == len(set(arrived)), "who may finish what is under way sends nothing twice"
     world.check_log()

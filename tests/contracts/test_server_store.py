@@ -11,13 +11,11 @@ from hushbell.core.delivery.job import Job, JobResult
 from hushbell.core.delivery.notification import Message, Notification
 from hushbell.core.delivery.state import State
 from hushbell.core.server.facts import (
-    Enqueue,
     FactsNeeded,
     MarkDeadToken,
     MarkNotified,
     SaveRegistration,
     SaveResponse,
-    Settle,
 )
 from hushbell.errors import StoreMismatch, StoreUnavailable, VersionConflict
 from hushbell.ports.outbox import committed
@@ -100,7 +98,6 @@ async def test_what_was_never_seen_is_absent(store: ServerStore, made: Made) -> 
     facts = await store.load(needed, byte_limit=MUCH)
 
     assert (facts.devices, facts.installations, facts.rung, facts.omitted) == ({}, {}, set(), set())
-    assert await store.push_state(made.name(1)) is None
 
 
 async def test_a_lost_race_writes_nothing_at_all(store: ServerStore, made: Made) -> None:
@@ -326,14 +323,12 @@ async def test_a_ring_is_remembered(store: ServerStore, made: Made) -> None:
 
 async def test_days_that_ended_are_forgotten_and_nothing_else(store: ServerStore, made: Made) -> None:
     later = Millis(made.now + made.day)
-    await store.commit([Enqueue(made.push(number)) for number in (1, 2, 3)])
     await store.commit([MarkNotified(RING, made.now), SaveResponse(made.request(1), b"1", made.now)])
     await store.commit([MarkNotified(OTHER_RING, later), SaveResponse(made.request(2), b"2", later)])
-    await store.commit([Settle(made.name(1), "failed", 1, made.now), Settle(made.name(2), "failed", 1, later)])
     await store.commit([made.save(made.device())])
 
     assert await store.forget(made.now) == 0
-    assert await store.forget(later) == 3
+    assert await store.forget(later) == 2
 
     needed = FactsNeeded(
         rings=frozenset({RING, OTHER_RING}),
@@ -344,8 +339,6 @@ async def test_days_that_ended_are_forgotten_and_nothing_else(store: ServerStore
     assert facts.rung == {OTHER_RING}
     assert facts.answered == {made.request(2): b"2"}
     assert facts.devices == {made.device(): made.stored()}
-    states = [await store.push_state(made.name(number)) for number in (1, 2, 3)]
-    assert states == [None, "failed", "pending"]
 
 
 async def test_a_query_key_is_kept(store: ServerStore, made: Made) -> None:

@@ -1,42 +1,26 @@
-"""A whole service on the in-memory bus, with a fake clock and a gateway that answers as it is told."""
+"""A whole service on the in-memory bus, with a fake clock and a provider that answers as scripted."""
 
 import asyncio
 import os
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
 
-from hushbell.core.delivery.outcome import ACCEPTED, Outcome
-from hushbell.core.push import Push
+from hushbell.config.gateway import Texts
 from hushbell.crypto import secp256k1
 from hushbell.ports.server_store import ServerStore
 from hushbell.runtime.clock import system_random
+from hushbell.runtime.server.app import delivery_app
 from hushbell.runtime.server.service import ServerService
 from hushbell.stores.memory.server import MemoryServerStore
 from hushbell.testing.clock import FakeClock
+from hushbell.testing.scripted_provider import ScriptedProvider
 from hushbell.transports.bus import Bus, BusTransport
-from hushbell.types import KeyPair
+from hushbell.types import SECONDS_PER_DAY, KeyPair
 
 TURNS = 100_000  # looks at an idle service before a test gives up
-
-
-class ScriptedGateway:
-    """Answers with the scripted outcomes, then with ACCEPTED; keeps what it was given."""
-
-    def __init__(self) -> None:
-        self.attempts: list[Push] = []
-        self.script: list[Outcome] = []
-        self.requests: list[list[Push]] = []
-
-    async def deliver(self, pushes: Sequence[Push]) -> Sequence[Outcome]:
-        self.attempts.extend(pushes)
-        self.requests.append(list(pushes))
-        return [self.script.pop(0) if self.script else ACCEPTED for _ in pushes]
-
-    async def close(self) -> None:
-        pass
 
 
 class Running:
@@ -52,7 +36,7 @@ class Running:
     async def settled(self, received: int) -> None:
         """Return when that many envelopes were received and nothing is in hand."""
         for _ in range(TURNS):
-            if self.counters["envelopes_received"] >= received and self.service.in_hand == 0:
+            if self.counters["envelopes_received"] >= received and self.service.is_idle:
                 return
             await asyncio.sleep(0)
         raise AssertionError(f"never settled: {dict(self.counters)}")
@@ -66,8 +50,8 @@ StartService = Callable[..., Awaitable[Running]]
 
 
 @pytest.fixture
-def gateway() -> ScriptedGateway:
-    return ScriptedGateway()
+def provider() -> ScriptedProvider:
+    return ScriptedProvider()
 
 
 @pytest.fixture
@@ -76,7 +60,7 @@ def clock() -> FakeClock:
 
 
 @pytest.fixture
-async def start_service(gateway: ScriptedGateway, clock: FakeClock) -> AsyncIterator[StartService]:
+async def start_service(provider: ScriptedProvider, clock: FakeClock) -> AsyncIterator[StartService]:
     started: list[Running] = []
 
     async def start(**parts: Any) -> Running:
@@ -93,7 +77,7 @@ async def start_service(gateway: ScriptedGateway, clock: FakeClock) -> AsyncIter
             identity=identity,
             store=store,
             transport=transport,
-            gateway=parts.pop("gateway", gateway),
+            app=delivery_app(parts.pop("providers", {"apns": provider, "fcm": provider}), Texts(), ttl=SECONDS_PER_DAY),
             clock=parts.pop("clock", clock),
             random=system_random,
             count=count,

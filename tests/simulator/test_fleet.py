@@ -16,4 +16,4 @@ async def test_every_phone_registers_and_rings_the_next(served: Any, bus: Bus) -
     assert (figures.phones, figures.registered, figures.notified) == (5, 5, 5)
     assert figures.bytes_sent > 0 < figures.bytes_received
     assert told[-1] == ("rung", 5, 5)
-    assert len({push.device_token for push in served.gateway.pushes}) == 5
+    assert len({push.targets[0] for push in served.provider.pushes}) == 5

@@ -73,9 +73,9 @@ async def test_a_registered_phone_is_found_and_rings(served: Any, new_phone: New
 
     assert answer.success
     assert report.success
-    await served.gateway.delivered.wait()
-    [push] = served.gateway.pushes
-    assert push.device_token == DEVICE_TOKEN
+    await served.provider.delivered.wait()
+    [push] = served.provider.pushes
+    assert push.targets == (DEVICE_TOKEN,)
 
 
 async def test_contacts_only_lets_a_contact_ring_and_shows_others_nothing(served: Any, new_phone: NewPhone) -> None:
@@ -159,4 +159,4 @@ async def test_a_lost_answer_is_given_again_and_the_device_rings_once(
     assert report.success
     assert len(transport.published) >= 2
     assert len(set(transport.published)) == len(transport.published), "a network relays no envelope twice"
-    assert len(served.gateway.pushes) == 1
+    assert len(served.provider.pushes) == 1

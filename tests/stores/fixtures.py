@@ -6,20 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from hushbell.core.push import Push
 from hushbell.core.server.facts import SaveRegistration, StoredRegistration
 from hushbell.ports.server_store import ServerStore
 from hushbell.stores.memory.server import MemoryServerStore
 from hushbell.stores.sqlite.server import SqliteServerStore
 from hushbell.types import (
     DeviceKey,
-    DeviceToken,
     InstallationId,
     KeyHash,
     MessageId,
     Millis,
     NotificationId,
-    NotificationType,
     TokenType,
 )
 from hushbell.wire import encode
@@ -68,23 +65,6 @@ class Made:
 
     def name(self, request: int, position: int = 0) -> NotificationId:
         return NotificationId(f"{request:08x}-0000-4000-8000-{position:012x}")
-
-    def push(self, request: int = 1, position: int = 0, *, at: int = NOW) -> Push:
-        return Push(
-            notification_id=self.name(request, position),
-            request=self.request(request),
-            position=position,
-            device=self.device(position + 1),
-            token_type=TokenType.FIREBASE,
-            device_token=DeviceToken("secret-device-token"),
-            apn_topic="im.example",
-            type=NotificationType.MENTION,
-            chat_id=b"secret-chat",
-            message=b"secret-message",
-            collapse_id="ab" * 32,
-            created_at=Millis(at),
-            expires_at=Millis(at + DAY),
-        )
 
 
 @pytest.fixture

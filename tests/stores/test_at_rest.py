@@ -8,12 +8,16 @@ from typing import Any
 
 import pytest
 
-from hushbell.core.server.facts import Enqueue, FactsNeeded, SaveResponse
+from hushbell.core.delivery.changes import Changes
+from hushbell.core.delivery.job import Job
+from hushbell.core.delivery.notification import Message, Notification
+from hushbell.core.server.facts import FactsNeeded, SaveResponse
 from hushbell.errors import ConfigError, StoreCorrupt, StoreMismatch
+from hushbell.ports.outbox import committed
 from hushbell.stores import at_rest
 from hushbell.stores.at_rest import OVERHEAD, AtRest, load_or_create_key
 from hushbell.stores.sqlite.server import SqliteServerStore
-from hushbell.types import PrivateKey, SymmetricKey
+from hushbell.types import Millis, PrivateKey, SymmetricKey
 
 Made = Any  # of conftest.py
 Open = Callable[[], SqliteServerStore]
@@ -101,7 +105,11 @@ def test_a_key_seals_a_bounded_number_of_values(monkeypatch: pytest.MonkeyPatch)
 
 async def test_a_stolen_database_tells_no_secret(open_sqlite: Open, tmp_path: Path, made: Made) -> None:
     store = open_sqlite()
-    await store.commit([made.save(made.device()), Enqueue(made.push())])
+    number, idents = store.outbox.reserve(1)
+    message = Message("fcm", b"secret-message", form="spec16")
+    push = Notification(idents[0], "server", "token", ("secret-device-token",), message, Millis(made.now + made.day))
+    job = Job(number, "server", made.now, (push,))
+    await committed(store.outbox, Changes(server=[made.save(made.device())], jobs=[job]))
     await store.commit([SaveResponse(made.request(1), b"secret-response", made.now)])
     await store.keep_query_key(made.owner(), SymmetricKey(b"secret-query-key-of-32-bytes-----"))
     await store.pin_identity(PrivateKey(b"secret-identity-of-32-bytes-----"))

@@ -16,11 +16,10 @@ from hushbell.core.delivery.changes import DeadToken, IdempotentResponse
 from hushbell.core.delivery.job import JobOnDisk, JobProgress, JobResult
 from hushbell.core.delivery.state import State
 from hushbell.core.delivery.webhook import Webhook, WebhookEvent
-from hushbell.core.push import Pending
 from hushbell.core.server.facts import FactsNeeded
 from hushbell.stores.sqlite.outbox import SqliteOutbox
 from hushbell.stores.sqlite.server import SqliteServerStore
-from hushbell.types import Millis, NotificationKey, TokenType
+from hushbell.types import Millis, NotificationKey
 
 Made = Any  # of conftest.py
 KEY = b"k" * 32
@@ -64,18 +63,14 @@ async def test_the_servers_facts_are_still_there(server: SqliteServerStore, made
 
 
 async def test_the_servers_pushes_are_still_owed(server: SqliteServerStore, made: Made) -> None:
-    deferred = replace(made.push(3), token_type=TokenType.APN, apn_topic="")
+    rows = await server.outbox.read([job.number for job in await server.outbox.open_jobs()])
 
-    assert list(await server.due(Millis(made.now + 60_000), 99)) == [
-        *(Pending(made.push(1, position), 0, made.now) for position in range(3)),
-        Pending(made.push(2), 0, made.now),
-        Pending(deferred, 2, Millis(made.now + 60_000)),
-    ]
-    assert await server.next_due(made.now) == Millis(made.now + 60_000)
+    jobs = [(row.job.provider, row.progress and row.progress.attempts) for row in rows if isinstance(row, JobOnDisk)]
+    assert jobs == [*[("fcm", None)] * 4, ("apns", b"\2")]
 
 
 async def test_the_servers_final_states_are_still_readable(server: SqliteServerStore, made: Made) -> None:
-    assert [await server.push_state(made.name(4, position)) for position in range(4)] == [
+    assert [await server.final_state(made.name(4, position)) for position in range(4)] == [
         "delivered",
         "dropped",
         "failed",

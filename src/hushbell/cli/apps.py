@@ -5,7 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from hushbell.config.apps import AppSettings
+from hushbell.config.gateway import Shape
 from hushbell.config.settings import Settings
+from hushbell.core.server.payloads import QUEUES
 from hushbell.errors import ConfigError
 from hushbell.http.client import open_http
 from hushbell.ports.clock import Clock
@@ -15,9 +17,7 @@ from hushbell.providers.gorush.settings import GorushSettings
 from hushbell.providers.registry import open_provider
 from hushbell.runtime.clock import system_random
 from hushbell.runtime.delivery.engine import App
-
-SERVER_APP = "server"
-MAX_SERVER_QUEUE = 10_000_000  # open pushes of the push server, so many that its outbox is never full in peace
+from hushbell.runtime.server.app import SERVER_APP, choose, delivery_app
 
 
 def open_apps(settings: Settings, clock: Clock) -> list[App]:
@@ -37,16 +37,8 @@ def open_app(app: AppSettings, settings: Settings, clock: Clock) -> App:
     Raises:
         ConfigError: a credential cannot be read or used; names the app and the setting.
     """
-    context = ProviderContext(clock=clock, random=system_random, open_http=open_http, allow=settings.ssrf.allow)
-    providers: dict[str, Provider] = {}
     try:
-        for name, chosen in app.providers.items():
-            providers[name] = open_provider(name, chosen, context)
-        if app.other:
-            from hushbell.providers.third_parties import open_other  # looks through the installed packages
-
-            for other in app.other:
-                providers[other.provider] = open_other(other, context)
+        providers = _open_providers(app, settings, clock)
     except ConfigError as error:
         raise ConfigError(f"app {app.name}: {error}") from error
     return App(
@@ -56,6 +48,16 @@ def open_app(app: AppSettings, settings: Settings, clock: Clock) -> App:
         ttl=app.ttl,
         retries=app.attempts - 1 if app.attempts else None,
     )
+
+
+def _open_providers(app: AppSettings, settings: Settings, clock: Clock) -> dict[str, Provider]:
+    context = ProviderContext(clock=clock, random=system_random, open_http=open_http, allow=settings.ssrf.allow)
+    providers = {name: open_provider(name, chosen, context) for name, chosen in app.providers.items()}
+    if app.other:
+        from hushbell.providers.third_parties import open_other  # looks through the installed packages
+
+        providers |= {other.provider: open_other(other, context) for other in app.other}
+    return providers
 
 
 def server_app(settings: Settings) -> AppSettings:
@@ -70,7 +72,36 @@ def server_app(settings: Settings) -> AppSettings:
         values = _values(apns)
         values["route"] = "development" if values.pop("sandbox") else "production"
         providers["apns"] = ApnsSettings(**values, probe=False)
-    return AppSettings(name=SERVER_APP, queue=MAX_SERVER_QUEUE, ttl=settings.limits.push_ttl, providers=providers)
+    return AppSettings(name=SERVER_APP, providers=providers)
+
+
+def open_server_app(settings: Settings, clock: Clock) -> App:
+    """
+    Return the app that the push server's pushes leave through.
+
+    Raises:
+        ConfigError: a credential cannot be read or used; names the setting.
+    """
+    chosen = server_app(settings)
+    gorush = chosen.providers.get("gorush")
+    shape = gorush.shape if isinstance(gorush, GorushSettings) else Shape.STATUS
+    sizes = gorush.sizes if isinstance(gorush, GorushSettings) else ()
+    providers = _open_providers(chosen, settings, clock)
+    return delivery_app(providers, settings.gateway.texts, ttl=settings.limits.push_ttl, shape=shape, sizes=sizes)
+
+
+def server_provider_names(settings: Settings) -> list[str]:
+    """Return the names of the providers that the push server's pushes leave through."""
+    app = server_app(settings)
+    return [*app.providers, *(other.provider for other in app.other)]
+
+
+def server_files(settings: Settings) -> dict[tuple[str, str], list[Path]]:
+    """Return the files with credentials of the server's providers, by app and queue."""
+    app = server_app(settings)
+    files = credential_files(app)
+    served = {queue: choose(queue, app.providers) for queue in QUEUES.values()}
+    return {(SERVER_APP, queue): files[app.name, name] for queue, name in served.items() if (app.name, name) in files}
 
 
 def credential_files(app: AppSettings) -> dict[tuple[str, str], list[Path]]:

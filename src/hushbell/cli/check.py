@@ -6,13 +6,12 @@ from pathlib import Path
 
 import click
 
-from hushbell.cli.apps import open_apps
+from hushbell.cli.apps import open_apps, open_server_app
 from hushbell.cli.files import DEFAULT_FILE, identity_path, read_identity, read_secret, read_settings
 from hushbell.cli.node import node_key_path
 from hushbell.config.settings import Settings
 from hushbell.crypto.secp256k1 import compress
 from hushbell.errors import ConfigError
-from hushbell.providers.opening import open_gateway
 from hushbell.runtime.clock import SystemClock
 from hushbell.waku.node import parse_address
 
@@ -67,6 +66,8 @@ def _carrier(settings: Settings) -> Iterator[tuple[str, str]]:
 
 
 def _pushes(settings: Settings) -> str:
+    if settings.server.app:
+        return f"through the app {settings.server.app}"
     if settings.gateway.gorush is not None:
         return f"to the gateway {settings.gateway.gorush.url}"
     if settings.gateway.apns is not None:
@@ -88,9 +89,9 @@ def _gateway(settings: Settings) -> Iterator[tuple[str, str]]:
 def _unusable_credentials(settings: Settings) -> Iterator[str]:
     """Open every provider as serve and gateway would; none connects before its first push."""
     clock = SystemClock()
-    if settings.gateway.apns is not None and Path(settings.gateway.apns.key_file).exists():
+    if not settings.server.app and settings.gateway.apns and Path(settings.gateway.apns.key_file).exists():
         try:
-            open_gateway(settings.gateway, clock)
+            open_server_app(settings, clock)
         except ConfigError as error:
             yield f"gateway.{error}"
     for app in settings.apps:

@@ -27,7 +27,7 @@ from hushbell.observability.metrics import Counters
 from hushbell.ports.outbox import Outbox
 from hushbell.runtime.clock import SystemClock, system_random
 from hushbell.runtime.delivery.engine import DeliveryEngine
-from hushbell.runtime.delivery.service import GatewayService
+from hushbell.runtime.delivery.service import DeliveryService, GatewayService
 from hushbell.runtime.delivery.webhooks import Masking, Webhooks, feedback_webhook
 from hushbell.stores.at_rest import make_folder
 from hushbell.stores.memory.outbox import MemoryOutbox
@@ -93,15 +93,18 @@ async def serve(settings: Settings) -> None:
         await engine.start()
         http = GatewayApi(engine, settings, clock=clock, random=system_random, counters=counters, version=__version__)
         rpc = _grpc(settings, http) if settings.gateway.grpc else None
-        service = GatewayService(
+        delivery = DeliveryService(
             engine=engine,
-            queue=queue,
-            hooks=hooks,
-            hook_http=hook_http,
-            fronts=[http.server.close, *([rpc.close] if rpc else [])],
+            outbox=queue,
             clock=clock,
             keep_days=settings.gateway.keep_days,
             files={key: files for app in settings.apps for key, files in credential_files(app).items()},
+        )
+        service = GatewayService(
+            delivery=delivery,
+            webhooks=hooks,
+            webhook_http=hook_http,
+            servers=[http.server.close, *([rpc.close] if rpc else [])],
         )
         try:
             ready = await _listen(settings, http, rpc)

@@ -2,13 +2,13 @@
 
 import logging
 import sys
-from collections.abc import Collection
 from contextlib import AsyncExitStack
 from pathlib import Path
 
 import click
 
 from hushbell import wire
+from hushbell.cli.apps import open_server_app, server_files, server_provider_names
 from hushbell.cli.event_loop import run_loop
 from hushbell.cli.files import identity_path, load_or_create_identity, read_identity, read_settings
 from hushbell.cli.lifecycle import DataFolderLock, print_ready, stop_on_signals
@@ -18,13 +18,13 @@ from hushbell.errors import ConfigError, HushbellError
 from hushbell.observability.logs import start_logs
 from hushbell.observability.metrics import Counters
 from hushbell.ports.server_store import ServerStore
-from hushbell.providers.opening import open_gateway
 from hushbell.runtime.clock import SystemClock, system_random
+from hushbell.runtime.server.app import token_types
 from hushbell.runtime.server.service import ServerService
 from hushbell.stores.at_rest import make_folder
 from hushbell.stores.memory.server import MemoryServerStore
 from hushbell.stores.sqlite.server import SqliteServerStore
-from hushbell.types import KeyPair, PubsubTopic, TokenType
+from hushbell.types import KeyPair, PubsubTopic
 
 log = logging.getLogger(__name__)
 
@@ -85,12 +85,13 @@ async def serve(settings: Settings) -> None:
         identity = _identity(settings)
         counters = Counters()
         clock = SystemClock()
-        # The gateway first: a wrong setting must be told before anything is bound or changed.
-        gateway = open_gateway(settings.gateway, clock)
+        # The providers first: a wrong setting must be reported before anything is bound or changed.
+        app = open_server_app(settings, clock)
         store = _open_store(settings, folder)
         async with AsyncExitStack() as opened:
             # Until the service has them, a mistake found on the way must not leave them open.
-            opened.push_async_callback(gateway.close)
+            for provider in set(app.providers.values()):
+                opened.push_async_callback(provider.close)
             opened.push_async_callback(store.close)
             network = await open_transport(settings, identity.public, folder=folder, clock=clock, counters=counters)
             opened.push_async_callback(network.transport.close)
@@ -98,15 +99,16 @@ async def serve(settings: Settings) -> None:
                 identity=identity,
                 store=store,
                 transport=network.transport,
-                gateway=gateway,
+                app=app,
                 clock=clock,
                 random=system_random,
                 count=counters.count,
                 limits=settings.limits,
-                token_types=_token_types(settings),
+                token_types=token_types(server_provider_names(settings)),
                 pubsub_topics=[PubsubTopic(topic) for topic in settings.server.pubsub_topics],
                 workers=settings.server.workers,
                 derivations_per_second=settings.server.query_keys_per_second,
+                files=server_files(settings),
             )
             opened.pop_all()
         try:
@@ -136,10 +138,3 @@ def _open_store(settings: Settings, folder: Path) -> ServerStore:
         random=system_random,
         keep_damaged_days=settings.store.keep_damaged_days,
     )
-
-
-def _token_types(settings: Settings) -> Collection[int]:
-    """Return whose devices can be rung. Before a gateway is set, pushes for all of them are kept."""
-    if settings.gateway.apns is not None and settings.gateway.gorush is None:
-        return (TokenType.APN,)
-    return (TokenType.APN, TokenType.FIREBASE)

@@ -15,20 +15,24 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from hushbell.config.gateway import GatewaySettings, ServerApnsSettings
+from hushbell.config.gateway import Texts
 from hushbell.core.client.query import Info
 from hushbell.core.delivery.backoff import Backoff
 from hushbell.crypto import secp256k1
 from hushbell.errors import HushbellError
+from hushbell.http.client import open_http
 from hushbell.observability.metrics import Counters
-from hushbell.providers.opening import open_gateway
+from hushbell.ports.provider import ProviderContext
+from hushbell.providers.apns.provider import ApnsProvider
+from hushbell.providers.apns.settings import ApnsSettings
 from hushbell.runtime.clock import SystemClock, system_random
+from hushbell.runtime.server.app import delivery_app
 from hushbell.runtime.server.service import ServerService
 from hushbell.simulator.phone import Phone
 from hushbell.stores.sqlite.server import SqliteServerStore
 from hushbell.testing.mock.server import MockProviders
 from hushbell.transports.bus import Bus
-from hushbell.types import AccessToken, DeviceToken, KeyPair, NotificationType
+from hushbell.types import SECONDS_PER_DAY, AccessToken, DeviceToken, KeyPair, NotificationType
 from hushbell.wire.messages import Report, ReportError
 
 TOPIC = "org.example.messenger"
@@ -104,18 +108,14 @@ class Story:
     async def _run_server(self, mock: MockProviders) -> AsyncIterator[None]:
         """Run the server on the run's folder."""
         counters = Counters()
-        settings = ServerApnsSettings(
-            key_file=str(mock.apns.key_file),
-            key_id=mock.apns.key_id,
-            team_id=mock.apns.team_id,
-            topic=TOPIC,
-            http=mock.http(),
-        )
+        context = ProviderContext(clock=self._clock, random=system_random, open_http=open_http)
+        settings = ApnsSettings(**mock.apns.app(topic=TOPIC, probe=False, http=mock.http()))
+        provider = ApnsProvider(settings, context)
         service = await ServerService.start(
             identity=self._server,
             store=SqliteServerStore.open(self._folder / "demo.db", self._folder / "demo.key", random=system_random),
             transport=self._bus.connect(),
-            gateway=open_gateway(GatewaySettings(apns=settings), self._clock),
+            app=delivery_app({"apns": provider}, Texts(), ttl=SECONDS_PER_DAY),
             clock=self._clock,
             random=system_random,
             count=counters.count,

@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from hushbell.core.push import Pending
 from hushbell.core.server.facts import Facts, FactsNeeded, Write
 from hushbell.ports.outbox import Outbox
-from hushbell.types import KeyHash, Millis, NotificationId, PrivateKey, SymmetricKey
+from hushbell.types import KeyHash, Millis, PrivateKey, SymmetricKey
 
 
 class ServerStore(Protocol):
@@ -41,23 +40,6 @@ class ServerStore(Protocol):
         """
         ...
 
-    async def due(self, now: Millis, limit: int, *, after: NotificationId | None = None) -> Sequence[Pending]:
-        """
-        Return up to ``limit`` pushes with no final state that are due, whole requests in order of arrival.
-
-        A request is never split between two answers: the answer may exceed ``limit`` by one request.
-        Only requests that arrived after that of ``after`` are returned, so that a reader can page.
-        """
-        ...
-
-    async def next_due(self, now: Millis) -> Millis | None:
-        """Return when the earliest push that is not yet due becomes due, or None if there is none."""
-        ...
-
-    async def push_state(self, notification_id: NotificationId) -> str | None:
-        """Return ``pending``, a final state, or None for an unknown one."""
-        ...
-
     async def owners(self) -> Sequence[KeyHash]:
         """Return every owner with a live registration, each once."""
         ...
@@ -84,7 +66,7 @@ class ServerStore(Protocol):
         ...
 
     async def forget(self, before: Millis) -> int:
-        """Drop answers, rings and final states of days that ended before ``before``; return how many."""
+        """Drop responses and notification keys of days that ended before ``before``; return how many."""
         ...
 
     async def close(self) -> None:

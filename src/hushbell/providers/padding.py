@@ -5,9 +5,16 @@ from typing import Any
 
 import orjson
 
-from hushbell.providers.texts import size_above
-
 _KEY = b'"padding":""'
+
+
+def size_above(length: int, sizes: Sequence[int]) -> int:
+    """Return the smallest of the sizes that is at least ``length``, or ``length`` if none is."""
+    found = 0
+    for size in sizes:  # a generator costs a push more than all the rest of its text
+        if size >= length and (size < found or not found):
+            found = size
+    return found or length
 
 
 def padded(body: bytes, sizes: Sequence[int]) -> bytes:

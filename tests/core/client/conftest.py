@@ -36,6 +36,7 @@ from hushbell.core.server.decide import apply
 from hushbell.core.server.decide import decide as serve
 from hushbell.core.server.envelopes import server_event
 from hushbell.core.server.events import RegistrationReceived, RequestReceived
+from hushbell.core.server.push_body import decode_push_body
 from hushbell.crypto import hashes, secp256k1, topics
 from hushbell.errors import WireError
 from hushbell.types import (
@@ -97,8 +98,8 @@ class Server:
         apply(self.known, decision)
         for write in decision.writes:
             if isinstance(write, server_facts.Enqueue):
-                push = write.push
-                self.pushes.append((push.device_token, push.collapse_id, push.message))
+                push = decode_push_body(write.draft.message.body)
+                self.pushes.append((write.draft.targets[0], write.draft.collapse_id, push.message))
         return () if self.answers_lost else decision.replies
 
     def _as_status_go(self, event: object) -> Sequence[server_facts.Reply] | None:

@@ -12,6 +12,7 @@ from hushbell.core.server.decide import apply, decide, facts_needed, merge_facts
 from hushbell.core.server.events import Event, QueryReceived, RegistrationReceived, RequestReceived
 from hushbell.core.server.facts import Decision, Enqueue, Facts, MarkNotified, SaveRegistration, StoredRegistration
 from hushbell.core.server.filters import notification_filter, passes
+from hushbell.core.server.push_body import decode_push_body
 from hushbell.core.server.request import notification_key
 from hushbell.crypto.hashes import hash_public_key
 from hushbell.types import DeviceKey, InstallationId, KeyHash, MessageId, Millis, PublicKey, RequestId
@@ -135,7 +136,8 @@ def check_reports(event: RequestReceived, facts: Facts, decision: Decision) -> N
     """No item with success, not filtered, not rung before and within its budget, is without a push."""
     response = decode(NotificationResponse, decision.replies[0].payload)
     reported = [item for item in event.request.requests if 0 < item.type < 4]
-    pushed = {write.push.device for write in decision.writes if isinstance(write, Enqueue)}
+    drafts = [write.draft for write in decision.writes if isinstance(write, Enqueue)]
+    pushed = {decode_push_body(draft.message.body).device for draft in drafts}
     rung = {write.ring_id for write in decision.writes if isinstance(write, MarkNotified)}
     left = {device: bucket.tokens for device, bucket in decision.buckets}
     assert len(response.reports) == len(reported)

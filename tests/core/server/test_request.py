@@ -1,14 +1,13 @@
 """Ringing devices (reference/status-go.md 6.4, 8.1 N and B)."""
 
 import hashlib
-import uuid
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from hushbell.config.limits import Limits
-from hushbell.core.push import Push
+from hushbell.core.delivery.notification import Draft, Message
 from hushbell.core.server.decide import apply, decide, facts_needed
 from hushbell.core.server.events import RequestReceived
 from hushbell.core.server.facts import (
@@ -20,8 +19,9 @@ from hushbell.core.server.facts import (
     SaveResponse,
     StoredRegistration,
 )
-from hushbell.core.server.request import notification_id, notification_key
-from hushbell.types import DeviceKey, InstallationId, KeyHash, MessageId, Millis
+from hushbell.core.server.push_body import PushBody, decode_push_body, encode_push_body
+from hushbell.core.server.request import notification_key
+from hushbell.types import DeviceKey, InstallationId, KeyHash, Millis, NotificationType
 from hushbell.wire.codec import decode
 from hushbell.wire.messages import ApplicationType, Notification, NotificationResponse, Report, ReportError
 
@@ -42,8 +42,12 @@ def answer(decision: Decision) -> NotificationResponse:
     return decode(NotificationResponse, reply.payload)
 
 
-def pushes(decision: Decision) -> list[Push]:
-    return [write.push for write in decision.writes if isinstance(write, Enqueue)]
+def drafts(decision: Decision) -> list[Draft]:
+    return [write.draft for write in decision.writes if isinstance(write, Enqueue)]
+
+
+def pushes(decision: Decision) -> list[PushBody]:
+    return [decode_push_body(draft.message.body) for draft in drafts(decision)]
 
 
 # Registration, item, error and whether it rings; names are those of reference/status-go.md 8.1.
@@ -138,24 +142,15 @@ def test_a_push_carries_what_its_delivery_needs(
     facts = registered(apn_topic="im.status")
     event = sends(item(type=0), item(type=MESSAGE, chat_id=CHAT_C, message=b"sealed"))
 
-    (push,) = pushes(decide(event, facts, now))
+    (draft,) = drafts(decide(event, facts, now))
 
-    assert push == Push(
-        notification_id=notification_id(event.wrapper_id, 1),
-        request=event.wrapper_id,
-        position=1,
-        device=phone,
-        token_type=1,
-        device_token=push.device_token,
-        apn_topic="im.status",
-        type=push.type,
-        chat_id=CHAT_C,
-        message=b"sealed",
+    push = PushBody(phone, 1, "im.status", NotificationType.MESSAGE, CHAT_C, b"sealed", now)
+    assert draft == Draft(
+        "token",
+        ("device-token",),
+        Message("apns", encode_push_body(push), form="spec16"),
         collapse_id=hashlib.sha256(b"device-token" + b"m" * 32).hexdigest(),
-        created_at=now,
-        expires_at=Millis(now + 86_400_000),
     )
-    assert (push.device_token, push.type) == ("device-token", MESSAGE)
 
 
 def test_reports_echo_their_items_in_order_whatever_they_name(
@@ -244,7 +239,7 @@ def test_a_device_named_twice_in_a_request_rings_once(
     decision = decide(sends(item(), item()), registered(), now)
 
     assert [report.success for report in answer(decision).reports] == [True, True]
-    assert [push.position for push in pushes(decision)] == [0]
+    assert len(pushes(decision)) == 1
 
 
 def test_a_device_over_its_budget_is_reported_as_rung(
@@ -297,14 +292,6 @@ def test_a_request_needs_only_devices_that_can_be_registered(sends: Sends, item:
         requests=frozenset({event.wrapper_id}),
         rings=frozenset({notification_key(phone, b"m" * 32)}),
     )
-
-
-def test_a_notification_id_is_a_uuid_of_its_request_and_position() -> None:
-    ids = {notification_id(MessageId(wrapper * 32), n) for wrapper in (b"v", b"w") for n in range(300)}
-
-    assert len(ids) == 600
-    assert {(uuid.UUID(each).version, uuid.UUID(each).variant) for each in ids} == {(8, uuid.RFC_4122)}
-    assert all(str(uuid.UUID(each)) == each for each in ids)
 
 
 def test_a_notification_key_tells_apart_what_reads_alike() -> None:

@@ -307,3 +307,74 @@ async def test_a_missing_topic_is_refused_unless_a_certificate_says_it(mock: Moc
         opened().check(message)
     opened(topic="org.example.app").check(message)
     opened(key_file="", certificate_file=str(mock.apns.certificate_file)).check(message)
+
+
+async def test_a_payload_that_is_far_too_large_never_leaves(mock: MockProviders, opened: Opened) -> None:
+    message = note().message._replace(body=b'{"aps":{},"chatId":"' + b"0" * 6000 + b'"}')
+
+    outcomes = await attempt(opened(), note("aa", "no hex", message=message))
+
+    assert outcomes == [Outcome(Verdict.INVALID, "PayloadTooLarge")] * 2
+    assert not mock.requests
+
+
+async def test_a_refused_push_does_not_disturb_its_neighbours(mock: MockProviders, opened: Opened) -> None:
+    mock.rule({"match": {"token_prefix": "bb"}, "reply": {"status": 410, "timestamp": 7}})
+
+    outcomes = await attempt(opened(), note("aa", "bb", "no hex", "cc"))
+
+    dead, bad = Outcome(Verdict.DEAD_TOKEN, "Unregistered", since=Millis(7)), "BadDeviceToken"
+    assert outcomes == [ACCEPTED, dead, Outcome(Verdict.DEAD_TOKEN, bad), ACCEPTED]
+
+
+async def test_reconnecting_signs_nothing_anew(mock: MockProviders, opened: Opened) -> None:
+    provider = opened()
+    for _ in range(5):
+        mock.rule({"reply": {"close": True}, "times": 1})
+        await attempt(provider, note())
+
+    assert provider.signed == 1
+    assert mock.connections_made >= 5
+
+
+async def test_a_goaway_loses_nothing(mock: MockProviders, opened: Opened) -> None:
+    provider = opened()
+    mock.rule({"reply": {"goaway": True}, "times": 1})
+
+    assert [await attempt(provider, note(token)) for token in ("aa", "bb", "cc")] == [[ACCEPTED]] * 3
+    assert mock.connections_made == 2
+
+
+async def test_a_stream_apple_did_not_look_at_is_sent_again(mock: MockProviders, opened: Opened) -> None:
+    mock.rule({"reply": {"refuse": True}, "times": 1})
+
+    assert await attempt(opened(), note()) == [ACCEPTED]
+    assert mock.count("apns", 200) == 1
+
+
+async def test_a_reset_stream_leaves_the_outcome_unknown(mock: MockProviders, opened: Opened) -> None:
+    mock.rule({"reply": {"reset": True}, "times": 1})
+
+    [outcome] = await attempt(opened(), note())
+
+    assert outcome.verdict is Verdict.UNKNOWN
+
+
+async def test_more_pushes_than_streams_wait_their_turn(clock: FakeClock) -> None:
+    async with MockProviders(now=clock.now, streams=3) as mock:
+        context = ProviderContext(clock=clock, random=bytes, open_http=open_http)
+        provider = ApnsProvider(ApnsSettings(**mock.apns.app(timeout=20.0, http=mock.http(connections=1))), context)
+
+        outcomes = await attempt(provider, note(*(f"{number:02x}" for number in range(40))))
+        await provider.close()
+
+        assert outcomes == [ACCEPTED] * 40
+        assert mock.connections_made == 1
+
+
+async def test_a_push_without_any_topic_is_the_operators_error(mock: MockProviders, opened: Opened) -> None:
+    mock.rule({"reply": {"status": 400, "reason": "MissingTopic"}})
+
+    [outcome] = await attempt(opened(), note(headers=()))
+
+    assert (outcome.verdict, outcome.reason) == (Verdict.MISCONFIGURED, "MissingTopic")

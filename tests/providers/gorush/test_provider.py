@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 
 from hushbell.core.delivery import push_ids
 from hushbell.core.delivery.notification import Message, Notification
-from hushbell.core.delivery.outcome import ACCEPTED, Outcome, Verdict
+from hushbell.core.delivery.outcome import ACCEPTED, Outcome, Scope, Verdict
 from hushbell.errors import CallerError, ConfigError
 from hushbell.http.client import open_http
 from hushbell.ports.provider import ProviderContext
+from hushbell.providers.gorush.outcome import logged_outcomes
 from hushbell.providers.gorush.provider import GorushProvider
 from hushbell.providers.gorush.settings import GorushSettings
 from hushbell.providers.hushbell.provider import HushbellProvider, own_outcome
@@ -237,3 +238,42 @@ async def test_what_is_no_notification_is_refused_by_name(opened: Opened, body: 
         opened().check(Message(provider="gorush", body=body))
 
     assert told.value.field == field
+
+
+async def test_a_server_under_load_says_when_to_come_back(mock: MockProviders, opened: Opened) -> None:
+    mock.rule({"reply": {"status": 429, "retry_after": 17}})
+
+    assert await attempt(opened(), note("aa")) == [Outcome(Verdict.RETRY, "HTTP 429", after=17.0, scope=Scope.PROVIDER)]
+
+
+async def test_a_slash_at_the_end_of_the_url_is_no_second_one(mock: MockProviders, opened: Opened) -> None:
+    await attempt(opened(url="https://localhost/"), note("aa"))
+
+    assert mock.requests[0].request.path == "/api/push"
+
+
+@given(
+    st.binary()
+    | st.recursive(
+        st.none() | st.text(),
+        lambda x: st.lists(x) | st.dictionaries(st.sampled_from(["logs", "notif_id", "type", "error", "timestamp"]), x),
+    ).map(lambda x: json.dumps(x).encode())
+)
+def test_any_answer_is_read_without_an_error(answer: bytes) -> None:
+    assert isinstance(logged_outcomes(answer), dict)
+
+
+async def test_each_logged_failure_is_the_outcome_of_its_name(mock: MockProviders, opened: Opened) -> None:
+    names = [push_ids.push_id(bytes(range(16)), index) for index in range(4)]
+    logs = [
+        {"type": "failed-push", "notif_id": names[1], "error": "Unregistered", "timestamp": 5},
+        {"type": "failed-push", "notif_id": names[2], "error": "Requested entity was not found."},
+        {"type": "failed-push", "notif_id": names[3], "error": 'Post "https://…/token": EOF'},
+    ]
+    mock.rule({"reply": {"body": json.dumps({"success": "ok", "counts": 4, "logs": logs})}})
+
+    outcomes = await attempt(opened(), note("aa", "bb", "cc", "dd"))
+
+    assert [outcome.verdict.name for outcome in outcomes] == ["ACCEPTED", "DEAD_TOKEN", "DEAD_TOKEN", "RETRY"]
+    assert outcomes[1].since == 5
+    assert outcomes[3].reason == "failed-push"

@@ -57,8 +57,8 @@ async def test_two_people_register_and_one_rings_the_other(served: Any, alice: C
     ended = await sender.ring(b"m" * 32, "chat", [Target(account.identity.public)])
 
     assert [one.result for one in ended] == [Result.ACCEPTED]
-    await served.gateway.delivered.wait()
-    assert [push.device_token for push in served.gateway.pushes] == ["bobs-token"]
+    await served.provider.delivered.wait()
+    assert [push.targets[0] for push in served.provider.pushes] == ["bobs-token"]
     assert await sender.learn(account.identity.public) == (bob.installation_id,)
 
 
@@ -72,8 +72,8 @@ async def test_the_phone_shows_the_preview_and_reading_takes_it_away(served: Any
     bob.join_chats(account.identity.public, [chat])
 
     await sender.ring(b"m" * 32, chat, [alice.sealed_for(author, account.identity.public, shown)])
-    await served.gateway.delivered.wait()
-    (data,) = served.gateway.data()
+    await served.provider.delivered.wait()
+    (data,) = served.provider.data()
     (note,) = await bob.pushed(data)
 
     assert isinstance(note, Show)
@@ -109,8 +109,8 @@ async def test_several_accounts_on_one_device_are_rung_apart(served: Any, alice:
         assert await account.registered(served.identity.public)
 
     await sender.ring(b"m" * 32, "chat", [Target(accounts[1].identity.public)])
-    await served.gateway.delivered.wait()
-    steps = [step for data in served.gateway.data() for step in await bob.pushed(data)]
+    await served.provider.delivered.wait()
+    steps = [step for data in served.provider.data() for step in await bob.pushed(data)]
 
     (shown,) = [step for step in steps if isinstance(step, Show)]
     assert shown.owner == hashes.hash_public_key(accounts[1].identity.public)
@@ -167,7 +167,7 @@ async def test_leaving_and_sending_nothing_are_respected(served: Any, alice: Cli
     assert account.servers == {server: RegistrationState.UNREGISTERED}
     await account.remove_server(server)
     assert account.servers == {}
-    assert served.gateway.pushes == []
+    assert served.provider.pushes == []
 
 
 async def test_a_device_that_restarts_goes_on_where_it_was(served: Any, bus: Bus, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from hushbell.http.ssrf import SsrfGuard
 from hushbell.ports.http import RequestItem, RequestTemplate, ResponseHandler
 from hushbell.runtime.delivery.engine import App, DeliveryEngine
-from hushbell.runtime.delivery.service import GatewayService
+from hushbell.runtime.delivery.service import DeliveryService, GatewayService
 from hushbell.runtime.delivery.webhooks import Webhooks
 from hushbell.stores.memory.outbox import MemoryOutbox
 from hushbell.testing.clock import FakeClock
@@ -49,16 +49,9 @@ async def test_a_credential_is_read_again_when_its_file_changes_and_a_stop_close
     async def close(grace: float) -> None:
         closed.append(grace)
 
-    service = GatewayService(
-        engine=engine,
-        queue=queue,
-        hooks=hooks,
-        hook_http=http,
-        fronts=[close],
-        clock=clock,
-        keep_days=7,
-        files={("chat", "apns"): [key], ("chat", "fcm"): [tmp_path / "missing"]},
-    )
+    files = {("chat", "apns"): [key], ("chat", "fcm"): [tmp_path / "missing"]}
+    delivery = DeliveryService(engine=engine, outbox=queue, clock=clock, keep_days=7, files=files)
+    service = GatewayService(delivery=delivery, webhooks=hooks, webhook_http=http, servers=[close])
     running = asyncio.create_task(service.run())
     for content in (b"one", b"two, and longer"):
         key.write_bytes(content)

@@ -7,14 +7,16 @@ import sys
 from collections import Counter
 
 from hushbell import wire
+from hushbell.config.gateway import Texts
 from hushbell.core import envelope
 from hushbell.crypto import ciphers, grants, hashes, secp256k1, topics
 from hushbell.runtime.clock import system_random
+from hushbell.runtime.server.app import delivery_app
 from hushbell.runtime.server.service import ServerService
 from hushbell.stores.memory.server import MemoryServerStore
 from hushbell.testing.clock import FakeClock
 from hushbell.transports.bus import Bus
-from hushbell.types import DEFAULT_PUBSUB_TOPIC, AccessToken, Envelope, Nanos, SymmetricKey
+from hushbell.types import DEFAULT_PUBSUB_TOPIC, SECONDS_PER_DAY, AccessToken, Envelope, Nanos, SymmetricKey
 from hushbell.wire.messages import ApplicationType, Query, Registration, WakuMessage
 
 SERVER, ALICE = secp256k1.key_pair_from(b"\1" * 32), secp256k1.key_pair_from(b"\2" * 32)
@@ -22,16 +24,6 @@ OWNER = hashes.hash_public_key(ALICE.public)
 QUERY_KEY = SymmetricKey(b"\7" * 32)
 TOKEN = AccessToken("b6ae4fde-bb65-11ea-b3de-0242ac130004")
 UNIT = 1 if sys.platform == "darwin" else 1024  # bytes of ru_maxrss
-
-
-class Nobody:
-    """A gateway that is never asked."""
-
-    async def deliver(self, pushes: object) -> list[object]:
-        raise AssertionError("nothing here rings")
-
-    async def close(self) -> None:
-        pass
 
 
 def message(payload: bytes, type_: ApplicationType) -> bytes:
@@ -100,7 +92,7 @@ async def main(kind: str) -> None:
         identity=SERVER,
         store=store,
         transport=bus.connect(),
-        gateway=Nobody(),  # type: ignore[arg-type]
+        app=delivery_app({}, Texts(), ttl=SECONDS_PER_DAY),
         clock=FakeClock(manual=True),
         random=system_random,
         count=lambda name, number: counters.update({name: number}),
@@ -115,7 +107,7 @@ async def main(kind: str) -> None:
         listening = asyncio.create_task(listen())
         for one in messages:  # a copy each, as a socket would make it
             await stranger.publish([Envelope(DEFAULT_PUBSUB_TOPIC, bytes(bytearray(one)))])
-        while counters["envelopes_received"] < done or service.in_hand:  # noqa: ASYNC110  nobody tells
+        while counters["envelopes_received"] < done or not service.is_idle:  # noqa: ASYNC110  nobody tells
             await asyncio.sleep(0.001)
         await asyncio.sleep(0.01)
         listening.cancel()

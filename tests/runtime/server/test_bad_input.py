@@ -4,9 +4,10 @@ Bad input to a whole service: a clear answer where the protocol has one, silence
 Over 400 lines because the table of envelopes is long, and everything in it is built by the one sender beside it.
 """
 
+import asyncio
 import os
 import uuid
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,8 +16,10 @@ import pytest
 from hushbell import wire
 from hushbell.config.limits import Limits
 from hushbell.core import envelope
+from hushbell.core.delivery.changes import Changes
 from hushbell.crypto import ciphers, ecies, grants, hashes, secp256k1, signatures, topics
 from hushbell.errors import StoreUnavailable
+from hushbell.ports.outbox import Committed
 from hushbell.runtime.clock import system_random
 from hushbell.stores.memory.server import MemoryServerStore
 from hushbell.types import (
@@ -62,12 +65,19 @@ OTHER_SHARD = PubsubTopic("/waku/2/rs/16/33")
 class FailingStore(MemoryServerStore):
     """A store whose disk is full, or gone, while a test says so."""
 
-    full = gone = False
+    full = gone = vanishes = False
 
-    async def commit(self, writes: Sequence[Any]) -> None:
+    def __init__(self, **parts: Any) -> None:
+        super().__init__(**parts)
+        self._commit = self.outbox.commit
+        self.outbox.commit = self._commit_or_fail  # type: ignore[method-assign]
+
+    def _commit_or_fail(self, changes: Changes, done: Committed) -> None:
         if self.full:
-            raise StoreUnavailable("disk full")
-        await super().commit(writes)
+            asyncio.get_running_loop().call_soon(done, StoreUnavailable("disk full"))
+            return
+        self._commit(changes, done)
+        self.gone = self.gone or self.vanishes
 
     async def load(self, *arguments: Any, **named: Any) -> Any:
         if self.gone:
@@ -83,8 +93,8 @@ class FailingStore(MemoryServerStore):
 class World:
     """A service on which Alice is registered, and everything Mallory can reach of it."""
 
-    def __init__(self, running: Any, store: FailingStore, gateway: Any) -> None:
-        self.running, self.store, self.gateway = running, store, gateway
+    def __init__(self, running: Any, store: FailingStore, provider: Any) -> None:
+        self.running, self.store, self.provider = running, store, provider
         self.server: KeyPair = running.identity
         self.counters = running.counters
         self._bus = running.bus.connect()
@@ -172,7 +182,7 @@ class World:
 
     async def still_works(self) -> None:
         """Somebody new registers, is found and rung, as if nothing had happened."""
-        phone, rung = str(uuid.uuid4()), len(self.gateway.attempts)
+        phone, rung = str(uuid.uuid4()), len(self.provider.attempts)
         (registered,) = await self.send(self.registration(installation_id=phone))
         assert registered.success
         (found,) = await self.send(self.query(OWNER))
@@ -182,7 +192,7 @@ class World:
         )
         (rang,) = await self.send(self.request(item, message_id=phone.encode()))
         assert [report.success for report in rang.reports] == [True]
-        assert len(self.gateway.attempts) == rung + 1
+        assert len(self.provider.attempts) == rung + 1
 
 
 def item(**changes: Any) -> Notification:
@@ -197,11 +207,11 @@ def signed_frame(data: bytes) -> bytes:
 
 
 @pytest.fixture
-async def world(start_service: Any, gateway: Any) -> AsyncIterator[World]:
+async def world(start_service: Any, provider: Any) -> AsyncIterator[World]:
     store = FailingStore(random=os.urandom)
     await store.keep_query_key(OWNER, QUERY_KEY)
     running = await start_service(store=store, limits=Limits(installations=4, ring_burst=1000))
-    world = World(running, store, gateway)
+    world = World(running, store, provider)
     alices = world.complete(grant=grants.make_grant(ALICE, world.server.public, TOKEN))
     shared = envelope.registration_key(ALICE.private, world.server.public)
     sealed = ciphers.seal_gcm(shared, bytes(12), wire.encode(alices))
@@ -325,7 +335,7 @@ async def test_what_is_not_for_us_is_met_with_silence_and_counted(world: World, 
 
     assert answers == []
     assert world.counters[case.counter] == before + 1
-    assert world.gateway.attempts == []
+    assert world.provider.attempts == []
 
 
 async def test_another_shard_is_not_looked_at(world: World) -> None:
@@ -449,7 +459,7 @@ async def test_an_item_that_cannot_ring_rings_nobody(
     (answer,) = await world.send(world.request(item(**changes)))
 
     assert [report.error for report in answer.reports] == reports
-    assert world.gateway.attempts == []
+    assert world.provider.attempts == []
 
 
 async def test_a_duplicate_request_is_answered_again_and_rings_once(world: World) -> None:
@@ -459,7 +469,7 @@ async def test_a_duplicate_request_is_answered_again_and_rings_once(world: World
     answers += await world.send(request)
 
     assert [answer.reports[0].success for answer in answers] == [True, True, True]
-    assert len(world.gateway.attempts) == 1
+    assert len(world.provider.attempts) == 1
 
 
 async def test_good_messages_among_bad_ones_of_a_batch_are_served(world: World) -> None:
@@ -479,7 +489,7 @@ async def test_a_failing_store_is_told_to_those_who_wait_and_promises_nothing(wo
 
     assert registered.error == RegistrationError.INTERNAL_ERROR
     assert [report.error for report in requested.reports] == [ReportError.INTERNAL_ERROR]
-    assert world.gateway.attempts == []
+    assert world.provider.attempts == []
     setattr(world.store, state, False)
     assert hashes.hash_public_key(MALLORY.public) not in await world.store.owners()
     (again,) = await world.send(world.request(item()))
@@ -498,16 +508,11 @@ async def test_a_query_to_a_failing_store_is_met_with_silence(world: World) -> N
 async def test_the_last_device_can_leave_while_the_store_fails_to_say_who_is_left(world: World) -> None:
     await world.send(world.registration())
     leaving = world.registration(version=2, unregister=True)
-    commit = world.store.commit
+    world.store.vanishes = True
 
-    async def commit_and_vanish(writes: Sequence[Any]) -> None:
-        await commit(writes)
-        world.store.gone = True
-
-    world.store.commit = commit_and_vanish  # type: ignore[method-assign]
     (answer,) = await world.send(leaving)
-    world.store.commit = commit  # type: ignore[method-assign]
-    world.store.gone = False
+
+    world.store.vanishes = world.store.gone = False
 
     assert answer.success
     assert world.counters["batches_failed"] == 0

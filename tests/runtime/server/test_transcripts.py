@@ -9,12 +9,14 @@ from typing import Any
 import pytest
 
 from hushbell import wire
-from hushbell.config.gateway import HttpSettings, ServerGorushSettings
 from hushbell.core import envelope
 from hushbell.crypto import secp256k1
 from hushbell.errors import WireError
-from hushbell.http.curl import CurlHttp
-from hushbell.providers.gorush.adapter import GorushGateway
+from hushbell.http.client import open_http
+from hushbell.ports.provider import ProviderContext
+from hushbell.providers.gorush.provider import GorushProvider
+from hushbell.providers.gorush.settings import GorushSettings
+from hushbell.runtime.clock import SystemClock, system_random
 from hushbell.stores.memory.server import MemoryServerStore
 from hushbell.testing.mock.server import MockProviders
 from hushbell.types import Envelope, KeyHash, PubsubTopic, SymmetricKey
@@ -112,8 +114,9 @@ async def test_our_server_answers_as_status_go_did(path: Path, start_service: An
     steps = {step["step"]: step for step in transcript["steps"] if "step" in step}
 
     async with MockProviders() as gorush:
-        gateway = GorushGateway(ServerGorushSettings(url=gorush.plain_url), CurlHttp(HttpSettings()))
-        running = await start_service(identity=identity, store=store, gateway=gateway)
+        context = ProviderContext(clock=SystemClock(), random=system_random, open_http=open_http)
+        provider = GorushProvider(GorushSettings(url=gorush.plain_url), context)
+        running = await start_service(identity=identity, store=store, providers={"gorush": provider})
         everybody = running.bus.connect()
         sent, posted = 0, 0
         before: list[dict[str, Any]] = [{}]

@@ -10,8 +10,7 @@ from typing import Any
 
 import pytest
 
-from hushbell.core.push import Pending
-from hushbell.core.server.facts import Enqueue, FactsNeeded, MarkNotified, Settle
+from hushbell.core.server.facts import FactsNeeded, MarkDeadToken, MarkNotified
 from hushbell.errors import ConfigError, StoreCorrupt, StoreMismatch, StoreUnavailable
 from hushbell.stores.at_rest import AtRest
 from hushbell.stores.sqlite.database import open_database
@@ -19,7 +18,7 @@ from hushbell.stores.sqlite.migrations import GATEWAY_SCHEMA, SERVER_SCHEMA
 from hushbell.stores.sqlite.outbox import SqliteOutbox
 from hushbell.stores.sqlite.schema import Schema
 from hushbell.stores.sqlite.server import SqliteServerStore
-from hushbell.types import Millis, NotificationKey
+from hushbell.types import DeviceKey, InstallationId, Millis, NotificationKey
 
 Made = Any  # of conftest.py
 Open = Callable[[], SqliteServerStore]
@@ -52,9 +51,8 @@ async def test_a_database_of_every_version_opens_with_its_data(dump: Path, tmp_p
     assert facts.devices == {made.device(1): made.stored(), made.device(2): made.tombstone(3)}
     assert facts.answered == {made.request(1): b"response"}
     assert facts.rung == {RING}
-    assert list(await store.due(made.now, 9)) == [Pending(made.push(1), 0, made.now)]
-    assert await store.next_due(made.now) == Millis(made.now + 60_000)
-    assert await store.push_state(made.name(3)) == "delivered"
+    assert [job.app for job in await store.outbox.open_jobs()] == ["server"] * 2
+    assert await store.final_state(made.name(3)) == "delivered"
     assert await store.query_key(made.owner()) == b"q" * 32
     assert await store.identity() == b"i" * 32
     await store.close()
@@ -171,7 +169,7 @@ async def test_a_value_that_does_not_fit_fails_alone(open_sqlite: Open, made: Ma
     results = await asyncio.gather(
         store.commit([made.save(made.device(1), 2**63)]),
         store.commit([made.save(made.device(2), 2**63 - 1)]),
-        store.commit([Settle(made.name(1), "\ud800", 1, made.now)]),
+        store.commit([MarkDeadToken(DeviceKey(made.owner(3), InstallationId("\ud800")), made.now)]),
         return_exceptions=True,
     )
 
@@ -201,24 +199,6 @@ async def test_writes_that_wait_for_the_disk_are_bounded(
 
     assert [type(result) for result in results] == [type(None), type(None), StoreUnavailable]
     await store.commit([made.save(made.device(9))])
-    await store.close()
-
-
-@pytest.mark.parametrize("few", [1, 1_000])
-async def test_few_and_many_due_pushes_leave_in_the_same_order(
-    open_sqlite: Open, made: Made, monkeypatch: pytest.MonkeyPatch, few: int
-) -> None:
-    monkeypatch.setattr("hushbell.stores.sqlite.server_reads.FEW_DUE", few)
-    store = open_sqlite()
-    for request in range(1, 6):
-        at = made.now - request
-        await store.commit([Enqueue(made.push(request, position, at=at)) for position in range(3)])
-
-    page = await store.due(Millis(made.now - 2), 4, after=made.name(2, 1))
-
-    assert [pending.push.notification_id for pending in page] == [
-        made.name(request, position) for request in (3, 4) for position in range(3)
-    ]
     await store.close()
 
 

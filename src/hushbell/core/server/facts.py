@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from hushbell.core.push import Push
+from hushbell.core.delivery.notification import Draft
 from hushbell.core.rate_limit import Bucket
 from hushbell.types import (
     DeviceKey,
@@ -11,7 +11,6 @@ from hushbell.types import (
     KeyHash,
     MessageId,
     Millis,
-    NotificationId,
     NotificationKey,
     PublicKey,
 )
@@ -87,26 +86,7 @@ class MarkNotified:
 class Enqueue:
     """Put a push into the outbox."""
 
-    push: Push
-
-
-@dataclass(frozen=True, slots=True)
-class Defer:
-    """An attempt failed; the next is not before ``due_at``."""
-
-    notification_id: NotificationId
-    attempts: int
-    due_at: Millis
-
-
-@dataclass(frozen=True, slots=True)
-class Settle:
-    """A push reached its one final state: its contents are erased, the state is kept."""
-
-    notification_id: NotificationId
-    state: str  # delivered | dropped | failed | expired
-    attempts: int
-    at: Millis
+    draft: Draft
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +97,7 @@ class MarkDeadToken:
     since: Millis
 
 
-Write = SaveRegistration | SaveResponse | MarkNotified | Enqueue | Defer | Settle | MarkDeadToken
+Write = SaveRegistration | SaveResponse | MarkNotified | Enqueue | MarkDeadToken
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,9 +19,13 @@ from hushbell.core.delivery.push_ids import push_id
 from hushbell.core.gorush import huawei
 from hushbell.core.server.push_body import PushBody, decode_push_body
 from hushbell.crypto.web_push import MAX_PLAINTEXT as MAX_WEB_PUSH
-from hushbell.types import DeviceKey, InstallationId, KeyHash, Millis, NotificationType
+from hushbell.types import DeviceKey, InstallationId, KeyHash, Millis, NotificationType, TokenType
 
 MAX_PAYLOAD = 4096  # bytes; the limit of Apple, Google, Huawei and Pushy alike
+
+QUEUES: Mapping[int, str] = {TokenType.APN: "apns", TokenType.FIREBASE: "fcm", 3: "webpush", 4: "huawei"}
+"""The queue of each token type. It has the name of its usual provider, whichever provider serves it."""
+OTHER_QUEUE = "unknown"  # of token types that no provider serves
 
 Render = Callable[[Notification], Notification]
 """Makes of a notification as the outbox keeps it one that its provider understands. Raises StoreCorrupt."""
@@ -49,6 +53,8 @@ def renderer(provider: str, texts: Texts, *, shape: Shape = Shape.STATUS, sizes:
         sizes: bytes of the data in the shape "own"; () means no padding. Other providers pad at the attempt.
     """
     write = _WRITERS.get(provider, _other)
+    if provider == "hushbell":  # which says in its response what became of each name
+        shape = Shape.OWN
     if write is _gorush and shape is Shape.SPEC:
         write = _gorush_spec
     elif write is _gorush and shape is Shape.OWN:
@@ -57,7 +63,7 @@ def renderer(provider: str, texts: Texts, *, shape: Shape = Shape.STATUS, sizes:
     def render(notification: Notification) -> Notification:
         push = decode_push_body(notification.message.body)
         body, headers = write(notification, push, alert_text(push, texts))
-        message = notification.message._replace(body=body, headers=headers)
+        message = notification.message._replace(body=body, headers=headers, form="")
         return notification._replace(message=message, reference=encode_device(push.device, push.created_at))
 
     return render

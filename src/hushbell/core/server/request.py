@@ -7,25 +7,23 @@ repeated, coalesced and delivered notifications have the same report.
 
 import hashlib
 import hmac
-import uuid
 from dataclasses import dataclass, field
 
 from hushbell.config.limits import Limits
-from hushbell.core.push import Push
+from hushbell.core.delivery.notification import Draft, Message
 from hushbell.core.rate_limit import Bucket, spend
 from hushbell.core.server.events import RequestReceived
 from hushbell.core.server.facts import Decision, Enqueue, Facts, FactsNeeded, MarkNotified, Reply, SaveResponse, Write
 from hushbell.core.server.filters import NotificationFilter, notification_filter, passes
+from hushbell.core.server.payloads import OTHER_QUEUE, QUEUES
+from hushbell.core.server.push_body import FORM, PushBody, encode_push_body
 from hushbell.core.server.query import KEY_HASH
 from hushbell.core.server.registration import is_uuid
 from hushbell.types import (
     DeviceKey,
-    DeviceToken,
     InstallationId,
     KeyHash,
-    MessageId,
     Millis,
-    NotificationId,
     NotificationKey,
     NotificationType,
 )
@@ -65,8 +63,8 @@ def decide(event: RequestReceived, facts: Facts, now: Millis, limits: Limits) ->
     if answered is not None:  # the response was lost, the pushes were not
         return Decision(replies=(_reply(event, answered),))
     items = _Items(event, facts, now, limits)
-    for position, item in enumerate(event.request.requests):
-        items.report(position, item)
+    for item in event.request.requests:
+        items.report(item)
     response = encode(NotificationResponse(message_id=event.request.message_id, reports=tuple(items.reports)))
     return Decision(
         writes=(*items.writes, SaveResponse(event.wrapper_id, response, now)),
@@ -82,15 +80,6 @@ def notification_key(device: DeviceKey, message_id: bytes) -> NotificationKey:
     for part in (device.owner, device.installation_id.encode("utf-8", "surrogatepass"), message_id):
         digest.update(len(part).to_bytes(8, "big") + part)
     return NotificationKey(digest.digest())
-
-
-def notification_id(wrapper_id: MessageId, position: int) -> NotificationId:
-    """Return the UUID (version 8) of the item at ``position``: the same however often the request is decided."""
-    digest = hashlib.sha256(b"hushbell notification" + wrapper_id + position.to_bytes(4, "big")).digest()
-    number = int.from_bytes(digest[:16], "big")
-    number = number & ~(0xF << 76) | 0x8 << 76  # version: made by a rule of our own
-    number = number & ~(0x3 << 62) | 0x2 << 62  # variant: RFC 9562
-    return NotificationId(str(uuid.UUID(int=number)))
 
 
 def collapse_id(device_token: str, message_id: bytes) -> str:
@@ -117,7 +106,7 @@ class _Items:
     notified: set[NotificationKey] = field(default_factory=set)
     filters: dict[DeviceKey, NotificationFilter] = field(default_factory=dict)
 
-    def report(self, position: int, item: Notification) -> None:
+    def report(self, item: Notification) -> None:
         """Report on one item, and write a push if it is to be delivered."""
         if item.type not in KNOWN_TYPES:  # met with silence, not with a report
             return
@@ -135,7 +124,7 @@ class _Items:
             return
         self._add(item, ReportError.NONE)
         if self._may_notify(device, registration, item):
-            self._enqueue(position, item, device, registration)
+            self._enqueue(item, device, registration)
 
     def _registration(self, device: DeviceKey) -> Registration | None:
         stored = self.facts.devices.get(device)
@@ -163,23 +152,23 @@ class _Items:
         self.writes.append(MarkNotified(key, self.now))
         return True
 
-    def _enqueue(self, position: int, item: Notification, device: DeviceKey, registration: Registration) -> None:
-        push = Push(
-            notification_id=notification_id(self.event.wrapper_id, position),
-            request=self.event.wrapper_id,
-            position=position,
+    def _enqueue(self, item: Notification, device: DeviceKey, registration: Registration) -> None:
+        push = PushBody(
             device=device,
             token_type=registration.token_type,
-            device_token=DeviceToken(registration.device_token),
             apn_topic=registration.apn_topic,
             type=NotificationType(item.type),
             chat_id=item.chat_id,
             message=item.message,
-            collapse_id=collapse_id(registration.device_token, self.event.request.message_id),
             created_at=self.now,
-            expires_at=Millis(self.now + self.limits.push_ttl * 1000),
         )
-        self.writes.append(Enqueue(push))
+        draft = Draft(
+            "token",
+            (registration.device_token,),
+            Message(QUEUES.get(registration.token_type, OTHER_QUEUE), encode_push_body(push), form=FORM),
+            collapse_id=collapse_id(registration.device_token, self.event.request.message_id),
+        )
+        self.writes.append(Enqueue(draft))
 
     def _add(self, item: Notification, error: ReportError) -> None:
         self.reports.append(

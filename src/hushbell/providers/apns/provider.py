@@ -36,6 +36,7 @@ MAX_REMEMBERED = 10_000  # tokens whose environment is not the one their message
 # Whatever keeps the path a path: Apple itself says which tokens it does not know.
 TOKEN = re.compile(r"[0-9A-Za-z_-]{1,200}", re.ASCII)
 TOPIC = re.compile(r"[A-Za-z0-9._-]{1,255}", re.ASCII)
+TOO_LARGE = Outcome(Verdict.INVALID, "PayloadTooLarge")
 BAD_TOKEN = Outcome(Verdict.DEAD_TOKEN, "BadDeviceToken")
 
 PUSH_TYPES = frozenset(
@@ -132,6 +133,9 @@ class ApnsProvider:
         """Return the indexes of each environment's tokens, as far as is known; report those that can be no tokens."""
         notification, indexes, done = attempt
         targets, known = notification.targets, self.known_environment
+        if len(notification.message.body) > MAX_VOIP_PAYLOAD:  # of the push server; an API checks its callers'
+            attempt.report(TOO_LARGE)
+            return ()
         environment = notification.message.route or self.settings.route
         if indexes and not known and all(map(TOKEN.fullmatch, [targets[index] for index in indexes])):
             return ((environment, indexes),)

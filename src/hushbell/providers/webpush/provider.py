@@ -17,7 +17,7 @@ from hushbell.ports.provider import Attempt, ProviderContext
 from hushbell.providers import checks, files
 from hushbell.providers.batches import PushTasks, supported
 from hushbell.providers.credentials import ReloadableCredential
-from hushbell.providers.texts import size_above
+from hushbell.providers.padding import size_above
 from hushbell.providers.unifiedpush.settings import UnifiedPushSettings
 from hushbell.providers.webpush.outcome import outcome
 from hushbell.providers.webpush.settings import WebPushSettings

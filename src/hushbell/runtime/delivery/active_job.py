@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from hushbell.core.delivery.job import Job, JobProgress, JobResult
-from hushbell.core.delivery.notification import Message, Notification
+from hushbell.core.delivery.notification import Notification
 from hushbell.core.delivery.state import FIRST_FINAL, State
 from hushbell.core.delivery.submission import Submission
 from hushbell.types import Millis
@@ -40,17 +40,12 @@ class ActiveJob:
             self.attempts[:] = progress.attempts
             self.left = sum(code < FIRST_FINAL for code in self.states)
 
-    def render(self, render: Callable[[Message], Message]) -> None:
-        """Replace each message that has a form of its own by what its provider takes."""
+    def render(self, render: Callable[[Notification], Notification]) -> None:
+        """Replace each notification whose message has a form of its own by what its provider takes."""
         notifications = self.job.notifications
         self.job = self.job._replace(
             notifications=tuple(
-                [
-                    notification._replace(message=render(notification.message))
-                    if notification.message.form
-                    else notification
-                    for notification in notifications
-                ]
+                [render(notification) if notification.message.form else notification for notification in notifications]
             )
         )
 

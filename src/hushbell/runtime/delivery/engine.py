@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from hushbell.core.delivery.backoff import Backoff
 from hushbell.core.delivery.changes import Changes, DeadToken, IdempotentResponse
 from hushbell.core.delivery.job import DamagedJob, Job, JobOnDisk, JobResult
-from hushbell.core.delivery.notification import Draft, Message, notifications
+from hushbell.core.delivery.notification import Draft, Message, Notification, notifications
 from hushbell.core.delivery.outcome import Outcome, Verdict
 from hushbell.core.delivery.state import State
 from hushbell.core.delivery.submission import Done, Submission
@@ -47,7 +47,7 @@ class App:
     queue: int = 1_000_000  # pushes that may be open: its share of the disk and of our memory
     ttl: int = 86_400  # seconds a push lives at most
     retries: int | None = None  # attempts after the first; None leaves it to the time to live
-    render: Callable[[Message], Message] | None = None  # from Message.form to what providers take; may raise
+    render: Callable[[Notification], Notification] | None = None  # messages that have a form; may raise
 
 
 class DeliveryEngine:

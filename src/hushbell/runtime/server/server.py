@@ -18,11 +18,11 @@ from hushbell.core.server.facts import Decision, FactsNeeded, Reply, SaveRegistr
 from hushbell.core.server.failure import internal_errors
 from hushbell.errors import StoreError, TransportError, WireError
 from hushbell.ports.clock import Clock
+from hushbell.ports.metrics import Count
 from hushbell.ports.server_store import ServerStore
 from hushbell.ports.transport import ReceivedMessage, Route, Transport
 from hushbell.runtime.clock import nanos
-from hushbell.runtime.server.decider import Count, Decider, pushes
-from hushbell.runtime.server.outbox import Outbox
+from hushbell.runtime.server.decider import Decider
 from hushbell.runtime.server.query_keys import QueryKeys
 from hushbell.runtime.server.sealer import DiscardedEnvelope, EnvelopeSealer, SealedEnvelope
 from hushbell.runtime.server.topic_index import TopicIndex
@@ -45,7 +45,6 @@ class PushServer:
         *,
         store: ServerStore,
         transport: Transport,
-        outbox: Outbox,
         sealer: EnvelopeSealer,
         decider: Decider,
         topic_index: TopicIndex,
@@ -57,7 +56,6 @@ class PushServer:
     ) -> None:
         self._store = store
         self._transport = transport
-        self._outbox = outbox
         self._sealer = sealer
         self._decider = decider
         self._topic_index = topic_index
@@ -216,7 +214,6 @@ class PushServer:
             self._count("store_failures", len(events))
             log.error("the store failed: %s", error)  # noqa: TRY400  the text names the cause; a trace adds nothing
             return [reply for event in events for reply in internal_errors(event)]
-        self._outbox.take(pushes(decisions))
         await self._update_topics(decisions)
         return [reply for decision in decisions for reply in decision.replies]
 

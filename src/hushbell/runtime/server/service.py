@@ -1,18 +1,21 @@
-"""The whole push notification service on given adapters: server, outbox, housekeeping, start and graceful stop."""
+"""The whole push notification service on given adapters: server, delivery, housekeeping, start and graceful stop."""
 
 import asyncio
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
 
 from hushbell.config.limits import Limits
 from hushbell.core.delivery.backoff import Backoff
 from hushbell.errors import StoreError
 from hushbell.ports.clock import Clock
-from hushbell.ports.gateway import Gateway
+from hushbell.ports.metrics import Count
 from hushbell.ports.server_store import ServerStore
 from hushbell.ports.transport import Route, Transport
-from hushbell.runtime.server.decider import Count, Decider
-from hushbell.runtime.server.outbox import Outbox
+from hushbell.runtime.delivery.engine import App, DeliveryEngine
+from hushbell.runtime.delivery.service import DeliveryService
+from hushbell.runtime.server.dead_tokens import DeadTokens
+from hushbell.runtime.server.decider import Decider
 from hushbell.runtime.server.query_keys import QueryKeys
 from hushbell.runtime.server.sealer import EnvelopeSealer, InProcessSealer
 from hushbell.runtime.server.server import PushServer
@@ -21,7 +24,6 @@ from hushbell.runtime.server.worker_pool import WorkerPool
 from hushbell.types import DEFAULT_PUBSUB_TOPIC, MILLIS_PER_DAY, KeyPair, Millis, PubsubTopic, Random, TokenType
 
 FORGET_INTERVAL = 3600.0  # seconds
-GRACE = 6.0  # seconds for attempts under way at a stop, of the 10 promised; what is left goes out after the next start
 
 log = logging.getLogger(__name__)
 
@@ -34,20 +36,18 @@ class ServerService:
         *,
         server: PushServer,
         topic_index: TopicIndex,
-        outbox: Outbox,
+        delivery: DeliveryService,
         store: ServerStore,
         transport: Transport,
-        gateway: Gateway,
         sealer: EnvelopeSealer,
         clock: Clock,
         limits: Limits,
     ) -> None:
         self._server = server
         self._topic_index = topic_index
-        self._outbox = outbox
+        self._delivery = delivery
         self._store = store
         self._transport = transport
-        self._gateway = gateway
         self._sealer = sealer
         self._clock = clock
         self._limits = limits
@@ -59,7 +59,7 @@ class ServerService:
         identity: KeyPair,
         store: ServerStore,
         transport: Transport,
-        gateway: Gateway,
+        app: App,
         clock: Clock,
         random: Random,
         count: Count,
@@ -69,28 +69,31 @@ class ServerService:
         workers: int = 1,
         derivations_per_second: float = 25.0,
         backoff: Backoff | None = None,
+        files: Mapping[tuple[str, str], Sequence[Path]] | None = None,
     ) -> "ServerService":
         """
         Bind the data to the identity and read what must be known before the first envelope.
 
         Raises:
             StoreMismatch: the data is another identity's.
+            StoreUnavailable: the data cannot be read.
         """
         limits = limits or Limits()
         await store.pin_identity(identity.private)
         topic_index = TopicIndex(identity.public, await store.owners())
-        sealer: EnvelopeSealer = (
-            InProcessSealer(identity, limits, random)
-            if workers <= 1
-            else await WorkerPool.start(workers, identity, limits)
-        )
-        outbox = Outbox(store=store, gateway=gateway, clock=clock, random=random, count=count, backoff=backoff)
+        sealer: EnvelopeSealer = InProcessSealer(identity, limits, random)
+        if workers > 1:
+            sealer = await WorkerPool.start(workers, identity, limits)
+        engine = DeliveryEngine(outbox=store.outbox, apps=[app], clock=clock, random=random, backoff=backoff)
+        engine.add_listener(DeadTokens())
+        await engine.start()
         server = PushServer(
             store=store,
             transport=transport,
-            outbox=outbox,
             sealer=sealer,
-            decider=Decider(store, clock, limits, token_types, count),
+            decider=Decider(
+                store=store, delivery=engine, clock=clock, limits=limits, token_types=token_types, count=count
+            ),
             topic_index=topic_index,
             query_keys=QueryKeys(store, clock, per_second=derivations_per_second),
             clock=clock,
@@ -98,22 +101,31 @@ class ServerService:
             pubsub_topics=pubsub_topics,
             count=count,
         )
+        delivery = DeliveryService(
+            engine=engine, outbox=store.outbox, clock=clock, keep_days=limits.dedup_days, files=files
+        )
         return cls(
             server=server,
             topic_index=topic_index,
-            outbox=outbox,
+            delivery=delivery,
             store=store,
             transport=transport,
-            gateway=gateway,
             sealer=sealer,
             clock=clock,
             limits=limits,
         )
 
     @property
-    def in_hand(self) -> int:
-        """How much was received or taken from the outbox and is not finished yet; 0 when idle."""
-        return self._server.in_hand + self._outbox.in_hand
+    def engine(self) -> DeliveryEngine:
+        """Return the delivery engine."""
+        return self._delivery.engine
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing received is unfinished, and no push is under way, to be sent now, or unwritten."""
+        queues = self.engine.queues.values()
+        is_sending = any(queue.in_flight or queue.may_send or queue.may_read for queue in queues)
+        return not self._server.in_hand and not is_sending and self.engine.commits.is_idle
 
     def route(self, topic: str) -> Route | None:
         """Return what messages on a content topic are to the server, or None; a look-up, and true as of now."""
@@ -121,19 +133,13 @@ class ServerService:
 
     async def run(self) -> None:
         """Serve until stopped; then finish the batches in hand, write the outcomes under way, close everything."""
-        loop = asyncio.get_running_loop()
-        delivering = loop.create_task(self._outbox.run())
-        forgetting = loop.create_task(self._forget())
+        self._delivery.start(self._forget())
         try:
             await self._server.run()
         finally:
-            forgetting.cancel()
-            self._outbox.stop()
-            # Side by side: whoever reads no answers must not add its grace to a gateway's that gives none.
-            leaving = loop.create_task(self._transport.close())
-            await asyncio.wait([delivering], timeout=GRACE)
-            await self._gateway.close()
-            await asyncio.wait([delivering, forgetting], timeout=1.0)
+            # Side by side: whoever reads no answers must not add its grace to a provider's that gives none.
+            leaving = asyncio.ensure_future(self._transport.close())
+            await self._delivery.close()
             await leaving
             await self._sealer.close()
             await self._store.close()
@@ -142,12 +148,16 @@ class ServerService:
         """Take no more envelopes; ``run`` finishes what was taken and returns."""
         self._server.stop()
 
+    def reload(self) -> None:
+        """Read every credential again; a bad one is logged, and the old one stays."""
+        self._delivery.reload()
+
     async def _forget(self) -> None:
-        """Drop answers and rings that are older than anybody repeats."""
+        """Drop responses and notification keys that are older than anybody repeats."""
         while True:
             before = Millis(self._clock.now() - self._limits.dedup_days * MILLIS_PER_DAY)
             try:
                 await self._store.forget(before)
             except StoreError as error:
-                log.error("old answers cannot be dropped: %s", error)  # noqa: TRY400  the text names the cause
+                log.error("old responses cannot be dropped: %s", error)  # noqa: TRY400  the text names the cause
             await self._clock.sleep(FORGET_INTERVAL)

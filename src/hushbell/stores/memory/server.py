@@ -1,25 +1,20 @@
 """Everything in RAM, nothing on a disk: what is not written down cannot be seized. A restart forgets it all."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from hushbell.core.push import Pending, Push
 from hushbell.core.server.facts import (
-    Defer,
-    Enqueue,
     Facts,
     FactsNeeded,
     MarkDeadToken,
     MarkNotified,
     SaveRegistration,
     SaveResponse,
-    Settle,
     StoredRegistration,
     Write,
 )
 from hushbell.errors import StoreMismatch, VersionConflict
 from hushbell.stores.memory.outbox import MemoryOutbox
-from hushbell.stores.order import in_order, whole_requests
 from hushbell.types import (
     MILLIS_PER_DAY,
     DeviceKey,
@@ -27,21 +22,11 @@ from hushbell.types import (
     KeyHash,
     MessageId,
     Millis,
-    NotificationId,
     NotificationKey,
     PrivateKey,
     Random,
     SymmetricKey,
 )
-
-
-@dataclass(frozen=True, slots=True)
-class _Final:
-    """What is left of a push that is done."""
-
-    arrival: int
-    state: str
-    day: int
 
 
 class MemoryServerStore:
@@ -52,9 +37,6 @@ class MemoryServerStore:
         self._registrations: dict[KeyHash, dict[InstallationId, StoredRegistration]] = {}
         self._answers: dict[MessageId, tuple[int, bytes]] = {}
         self._rings: dict[NotificationKey, int] = {}
-        self._pending: dict[NotificationId, tuple[int, Pending]] = {}  # arrival of the request, in its order
-        self._final: dict[NotificationId, _Final] = {}
-        self._arrivals = 0
         self._query_keys: dict[KeyHash, SymmetricKey] = {}
         self._identity: PrivateKey | None = None
 
@@ -99,11 +81,7 @@ class MemoryServerStore:
     def _write(self, writes: Sequence[object]) -> None:
         """Apply every write, or raise and apply none."""
         self._check_races(writes)
-        request: MessageId | None = None
-        for write in in_order(writes):
-            if isinstance(write, Enqueue) and write.push.request != request:
-                request = write.push.request
-                self._arrivals += 1
+        for write in writes:
             self._apply(write)
 
     def _check_races(self, writes: Sequence[object]) -> None:
@@ -133,25 +111,10 @@ class MemoryServerStore:
                 self._answers[wrapper_id] = (at // MILLIS_PER_DAY, response)
             case MarkNotified(ring_id, at):
                 self._rings[ring_id] = at // MILLIS_PER_DAY
-            case Enqueue(push):
-                self._enqueue(push)
-            case Defer(notification_id, attempts, due_at):
-                if notification_id in self._pending:
-                    arrival, known = self._pending[notification_id]
-                    self._pending[notification_id] = arrival, Pending(known.push, attempts, due_at)
-            case Settle(notification_id, state, _, at):
-                settled = self._pending.pop(notification_id, None)
-                if settled is not None:
-                    self._final[notification_id] = _Final(settled[0], state, at // MILLIS_PER_DAY)
             case MarkDeadToken(device, since):
                 self._mark_dead(device, since)
             case _:
                 raise TypeError(f"{type(write).__name__} is no write of a server")
-
-    def _enqueue(self, push: Push) -> None:
-        name = push.notification_id
-        if name not in self._pending and name not in self._final:
-            self._pending[name] = self._arrivals, Pending(push, 0, push.created_at)
 
     def _mark_dead(self, device: DeviceKey, since: Millis) -> None:
         devices = self._registrations.get(device.owner, {})
@@ -160,33 +123,6 @@ class MemoryServerStore:
             return
         if stored.registered_at <= since:
             devices[device.installation_id] = replace(stored, dead_since=since)
-
-    async def due(self, now: Millis, limit: int, *, after: NotificationId | None = None) -> Sequence[Pending]:
-        """See :meth:`hushbell.ports.server_store.ServerStore.due`."""
-        self.outbox.check_open()
-        start = 0 if after is None else self._arrival(after)
-        waiting = (pending for arrival, pending in self._pending.values() if arrival > start and pending.due_at <= now)
-        return whole_requests(waiting, limit)
-
-    def _arrival(self, notification_id: NotificationId) -> int:
-        """Return when the request of a push arrived; 0 for an unknown one."""
-        if notification_id in self._pending:
-            return self._pending[notification_id][0]
-        final = self._final.get(notification_id)
-        return final.arrival if final else 0
-
-    async def next_due(self, now: Millis) -> Millis | None:
-        """See :meth:`hushbell.ports.server_store.ServerStore.next_due`."""
-        self.outbox.check_open()
-        return min((p.due_at for _, p in self._pending.values() if p.due_at > now), default=None)
-
-    async def push_state(self, notification_id: NotificationId) -> str | None:
-        """See :meth:`hushbell.ports.server_store.ServerStore.push_state`."""
-        self.outbox.check_open()
-        if notification_id in self._pending:
-            return "pending"
-        final = self._final.get(notification_id)
-        return final.state if final else None
 
     async def owners(self) -> Sequence[KeyHash]:
         """See :meth:`hushbell.ports.server_store.ServerStore.owners`."""
@@ -225,14 +161,11 @@ class MemoryServerStore:
         first = before // MILLIS_PER_DAY  # the first day that is kept
         answers = [name for name, (day, _) in self._answers.items() if day < first]
         rings = [ring for ring, day in self._rings.items() if day < first]
-        final = [name for name, kept in self._final.items() if kept.day < first]
         for answer in answers:
             del self._answers[answer]
         for ring in rings:
             del self._rings[ring]
-        for name in final:
-            del self._final[name]
-        return len(answers) + len(rings) + len(final)
+        return len(answers) + len(rings)
 
     async def close(self) -> None:
         """Refuse everything from now on."""

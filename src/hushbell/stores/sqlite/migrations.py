@@ -39,9 +39,10 @@ def _gateway_1_to_2(connection: sqlite3.Connection, at_rest: AtRest) -> None:
         connection.execute("UPDATE idempotent_responses SET answer = ? WHERE digest = ?", (sealed, digest))
 
 
-def _server_1_to_2(connection: sqlite3.Connection, _: AtRest) -> None:
-    """Add the outbox."""
+def _server_1_to_2(connection: sqlite3.Connection, at_rest: AtRest) -> None:
+    """Add the outbox, and move the pushes into it."""
     run_script(connection, OUTBOX + QUARANTINED)
+    pushes_to_jobs(connection, at_rest)
 
 
 # Of a push in version 1: form, token_type, type, created_at in ms; then the sizes of what follows.

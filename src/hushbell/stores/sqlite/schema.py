@@ -45,22 +45,10 @@ CREATE TABLE rings (
 
 CREATE INDEX rings_by_day ON rings (day);
 
-CREATE TABLE outbox (
-    place INTEGER PRIMARY KEY AUTOINCREMENT,  -- arrival of the request << 20 | number of the push in it
-    notification_id TEXT NOT NULL UNIQUE,     -- UUID
-    request BLOB NOT NULL,                    -- wrapper id of the request, 32 bytes
-    position INTEGER NOT NULL,                -- in the request, from 0
-    due_at INTEGER NOT NULL,                  -- Unix time, ms
-    attempts INTEGER NOT NULL,                -- so far
-    expires_at INTEGER NOT NULL,              -- Unix time, ms
-    sealed BLOB NOT NULL                      -- everything else of the push, sealed
-) STRICT;
-
-CREATE INDEX outbox_by_due ON outbox (due_at);
-
+-- Written under version 1 only, and read until it is forgotten.
 CREATE TABLE settled (
     notification_id TEXT PRIMARY KEY NOT NULL,  -- UUID
-    place INTEGER NOT NULL,                     -- as it was in the outbox
+    place INTEGER NOT NULL,
     state TEXT NOT NULL,                        -- delivered | dropped | failed | expired
     attempts INTEGER NOT NULL,
     day INTEGER NOT NULL                        -- days since 1970, UTC

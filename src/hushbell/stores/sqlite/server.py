@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Self
 
 from hushbell.core.delivery.changes import Changes
-from hushbell.core.push import Pending
 from hushbell.core.server.facts import Facts, FactsNeeded, Write
 from hushbell.errors import StoreMismatch
 from hushbell.ports.outbox import committed
@@ -55,23 +54,11 @@ class SqliteServerStore:
         if writes:
             await committed(self.outbox, Changes(server=list(writes)))
 
-    async def due(self, now: Millis, limit: int, *, after: NotificationId | None = None) -> Sequence[Pending]:
-        """See :meth:`hushbell.ports.server_store.ServerStore.due`."""
+    async def final_state(self, notification_id: NotificationId) -> str | None:
+        """Return the final state of a push that ended before this file had an outbox, until it is forgotten."""
         self.outbox.check_open()
         with mapped():
-            return self._reads.due(now, limit, after)
-
-    async def next_due(self, now: Millis) -> Millis | None:
-        """See :meth:`hushbell.ports.server_store.ServerStore.next_due`."""
-        self.outbox.check_open()
-        with mapped():
-            return self._reads.next_due(now)
-
-    async def push_state(self, notification_id: NotificationId) -> str | None:
-        """See :meth:`hushbell.ports.server_store.ServerStore.push_state`."""
-        self.outbox.check_open()
-        with mapped():
-            return self._reads.push_state(notification_id)
+            return self._reads.final_state(notification_id)
 
     async def owners(self) -> Sequence[KeyHash]:
         """See :meth:`hushbell.ports.server_store.ServerStore.owners`."""

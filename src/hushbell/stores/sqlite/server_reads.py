@@ -5,14 +5,11 @@ import sqlite3
 from collections.abc import Collection, Iterator, Sequence
 from typing import TypeVar
 
-from hushbell.core.push import Pending
 from hushbell.core.server.facts import Facts, FactsNeeded, StoredRegistration
 from hushbell.errors import StoreCorrupt, WireError
 from hushbell.stores.at_rest import OVERHEAD, AtRest
-from hushbell.stores.order import whole_requests
-from hushbell.stores.records import decode_push
 from hushbell.stores.sqlite.quarantine import Quarantine
-from hushbell.stores.sqlite.server_writes import REQUEST_SHIFT, row_of
+from hushbell.stores.sqlite.server_writes import row_of
 from hushbell.types import (
     DeviceKey,
     InstallationId,
@@ -27,19 +24,12 @@ from hushbell.wire.messages import Registration
 
 CHUNKS = (128, 16, 1)  # keys in one query; few sizes, so that SQLite's prepared statements are used again
 INLINE = 4096 + OVERHEAD  # bytes; larger contents are read only once they are known to fit
-FEW_DUE = 8192  # pushes; as many are sorted quickly, more are met soon enough in order of arrival
 
 _COLUMNS = f"""
 SELECT owner, installation_id, version, registered_at, dead_since, length(sealed),
        CASE WHEN length(sealed) <= {INLINE} THEN sealed END
 FROM registrations"""  # noqa: S608
 _CONTENTS = "SELECT sealed FROM registrations WHERE owner = ? AND installation_id = ?"
-_PENDING = """
-SELECT notification_id, request, position, due_at, attempts, expires_at, sealed
-FROM outbox NOT INDEXED WHERE place = ?"""
-# Of few, the places alone are sorted; of many, the table is walked in its order.
-_FEW_PLACES = "SELECT place FROM outbox INDEXED BY outbox_by_due WHERE due_at <= ? AND place >= ? ORDER BY place"
-_MANY_PLACES = "SELECT place FROM outbox NOT INDEXED WHERE due_at <= ? AND place >= ? ORDER BY place"
 
 MAX_LOGGED = 1_000  # damaged registrations; more have one cause
 
@@ -150,55 +140,10 @@ class ServerReads:
             self._damaged.add(device)
             log.error("a registration is damaged (%s); its device cannot be notified until it registers again", error)
 
-    def due(self, now: Millis, limit: int, after: NotificationId | None) -> list[Pending]:
-        """Return pushes as :meth:`hushbell.ports.server_store.ServerStore.due` says."""
-        start = self._place_behind(after)
-        few = "SELECT count(*) FROM (SELECT 1 FROM outbox WHERE due_at <= ? LIMIT ?)"
-        (known,) = self._connection.execute(few, (now, FEW_DUE)).fetchone()
-        if known == 0:
-            return []
-        self._connection.execute("BEGIN")
-        places = self._connection.execute(_FEW_PLACES if known < FEW_DUE else _MANY_PLACES, (now, start))
-        try:
-            return whole_requests((self._pending(place) for (place,) in places), limit)
-        finally:
-            places.close()
-            self._connection.execute("COMMIT")
-
-    def _place_behind(self, after: NotificationId | None) -> int:
-        """Return the first place of the request that arrived after that of a push; 0 for an unknown one."""
-        if after is None:
-            return 0
+    def final_state(self, notification_id: NotificationId) -> str | None:
+        """Return the final state of a push that ended under version 1."""
         row = self._connection.execute(
-            "SELECT place FROM outbox WHERE notification_id = ? "
-            "UNION ALL SELECT place FROM settled WHERE notification_id = ?",
-            (after, after),
-        ).fetchone()
-        return ((row[0] >> REQUEST_SHIFT) + 1) << REQUEST_SHIFT if row else 0
-
-    def _pending(self, place: int) -> Pending:
-        row = self._connection.execute(_PENDING, (place,)).fetchone()
-        notification_id, request, position, due_at, attempts, expires_at, sealed = row
-        push = decode_push(
-            self._at_rest.open("outbox", notification_id.encode(), sealed),
-            notification_id=NotificationId(notification_id),
-            request=MessageId(request),
-            position=position,
-            expires_at=Millis(expires_at),
-        )
-        return Pending(push, attempts, Millis(due_at))
-
-    def next_due(self, now: Millis) -> Millis | None:
-        """Return when the next push becomes due that is not due yet."""
-        (due_at,) = self._connection.execute("SELECT min(due_at) FROM outbox WHERE due_at > ?", (now,)).fetchone()
-        return None if due_at is None else Millis(due_at)
-
-    def push_state(self, notification_id: NotificationId) -> str | None:
-        """Return ``pending``, a final state, or None."""
-        row = self._connection.execute(
-            "SELECT 'pending' FROM outbox WHERE notification_id = ? "
-            "UNION ALL SELECT state FROM settled WHERE notification_id = ?",
-            (notification_id, notification_id),
+            "SELECT state FROM settled WHERE notification_id = ?", (notification_id,)
         ).fetchone()
         return row[0] if row else None
 
