@@ -71,7 +71,7 @@ KINDS: dict[str, Kind] = {
         secret="credentials_file",
     ),
     "webpush": Kind(
-        settings=lambda mock, more: mock.webpush.web_app(**more),
+        settings=lambda mock, more: mock.webpush.app(**more),
         message=Message(provider="webpush", headers=(("ttl", "60"), ("urgency", "high")), body=b"hi"),
         token=subscription,
         dead={"status": 410},
@@ -81,7 +81,7 @@ KINDS: dict[str, Kind] = {
         secret="key_file",
     ),
     "unifiedpush": Kind(
-        settings=lambda mock, more: mock.webpush.unified_app(**more),
+        settings=lambda mock, more: mock.webpush.app(**more),
         message=Message(provider="unifiedpush", body=b"hi"),
         token=lambda mock, number: f"https://push.example.net/up/{number:08d}",
         dead={"status": 404},
@@ -118,7 +118,7 @@ KINDS: dict[str, Kind] = {
         secret="credentials_file",
     ),
     "gorush": Kind(
-        settings=lambda mock, more: mock.gorush.gorush_app(**more),
+        settings=lambda mock, more: mock.gorush.app(**more),
         message=Message(provider="gorush", body=b'{"platform":1,"message":"hi","topic":"org.example.app"}'),
         token=lambda mock, number: f"{number:064x}",
         dead={"reason": "Unregistered"},
@@ -127,7 +127,7 @@ KINDS: dict[str, Kind] = {
         secret="key_file",
     ),
     "hushbell": Kind(
-        settings=lambda mock, more: mock.gorush.hushbell_app(**more),
+        settings=lambda mock, more: mock.gorush.app(**more),
         message=Message(provider="hushbell", body=b'{"platform":1,"message":"hi","topic":"org.example.app"}'),
         token=lambda mock, number: f"{number:064x}",
         dead={"reason": "Unregistered"},

@@ -39,6 +39,13 @@ def new_key() -> tuple[ec.EllipticCurvePrivateKey, bytes]:
     return key, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
 
+def write_secret(path: Path, content: bytes) -> Path:
+    """Write a file that only its owner can read, and return its path."""
+    path.touch(mode=0o600)
+    path.write_bytes(content)
+    return path
+
+
 class Authority:
     """Issues certificates for one test run."""
 
@@ -68,15 +75,13 @@ class Authority:
         pem, p12 = self._folder / f"{stem}.pem", self._folder / f"{stem}.p12"
         key, certificate = self._write(pem, name)
         lock = BestAvailableEncryption(password) if password else NoEncryption()
-        p12.touch(mode=0o600)
-        p12.write_bytes(pkcs12.serialize_key_and_certificates(name.encode(), key, certificate, None, lock))
+        write_secret(p12, pkcs12.serialize_key_and_certificates(name.encode(), key, certificate, None, lock))
         return pem, p12
 
     def _write(self, path: Path, name: str) -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:
         key, key_pem = new_key()
         certificate = _certificate(name, key, self._certificate, self._key)
-        path.touch(mode=0o600)
-        path.write_bytes(certificate.public_bytes(Encoding.PEM) + key_pem)
+        write_secret(path, certificate.public_bytes(Encoding.PEM) + key_pem)
         return key, certificate
 
 

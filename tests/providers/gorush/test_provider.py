@@ -37,9 +37,9 @@ async def opened(mock: MockProviders) -> AsyncIterator[Opened]:
         tools = ProviderContext(clock=FakeClock(), random=bytes, open_http=open_http)
         given = {"timeout": 20.0, "http": mock.http()} | settings
         if kind is GorushProvider:
-            made.append(GorushProvider(GorushSettings(**mock.gorush.gorush_app(**given)), tools))
+            made.append(GorushProvider(GorushSettings(**mock.gorush.app(**given)), tools))
         else:
-            made.append(HushbellProvider(HushbellSettings(**mock.gorush.hushbell_app(**given)), tools))
+            made.append(HushbellProvider(HushbellSettings(**mock.gorush.app(**given)), tools))
         return made[-1]
 
     yield make
@@ -219,8 +219,8 @@ def test_an_address_that_shows_tokens_on_the_way_is_refused(mock: MockProviders)
     tools = ProviderContext(clock=FakeClock(), random=bytes, open_http=open_http)
 
     with pytest.raises(ConfigError, match=r"gorush.url"):
-        GorushProvider(GorushSettings(**mock.gorush.gorush_app(url="http://gorush.example.org")), tools)
-    GorushProvider(GorushSettings(**mock.gorush.gorush_app(url="http://127.0.0.1:8088")), tools)
+        GorushProvider(GorushSettings(**mock.gorush.app(url="http://gorush.example.org")), tools)
+    GorushProvider(GorushSettings(**mock.gorush.app(url="http://127.0.0.1:8088")), tools)
 
 
 @pytest.mark.parametrize(

@@ -188,7 +188,7 @@ async def opened(mock: MockProviders, clock: FakeClock) -> AsyncIterator[Opened]
             clock=clock, random=os.urandom, open_http=open_http, allow=tuple(allow), resolve=resolve
         )
         given = {"timeout": 20.0, "http": mock.http()} | settings
-        made.append(WebPushProvider(WebPushSettings(**mock.webpush.web_app(**given)), tools))
+        made.append(WebPushProvider(WebPushSettings(**mock.webpush.app(**given)), tools))
         return made[-1]
 
     yield make
@@ -205,7 +205,7 @@ async def unified(mock: MockProviders, clock: FakeClock) -> AsyncIterator[Opened
 
         tools = ProviderContext(clock=clock, random=os.urandom, open_http=open_http)
         given = {"timeout": 20.0, "http": mock.http()} | settings
-        made.append(UnifiedPushProvider(UnifiedPushSettings(**mock.webpush.unified_app(**given)), tools))
+        made.append(UnifiedPushProvider(UnifiedPushSettings(**mock.webpush.app(**given)), tools))
         return made[-1]
 
     yield make

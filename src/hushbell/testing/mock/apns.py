@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from hushbell.testing.certificates import Authority, new_key
+from hushbell.testing.certificates import Authority, new_key, write_secret
 from hushbell.testing.mock.http import Fault, Request, Response
 from hushbell.testing.mock.jwt import json_object, verify_es256
 from hushbell.testing.mock.rules import SUCCESS, RecordedPush, ScriptedReply
@@ -52,9 +52,7 @@ class MockApns:
         """
         self.key, self.key_pem = new_key()
         self.key_id, self.team_id = KEY_ID, TEAM_ID
-        self.key_file = folder / f"AuthKey_{KEY_ID}.p8"
-        self.key_file.touch(mode=0o600)
-        self.key_file.write_bytes(self.key_pem)
+        self.key_file = write_secret(folder / f"AuthKey_{KEY_ID}.p8", self.key_pem)
         self.certificate_file, self.p12_file = authority.client_files("apns-client", "org.example.app")
         self.topics: frozenset[str] = frozenset()
         """The apps whose pushes are accepted; empty: any."""

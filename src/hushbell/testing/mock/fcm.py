@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from hushbell.testing.certificates import write_secret
 from hushbell.testing.mock.http import Request, Response
 from hushbell.testing.mock.jwt import json_object, split_jwt
 from hushbell.testing.mock.rules import SUCCESS, RecordedPush, ScriptedReply
@@ -62,9 +63,7 @@ class MockFcm:
             "client_email": EMAIL,
             "token_uri": TOKEN_URL,
         }
-        self._file.touch(mode=0o600)
-        self._file.write_text(json.dumps(account))
-        return self._file
+        return write_secret(self._file, json.dumps(account).encode())
 
     @staticmethod
     def matches(request: Request) -> bool:

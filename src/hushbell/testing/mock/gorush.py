@@ -5,6 +5,7 @@ import secrets
 from pathlib import Path
 from typing import Any
 
+from hushbell.testing.certificates import write_secret
 from hushbell.testing.mock.http import Request, Response
 from hushbell.testing.mock.jwt import json_object
 from hushbell.testing.mock.rules import SUCCESS, RecordedPush, ScriptedReply, split_tokens
@@ -23,9 +24,7 @@ class MockGorush:
     def __init__(self, folder: Path) -> None:
         """Make an API key in the folder."""
         self._key = secrets.token_hex(32)
-        self.key_file = folder / "gateway-key"
-        self.key_file.touch(mode=0o600)
-        self.key_file.write_text(self._key + "\n")
+        self.key_file = write_secret(folder / "gateway-key", self._key.encode() + b"\n")
 
     @staticmethod
     def matches(request: Request) -> bool:
@@ -64,12 +63,8 @@ class MockGorush:
         ]
         return Response(200, _JSON, json.dumps({"counts": len(push.tokens), "logs": logs, "success": "ok"}).encode())
 
-    def gorush_app(self, **changes: Any) -> dict[str, Any]:
-        """Return settings of a provider that this mock accepts, by their names."""
-        return {"url": URL, "key_file": str(self.key_file)} | changes
-
-    def hushbell_app(self, **changes: Any) -> dict[str, Any]:
-        """Return settings of a provider that this mock accepts, by their names."""
+    def app(self, **changes: Any) -> dict[str, Any]:
+        """Return settings of a provider that this mock accepts, by their names; gorush and hushbell share them."""
         return {"url": URL, "key_file": str(self.key_file)} | changes
 
     @staticmethod

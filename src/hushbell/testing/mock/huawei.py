@@ -9,6 +9,7 @@ from urllib.parse import parse_qsl
 
 import orjson
 
+from hushbell.testing.certificates import write_secret
 from hushbell.testing.mock.http import Request, Response
 from hushbell.testing.mock.jwt import json_object
 from hushbell.testing.mock.rules import SUCCESS, RecordedPush, ScriptedReply, split_tokens
@@ -31,9 +32,7 @@ class MockHuawei:
     def __init__(self, folder: Path) -> None:
         """Make a secret in the folder."""
         self._secret = secrets.token_hex(32)
-        self.secret_file = folder / "huawei-secret"
-        self.secret_file.touch(mode=0o600)
-        self.secret_file.write_text(self._secret + "\n")
+        self.secret_file = write_secret(folder / "huawei-secret", self._secret.encode() + b"\n")
         self.tokens: dict[str, int] = {}  # access token → ms at which it ends
         self._now = 0
 

@@ -8,6 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import orjson
 
+from hushbell.testing.certificates import write_secret
 from hushbell.testing.mock.http import Request, Response
 from hushbell.testing.mock.jwt import json_object
 from hushbell.testing.mock.rules import RecordedPush, ScriptedReply, split_tokens
@@ -28,9 +29,7 @@ class MockPushy:
     def __init__(self, folder: Path) -> None:
         """Make an API key in the folder."""
         self._key = secrets.token_hex(32)
-        self.key_file = folder / "pushy-key"
-        self.key_file.touch(mode=0o600)
-        self.key_file.write_text(self._key + "\n")
+        self.key_file = write_secret(folder / "pushy-key", self._key.encode() + b"\n")
 
     @staticmethod
     def matches(request: Request) -> bool:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
+from hushbell.testing.certificates import write_secret
 from hushbell.testing.mock.http import Request, Response
 from hushbell.testing.mock.rules import RecordedPush, ScriptedReply
 
@@ -33,10 +34,8 @@ class MockSns:
     def __init__(self, folder: Path) -> None:
         """Make an access key in the folder."""
         self._ident, self._secret = "AKIA" + secrets.token_hex(8).upper(), secrets.token_urlsafe(30)
-        self.credentials_file = folder / "aws-credentials"
-        self.credentials_file.touch(mode=0o600)
         lines = ("[default]", f"aws_access_key_id = {self._ident}", f"aws_secret_access_key = {self._secret}", "")
-        self.credentials_file.write_text("\n".join(lines))
+        self.credentials_file = write_secret(folder / "aws-credentials", "\n".join(lines).encode())
 
     @staticmethod
     def matches(request: Request) -> bool:

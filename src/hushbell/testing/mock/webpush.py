@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from hushbell.testing.certificates import new_key
+from hushbell.testing.certificates import new_key, write_secret
 from hushbell.testing.mock.http import Request, Response
 from hushbell.testing.mock.jwt import decode_base64url, verify_es256
 from hushbell.testing.mock.rules import RecordedPush, ScriptedReply
@@ -70,9 +70,7 @@ class MockWebPush:
     def __init__(self, folder: Path) -> None:
         """Take the folder that the VAPID key is written to."""
         key, pem = new_key()
-        self.key_file = folder / "vapid.pem"
-        self.key_file.touch(mode=0o600)
-        self.key_file.write_bytes(pem)
+        self.key_file = write_secret(folder / "vapid.pem", pem)
         self._public = key.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
         self.subscriptions: dict[str, BrowserSubscription] = {}
         self.opened: list[tuple[str, bytes]] = []  # path and plaintext of what was accepted
@@ -117,13 +115,8 @@ class MockWebPush:
             return Response(201, (("location", location), ("ttl", request.headers.get("ttl", "0"))))
         return Response(reply.status, (), reply.reason.encode())
 
-    def web_app(self, **changes: Any) -> dict[str, Any]:
-        """Return settings of a provider that this mock accepts, by their names."""
-        given = {"key_file": str(self.key_file), "subject": SUBJECT}
-        return given | changes
-
-    def unified_app(self, **changes: Any) -> dict[str, Any]:
-        """Return settings of a provider that this mock accepts, by their names."""
+    def app(self, **changes: Any) -> dict[str, Any]:
+        """Return settings of a provider that this mock accepts, by their names; Web Push and UnifiedPush share them."""
         given = {"key_file": str(self.key_file), "subject": SUBJECT}
         return given | changes
 
