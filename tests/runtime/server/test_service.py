@@ -357,10 +357,10 @@ async def mock() -> AsyncIterator[MockProviders]:
 
 def opened(mock: MockProviders, name: str, **changes: Any) -> Provider:
     apps: dict[str, Callable[..., dict[str, Any]]] = {
-        "gorush": mock.gorush.gorush_app,
-        "hushbell": mock.gorush.hushbell_app,
-        "webpush": mock.webpush.web_app,
-        "unifiedpush": mock.webpush.unified_app,
+        "gorush": mock.gorush.app,
+        "hushbell": mock.gorush.app,
+        "webpush": mock.webpush.app,
+        "unifiedpush": mock.webpush.app,
     }
     app = apps[name] if name in apps else getattr(mock, name).app
     allow = ("127.0.0.0/8", "::1/128")
