@@ -11,21 +11,8 @@ from dataclasses import dataclass, field
 from hushbell import wire
 from hushbell.crypto import ciphers, ecies, message_ids, secp256k1, signatures
 from hushbell.errors import Unauthentic, Undecodable, WireError
-from hushbell.types import (
-    ContentTopic,
-    KeyPair,
-    MessageId,
-    Nanos,
-    PrivateKey,
-    PublicKey,
-    Random,
-    SymmetricKey,
-)
-from hushbell.wire.messages import (
-    ApplicationMessage,
-    Segment,
-    WakuMessage,
-)
+from hushbell.types import ContentTopic, KeyPair, MessageId, Nanos, PrivateKey, PublicKey, Random, SymmetricKey
+from hushbell.wire.messages import ApplicationMessage, Segment, WakuMessage
 
 WAKU_VERSION = 1  # payloads are RFC 26 frames
 

@@ -15,14 +15,7 @@ from typing import Any, NamedTuple
 import pycurl
 
 from hushbell.config.gateway import HttpSettings
-from hushbell.ports.http import (
-    FailureKind,
-    HttpFailure,
-    HttpResponse,
-    RequestItem,
-    RequestTemplate,
-    ResponseHandler,
-)
+from hushbell.ports.http import FailureKind, HttpFailure, HttpResponse, RequestItem, RequestTemplate, ResponseHandler
 
 Result = HttpResponse | HttpFailure
 

@@ -5,18 +5,8 @@ Bytes and values: everything that travels, and nothing about what it means.
 bytes come in, a value or a ``WireError`` comes out.
 """
 
-from hushbell.wire.codec import (
-    MESSAGE_LIMIT,
-    assert_fast,
-    decode,
-    encode,
-)
-from hushbell.wire.frames import (
-    Frame,
-    decode_frame,
-    encode_frame,
-    padding_length,
-)
+from hushbell.wire.codec import MESSAGE_LIMIT, assert_fast, decode, encode
+from hushbell.wire.frames import Frame, decode_frame, encode_frame, padding_length
 from hushbell.wire.messages import (
     ApplicationMessage,
     ApplicationType,
@@ -40,15 +30,8 @@ from hushbell.wire.messages import (
     SignedPreKey,
     WakuMessage,
 )
-from hushbell.wire.segments import (
-    as_segment,
-    is_parity,
-    reassemble,
-)
-from hushbell.wire.wrappers import (
-    is_datasync,
-    unwrap_protocol_message,
-)
+from hushbell.wire.segments import as_segment, is_parity, reassemble
+from hushbell.wire.wrappers import is_datasync, unwrap_protocol_message
 
 __all__ = [
     "MESSAGE_LIMIT",

@@ -8,15 +8,7 @@ from typing import TypeVar
 from hushbell.core.client.lifecycles import DeviceState, RegistrationState
 from hushbell.core.client.query import Info
 from hushbell.core.client.registration import Device, LastRegistration, Options
-from hushbell.types import (
-    InstallationId,
-    KeyPair,
-    MessageId,
-    Millis,
-    NotificationType,
-    PublicKey,
-    RequestId,
-)
+from hushbell.types import InstallationId, KeyPair, MessageId, Millis, NotificationType, PublicKey, RequestId
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,15 +5,7 @@ from dataclasses import dataclass, field
 
 from hushbell.core.delivery.notification import Draft
 from hushbell.core.rate_limit import Bucket
-from hushbell.types import (
-    DeviceKey,
-    InstallationId,
-    KeyHash,
-    MessageId,
-    Millis,
-    NotificationKey,
-    PublicKey,
-)
+from hushbell.types import DeviceKey, InstallationId, KeyHash, MessageId, Millis, NotificationKey, PublicKey
 from hushbell.wire.messages import ApplicationType, Registration
 
 

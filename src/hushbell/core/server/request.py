@@ -19,14 +19,7 @@ from hushbell.core.server.payloads import OTHER_QUEUE, QUEUES
 from hushbell.core.server.push_body import FORM, PushBody, encode_push_body
 from hushbell.core.server.query import KEY_HASH
 from hushbell.core.server.registration import is_uuid
-from hushbell.types import (
-    DeviceKey,
-    InstallationId,
-    KeyHash,
-    Millis,
-    NotificationKey,
-    NotificationType,
-)
+from hushbell.types import DeviceKey, InstallationId, KeyHash, Millis, NotificationKey, NotificationType
 from hushbell.wire.codec import encode
 from hushbell.wire.messages import (
     ApplicationType,

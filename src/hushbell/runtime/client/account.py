@@ -37,15 +37,7 @@ from hushbell.ports.client_store import ClientStore
 from hushbell.ports.clock import Clock
 from hushbell.runtime.client.exchange import Count, EnvelopeExchange
 from hushbell.runtime.client.reader import EventStream
-from hushbell.types import (
-    DeviceToken,
-    InstallationId,
-    KeyPair,
-    NotificationType,
-    PublicKey,
-    Random,
-    TokenType,
-)
+from hushbell.types import DeviceToken, InstallationId, KeyPair, NotificationType, PublicKey, Random, TokenType
 
 MAX_INPUTS = 4_096  # inputs without a decision so far; further envelopes are dropped and counted
 STORE_PAUSE = 0.5  # seconds until changes are written again after the store failed

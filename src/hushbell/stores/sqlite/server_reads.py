@@ -10,15 +10,7 @@ from hushbell.errors import StoreCorrupt, WireError
 from hushbell.stores.at_rest import OVERHEAD, AtRest
 from hushbell.stores.sqlite.quarantine import Quarantine
 from hushbell.stores.sqlite.server_writes import row_of
-from hushbell.types import (
-    DeviceKey,
-    InstallationId,
-    KeyHash,
-    MessageId,
-    Millis,
-    NotificationId,
-    NotificationKey,
-)
+from hushbell.types import DeviceKey, InstallationId, KeyHash, MessageId, Millis, NotificationId, NotificationKey
 from hushbell.wire import decode
 from hushbell.wire.messages import Registration
 
