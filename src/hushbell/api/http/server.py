@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, MutableMapping
 from email.utils import formatdate
 from http import HTTPStatus
+from http.client import responses
 from typing import Any, cast
 from urllib.parse import unquote
 
@@ -346,12 +347,9 @@ class HttpConnection(asyncio.Protocol):
             head += name + b": " + value + b"\r\n"
         keeps_alive = request.keeps_alive and not self._is_last
         end = b"\r\n" if keeps_alive else b"Connection: close\r\n\r\n"
-        if request.method == b"HEAD":
-            transport.write(b"%b%b%b" % (head, self._server.common_head(), end))
-        else:
-            transport.write(
-                b"%b%bContent-Length: %d\r\n%b%b" % (head, self._server.common_head(), len(body), end, body)
-            )
+        if request.method != b"HEAD":
+            end = b"Content-Length: %d\r\n%b%b" % (len(body), end, body)
+        transport.write(head + self._server.common_head() + end)
         self._end_request(keeps_alive=keeps_alive)
 
     def _end_request(self, *, keeps_alive: bool) -> None:
@@ -398,8 +396,4 @@ class HttpConnection(asyncio.Protocol):
 
 
 def _first_line(status: int) -> bytes:
-    try:
-        words = HTTPStatus(status).phrase
-    except ValueError:
-        words = "Status"
-    return f"HTTP/1.1 {status} {words}\r\n".encode()
+    return f"HTTP/1.1 {status} {responses.get(status, 'Status')}\r\n".encode()
