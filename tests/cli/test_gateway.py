@@ -27,8 +27,8 @@ class Process:
         self.url = ready["http"]
         self.ready = ready
 
-    async def push(self, *tokens: str, platform: int = 1) -> dict[str, Any]:
-        body = {"notifications": [{"platform": platform, "tokens": tokens, "message": "hello", "topic": "im.example"}]}
+    async def push(self, *tokens: str, platform: int = 1, text: str = "hello") -> dict[str, Any]:
+        body = {"notifications": [{"platform": platform, "tokens": tokens, "message": text, "topic": "im.example"}]}
         if platform == 2:
             del body["notifications"][0]["topic"]
         return await asyncio.to_thread(self._post, json.dumps(body).encode())
