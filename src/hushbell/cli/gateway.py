@@ -136,11 +136,9 @@ class Rpc(Protocol):
 
     async def listen(self, host: str, port: int) -> int:
         """Accept calls; return the port."""
-        ...
 
     async def close(self, grace: float) -> None:
         """Take no more calls."""
-        ...
 
 
 def _grpc(settings: Settings, http: GatewayApi) -> Rpc:

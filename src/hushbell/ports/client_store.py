@@ -16,7 +16,6 @@ class ClientStore(Protocol):
 
     async def load(self, account: PublicKey) -> Sequence[Fact]:
         """Return an account's facts, in the order in which each was first saved."""
-        ...
 
     async def commit(self, account: PublicKey, changes: Sequence[Change]) -> None:
         """
@@ -25,20 +24,15 @@ class ClientStore(Protocol):
         Raises:
             StoreUnavailable: nothing was written; trying again is safe.
         """
-        ...
 
     async def forget(self, account: PublicKey) -> None:
         """Remove everything about an account."""
-        ...
 
     async def inbox(self) -> Sequence[Entry]:
         """Return the entries of the inbox, the oldest first."""
-        ...
 
     async def keep_inbox(self, changes: Mapping[EntryName, Entry | None]) -> None:
         """Keep these entries, in order; None removes one. Durable when this returns. Raises StoreUnavailable."""
-        ...
 
     async def close(self) -> None:
         """Finish what was accepted, and close."""
-        ...

@@ -10,8 +10,6 @@ class Clock(Protocol):
 
     def now(self) -> Millis:
         """Return Unix time in milliseconds."""
-        ...
 
     async def sleep(self, seconds: float) -> None:
         """Return when that many seconds have passed."""
-        ...

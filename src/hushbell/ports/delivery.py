@@ -32,7 +32,6 @@ class FinalListener(Protocol):
 
     def has_interest(self, app: str) -> bool:
         """Whether the pushes of an app concern it; asked again after :meth:`on_webhooks_changed`."""
-        ...
 
     def on_final(
         self, notification: Notification, index: int, state: State, outcome: Outcome, attempts: int
@@ -47,11 +46,9 @@ class FinalListener(Protocol):
             outcome: of the last attempt; its reason is printable ASCII of at most 120 characters.
             attempts: to deliver the push, at most 255.
         """
-        ...
 
     def on_webhooks_changed(self, webhooks: Sequence[Webhook]) -> None:
         """Use these webhooks from now on. Called at the start, and when one was saved or dropped."""
-        ...
 
 
 class Delivery(Protocol):
@@ -59,7 +56,6 @@ class Delivery(Protocol):
 
     def check(self, app: str, message: Message) -> None:
         """Refuse what the app's provider could never deliver; raises CallerError."""
-        ...
 
     def prepare(self, app: str, drafts: Sequence[Draft]) -> Sequence[Job]:
         """
@@ -75,11 +71,9 @@ class Delivery(Protocol):
             CallerError: the app has no such provider.
             Overloaded: the app's share is used up, or the disk stands still.
         """
-        ...
 
     def adopt(self, jobs: Sequence[Job]) -> None:
         """Deliver prepared jobs, which are on the disk now. Called in the order of the commits."""
-        ...
 
     def abandon(self, jobs: Sequence[Job], *, doubtful: bool = False) -> None:
         """
@@ -89,7 +83,6 @@ class Delivery(Protocol):
             jobs: that were prepared.
             doubtful: they may be on the disk all the same: the disk is asked, and what is there is delivered.
         """
-        ...
 
     def submit(
         self,
@@ -114,7 +107,6 @@ class Delivery(Protocol):
             CallerError: the app has no such provider.
             Overloaded: the app's share is used up, or the disk stands still.
         """
-        ...
 
     async def find(self, ident: bytes) -> Found | None:
         """
@@ -123,39 +115,30 @@ class Delivery(Protocol):
         Raises:
             StoreUnavailable: the outbox cannot be read.
         """
-        ...
 
     async def idempotent_response(self, key: bytes) -> IdempotentResponse | None:
         """Return the answer that is on the disk under a key, SHA-256, 32 bytes."""
-        ...
 
     async def dead_tokens(self, app: str, after: int, limit: int) -> Sequence[DeadToken]:
         """Return dead tokens of an app with cursors greater than ``after``, oldest first."""
-        ...
 
     async def webhooks(self, app: str) -> Sequence[Webhook]:
         """Return the webhooks of an app."""
-        ...
 
     async def save_webhook(self, webhook: Webhook) -> None:
         """Add a webhook; durable when this returns."""
-        ...
 
     async def drop_webhook(self, name: str) -> None:
         """Erase a webhook and the events that wait for it."""
-        ...
 
     @property
     def providers(self) -> Mapping[str, frozenset[str]]:
         """Return the names of each app's providers."""
-        ...
 
     @property
     def queue_statuses(self) -> Sequence[QueueStatus]:
         """Return the figures of every provider queue."""
-        ...
 
     @property
     def gauges(self) -> Mapping[str, float]:
         """Return further figures of the engine, by name."""
-        ...

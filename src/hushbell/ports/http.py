@@ -73,7 +73,6 @@ class ResponseHandler(Protocol):
 
     def on_response(self, key: Any, result: HttpResponse | HttpFailure, /) -> object:
         """Receive the result of one request. ``key`` is what was submitted with it. Must be quick and not raise."""
-        ...
 
 
 RequestItem = tuple[ResponseHandler, Any, str, Sequence[str], bytes]
@@ -93,12 +92,9 @@ class HttpClient(Protocol):
         A request costs neither a task nor a future. What is submitted in one turn of the event loop leaves together.
         Requests over the bound of those that may wait fail with REFUSED. A handler may submit again.
         """
-        ...
 
     def cancel(self, handler: ResponseHandler) -> None:
         """End the requests of a handler without calling it. A result that is known already may still be reported."""
-        ...
 
     async def close(self) -> None:
         """Close all connections. Requests under way end with CLOSED, later ones with REFUSED."""
-        ...

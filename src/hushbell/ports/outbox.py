@@ -25,7 +25,6 @@ class Outbox(Protocol):
     @property
     def rows_quarantined(self) -> int:
         """Return how many damaged rows this process has put aside."""
-        ...
 
     def reserve(self, count: int) -> tuple[int, Sequence[bytes]]:
         """
@@ -33,11 +32,9 @@ class Outbox(Protocol):
 
         No number is given twice, not even after a crash. Identifiers show no structure to others.
         """
-        ...
 
     def number_of(self, ident: bytes) -> int | None:
         """Return the number of an identifier, or None if this outbox never gave it."""
-        ...
 
     def commit(self, changes: Changes, done: Committed) -> None:
         """
@@ -47,7 +44,6 @@ class Outbox(Protocol):
         payloads; how they ended stays until it is forgotten. ``done`` gets VersionConflict if what ``changes.server``
         rests on was changed by another commit.
         """
-        ...
 
     async def open_jobs(self) -> Iterator[OpenJob]:
         """
@@ -56,7 +52,6 @@ class Outbox(Protocol):
         Raises:
             StoreUnavailable: trying again is safe.
         """
-        ...
 
     async def read(self, numbers: Sequence[int]) -> Sequence[JobOnDisk | DamagedJob]:
         """
@@ -66,7 +61,6 @@ class Outbox(Protocol):
             StoreUnavailable: trying again is safe.
             StoreCorrupt: the file is damaged.
         """
-        ...
 
     async def find(self, number: int) -> JobResult | JobOnDisk | None:
         """
@@ -74,43 +68,33 @@ class Outbox(Protocol):
 
         A job that was put aside has failed, with the reason ``DamagedRow``.
         """
-        ...
 
     async def dead_tokens(self, app: str, after: int, limit: int) -> Sequence[DeadToken]:
         """Return dead tokens of an app with cursors greater than ``after``, oldest first."""
-        ...
 
     async def due_events(self, now: Millis, after: int, limit: int) -> Sequence[WebhookEvent]:
         """Return events of numbers greater than ``after`` that are due, oldest first."""
-        ...
 
     async def webhooks(self) -> Sequence[Webhook]:
         """Return every webhook that was saved."""
-        ...
 
     async def save_webhook(self, webhook: Webhook) -> None:
         """Add a webhook, or replace that of the same name; durable when this returns."""
-        ...
 
     async def drop_webhook(self, name: str) -> bool:
         """Forget a webhook and its events; return whether it existed."""
-        ...
 
     async def idempotent_response(self, digest: bytes) -> IdempotentResponse | None:
         """Return the answer that was given under a key."""
-        ...
 
     async def quarantined(self) -> Sequence[QuarantinedRow]:
         """Return the rows that were put aside, oldest first."""
-        ...
 
     async def release(self, row: int) -> bool:
         """Put a row back where it was, to be read after the next start; return whether it was there and had room."""
-        ...
 
     async def discard(self, row: int) -> bool:
         """Erase a row that was put aside; return whether it was there."""
-        ...
 
     async def forget(self, before: Millis, limit: int) -> int:
         """
@@ -118,11 +102,9 @@ class Outbox(Protocol):
 
         Rows that were put aside are erased after as many days as the store was opened with.
         """
-        ...
 
     async def close(self) -> None:
         """Finish what was handed over and let go of the files."""
-        ...
 
 
 async def committed(outbox: Outbox, changes: Changes) -> None:

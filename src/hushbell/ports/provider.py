@@ -56,12 +56,10 @@ class Provider(Protocol):
     @property
     def name(self) -> str:
         """Return the name that ``Message.provider`` has for it."""
-        ...
 
     @property
     def credential_expires_at(self) -> Millis | None:
         """Return when the credential ends, or None if that is unknown."""
-        ...
 
     def check(self, message: Message) -> None:
         """
@@ -70,7 +68,6 @@ class Provider(Protocol):
         Raises:
             CallerError: names the field and what is allowed.
         """
-        ...
 
     def send(self, attempts: Sequence[Attempt]) -> None:
         """
@@ -78,15 +75,12 @@ class Provider(Protocol):
 
         Never raises and never blocks. Every push is reported within the provider's own deadline.
         """
-        ...
 
     def reload(self) -> None:
         """Read the credentials from their files again. Bad ones are logged, and the current ones stay in use."""
-        ...
 
     async def close(self) -> None:
         """Close all connections. Pushes under way end with UNKNOWN."""
-        ...
 
 
 class OpenHttp(Protocol):
@@ -100,7 +94,6 @@ class OpenHttp(Protocol):
             settings: of the provider.
             hosts: the few servers that receive all requests and speak HTTP/2, if they are known.
         """
-        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

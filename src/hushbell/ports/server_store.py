@@ -19,7 +19,6 @@ class ServerStore(Protocol):
     @property
     def outbox(self) -> Outbox:
         """Return the outbox beside these facts: one commit of it writes facts (``Changes.server``) and jobs."""
-        ...
 
     async def load(self, needed: FactsNeeded, *, byte_limit: int) -> Facts:
         """
@@ -28,7 +27,6 @@ class ServerStore(Protocol):
         Registrations beyond ``byte_limit`` bytes in total are left out and named in ``omitted``, so that
         nobody can make the server load what does not fit into memory.
         """
-        ...
 
     async def commit(self, writes: Sequence[Write]) -> None:
         """
@@ -38,23 +36,18 @@ class ServerStore(Protocol):
             VersionConflict: a stored version is no longer the write's ``replaces``, or an answer or a ring is known.
             StoreUnavailable: nothing was written; trying again is safe.
         """
-        ...
 
     async def owners(self) -> Sequence[KeyHash]:
         """Return every owner with a live registration, each once."""
-        ...
 
     async def query_key(self, owner: KeyHash) -> SymmetricKey | None:
         """Return the symmetric key of an owner's query topic, if it was derived before."""
-        ...
 
     async def keep_query_key(self, owner: KeyHash, key: SymmetricKey) -> None:
         """Keep a derived key. Losing it costs one derivation, so it need not survive a power cut."""
-        ...
 
     async def identity(self) -> PrivateKey | None:
         """Return the server identity this data belongs to, if it has one."""
-        ...
 
     async def pin_identity(self, identity: PrivateKey) -> None:
         """
@@ -63,12 +56,9 @@ class ServerStore(Protocol):
         Raises:
             StoreMismatch: the data is another identity's.
         """
-        ...
 
     async def forget(self, before: Millis) -> int:
         """Drop responses and notification keys of days that ended before ``before``; return how many."""
-        ...
 
     async def close(self) -> None:
         """Finish what was accepted and let go of the files."""
-        ...

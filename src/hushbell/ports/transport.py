@@ -37,7 +37,6 @@ class Transport(Protocol):
         What is not taken yet waits in a bounded place; a full one slows the writer down. Where the writers are
         strangers nobody may slow them down: there what finds no room is counted and comes again from a store.
         """
-        ...
 
     async def publish(self, envelopes: Sequence[Envelope]) -> None:
         """
@@ -46,11 +45,9 @@ class Transport(Protocol):
         Raises:
             TransportError: not all were taken; publishing all of them again is safe.
         """
-        ...
 
     async def close(self) -> None:
         """Stop receiving; a waiting ``receive`` returns what it has, or nothing."""
-        ...
 
 
 @runtime_checkable
@@ -59,8 +56,6 @@ class SelectiveTransport(Transport, Protocol):
 
     def listen_to(self, topics: Collection[ContentTopic]) -> None:
         """Subscribe to content topics. What is published afterwards waits until the subscription is confirmed."""
-        ...
 
     def ignore(self, topics: Collection[ContentTopic]) -> None:
         """Unsubscribe from content topics."""
-        ...

@@ -14,7 +14,6 @@ class Authorized(Protocol):
     @property
     def bearer(self) -> str:
         """Return the credential."""
-        ...
 
 
 A = TypeVar("A", bound=Authorized)

@@ -24,17 +24,14 @@ class History(Protocol):
     @property
     def name(self) -> str:
         """A name that no other source has while the program runs."""
-        ...
 
     @property
     def is_own(self) -> bool:
         """Whether it is this node's archive, which has what this process dropped and nothing that never arrived."""
-        ...
 
     @property
     def has_whole_shards(self) -> bool:
         """Whether it answers queries that name no topics."""
-        ...
 
     async def page(
         self,
@@ -49,4 +46,3 @@ class History(Protocol):
         Raises:
             TransportError, WireError, StoreError: it does not answer, or refuses.
         """
-        ...

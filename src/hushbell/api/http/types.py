@@ -40,4 +40,3 @@ class Respond(Protocol):
 
     def __call__(self, status: int, body: bytes, content_type: bytes = JSON, headers: Headers | None = None) -> None:
         """Write the answer; nothing happens if the client is gone."""
-        ...

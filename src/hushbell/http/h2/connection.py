@@ -15,11 +15,9 @@ class ConnectionListener(Protocol):
 
     def on_progress(self, connection: "H2Connection") -> None:
         """Report the results of a connection, which may have room again."""
-        ...
 
     def on_lost(self, connection: "H2Connection") -> None:
         """Report the results of a connection that has ended."""
-        ...
 
 
 class H2Connection(asyncio.Protocol):

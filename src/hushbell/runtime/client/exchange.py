@@ -43,7 +43,6 @@ class EnvelopeListener(Protocol):
 
     def on_envelope(self, opened: OpenedEnvelope, to: PublicKey) -> None:
         """Handle an envelope for ``to``: a key that is listened to, or a person whose contact code is followed."""
-        ...
 
 
 class TopicKeys:

@@ -40,15 +40,12 @@ class EnvelopeSealer(Protocol):
 
     async def open(self, sealed: Sequence[SealedEnvelope]) -> Sequence[Event | DiscardedEnvelope]:
         """Return one answer for each envelope. Never raises for what is inside."""
-        ...
 
     async def seal(self, replies: Sequence[Reply], timestamp: Nanos) -> Sequence[bytes]:
         """Return one complete WakuMessage for each reply, with the topic it belongs on inside."""
-        ...
 
     async def close(self) -> None:
         """Let go of processes."""
-        ...
 
 
 def open_envelope(sealed: SealedEnvelope, server: KeyPair, limits: Limits) -> Event | DiscardedEnvelope:

@@ -45,15 +45,12 @@ class MockProvider(Protocol):
 
     def matches(self, request: Request) -> bool:
         """Say whether a request is for this provider."""
-        ...
 
     def check(self, request: Request, now: int) -> tuple[RecordedPush, ScriptedReply | None]:
         """Return what the request asks for, and the provider's refusal or None. ``now`` is in ms."""
-        ...
 
     def respond(self, request: Request, push: RecordedPush, reply: ScriptedReply) -> Response:
         """Return the reply in the provider's form."""
-        ...
 
 
 class MockProviders:

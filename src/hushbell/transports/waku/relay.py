@@ -20,7 +20,6 @@ class RelayNode(Protocol):
 
     async def start(self) -> None:
         """Connect. Raises TransportError, ConfigError."""
-        ...
 
     def publish(self, pubsub_topic: PubsubTopic, data: bytes) -> int:
         """
@@ -30,15 +29,12 @@ class RelayNode(Protocol):
             WireError: other nodes would not relay the message.
             TransportError: it cannot be published.
         """
-        ...
 
     async def wait_for_room(self) -> None:
         """Wait, within a bound, until no peer has messages waiting."""
-        ...
 
     async def close(self) -> None:
         """Wait, within a bound, until published messages have left, and close every connection."""
-        ...
 
 
 class WakuTransport(QueueTransport):

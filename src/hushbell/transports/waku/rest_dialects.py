@@ -28,15 +28,12 @@ class Dialect(Protocol):
 
     def is_published(self, status: int, body: bytes) -> bool:
         """Whether the response of ``lightpush`` says that at least one peer got the message."""
-        ...
 
     def cursor(self, cursor: bytes) -> str:
         """Return a cursor, or a hash, in the form of a query."""
-        ...
 
     def page(self, body: bytes) -> HistoryPage:
         """Return the page in a store's response. Raises Undecodable."""
-        ...
 
 
 class Nwaku:

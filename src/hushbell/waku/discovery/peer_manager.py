@@ -38,16 +38,13 @@ class DialHost(Protocol):
 
     async def dial(self, address: Multiaddr) -> PeerId:
         """Connect, unless the peer is connected, and return the peer that answered. Raises TransportError."""
-        ...
 
     @property
     def peers(self) -> Collection[PeerId]:
         """The connected peers."""
-        ...
 
     def watch(self, connected: Callable[[PeerId, Sequence[str]], None], disconnected: Callable[[PeerId], None]) -> None:
         """Call when a peer's protocols are known, and when its last connection ended."""
-        ...
 
 
 class PeerManager:

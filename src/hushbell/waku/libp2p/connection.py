@@ -29,23 +29,18 @@ class Network(Protocol):
 
     def speaks(self, protocol: str) -> bool:
         """Whether inbound streams of this protocol are accepted."""
-        ...
 
     def protocols(self) -> Sequence[str]:
         """Return all protocols of inbound streams."""
-        ...
 
     def accept(self, connection: "PeerConnection", stream: MuxedStream) -> None:
         """Run the handler of an inbound stream whose protocol is agreed."""
-        ...
 
     def left(self, connection: "PeerConnection") -> None:
         """Remove a connection that has ended."""
-        ...
 
     def now(self) -> Millis:
         """Return the time."""
-        ...
 
 
 class PeerConnection:

@@ -13,7 +13,6 @@ class PendingConnection(Protocol):
     @property
     def source(self) -> str:
         """The address that it counts for: see :func:`source_of`."""
-        ...
 
 
 class ConnectionGater:

@@ -20,15 +20,12 @@ class IdentifyHost(Protocol):
 
     def protocols(self) -> Sequence[str]:
         """Return our protocols."""
-        ...
 
     def announce(self, connection: PeerConnection, protocols: tuple[str, ...]) -> None:
         """Note a peer's protocols."""
-        ...
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Run a coroutine in a task that ends with the host."""
-        ...
 
 
 class IdentifyService:

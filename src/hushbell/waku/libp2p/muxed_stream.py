@@ -18,47 +18,36 @@ class StreamConnection(Protocol):
 
     def send(self, stream: "MuxedStream", data: bytes) -> None:
         """Queue bytes of a stream."""
-        ...
 
     def queued(self, stream: "MuxedStream") -> int:
         """Return how many bytes are queued."""
-        ...
 
     def consumed(self, stream: "MuxedStream", count: int) -> None:
         """Give the peer credit for bytes that left the stream's buffer."""
-        ...
 
     def widen(self, stream: "MuxedStream") -> None:
         """Enlarge the receive window."""
-        ...
 
     def hold(self, change: int) -> None:
         """Count received bytes that wait for a reader."""
-        ...
 
     def add_unfinished(self, stream: "MuxedStream", change: int) -> None:
         """Count bytes of an unfinished frame."""
-        ...
 
     def close_stream(self, stream: "MuxedStream") -> None:
         """End our side."""
-        ...
 
     def reset_stream(self, stream: "MuxedStream") -> None:
         """End both sides at once."""
-        ...
 
     def on_agreed(self, stream: "MuxedStream") -> None:
         """Note that the stream's protocol is agreed."""
-        ...
 
     def failed(self, stream: "MuxedStream", error: Exception) -> None:
         """Reset a stream whose receiver or negotiation failed."""
-        ...
 
     async def drain(self, stream: "MuxedStream") -> None:
         """Return when few of the stream's bytes are queued."""
-        ...
 
 
 class MuxedStream:

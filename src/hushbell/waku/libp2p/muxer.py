@@ -38,63 +38,48 @@ class Muxer(Protocol):
             TooLarge: a frame over the bound, or over the stream's window.
             Undecodable: not this muxer's frames.
         """
-        ...
 
     def take(self, max_size: int) -> list[bytes | memoryview]:
         """Return frames to send now, about ``max_size`` bytes, as far as windows allow, in turns of the streams."""
-        ...
 
     @property
     def ready(self) -> bool:
         """Whether ``take`` would return something."""
-        ...
 
     @property
     def control(self) -> int:
         """Bytes of the muxer's own frames that wait."""
-        ...
 
     @property
     def accepting(self) -> bool:
         """Whether the peer still accepts new streams."""
-        ...
 
     def open(self) -> int:
         """Open a stream and return its id."""
-        ...
 
     def send(self, stream_id: int, data: bytes) -> int:
         """Queue bytes and return how many wait in this stream, 0 if it has ended."""
-        ...
 
     def queued(self, stream_id: int) -> int:
         """Return how many bytes of this stream wait."""
-        ...
 
     def consumed(self, stream_id: int, count: int) -> None:
         """Give the peer credit for bytes that were read."""
-        ...
 
     def widen(self, stream_id: int) -> None:
         """Enlarge the receive window of a stream whose bytes are consumed at once."""
-        ...
 
     def close(self, stream_id: int) -> None:
         """End our side, after the queued bytes."""
-        ...
 
     def reset(self, stream_id: int) -> None:
         """End both sides at once and drop the queued bytes."""
-        ...
 
     def has(self, stream_id: int) -> bool:
         """Whether the stream is open, in one direction or both."""
-        ...
 
     def ping(self) -> None:
         """Send a ping, if the muxer has one."""
-        ...
 
     def leave(self, code: int) -> None:
         """Send a goodbye, if the muxer has one. Code 0: normal; 1: protocol error."""
-        ...

@@ -12,15 +12,12 @@ class RawConnectionHandler(Protocol):
 
     def on_data(self, data: bytes | memoryview) -> None:
         """Process bytes. A view is valid only during the call."""
-        ...
 
     def on_writable(self) -> None:
         """Continue to write: the socket accepts bytes again."""
-        ...
 
     def on_closed(self) -> None:
         """Note that the connection is closed, by either side."""
-        ...
 
 
 class RawConnection(Protocol):
@@ -36,20 +33,15 @@ class RawConnection(Protocol):
 
     def write(self, data: bytes) -> None:
         """Send bytes, or buffer them for the socket."""
-        ...
 
     def pause(self) -> None:
         """Stop reading from the socket."""
-        ...
 
     def resume(self) -> None:
         """Read again."""
-        ...
 
     def close(self) -> None:
         """Close after the written bytes were sent."""
-        ...
 
     def abort(self) -> None:
         """Close at once."""
-        ...

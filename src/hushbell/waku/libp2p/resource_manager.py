@@ -16,16 +16,13 @@ class ConnectionUsage(Protocol):
     @property
     def inbound(self) -> int:
         """Streams that the peer has open."""
-        ...
 
     @property
     def unsent(self) -> int:
         """Bytes written and not accepted by the socket."""
-        ...
 
     def cut(self, reason: str) -> None:
         """End the connection at once."""
-        ...
 
 
 class ResourceManager:

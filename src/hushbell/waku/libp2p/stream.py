@@ -40,12 +40,10 @@ class Stream(Protocol):
 
         A stream whose peer does not read is reset when more than ``HostLimits.unsent_per_stream`` is queued.
         """
-        ...
 
     @property
     def buffered(self) -> int:
         """Bytes that were written and have not left for the socket."""
-        ...
 
     async def drain(self) -> None:
         """
@@ -54,7 +52,6 @@ class Stream(Protocol):
         Raises:
             TransportError: the stream was reset.
         """
-        ...
 
     async def read(self, limit: int) -> bytes:
         """
@@ -63,7 +60,6 @@ class Stream(Protocol):
         Raises:
             TransportError: the stream was reset.
         """
-        ...
 
     async def read_frame(self, limit: int) -> bytes:
         """
@@ -74,19 +70,15 @@ class Stream(Protocol):
             Undecodable: the stream ended first, or the prefix is no varint.
             TransportError: the stream was reset.
         """
-        ...
 
     def write_frame(self, data: bytes) -> None:
         """Write the bytes behind their length as an unsigned varint."""
-        ...
 
     def close_write(self) -> None:
         """End our side of the stream. Queued bytes are still sent."""
-        ...
 
     def reset(self) -> None:
         """End both sides at once. Queued bytes are lost."""
-        ...
 
 
 class OutboundStream(Stream, Protocol):
@@ -99,7 +91,6 @@ class OutboundStream(Stream, Protocol):
         Raises:
             TransportError: it did not, or the stream was reset.
         """
-        ...
 
 
 class StreamHost(Protocol):
@@ -107,7 +98,6 @@ class StreamHost(Protocol):
 
     def handle(self, protocol: str, handler: Callable[[Stream], Awaitable[None]]) -> None:
         """Run ``handler`` in a task of its own for each stream that a peer opens for ``protocol``."""
-        ...
 
     async def open(self, peer: PeerId, protocols: Sequence[str]) -> OutboundStream:
         """
@@ -116,12 +106,9 @@ class StreamHost(Protocol):
         Raises:
             TransportError: it speaks none, or is not connected.
         """
-        ...
 
     def watch(self, connected: Callable[[PeerId, Sequence[str]], None], disconnected: Callable[[PeerId], None]) -> None:
         """Call ``connected`` when a peer's protocols are known, ``disconnected`` when its last connection ended."""
-        ...
 
     def disconnect(self, peer: PeerId) -> None:
         """Close every connection to the peer."""
-        ...

@@ -33,15 +33,12 @@ class PeerListener(RpcHandler, Protocol):
 
     def on_peer(self, peer: PeerId, origin: ConnectionInfo) -> None:
         """Add a peer that speaks the relay's protocol; what is sent to it now is sent first."""
-        ...
 
     def on_peer_gone(self, peer: PeerId) -> None:
         """Remove a peer that disconnected, or was cut."""
-        ...
 
     def is_graylisted(self, peer: PeerId) -> bool:
         """Return whether nothing of the peer is to be read."""
-        ...
 
 
 @dataclass(slots=True)

@@ -23,15 +23,12 @@ class RpcHandler(Protocol):
 
     def message(self, peer: PeerId, topic: str, data: bytes, frame: bytes) -> None:
         """Process a message. ``frame`` is the RPC with its length, ready to be forwarded."""
-        ...
 
     def rpc(self, peer: PeerId, rpc: RelayRpc) -> None:
         """Process any other RPC."""
-        ...
 
     def malformed(self, peer: PeerId) -> None:
         """Note that the peer's bytes are no RPC or over a bound. Its stream is reset."""
-        ...
 
 
 class RpcReader:
