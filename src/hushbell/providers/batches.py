@@ -17,13 +17,12 @@ RAISED = Outcome(Verdict.UNKNOWN, "ProviderRaised")
 log = logging.getLogger(__name__)
 
 
-def supported(attempts: Sequence[Attempt], kinds: Collection[str]) -> Iterator[Attempt]:
-    """Yield the attempts at one of these kinds of targets; the others are reported as INVALID."""
-    for attempt in attempts:
-        if attempt.notification.target_kind in kinds:
-            yield attempt
-        else:
-            attempt.report(Outcome(Verdict.INVALID, f"only {', '.join(f'{kind}s' for kind in kinds)}"))
+def supported(attempts: Sequence[Attempt], kinds: Collection[str]) -> Sequence[Attempt]:
+    """Return the attempts at one of these kinds of targets; the others are reported as INVALID."""
+    refused = [attempt for attempt in attempts if attempt.notification.target_kind not in kinds]
+    for attempt in refused:
+        attempt.report(Outcome(Verdict.INVALID, f"only {', '.join(f'{kind}s' for kind in kinds)}"))
+    return [attempt for attempt in attempts if attempt not in refused] if refused else attempts
 
 
 def batches(attempt: Attempt, size: int = MAX_TARGETS) -> Iterator[Attempt]:

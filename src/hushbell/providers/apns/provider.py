@@ -188,7 +188,7 @@ class ApnsProvider:
         """Return the template of a notification's requests, with the current credential."""
         signer = self._credential.current.signer
         bearer = "" if signer is None else signer.token(self.clock.now())
-        is_alone, has_collapse_id = len(notification.targets) == 1, bool(notification.collapse_id)
+        is_alone, has_collapse_id = len(notification.targets) == 1, notification.collapse_id != ""
         shape = (notification.message.headers, environment, is_alone, has_collapse_id, is_renewed, is_other)
         return self._templates.find(shape, bearer) or self._templates.add(
             shape, _ApnsTemplate(self, _Shape(*shape), bearer)
