@@ -27,7 +27,7 @@ from hushbell.core.server.request import collapse_id
 from hushbell.crypto import secp256k1
 from hushbell.runtime.clock import system_random
 from hushbell.simulator.phone import Phone
-from hushbell.simulator.reconnecting import ReconnectingBus
+from hushbell.simulator.reconnecting_bus import ReconnectingBus
 from hushbell.stores.sqlite.server import SqliteServerStore
 from hushbell.testing.child_processes import kill_with_parent
 from hushbell.types import DeviceToken, NotificationType, PublicKey

@@ -13,7 +13,7 @@ from hushbell.core.server.facts import Decision, Facts, FactsNeeded, SaveRegistr
 from hushbell.crypto.hashes import hash_public_key
 from hushbell.types import DeviceKey, InstallationId, KeyHash, MessageId, Millis, PublicKey, RequestId, TokenType
 from hushbell.wire.codec import encode
-from hushbell.wire.messages import Notification, NotificationRequest, Query, Registration
+from hushbell.wire.messages import NotificationRequest, PushNotification, Query, Registration
 
 ALICE = PublicKey(
     bytes.fromhex(
@@ -100,10 +100,10 @@ def asks() -> Callable[..., QueryReceived]:
 
 
 @pytest.fixture
-def item(phone: DeviceKey) -> Callable[..., Notification]:
+def item(phone: DeviceKey) -> Callable[..., PushNotification]:
     """A notification for Alice's phone with the right token, with changes."""
 
-    def made(**changes: Any) -> Notification:
+    def made(**changes: Any) -> PushNotification:
         fields: dict[str, Any] = {
             "access_token": TOKEN,
             "public_key": phone.owner,
@@ -112,7 +112,7 @@ def item(phone: DeviceKey) -> Callable[..., Notification]:
             "chat_id": b"c" * 64,
             "author": b"y" * 64,
         }
-        return Notification(**(fields | changes))
+        return PushNotification(**(fields | changes))
 
     return made
 
@@ -122,7 +122,7 @@ def sends() -> Callable[..., RequestReceived]:
     """Bob sends a request."""
 
     def event(
-        *items: Notification, message_id: bytes = b"m" * 32, wrapper_id: bytes = b"w" * 32, sender: PublicKey = BOB
+        *items: PushNotification, message_id: bytes = b"m" * 32, wrapper_id: bytes = b"w" * 32, sender: PublicKey = BOB
     ) -> RequestReceived:
         request = NotificationRequest(requests=items, message_id=message_id)
         return RequestReceived(sender, MessageId(wrapper_id), request)

@@ -142,7 +142,7 @@ def _muxer(muxer: Muxer, data: bytes) -> None:
         elif act == 4:
             muxer.widen(name)
         elif act == 5:
-            muxer.take(3)
+            muxer.next_frames(3)
         try:
             events = muxer.receive(piece)
         except WireError:
@@ -155,7 +155,7 @@ def _muxer(muxer: Muxer, data: bytes) -> None:
         assert came <= len(data)
         assert muxer.waiting >= 0
     while muxer.ready:
-        muxer.take(1)
+        muxer.next_frames(1)
     assert muxer.control == 0
 
 

@@ -14,9 +14,9 @@ from hushbell.wire import (
     Bundle,
     ChatIdentity,
     ContactCodeAdvertisement,
-    Notification,
     NotificationRequest,
     ProtocolMessage,
+    PushNotification,
     Query,
     QueryInfo,
     Registration,
@@ -103,8 +103,8 @@ def test_fields_nobody_knows_come_back_as_they_came(kind: type) -> None:
 
 
 def test_fields_nobody_knows_stay_at_their_own_level() -> None:
-    inner = Notification(type=1, unknown=UNKNOWN)
-    request = NotificationRequest(requests=(inner, Notification()), message_id=b"id", unknown=UNKNOWN[:3])
+    inner = PushNotification(type=1, unknown=UNKNOWN)
+    request = NotificationRequest(requests=(inner, PushNotification()), message_id=b"id", unknown=UNKNOWN[:3])
 
     assert encode(request) == b"\x0a\x0b\x30\x01" + UNKNOWN + b"\x0a\x00" + b"\x12\x02id" + UNKNOWN[:3]
     assert decode(NotificationRequest, encode(request)) == request
@@ -222,7 +222,7 @@ def test_broken_bytes_are_undecodable(kind: type, data: bytes) -> None:
     "kind, data",
     [
         (Registration, b"\x12\x01\xff"),
-        (Notification, b"\x0a\x02\xc3\x28"),
+        (PushNotification, b"\x0a\x02\xc3\x28"),
         (ProtocolMessage, b"\xaa\x06\x03\x0a\x01\xff"),
     ],
 )
@@ -271,7 +271,7 @@ def test_no_secret_shows_in_a_repr() -> None:
     shown: Sequence[object] = [
         Registration(device_token=secret, access_token=secret, grant=secret.encode(), unknown=secret.encode()),
         QueryInfo(access_token=secret, grant=secret.encode(), allowed_key_list=(secret.encode(),)),
-        Notification(access_token=secret, message=secret.encode(), unknown=secret.encode()),
+        PushNotification(access_token=secret, message=secret.encode(), unknown=secret.encode()),
         ApplicationMessage(payload=secret.encode()),
         WakuMessage(payload=secret.encode()),
     ]

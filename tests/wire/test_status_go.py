@@ -47,7 +47,7 @@ KINDS: Mapping[str, type] = {
 NUMBERS: Mapping[tuple[str, str], type[IntEnum]] = {
     ("Registration", "token_type"): TokenType,
     ("RegistrationResponse", "error"): RegistrationError,
-    ("Notification", "type"): NotificationType,
+    ("PushNotification", "type"): NotificationType,
     ("Report", "error"): ReportError,
 }
 

@@ -18,7 +18,7 @@ from hushbell.observability.metrics import Counters
 from hushbell.runtime.client.account import Account
 from hushbell.runtime.client.client import Client
 from hushbell.runtime.clock import SystemClock, system_random
-from hushbell.simulator.reconnecting import ReconnectingBus
+from hushbell.simulator.reconnecting_bus import ReconnectingBus
 from hushbell.stores.at_rest import load_or_create_key, make_folder
 from hushbell.stores.sqlite.client import SqliteClientStore
 from hushbell.types import InstallationId, KeyPair

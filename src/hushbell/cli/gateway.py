@@ -70,7 +70,7 @@ async def serve(settings: Settings) -> None:
     make_folder(folder)
     with DataFolderLock(folder):
         counters, clock = Counters(), SystemClock()
-        # Providers first: a wrong setting must be told before anything is bound or changed.
+        # Providers first: a wrong setting must be reported before anything is bound or changed.
         apps = open_apps(settings, clock)
         queue = open_queue(settings, folder)
         engine = DeliveryEngine(outbox=queue, apps=apps, clock=clock, random=system_random)
@@ -152,14 +152,16 @@ async def _listen(settings: Settings, http: GatewayApi, rpc: Rpc | None) -> dict
     where = settings.gateway.listen
     try:
         host, _, port = where.rpartition(":")
-        told: dict[str, object] = {"http": f"http://{host}:{await http.server.listen(host.strip('[]'), int(port))}"}
+        addresses: dict[str, object] = {
+            "http": f"http://{host}:{await http.server.listen(host.strip('[]'), int(port))}"
+        }
         where = settings.gateway.grpc
         if rpc is not None:
             host, _, port = where.rpartition(":")
-            told["grpc"] = f"{host}:{await rpc.listen(host, int(port))}"
+            addresses["grpc"] = f"{host}:{await rpc.listen(host, int(port))}"
     except OSError as error:
         raise listen_error(where, error) from error
-    return told
+    return addresses
 
 
 def _must_be_closed(settings: Settings) -> None:

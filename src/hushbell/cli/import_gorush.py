@@ -24,15 +24,15 @@ def command(path: str, output: str | None, secrets: str) -> None:
     Turn a gorush configuration into ours.
 
     Secrets that stand in the file go to files of their own, which only you may read. Variables of gorush's
-    (GORUSH_…) count as they do there. What has no counterpart is told on standard error.
+    (GORUSH_…) count as they do there. What has no counterpart is reported on standard error.
     """
     if output is not None and Path(output).exists():
         raise ConfigError(f"{output} exists and is left as it is")
     try:
         made = translated(_parsed(path), os.environ, secrets)
     except ConfigError as error:
-        told = str(error)
-        raise ConfigError(told if told.startswith(path) else f"{path}: {told}") from None
+        problem = str(error)
+        raise ConfigError(problem if problem.startswith(path) else f"{path}: {problem}") from None
     load(Source("the result", made.toml), providers=SETTINGS)  # never hand out what check would refuse
     folder = Path(secrets)
     if made.secrets:

@@ -90,14 +90,14 @@ def translated(tree: Any, environment: Mapping[str, str], folder: str) -> Transl
     """
     if tree is not None and not isinstance(tree, dict):
         raise ConfigError("not a configuration of gorush: it has no sections")
-    reading = _Reading(tree or {}, environment, folder)
+    reading = _GorushFile(tree or {}, environment, folder)
     lines = [*reading.front(), *reading.app()]
     reading.note_the_rest()
     reading.made.toml = "\n".join(lines) + "\n"
     return reading.made
 
 
-class _Reading:
+class _GorushFile:
     """Values of gorush's file, and what was made of them so far."""
 
     def __init__(self, tree: Mapping[str, Any], environment: Mapping[str, str], folder: str) -> None:

@@ -49,7 +49,7 @@ def load(
         ConfigError: one line for each mistake, with file and line, key and rule.
     """
     providers = providers or {}
-    reading = _Reading(keys(Settings, providers), providers)
+    reading = _SettingsReader(keys(Settings, providers), providers)
     if source is not None:
         reading.read_file(source)
     reading.read_environment(environment or {})
@@ -60,7 +60,7 @@ def load(
     return settings
 
 
-class _Reading:
+class _SettingsReader:
     """Values found so far, where each stands, and what is wrong."""
 
     def __init__(self, known: Mapping[Path, Key], providers: Mapping[str, type]) -> None:
@@ -76,9 +76,9 @@ class _Reading:
         try:
             tables = tomllib.loads(source.text)
         except tomllib.TOMLDecodeError as error:
-            told = _SYNTAX.fullmatch(str(error))
-            line = told["line"] if told else source.text.count("\n") + 1
-            self.problems.append(f"{source.name}:{line}: not TOML: {told['rule'] if told else error}")
+            match = _SYNTAX.fullmatch(str(error))
+            line = match["line"] if match else source.text.count("\n") + 1
+            self.problems.append(f"{source.name}:{line}: not TOML: {match['rule'] if match else error}")
             return
         except (ValueError, RecursionError):  # tomllib says neither where nor which
             self.problems.append(f"{source.name}: not TOML: a number is too long, or a value is nested too deeply")
@@ -90,13 +90,13 @@ class _Reading:
         for variable in sorted(environment):
             if variable.startswith(PREFIX) and "__" in variable:
                 path = tuple(variable.removeprefix(PREFIX).lower().split("__"))
-                self._take(path, environment[variable], f"environment {variable}", is_text=True)
+                self._set(path, environment[variable], f"environment {variable}", is_text=True)
 
     def read_flags(self, flags: Mapping[str, Any]) -> None:
         for name, value in flags.items():
             if value is not None:
                 path = tuple(name.split("."))
-                self._take(path, list(value) if isinstance(value, tuple) else value, "command line")
+                self._set(path, list(value) if isinstance(value, tuple) else value, "command line")
 
     def finish(self) -> Settings:
         missing: list[Path] = []
@@ -126,13 +126,13 @@ class _Reading:
                     self._sections[at] = place(at)
                     self._table(member, at, place)
             else:
-                self._take(below, value, place(below))
+                self._set(below, value, place(below))
 
     def _has_keys_in(self, section: Path) -> bool:
         wanted = general(section)
         return any(known[: len(wanted)] == wanted for known in self._known)
 
-    def _take(self, path: Path, value: Any, place: str, *, is_text: bool = False) -> None:
+    def _set(self, path: Path, value: Any, place: str, *, is_text: bool = False) -> None:
         key = self._known.get(general(path))
         if key is None:
             self._complain(path, f"unknown{nearest(path, self._known)}", place)
@@ -143,8 +143,8 @@ class _Reading:
             self._values[path] = key.parse_text(value) if is_text else key.parse(value)
         except ValueError as error:
             self._complain(path, str(error), place)
-            self._refused.add(path)  # so that one mistake is told once
-            self._values.setdefault(path, key.stand_in)
+            self._refused.add(path)  # so that one mistake is reported once
+            self._values.setdefault(path, key.fallback)
         else:
             self._places[path] = place
 

@@ -39,7 +39,7 @@ class Key:
     default: Any  # MISSING if it must be given
 
     @property
-    def stand_in(self) -> Any:
+    def fallback(self) -> Any:
         """Return something for a value that was refused; it is never used."""
         return None if self.default is MISSING else self.default
 

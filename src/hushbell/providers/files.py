@@ -20,8 +20,8 @@ def read(path: str, setting: str) -> bytes:
         with Path(path).open("rb") as file:
             content = file.read(LONGEST + 1)
     except (OSError, ValueError) as error:
-        told = error.strerror if isinstance(error, OSError) else "not a path"
-        raise ConfigError(f"{setting}: cannot read {path}: {told}") from None
+        problem = error.strerror if isinstance(error, OSError) else "not a path"
+        raise ConfigError(f"{setting}: cannot read {path}: {problem}") from None
     if len(content) > LONGEST:
         raise ConfigError(f"{setting}: {path} is longer than {LONGEST} bytes")
     return content

@@ -94,8 +94,8 @@ def _granted(result: HttpResponse | HttpFailure) -> tuple[str, float]:
     """Return the token of an answer and the seconds it lives, or "" (RFC 6749, 5.1)."""
     if isinstance(result, HttpFailure) or result.status != 200:
         return "", 0
-    said = json_object(result.body)
-    token, seconds = said.get("access_token"), said.get("expires_in")
+    fields = json_object(result.body)
+    token, seconds = fields.get("access_token"), fields.get("expires_in")
     if not isinstance(token, str) or not token or not token.isascii() or not token.isprintable() or len(token) > 8192:
         return "", 0
     known = isinstance(seconds, int | float) and 0 < seconds <= MAX_LIFE

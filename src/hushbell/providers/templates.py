@@ -8,15 +8,15 @@ from hushbell.ports.http import HttpClient, RequestItem, RequestTemplate
 MAX_TEMPLATES = 1024  # of one provider of one app; beyond it all are made anew
 
 
-class Authorized(Protocol):
-    """Something made for one credential."""
+class BearerTemplate(Protocol):
+    """A template that carries one credential."""
 
     @property
     def bearer(self) -> str:
-        """Return the credential."""
+        """Return the credential in it."""
 
 
-A = TypeVar("A", bound=Authorized)
+A = TypeVar("A", bound=BearerTemplate)
 
 
 class TemplateCache(Generic[A]):

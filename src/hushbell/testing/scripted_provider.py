@@ -98,22 +98,22 @@ async def attempt(
     Have a provider try these places, all if none are given, and return the outcomes in their order.
 
     Raises:
-        AssertionError: something else was told than each place, once.
-        TimeoutError: not all were told within ``patience`` seconds.
+        AssertionError: an outcome is missing, repeated, or of another place.
+        TimeoutError: an outcome is missing after ``patience`` seconds.
     """
     wanted = range(len(notification.targets)) if places is None else places
-    told: dict[int, Outcome] = {}
-    everything = asyncio.get_running_loop().create_future()
+    outcomes: dict[int, Outcome] = {}
+    all_reported = asyncio.get_running_loop().create_future()
 
     def done(place: int, outcome: Outcome) -> None:
         assert place in wanted
-        assert place not in told
-        told[place] = outcome
-        if len(told) == len(wanted):
-            everything.set_result(None)
+        assert place not in outcomes
+        outcomes[place] = outcome
+        if len(outcomes) == len(wanted):
+            all_reported.set_result(None)
 
     if wanted:
         provider.send([Attempt(notification, wanted, done)])
-        await asyncio.wait_for(everything, patience)
-    await asyncio.sleep(0)  # time to be told twice
-    return [told[place] for place in wanted]
+        await asyncio.wait_for(all_reported, patience)
+    await asyncio.sleep(0)  # time for a second report
+    return [outcomes[place] for place in wanted]

@@ -50,7 +50,7 @@ class BusTransport:
 
     async def receive(self, limit: int) -> Sequence[ReceivedMessage]:
         """Wait for at least one envelope and return up to ``limit``; nothing once closed and emptied."""
-        return await self._mailbox.take(limit)
+        return await self._mailbox.receive(limit)
 
     async def publish(self, envelopes: Sequence[Envelope]) -> None:
         """Hand the envelopes to every other member. Raises TransportError after ``close``."""

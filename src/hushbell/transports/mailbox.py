@@ -61,7 +61,7 @@ class Mailbox:
         while self._full:
             await self._room.wait()
 
-    async def take(self, limit: int) -> list[ReceivedMessage]:
+    async def receive(self, limit: int) -> list[ReceivedMessage]:
         """Wait for an envelope and return up to ``limit``; nothing once the mailbox is closed and empty."""
         while not self._items and not self.closed:
             self._arrived.clear()

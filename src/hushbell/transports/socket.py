@@ -153,7 +153,7 @@ class _Connection(asyncio.Protocol):
             await self.lost.wait()
 
 
-class _Served(_Connection):
+class _ServerConnection(_Connection):
     """A connection that a server accepted."""
 
     def __init__(self, server: "SocketBusServer", count: Count) -> None:
@@ -182,8 +182,8 @@ class SocketBusServer:
     def __init__(self, path: Path, *, count: Count = _uncounted) -> None:
         self._path = path
         self._count = count
-        self._connections: set[_Served] = set()
-        self._paused: set[_Served] = set()
+        self._connections: set[_ServerConnection] = set()
+        self._paused: set[_ServerConnection] = set()
         self._mailbox = Mailbox(on_room=self._resume)
         self._listener: asyncio.Server | None = None
         self._inode = 0
@@ -205,7 +205,9 @@ class SocketBusServer:
         bound = _bind(self._path)
         self._inode = self._path.stat().st_ino
         loop = asyncio.get_running_loop()
-        self._listener = await loop.create_unix_server(lambda: _Served(self, self._count), sock=bound, backlog=BACKLOG)
+        self._listener = await loop.create_unix_server(
+            lambda: _ServerConnection(self, self._count), sock=bound, backlog=BACKLOG
+        )
 
     @property
     def connections(self) -> int:
@@ -214,7 +216,7 @@ class SocketBusServer:
 
     async def receive(self, limit: int) -> Sequence[ReceivedMessage]:
         """Wait for at least one envelope and return up to ``limit``; nothing once closed and emptied."""
-        return await self._mailbox.take(limit)
+        return await self._mailbox.receive(limit)
 
     async def publish(self, envelopes: Sequence[Envelope]) -> None:
         """Write the envelopes to every connection. Raises TransportError after ``close``."""
@@ -236,7 +238,7 @@ class SocketBusServer:
                     self._path.unlink()
         await asyncio.gather(*(connection.close() for connection in tuple(self._connections)))
 
-    def joined(self, connection: _Served) -> None:
+    def joined(self, connection: _ServerConnection) -> None:
         """Take a new connection in, if there is room."""
         if len(self._connections) >= CONNECTIONS or self._mailbox.closed:
             self._count("bus_connections_refused")
@@ -244,7 +246,7 @@ class SocketBusServer:
             return
         self._connections.add(connection)
 
-    def left(self, connection: _Served) -> None:
+    def left(self, connection: _ServerConnection) -> None:
         """Forget a connection."""
         self._connections.discard(connection)
         self._paused.discard(connection)
@@ -258,7 +260,7 @@ class SocketBusServer:
                 if connection is not writer:
                     connection.write(encoded)
         self._mailbox.put(envelopes)
-        if self._mailbox.full and isinstance(writer, _Served):
+        if self._mailbox.full and isinstance(writer, _ServerConnection):
             writer.pause()
             self._paused.add(writer)
 
@@ -290,14 +292,14 @@ class SocketBusTransport:
         """Return a new end. Raises TransportError if nobody listens there."""
         loop = asyncio.get_running_loop()
         try:
-            _, connection = await loop.create_unix_connection(lambda: _Joined(count), str(path))
+            _, connection = await loop.create_unix_connection(lambda: _ClientConnection(count), str(path))
         except OSError as error:
             raise TransportError(f"nobody listens on {path}") from error
         return cls(connection, connection.mailbox)
 
     async def receive(self, limit: int) -> Sequence[ReceivedMessage]:
         """Wait for at least one envelope and return up to ``limit``; nothing once the connection has ended."""
-        return await self._mailbox.take(limit)
+        return await self._mailbox.receive(limit)
 
     async def publish(self, envelopes: Sequence[Envelope]) -> None:
         """Write the envelopes, waiting while the bus is busy. Raises TransportError if the connection ended."""
@@ -313,7 +315,7 @@ class SocketBusTransport:
         await self._connection.close()
 
 
-class _Joined(_Connection):
+class _ClientConnection(_Connection):
     """A connection that was made to a server."""
 
     def __init__(self, count: Count) -> None:

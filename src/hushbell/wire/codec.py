@@ -49,7 +49,7 @@ CODECS = codecs_by_fields(
         (messages.ContactCodeAdvertisement, push_pb.ContactCodeAdvertisement),
         (messages.IdentityImage, push_pb.IdentityImage),
         (messages.ChatIdentity, push_pb.ChatIdentity),
-        (messages.Notification, push_pb.Notification),
+        (messages.PushNotification, push_pb.Notification),
         (messages.NotificationRequest, push_pb.NotificationRequest),
         (messages.Report, push_pb.Report),
         (messages.NotificationResponse, push_pb.NotificationResponse),

@@ -143,7 +143,7 @@ class QueryResponse:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Notification:
+class PushNotification:
     """PushNotification: one item of a request."""
 
     access_token: str = field(default="", repr=False)
@@ -160,7 +160,7 @@ class Notification:
 class NotificationRequest:
     """PushNotificationRequest."""
 
-    requests: tuple[Notification, ...] = ()
+    requests: tuple[PushNotification, ...] = ()
     message_id: bytes = b""
     unknown: bytes = field(default=b"", repr=False)
 

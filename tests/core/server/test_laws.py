@@ -17,7 +17,7 @@ from hushbell.core.server.request import notification_key
 from hushbell.crypto.hashes import hash_public_key
 from hushbell.types import DeviceKey, InstallationId, KeyHash, MessageId, Millis, PublicKey, RequestId
 from hushbell.wire.codec import decode, encode
-from hushbell.wire.messages import Notification, NotificationRequest, NotificationResponse, Query, Registration
+from hushbell.wire.messages import NotificationRequest, NotificationResponse, PushNotification, Query, Registration
 
 G = "79be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798"
 ALICE = PublicKey(bytes.fromhex(f"04{G}483ada7726a3c4655da4fbfc0e1108a8fd17b448a68554199c47d08ffb10d4b8"))
@@ -56,7 +56,7 @@ likely_registrations = st.builds(
 )
 registrations = st.builds(arrived, SENDERS, likely_registrations, grant_is_valid=st.sampled_from([True] * 9 + [False]))
 items = st.builds(
-    Notification,
+    PushNotification,
     access_token=st.sampled_from(TOKENS),
     public_key=st.sampled_from([OWNERS[0]] * 4 + OWNERS),
     installation_id=st.sampled_from(INSTALLATIONS),
@@ -157,7 +157,7 @@ def check_reports(event: RequestReceived, facts: Facts, decision: Decision) -> N
 
 @given(likely_registrations, st.lists(items, min_size=1, max_size=4), st.data())
 def test_filtered_rung_coalesced_and_delivered_have_the_same_answer(
-    registration: Registration, asked: list[Notification], data: Any
+    registration: Registration, asked: list[PushNotification], data: Any
 ) -> None:
     permissive = replace(
         registration,
@@ -252,7 +252,7 @@ hostile = st.one_of(
             NotificationRequest,
             requests=st.lists(
                 st.builds(
-                    Notification,
+                    PushNotification,
                     access_token=st.text(max_size=5),
                     public_key=st.binary(max_size=65),
                     installation_id=st.text(max_size=40),

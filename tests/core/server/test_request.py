@@ -23,10 +23,10 @@ from hushbell.core.server.push_body import PushBody, decode_push_body, encode_pu
 from hushbell.core.server.request import notification_key
 from hushbell.types import DeviceKey, InstallationId, KeyHash, Millis, NotificationType
 from hushbell.wire.codec import decode
-from hushbell.wire.messages import ApplicationType, Notification, NotificationResponse, Report, ReportError
+from hushbell.wire.messages import ApplicationType, NotificationResponse, PushNotification, Report, ReportError
 
 Sends = Callable[..., RequestReceived]
-Item = Callable[..., Notification]
+Item = Callable[..., PushNotification]
 Knows = Callable[..., Facts]
 Registered = Callable[..., Facts]
 

@@ -35,10 +35,10 @@ from hushbell.types import (
 from hushbell.wire.messages import (
     ApplicationMessage,
     ApplicationType,
-    Notification,
     NotificationRequest,
     NotificationResponse,
     ProtocolMessage,
+    PushNotification,
     Query,
     QueryResponse,
     Registration,
@@ -135,7 +135,7 @@ class World:
         shared = key or envelope.registration_key(MALLORY.private, self.server.public)
         return self.message(ciphers.seal_gcm(shared, system_random(12), plaintext), REGISTRATION)
 
-    def request(self, *items: Notification, message_id: bytes = b"m" * 32) -> bytes:
+    def request(self, *items: PushNotification, message_id: bytes = b"m" * 32) -> bytes:
         return self.message(wire.encode(NotificationRequest(requests=items, message_id=message_id)), REQUEST)
 
     def query(self, *owners: bytes) -> bytes:
@@ -187,7 +187,7 @@ class World:
         assert registered.success
         (found,) = await self.send(self.query(OWNER))
         assert found.success
-        item = Notification(
+        item = PushNotification(
             access_token=TOKEN, public_key=hashes.hash_public_key(MALLORY.public), installation_id=phone, type=1
         )
         (rang,) = await self.send(self.request(item, message_id=phone.encode()))
@@ -195,9 +195,9 @@ class World:
         assert len(self.provider.attempts) == rung + 1
 
 
-def item(**changes: Any) -> Notification:
+def item(**changes: Any) -> PushNotification:
     fields: dict[str, Any] = {"access_token": TOKEN, "public_key": OWNER, "installation_id": PHONE, "type": 1}
-    return Notification(**(fields | changes))
+    return PushNotification(**(fields | changes))
 
 
 def signed_frame(data: bytes) -> bytes:
@@ -317,7 +317,9 @@ SILENT = [
     Silent("a query for a quarter of a million nothings", "query_keys", lambda w: w.query(*[b""] * 250_000)),
     Silent("a request without a message id", "events", lambda w: w.request(item(), message_id=b"")),
     Silent("a request of 2049 items", "request_items", lambda w: w.request(*[item()] * 2049)),
-    Silent("a request of 10,000 items", "envelopes_too_large", lambda w: w.request(*[Notification(type=1)] * 10_000)),
+    Silent(
+        "a request of 10,000 items", "envelopes_too_large", lambda w: w.request(*[PushNotification(type=1)] * 10_000)
+    ),
     Silent(
         "a request of half a million nothings",
         "envelopes_too_large",

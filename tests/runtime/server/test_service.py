@@ -13,8 +13,7 @@ from hushbell import wire
 from hushbell.config.gateway import Texts
 from hushbell.core import envelope
 from hushbell.core.delivery.changes import Changes
-from hushbell.core.delivery.notification import Message
-from hushbell.core.delivery.notification import Notification as PushNotification
+from hushbell.core.delivery.notification import Message, Notification
 from hushbell.core.delivery.outcome import Outcome, Verdict
 from hushbell.core.server.payloads import renderer
 from hushbell.core.server.push_body import FORM, PushBody, encode_push_body
@@ -45,9 +44,9 @@ from hushbell.types import (
 )
 from hushbell.wire.messages import (
     ApplicationType,
-    Notification,
     NotificationRequest,
     NotificationResponse,
+    PushNotification,
     Registration,
     RegistrationResponse,
     ReportError,
@@ -120,7 +119,7 @@ class People:
             "type": NotificationType.MESSAGE,
             "message": message,
         }
-        items = tuple(Notification(**{**fields, "installation_id": phone(number)} | changes) for number in numbers)
+        items = tuple(PushNotification(**{**fields, "installation_id": phone(number)} | changes) for number in numbers)
         message_id = self._messages.to_bytes(32, "big")
         payload = wire.encode(NotificationRequest(requests=items, message_id=message_id))
         answer = await self._send(BOB, payload, ApplicationType.PUSH_NOTIFICATION_REQUEST)
@@ -403,9 +402,7 @@ async def test_every_provider_accepts_what_is_rendered_for_it(mock: MockProvider
     device = DeviceKey(hashes.hash_public_key(ALICE.public), phone(1))
     push = PushBody(device, 1, "", NotificationType.MESSAGE, b"c" * 64, b"m" * size, Millis(0))
     message = Message("apns", encode_push_body(push), form=FORM)
-    stored = PushNotification(
-        bytes(16), SERVER_APP, "token", ("ab",), message, Millis(86_400_000), collapse_id="c" * 64
-    )
+    stored = Notification(bytes(16), SERVER_APP, "token", ("ab",), message, Millis(86_400_000), collapse_id="c" * 64)
     provider = opened(mock, name, **({"topic": "org.example"} if name == "apns" else {}))
 
     rendered = renderer(name, Texts())(stored).message

@@ -28,7 +28,7 @@ def yamux(*, initiator: bool = False, streams: int = 100) -> Yamux:
 
 
 def taken(side: Muxer, max_size: int = MUCH) -> bytes:
-    return b"".join(side.take(max_size))
+    return b"".join(side.next_frames(max_size))
 
 
 def frame(kind: int, flags: int, stream: int, length: int, body: bytes = b"") -> bytes:

@@ -8,7 +8,7 @@ import pytest
 from hushbell.types import Millis
 from hushbell.waku.libp2p.stream import PeerId
 from hushbell.waku.relay.score import DeliveryWindows, Scores
-from hushbell.waku.relay.settings import Scoring, TopicScoring
+from hushbell.waku.relay.settings import ScoreSettings, TopicScoreSettings
 
 TOPIC = "/waku/2/rs/16/32"
 NOW = Millis(1_700_000_000_000)
@@ -21,10 +21,10 @@ def after(seconds: float) -> Millis:
 
 @pytest.fixture
 def scores() -> Scores:
-    return made(Scoring())
+    return made(ScoreSettings())
 
 
-def made(scoring: Scoring) -> Scores:
+def made(scoring: ScoreSettings) -> Scores:
     counts: Counter[str] = Counter()
 
     def count(name: str, number: int) -> None:
@@ -62,7 +62,7 @@ def test_p2_grows_with_first_messages_to_its_cap(scores: Scores, messages: int, 
 
 
 def test_p3_counts_what_is_missing_in_the_mesh_after_its_activation() -> None:
-    scores = made(Scoring(topic=TopicScoring(mesh=-1.0, mesh_threshold=10.0, first=0.0, time_in_mesh=0.0)))
+    scores = made(ScoreSettings(topic=TopicScoreSettings(mesh=-1.0, mesh_threshold=10.0, first=0.0, time_in_mesh=0.0)))
     scores.on_graft(ALICE, TOPIC, NOW)
     scores.on_delivery(ALICE, TOPIC)
 
@@ -74,7 +74,7 @@ def test_p3_counts_what_is_missing_in_the_mesh_after_its_activation() -> None:
 
 
 def test_p3b_stays_when_a_peer_was_pruned_for_too_few_messages() -> None:
-    scores = made(Scoring(topic=TopicScoring(mesh=-1.0, mesh_threshold=5.0, failure=-2.0)))
+    scores = made(ScoreSettings(topic=TopicScoreSettings(mesh=-1.0, mesh_threshold=5.0, failure=-2.0)))
     scores.on_graft(ALICE, TOPIC, NOW)
 
     scores.on_prune(ALICE, TOPIC, after(60))
@@ -134,7 +134,7 @@ def test_p6_follows_a_peer_that_connects_again_from_elsewhere(scores: Scores) ->
 
 @pytest.mark.parametrize("threshold,points,score", [(0, 1, -10), (0, 3, -90), (2, 2, 0), (2, 5, -90)])
 def test_p7_grows_with_the_square_above_its_threshold(threshold: float, points: float, score: float) -> None:
-    scores = made(Scoring(behaviour_threshold=threshold))
+    scores = made(ScoreSettings(behaviour_threshold=threshold))
 
     scores.penalise(ALICE, points, NOW)
 
@@ -142,7 +142,7 @@ def test_p7_grows_with_the_square_above_its_threshold(threshold: float, points: 
 
 
 def test_topics_together_are_capped_from_above_only() -> None:
-    scores = made(Scoring(topics_cap=12.0))
+    scores = made(ScoreSettings(topics_cap=12.0))
     for topic in ("a", "b"):
         for _ in range(10):
             scores.on_delivery(ALICE, topic)
@@ -192,7 +192,7 @@ def test_praise_is_not_remembered(scores: Scores) -> None:
 
 
 def test_memory_of_those_who_left_is_bounded() -> None:
-    scores = made(replace(Scoring(), retained=10))
+    scores = made(replace(ScoreSettings(), retained=10))
     for number in range(100):
         peer = PeerId(b"%d" % number)
         scores.connected(peer, "192.0.2.7")
@@ -203,8 +203,8 @@ def test_memory_of_those_who_left_is_bounded() -> None:
 
 
 def test_deliveries_within_the_window_count_once_for_each_peer() -> None:
-    rules = TopicScoring(mesh=-1.0, mesh_threshold=3.0)
-    scores = made(Scoring(topic=rules))
+    rules = TopicScoreSettings(mesh=-1.0, mesh_threshold=3.0)
+    scores = made(ScoreSettings(topic=rules))
     scores.connected(BOB, "192.0.2.2")
     deliveries = DeliveryWindows(scores, rules)
     for peer in (ALICE, BOB):

@@ -83,7 +83,7 @@ def _build_request(
 ) -> RequestMessage:
     chat, author = hashes.hash_chat_id(content.chat_id), hashes.hash_author(content.author)
     items = tuple(
-        wire.Notification(
+        wire.PushNotification(
             access_token=info.access_token,
             chat_id=chat,
             public_key=hashes.hash_public_key(info.target),

@@ -7,7 +7,7 @@ Nothing here reaches the sender: a filtered notification is reported like a deli
 from dataclasses import dataclass, field
 
 from hushbell.types import NotificationType
-from hushbell.wire.messages import Notification, Registration
+from hushbell.wire.messages import PushNotification, Registration
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ def notification_filter(registration: Registration) -> NotificationFilter:
     )
 
 
-def passes(wanted: NotificationFilter, item: Notification) -> bool:
+def passes(wanted: NotificationFilter, item: PushNotification) -> bool:
     """Say whether the recipient wants ``item``. Its type is one of the known ones."""
     if not wanted.enabled:
         return False

@@ -23,8 +23,8 @@ from hushbell.types import DeviceKey, InstallationId, KeyHash, Millis, Notificat
 from hushbell.wire.codec import encode
 from hushbell.wire.messages import (
     ApplicationType,
-    Notification,
     NotificationResponse,
+    PushNotification,
     Registration,
     Report,
     ReportError,
@@ -99,7 +99,7 @@ class _Items:
     notified: set[NotificationKey] = field(default_factory=set)
     filters: dict[DeviceKey, NotificationFilter] = field(default_factory=dict)
 
-    def report(self, item: Notification) -> None:
+    def report(self, item: PushNotification) -> None:
         """Report on one item, and write a push if it is to be delivered."""
         if item.type not in KNOWN_TYPES:  # met with silence, not with a report
             return
@@ -125,7 +125,7 @@ class _Items:
             return None
         return stored.registration
 
-    def _may_notify(self, device: DeviceKey, registration: Registration, item: Notification) -> bool:
+    def _may_notify(self, device: DeviceKey, registration: Registration, item: PushNotification) -> bool:
         """Say whether an accepted item is delivered. The report must not depend on it."""
         wanted = self.filters.get(device)
         if wanted is None:
@@ -145,7 +145,7 @@ class _Items:
         self.writes.append(MarkNotified(key, self.now))
         return True
 
-    def _enqueue(self, item: Notification, device: DeviceKey, registration: Registration) -> None:
+    def _enqueue(self, item: PushNotification, device: DeviceKey, registration: Registration) -> None:
         push = PushBody(
             device=device,
             token_type=registration.token_type,
@@ -163,7 +163,7 @@ class _Items:
         )
         self.writes.append(Enqueue(draft))
 
-    def _add(self, item: Notification, error: ReportError) -> None:
+    def _add(self, item: PushNotification, error: ReportError) -> None:
         self.reports.append(
             Report(
                 success=not error,
@@ -174,11 +174,11 @@ class _Items:
         )
 
 
-def _device(item: Notification) -> DeviceKey:
+def _device(item: PushNotification) -> DeviceKey:
     return DeviceKey(KeyHash(item.public_key), InstallationId(item.installation_id))
 
 
-def _registrable(item: Notification) -> bool:
+def _registrable(item: PushNotification) -> bool:
     """Keep names that no registration can have away from the store."""
     return len(item.public_key) == KEY_HASH and is_uuid(item.installation_id)
 

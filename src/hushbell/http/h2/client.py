@@ -31,7 +31,7 @@ _HOST = re.compile(r"[a-z0-9._-]+|[0-9a-f:.]+", re.ASCII)
 _METHOD = re.compile(r"[A-Z]{1,16}", re.ASCII)
 
 
-class _Encoded(NamedTuple):
+class _EncodedTemplate(NamedTuple):
     """A template as it is sent."""
 
     pool: Pool | None  # None: one server too many
@@ -41,7 +41,7 @@ class _Encoded(NamedTuple):
 
     def __repr__(self) -> str:
         """Return what is no secret."""
-        return "_Encoded()"
+        return "_EncodedTemplate()"
 
 
 class H2Client:
@@ -75,7 +75,7 @@ class H2Client:
         self._timer: asyncio.TimerHandle | None = None
         self._wakes_at = float("inf")
         self._closed = False
-        self._last: tuple[RequestTemplate, _Encoded] | None = None
+        self._last: tuple[RequestTemplate, _EncodedTemplate] | None = None
 
     def submit(self, template: RequestTemplate, items: Sequence[RequestItem]) -> None:
         """Send requests; each handler is called once, never before this returns."""
@@ -143,7 +143,7 @@ class H2Client:
             for (handler, key, end, _, body), whole in zip(items, blocks, strict=True)
         ]
 
-    def _encode(self, template: RequestTemplate) -> _Encoded:
+    def _encode(self, template: RequestTemplate) -> _EncodedTemplate:
         """Return a template as it is sent. Raises ValueError."""
         last = self._last
         if last is not None and last[0] == template:
@@ -155,7 +155,7 @@ class H2Client:
             start = "/" + start
         if not _PATH.fullmatch(start) or (method != "POST" and not _METHOD.fullmatch(method)) or template.address:
             raise ValueError("not a path, not a method, or an address that only libcurl can connect to")
-        encoded = _Encoded(pool, start, *self._literals.encode(template.headers))
+        encoded = _EncodedTemplate(pool, start, *self._literals.encode(template.headers))
         if pool is not None:
             # The next template is nearly always the same: the same app's pushes, with the same authorization.
             self._last = template, encoded

@@ -69,7 +69,7 @@ class Violation(Exception):
         self.code = code
 
 
-class Malformed(Exception):
+class StreamViolation(Exception):
     """The peer broke a rule of one stream, which therefore ends."""
 
     def __init__(self, code: Code, rule: str) -> None:

@@ -12,7 +12,7 @@ from typing import overload
 from hpack import Decoder
 from hpack.exceptions import HPACKError, OversizedHeaderListError
 
-from hushbell.http.h2.frames import Code, Malformed, Violation
+from hushbell.http.h2.frames import Code, StreamViolation, Violation
 
 TABLE = 4096  # bytes of the peer's table that we fill at most, which is its size before it says anything
 HEADER_LIST = 32 * 1024  # bytes of an answer's headers, counted as RFC 7541 4.1 does
@@ -200,7 +200,7 @@ class Headers(Sequence[tuple[str, str]]):
         if self._decoded is None:
             try:
                 self._decoded = decode(self._block)[1]
-            except (Violation, Malformed):
+            except (Violation, StreamViolation):
                 self._decoded = ()
         return self._decoded
 
@@ -230,16 +230,16 @@ def decode(block: bytes) -> tuple[int, tuple[tuple[str, str], ...]]:
 
     Raises:
         Violation: the block is no HPACK, or it leans on a table that does not exist.
-        Malformed: it says no answer, or more than :data:`HEADER_LIST`.
+        StreamViolation: it says no answer, or more than :data:`HEADER_LIST`.
     """
     fields = _decompress(block)
     if not fields or fields[0][0] != ":status" or any(name[:1] == ":" for name, _ in fields[1:]):
-        raise Malformed(Code.PROTOCOL_ERROR, "the pseudo-headers are not those of an answer")
+        raise StreamViolation(Code.PROTOCOL_ERROR, "the pseudo-headers are not those of an answer")
     status = fields[0][1]
     if len(status) != 3 or not (status.isascii() and status.isdigit()) or status < "100":
-        raise Malformed(Code.PROTOCOL_ERROR, "not a status")
+        raise StreamViolation(Code.PROTOCOL_ERROR, "not a status")
     if any(name != name.lower() for name, _ in fields):
-        raise Malformed(Code.PROTOCOL_ERROR, "a header's name in upper case")
+        raise StreamViolation(Code.PROTOCOL_ERROR, "a header's name in upper case")
     return int(status), fields[1:]
 
 
@@ -250,7 +250,7 @@ def _decompress(block: bytes) -> tuple[tuple[str, str], ...]:
     try:
         fields = decoder.decode(block, raw=True)
     except OversizedHeaderListError as error:
-        raise Malformed(Code.ENHANCE_YOUR_CALM, "too many headers") from error
+        raise StreamViolation(Code.ENHANCE_YOUR_CALM, "too many headers") from error
     except (HPACKError, ValueError, LookupError) as error:
         raise Violation(Code.COMPRESSION_ERROR, "a header block does not decode") from error
     return tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in fields)

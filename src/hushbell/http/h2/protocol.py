@@ -22,8 +22,8 @@ from hushbell.http.h2.frames import (
     U32,
     WINDOW,
     Code,
-    Malformed,
     Setting,
+    StreamViolation,
     Type,
     Violation,
     frame,
@@ -183,8 +183,8 @@ class H2Protocol:
             return
         try:
             handler(flags, sid, payload)
-        except Malformed as malformed:
-            self._abandon(sid, malformed.code)
+        except StreamViolation as violation:
+            self._abandon(sid, violation.code)
 
     def _count_nuisance(self, weight: int) -> None:
         """Count a frame that serves no request."""
@@ -262,7 +262,7 @@ class H2Protocol:
         ended = flags & END_STREAM
         if stream.status:  # trailers, which nobody asks for
             if not ended:
-                raise Malformed(Code.PROTOCOL_ERROR, "headers amid a body")
+                raise StreamViolation(Code.PROTOCOL_ERROR, "headers amid a body")
             self._complete(stream)
             return
         if block[:1] == b"\x88":
@@ -271,7 +271,7 @@ class H2Protocol:
             status, headers = decode(block)
             if status < 200:  # an interim answer
                 if ended or status == 101:
-                    raise Malformed(Code.PROTOCOL_ERROR, "an interim answer that is none")
+                    raise StreamViolation(Code.PROTOCOL_ERROR, "an interim answer that is none")
                 self._count_nuisance(1)
                 return
             stream.status, stream.headers = status, headers
@@ -288,14 +288,14 @@ class H2Protocol:
         if stream is None:
             return
         if not stream.status:
-            raise Malformed(Code.PROTOCOL_ERROR, "a body without headers")
+            raise StreamViolation(Code.PROTOCOL_ERROR, "a body without headers")
         self._add(stream, piece, len(payload) - len(piece), ended=bool(flags & END_STREAM))
 
     def _add(self, stream: H2Stream, piece: bytes, padding: int, *, ended: bool) -> None:
         """Take a piece of a body."""
         most = self._bounds.answer
         if stream.received + len(piece) + padding > most + 1:
-            raise Malformed(Code.FLOW_CONTROL_ERROR, "more bytes than the stream's window")
+            raise StreamViolation(Code.FLOW_CONTROL_ERROR, "more bytes than the stream's window")
         stream.received += len(piece)
         stream.body.append(piece)
         if ended:

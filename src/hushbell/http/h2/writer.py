@@ -10,8 +10,8 @@ from hushbell.http.h2.frames import (
     U32,
     WINDOW,
     Code,
-    Malformed,
     Setting,
+    StreamViolation,
     Type,
     Violation,
     frame,
@@ -110,13 +110,13 @@ class FrameWriter:
         Take the peer's WINDOW_UPDATE for a stream.
 
         Raises:
-            Malformed: nothing, or more than a window can hold.
+            StreamViolation: nothing, or more than a window can hold.
         """
         if not increment:
-            raise Malformed(Code.PROTOCOL_ERROR, "a window widened by nothing")
+            raise StreamViolation(Code.PROTOCOL_ERROR, "a window widened by nothing")
         stream.window += increment
         if stream.window > LARGEST_WINDOW:
-            raise Malformed(Code.FLOW_CONTROL_ERROR, "a stream's window overflows")
+            raise StreamViolation(Code.FLOW_CONTROL_ERROR, "a stream's window overflows")
         if stream.sid in self.blocked:
             self._send_body(stream)
 

@@ -53,24 +53,24 @@ def outcome(answer: HttpResponse) -> Outcome:
     return Outcome(known.verdict, known.reason, after=after, scope=known.scope)
 
 
-def _by_status(status: int, reason: str, after: float | None) -> Outcome:
+def _by_status(status: int, error: str, after: float | None) -> Outcome:
     """Return the outcome of an answer without an error code of Firebase's own."""
-    told = reason or f"HTTP {status}"
+    reason = error or f"HTTP {status}"
     if status == 401:
         return REFUSED_TOKEN
-    if status == 400 and reason:
-        return Outcome(Verdict.INVALID, told)
+    if status == 400 and error:
+        return Outcome(Verdict.INVALID, reason)
     if status == 413:
-        return Outcome(Verdict.INVALID, told)
+        return Outcome(Verdict.INVALID, reason)
     if status == 429:
-        return Outcome(Verdict.RETRY, told, after=max(after or 0.0, QUOTA_WAIT), scope=Scope.APP)
+        return Outcome(Verdict.RETRY, reason, after=max(after or 0.0, QUOTA_WAIT), scope=Scope.APP)
     if status in (400, 408) or status >= 500:
-        return Outcome(Verdict.RETRY, told, after=after, scope=Scope.PROVIDER)
+        return Outcome(Verdict.RETRY, reason, after=after, scope=Scope.PROVIDER)
     if status == 403:
-        return Outcome(Verdict.MISCONFIGURED, told, scope=Scope.APP)
+        return Outcome(Verdict.MISCONFIGURED, reason, scope=Scope.APP)
     if 300 <= status < 500:
-        return Outcome(Verdict.MISCONFIGURED, told, scope=Scope.PROVIDER)
-    return Outcome(Verdict.UNKNOWN, told, scope=Scope.PROVIDER)
+        return Outcome(Verdict.MISCONFIGURED, reason, scope=Scope.PROVIDER)
+    return Outcome(Verdict.UNKNOWN, reason, scope=Scope.PROVIDER)
 
 
 def _error_code(error: Mapping[str, Any]) -> str:

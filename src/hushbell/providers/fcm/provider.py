@@ -230,8 +230,8 @@ def _payload(body: dict[str, object]) -> int:
 
 
 def _account(content: bytes, path: str, project: str) -> _Account:
-    said = json_object(content)
-    texts = {name: said.get(name, "") for name in ("client_email", "private_key", "private_key_id", "token_uri")}
+    fields = json_object(content)
+    texts = {name: fields.get(name, "") for name in ("client_email", "private_key", "private_key_id", "token_uri")}
     if not all(isinstance(value, str) for value in texts.values()) or not (
         texts["client_email"] and texts["token_uri"]
     ):
@@ -239,7 +239,7 @@ def _account(content: bytes, path: str, project: str) -> _Account:
     address = urlsplit(texts["token_uri"])
     if address.scheme != "https" and address.hostname not in ("127.0.0.1", "::1", "localhost"):
         raise ConfigError(f"fcm.credentials_file: {path}: token_uri must begin with https://")
-    project = project or str(said.get("project_id", ""))
+    project = project or str(fields.get("project_id", ""))
     if not project or not project.replace("-", "").replace(":", "").replace(".", "").isalnum() or not project.isascii():
         raise ConfigError(f"fcm.project: missing, and {path} names none")
     try:

@@ -42,15 +42,15 @@ _TABLE: dict[str, Outcome] = {
 
 def outcome(answer: HttpResponse) -> tuple[Outcome, Collection[str]]:
     """Return what an answer means for the tokens of its request, and which of them it says are dead."""
-    said = json_object(answer.body)
-    code = error_code(said.get("code"))
+    fields = json_object(answer.body)
+    code = error_code(fields.get("code"))
     known = _TABLE.get(code)
     if known is None or answer.status not in (200, 400, 401):
         return _by_status(answer, code), ()
     if code != PARTIAL:
         return known, ()
     # The list stands in the text as JSON of its own, or beside it.
-    listed = said.get("illegal_tokens", json_object(str(said.get("msg", "")).encode()).get("illegal_tokens"))
+    listed = fields.get("illegal_tokens", json_object(str(fields.get("msg", "")).encode()).get("illegal_tokens"))
     return ACCEPTED, frozenset(filter(_is_text, listed)) if isinstance(listed, list) else ()
 
 
@@ -60,21 +60,21 @@ def _is_text(value: object) -> bool:
 
 def _by_status(answer: HttpResponse, code: str) -> Outcome:
     status, after = answer.status, retry_after(answer)
-    told = code or f"HTTP {status}"
+    reason = code or f"HTTP {status}"
     if status == 401:
         return REFUSED_TOKEN
     if status in (408, 429) or status >= 500:
-        return Outcome(Verdict.RETRY, told, after=after, scope=Scope.PROVIDER)
+        return Outcome(Verdict.RETRY, reason, after=after, scope=Scope.PROVIDER)
     if status in (200, 400) and code.startswith(("801", "803")):
-        return Outcome(Verdict.INVALID, told)
+        return Outcome(Verdict.INVALID, reason)
     if status in (200, 400) and code:
-        return Outcome(Verdict.RETRY, told, after=after, scope=Scope.APP)
+        return Outcome(Verdict.RETRY, reason, after=after, scope=Scope.APP)
     if status == 413:
-        return Outcome(Verdict.INVALID, told)
+        return Outcome(Verdict.INVALID, reason)
     if status == 400:
-        return Outcome(Verdict.RETRY, told, after=after, scope=Scope.PROVIDER)
+        return Outcome(Verdict.RETRY, reason, after=after, scope=Scope.PROVIDER)
     if status == 403:
-        return Outcome(Verdict.MISCONFIGURED, told, scope=Scope.APP)
+        return Outcome(Verdict.MISCONFIGURED, reason, scope=Scope.APP)
     if 300 <= status < 500:
-        return Outcome(Verdict.MISCONFIGURED, told, scope=Scope.PROVIDER)
-    return Outcome(Verdict.UNKNOWN, told, scope=Scope.PROVIDER)
+        return Outcome(Verdict.MISCONFIGURED, reason, scope=Scope.PROVIDER)
+    return Outcome(Verdict.UNKNOWN, reason, scope=Scope.PROVIDER)

@@ -23,8 +23,8 @@ class HushbellProvider(GorushProvider):
         logs = json_object(body).get("logs")
         if not isinstance(logs, list):
             return {}
-        told = {log["notif_id"]: own_outcome(log) for log in logs if isinstance(log, dict) and _names(log)}
-        return super()._logged(body) | {name: result for name, result in told.items() if result is not None}
+        outcomes = {log["notif_id"]: own_outcome(log) for log in logs if isinstance(log, dict) and _names(log)}
+        return super()._logged(body) | {name: result for name, result in outcomes.items() if result is not None}
 
 
 def own_outcome(log: dict[str, Any]) -> Outcome | None:

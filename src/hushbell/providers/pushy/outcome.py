@@ -14,31 +14,31 @@ _BUSY = ("RATE_LIMIT_EXCEEDED", "INTERNAL_ERROR")
 
 def outcome(answer: HttpResponse) -> tuple[Outcome, Collection[str]]:
     """Return what an answer means for the tokens of its request, and which of them it says are dead."""
-    said = json_object(answer.body)
-    code, status = error_code(said.get("code")), answer.status
+    fields = json_object(answer.body)
+    code, status = error_code(fields.get("code")), answer.status
     if status == 200:
-        if said.get("success") is not True:
+        if fields.get("success") is not True:
             return Outcome(Verdict.UNKNOWN, code or "HTTP 200", scope=Scope.PROVIDER), ()
-        info = said.get("info")
+        info = fields.get("info")
         failed = info.get("failed") if isinstance(info, dict) else None
         return ACCEPTED, frozenset(one for one in failed if isinstance(one, str)) if isinstance(failed, list) else ()
     return _refusal(status, code, retry_after(answer)), ()
 
 
 def _refusal(status: int, code: str, after: float | None) -> Outcome:
-    told = code or f"HTTP {status}"
+    reason = code or f"HTTP {status}"
     if status in (400, 404) and code == "NO_RECIPIENTS":
         return DEAD
     if status < 500 and code in _KEY:
-        return Outcome(Verdict.MISCONFIGURED, told, scope=Scope.APP)
+        return Outcome(Verdict.MISCONFIGURED, reason, scope=Scope.APP)
     if status in (408, 429) or status >= 500 or (status == 400 and code in _BUSY):
-        return Outcome(Verdict.RETRY, told, after=after, scope=Scope.APP if status == 429 else Scope.PROVIDER)
+        return Outcome(Verdict.RETRY, reason, after=after, scope=Scope.APP if status == 429 else Scope.PROVIDER)
     if (status == 400 and code) or status == 413:
-        return Outcome(Verdict.INVALID, told)
+        return Outcome(Verdict.INVALID, reason)
     if status == 400:
-        return Outcome(Verdict.RETRY, told, after=after, scope=Scope.PROVIDER)
+        return Outcome(Verdict.RETRY, reason, after=after, scope=Scope.PROVIDER)
     if status in (401, 402, 403):
-        return Outcome(Verdict.MISCONFIGURED, told, scope=Scope.APP)
+        return Outcome(Verdict.MISCONFIGURED, reason, scope=Scope.APP)
     if 300 <= status < 500:
-        return Outcome(Verdict.MISCONFIGURED, told, scope=Scope.PROVIDER)
-    return Outcome(Verdict.UNKNOWN, told, scope=Scope.PROVIDER)
+        return Outcome(Verdict.MISCONFIGURED, reason, scope=Scope.PROVIDER)
+    return Outcome(Verdict.UNKNOWN, reason, scope=Scope.PROVIDER)

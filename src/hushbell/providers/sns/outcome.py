@@ -65,13 +65,13 @@ def outcome(answer: HttpResponse) -> Outcome:
 
 
 def _by_status(status: int, code: str, after: float | None) -> Outcome:
-    told = code or f"HTTP {status}"
+    reason = code or f"HTTP {status}"
     if (status == 400 and code) or status == 413:
-        return Outcome(Verdict.INVALID, told)
+        return Outcome(Verdict.INVALID, reason)
     if status in (400, 408, 429) or status >= 500:
-        return Outcome(Verdict.RETRY, told, after=after, scope=Scope.PROVIDER)
+        return Outcome(Verdict.RETRY, reason, after=after, scope=Scope.PROVIDER)
     if status in (401, 403):
-        return Outcome(Verdict.MISCONFIGURED, told, scope=Scope.APP)
+        return Outcome(Verdict.MISCONFIGURED, reason, scope=Scope.APP)
     if 300 <= status < 500:
-        return Outcome(Verdict.MISCONFIGURED, told, scope=Scope.PROVIDER)
-    return Outcome(Verdict.UNKNOWN, told, scope=Scope.PROVIDER)
+        return Outcome(Verdict.MISCONFIGURED, reason, scope=Scope.PROVIDER)
+    return Outcome(Verdict.UNKNOWN, reason, scope=Scope.PROVIDER)

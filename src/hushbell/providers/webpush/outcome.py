@@ -17,13 +17,13 @@ def outcome(answer: HttpResponse) -> Outcome:
     status = answer.status
     if 200 <= status < 300:
         return ACCEPTED
-    told = f"HTTP {status}"
+    reason = f"HTTP {status}"
     if status in (404, 410):
-        return Outcome(Verdict.DEAD_TOKEN, told)
+        return Outcome(Verdict.DEAD_TOKEN, reason)
     if status in (401, 403):
-        return Outcome(Verdict.RETRY, told, after=max(retry_after(answer) or 0.0, REFUSED_WAIT))
+        return Outcome(Verdict.RETRY, reason, after=max(retry_after(answer) or 0.0, REFUSED_WAIT))
     if status in (408, 425, 429) or status >= 500:
-        return Outcome(Verdict.RETRY, told, after=retry_after(answer))
+        return Outcome(Verdict.RETRY, reason, after=retry_after(answer))
     if 300 <= status < 500:
-        return Outcome(Verdict.INVALID, told)
-    return Outcome(Verdict.UNKNOWN, told)
+        return Outcome(Verdict.INVALID, reason)
+    return Outcome(Verdict.UNKNOWN, reason)

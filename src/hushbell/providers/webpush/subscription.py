@@ -31,9 +31,9 @@ def parse(token: str) -> Subscription | None:
     """
     if len(token) > LONGEST:
         return None
-    said = json_object(token.encode("utf-8", "replace"))
-    keys = said.get("keys", said)
-    endpoint = said.get("endpoint")
+    fields = json_object(token.encode("utf-8", "replace"))
+    keys = fields.get("keys", fields)
+    endpoint = fields.get("endpoint")
     if not isinstance(endpoint, str) or not isinstance(keys, dict):
         return None
     auth, point = _bytes(keys.get("auth")), _bytes(keys.get("p256dh"))

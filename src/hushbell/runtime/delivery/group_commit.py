@@ -51,7 +51,7 @@ class GroupCommit:
         self._rate = 0.0  # jobs a second
         self._flushed_at = 0.0
         self._first_at = 0.0  # when the first of the jobs came
-        self._enough = MIN_TOGETHER  # jobs that do not wait for more
+        self._target = MIN_TOGETHER  # jobs that leave without waiting for more
         self.failures = 0
         self.commits = 0
         self._idle = asyncio.Event()
@@ -68,8 +68,8 @@ class GroupCommit:
         jobs.append(job)
         if len(jobs) == 1:
             self._first_at = asyncio.get_running_loop().time()
-        # Between the first one and the one that is enough nothing changes.
-        if self._under_way is None and (len(jobs) == 1 or len(jobs) == self._enough):
+        # Jobs between the first and the target change nothing.
+        if self._under_way is None and (len(jobs) == 1 or len(jobs) == self._target):
             self._schedule_jobs()
 
     def add_response(self, response: IdempotentResponse) -> None:
@@ -135,7 +135,7 @@ class GroupCommit:
         # A long pause is forgotten at once, or the first request after it would wait for others in vain.
         self._rate = rate if elapsed > FRESH_RATE_AFTER else self._rate * RATE_MEMORY + rate * (1 - RATE_MEMORY)
         self._flushed_at = now
-        self._enough = max(MIN_TOGETHER, jobs)
+        self._target = max(MIN_TOGETHER, jobs)
 
     def _gather_progress(self) -> None:
         for active in self._dirty:
@@ -170,7 +170,7 @@ class GroupCommit:
 
     def _schedule_jobs(self) -> None:
         """Commit the jobs that wait: at once if no others are expected, or if there are enough."""
-        if len(self._changes.jobs) >= self._enough or self._rate < MIN_GATHER_RATE:
+        if len(self._changes.jobs) >= self._target or self._rate < MIN_GATHER_RATE:
             self._schedule(0.0)
         else:
             # What came during the last commit has waited for a while.

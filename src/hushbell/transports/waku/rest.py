@@ -47,7 +47,7 @@ class RestHealth:
     """The node's own report."""
 
     ready: bool
-    report: str  # its own word, such as READY
+    report: str  # its own status, such as READY
 
 
 class RestNode:
@@ -116,9 +116,9 @@ class RestNode:
             body = orjson.loads(answer.body)
         except ValueError:
             body = None
-        word = body.get("nodeHealth") if isinstance(body, dict) else body
-        if answer.status == rest.PUBLISHED and isinstance(word, str):
-            return RestHealth(ready=word in ("READY", "Node is healthy"), report=word[:100])
+        status = body.get("nodeHealth") if isinstance(body, dict) else body
+        if answer.status == rest.PUBLISHED and isinstance(status, str):
+            return RestHealth(ready=status in ("READY", "Node is healthy"), report=status[:100])
         return RestHealth(ready=answer.status == 501, report=f"status {answer.status}")  # go-waku without RLN
 
     async def close(self) -> None:

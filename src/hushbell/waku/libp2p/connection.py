@@ -92,7 +92,7 @@ class PeerConnection:
         self._keepalive.has_received = True
         try:
             for plain in self._open(data):
-                self._take(plain)
+                self._read(plain)
                 if self.closed:
                     return
         except WireError:
@@ -111,7 +111,7 @@ class PeerConnection:
         """Process bytes that arrived behind the handshake."""
         try:
             for plain in rest:
-                self._take(plain)
+                self._read(plain)
         except WireError:
             self._fail()
         self._writer.schedule()
@@ -297,7 +297,7 @@ class PeerConnection:
 
     # Private.
 
-    def _take(self, plain: bytes) -> None:
+    def _read(self, plain: bytes) -> None:
         streams = self._streams.by_id
         for kind, name, data in self._muxer.receive(plain):
             if kind == DATA:

@@ -90,7 +90,7 @@ class Host:
         self._sockets = Sockets(self.limits, server_tls, client_tls, count)
         self._identify = IdentifyService(self, identity.public_key, agent, self.limits, count)
         self._handlers[identify.PROTOCOL] = self._identify.answer
-        self._handlers[identify.PUSH] = self._identify.take
+        self._handlers[identify.PUSH] = self._identify.receive_push
         self._handlers[ping.PROTOCOL] = self._answer_pings
 
     # The public part.

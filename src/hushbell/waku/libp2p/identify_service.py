@@ -61,7 +61,7 @@ class IdentifyService:
         stream.write_frame(self._message(connection))
         stream.close_write()
 
-    async def take(self, connection: PeerConnection, stream: MuxedStream) -> None:
+    async def receive_push(self, connection: PeerConnection, stream: MuxedStream) -> None:
         """Read a peer's changed identify message."""
         async with asyncio.timeout(self._limits.handshake_seconds):
             about = await self._read(stream)

@@ -99,7 +99,7 @@ class Mplex(MuxerStreams[MuxerStream]):
         self._inbound_open += 1
         events.append((OPENED, stream_id, b""))
 
-    def take(self, max_size: int) -> list[bytes | memoryview]:
+    def next_frames(self, max_size: int) -> list[bytes | memoryview]:
         """Return frames to send now."""
         frames: list[bytes | memoryview] = [*self._control]
         self._control.clear()

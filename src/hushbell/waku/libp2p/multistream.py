@@ -54,10 +54,10 @@ class _Lines:
         self.rest += data
         answer = b""
         while not self.agreed and (text := self._next()) is not None:
-            answer += self._take(text)
+            answer += self._answer(text)
         return answer
 
-    def _take(self, text: str) -> bytes:
+    def _answer(self, text: str) -> bytes:
         raise NotImplementedError
 
     def _next(self) -> str | None:
@@ -105,7 +105,7 @@ class ProtocolProposer(_Lines):
         """Return what opens the negotiation."""
         return _HEADER_LINE + line(self._left[0])
 
-    def _take(self, text: str) -> bytes:
+    def _answer(self, text: str) -> bytes:
         if not self._greeted:
             if text != HEADER:
                 raise Undecodable("the peer does not speak multistream 1.0")
@@ -133,7 +133,7 @@ class ProtocolResponder(_Lines):
         self._listed = listed
         self._greeted = False
 
-    def _take(self, text: str) -> bytes:
+    def _answer(self, text: str) -> bytes:
         if not self._greeted:
             if text != HEADER:
                 raise Undecodable("the peer does not speak multistream 1.0")

@@ -133,7 +133,7 @@ class MuxedStream:
         """Wait for some bytes; empty at the end."""
         await self._something()
         taken = bytes(self._buffer[:limit])
-        self._take(len(taken))
+        self._consume(len(taken))
         return taken
 
     async def read_frame(self, limit: int) -> bytes:
@@ -145,9 +145,9 @@ class MuxedStream:
             raise TooLarge("a frame is longer than its reader takes")
         if len(self._buffer) >= start + size:
             frame = bytes(memoryview(self._buffer)[start : start + size])
-            self._take(start + size)
+            self._consume(start + size)
             return frame
-        self._take(start)
+        self._consume(start)
         return await self._assemble(size)
 
     async def _assemble(self, size: int) -> bytes:
@@ -161,7 +161,7 @@ class MuxedStream:
                 frame += piece
                 self._assembled += len(piece)
                 self._connection.add_unfinished(self, len(piece))
-                self._take(len(piece))
+                self._consume(len(piece))
             return bytes(frame)
         finally:
             self._connection.add_unfinished(self, -self._assembled)
@@ -271,7 +271,7 @@ class MuxedStream:
             if rest and not self.is_reset:
                 self.on_data(rest)
 
-    def _take(self, count: int) -> None:
+    def _consume(self, count: int) -> None:
         if count:
             del self._buffer[:count]
             self._connection.hold(-count)

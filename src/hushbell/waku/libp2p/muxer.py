@@ -1,8 +1,8 @@
 """
 The interface of a muxer: many streams over one connection. No I/O.
 
-``receive`` returns the events in received bytes, ``take`` the frames to send; in between the caller opens, writes,
-gives credit and closes. A stream id is used once in a connection.
+``receive`` returns the events in received bytes, ``next_frames`` the frames to send; in between the caller opens,
+writes, gives credit and closes. A stream id is used once in a connection.
 """
 
 from typing import Protocol
@@ -28,7 +28,7 @@ class Muxer(Protocol):
     refused: int
     """Streams of the peer that were refused because it had too many, since the caller last set this to 0."""
     waiting: int
-    """Bytes of all streams that were passed to ``send`` and not yet returned by ``take``."""
+    """Bytes of all streams that were passed to ``send`` and not yet returned by ``next_frames``."""
 
     def receive(self, data: bytes) -> list[Event]:
         """
@@ -39,12 +39,12 @@ class Muxer(Protocol):
             Undecodable: not this muxer's frames.
         """
 
-    def take(self, max_size: int) -> list[bytes | memoryview]:
+    def next_frames(self, max_size: int) -> list[bytes | memoryview]:
         """Return frames to send now, about ``max_size`` bytes, as far as windows allow, in turns of the streams."""
 
     @property
     def ready(self) -> bool:
-        """Whether ``take`` would return something."""
+        """Whether ``next_frames`` would return something."""
 
     @property
     def control(self) -> int:

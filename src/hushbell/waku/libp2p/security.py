@@ -112,10 +112,10 @@ class SecurityHandshake:
             if len(self.rest) < 2 + size:
                 break
             message, self.rest = self.rest[2 : 2 + size], self.rest[2 + size :]
-            answer += self._take(message)
+            answer += self._read_message(message)
         return answer
 
-    def _take(self, message: bytes) -> bytes:
+    def _read_message(self, message: bytes) -> bytes:
         payload = self._noise.read(message)
         if not self._initiator and self.proof is None and not self._noise.finished:
             return _message(self._noise.write(self._payload(())))

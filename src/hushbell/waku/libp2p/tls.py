@@ -15,7 +15,7 @@ _READ = 64 * KIB
 
 
 class TlsListener:
-    """One connection's TLS. :meth:`take` returns the bytes to send after each call."""
+    """One connection's TLS. :meth:`data_to_send` returns the bytes to send after each call."""
 
     def __init__(self, context: ssl.SSLContext) -> None:
         self._incoming = ssl.MemoryBIO()
@@ -56,6 +56,6 @@ class TlsListener:
         with contextlib.suppress(ssl.SSLError):
             self._object.unwrap()
 
-    def take(self) -> bytes:
+    def data_to_send(self) -> bytes:
         """Return the bytes for the socket."""
         return self._outgoing.read()

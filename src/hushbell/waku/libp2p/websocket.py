@@ -135,7 +135,7 @@ class WebSocketConnection(SocketConnection, asyncio.Protocol):
             elif data:
                 self._tls.send(data)
         if self._tls is not None:
-            self._put(self._tls.take())
+            self._put(self._tls.data_to_send())
         if self._transport.get_write_buffer_size() > self._socket_buffer + _MAX_UNREAD:
             self._count("libp2p_cut_websocket_unread", 1)
             self.abort()

@@ -60,7 +60,7 @@ class StreamWriter:
         """Send what windows and the socket allow now."""
         if self._closed:
             return
-        frames = self._muxer.take(self._limits.flush_most)
+        frames = self._muxer.next_frames(self._limits.flush_most)
         if frames:
             self._raw.write(self._seal(b"".join(frames)))
             self.account()

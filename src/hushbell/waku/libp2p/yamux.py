@@ -153,7 +153,7 @@ class Yamux(MuxerStreams[_YamuxStream]):
         else:
             self._was_ended(stream, events)
 
-    def take(self, max_size: int) -> list[bytes | memoryview]:
+    def next_frames(self, max_size: int) -> list[bytes | memoryview]:
         """Return frames to send now."""
         frames: list[bytes | memoryview] = [*self._control]
         self._control.clear()

@@ -180,7 +180,7 @@ class FilterClient:
             return
         try:
             while stream.peer in self._criteria_by_peer:
-                self._take(stream.peer, await stream.read_frame(self._message_limit + MAX_OVERHEAD))
+                self._receive(stream.peer, await stream.read_frame(self._message_limit + MAX_OVERHEAD))
             stream.reset()
         except TransportError:
             return
@@ -188,7 +188,7 @@ class FilterClient:
             # The end of the stream after the last frame is reported as a missing length, too.
             stream.close_write()
 
-    def _take(self, peer: PeerId, frame: bytes) -> None:
+    def _receive(self, peer: PeerId, frame: bytes) -> None:
         push = codecs.decode(FilterPush, frame, limit=self._message_limit + MAX_OVERHEAD)
         message = wire.decode(WakuMessage, push.waku_message, limit=self._message_limit)
         if (push.pubsub_topic or "", message.content_topic) not in self._criteria_by_peer.get(peer, ()):

@@ -82,7 +82,7 @@ class LightpushService:
             self._count("lightpush_refused", 1)
             return codecs.encode(PushRpc(NO_ID, response=PushResponse(info="not a push request")))
         topic, message = asked.request.pubsub_topic, asked.request.waku_message
-        status, description, _ = self._take(peer, topic, message, is_busy=is_busy)
+        status, description, _ = self._try_publish(peer, topic, message, is_busy=is_busy)
         response = PushResponse(is_success=status == Status.OK, info=description)
         return codecs.encode(PushRpc(asked.request_id, response=response))
 
@@ -92,12 +92,12 @@ class LightpushService:
         except WireError:
             self._count("lightpush_refused", 1)
             return codecs.encode(LightpushResponse(NO_ID, Status.BAD_REQUEST, "not a lightpush request"))
-        status, description, peers = self._take(peer, asked.pubsub_topic, asked.waku_message, is_busy=is_busy)
+        status, description, peers = self._try_publish(peer, asked.pubsub_topic, asked.waku_message, is_busy=is_busy)
         if status == Status.OK:
             return codecs.encode(LightpushResponse(asked.request_id, status, None, peers))
         return codecs.encode(LightpushResponse(asked.request_id, status, description))
 
-    def _take(self, peer: PeerId, topic: str | None, message: bytes, *, is_busy: bool) -> PublishResult:
+    def _try_publish(self, peer: PeerId, topic: str | None, message: bytes, *, is_busy: bool) -> PublishResult:
         cost = 1 + len(message) // UNIT
         if is_busy or not self._rate_limiter.allows(peer, self._clock.now(), cost):
             self._count("lightpush_rate_limited", 1)

@@ -155,10 +155,10 @@ class MessageCache:
 
     def _evict(self) -> None:
         """Remove a little more than is needed, so that not every message does it."""
-        enough = self._limit - (self._limit >> _SPARE)
+        target_size = self._limit - (self._limit >> _SPARE)
         evicted = 0
         for ids in chain(self._expired_windows, chain.from_iterable(window.values() for window in self._windows)):
-            while ids and self._size > enough:
+            while ids and self._size > target_size:
                 self._forget(ids.popleft())
                 evicted += 1
         self._count("relay_cache_evicted", evicted)

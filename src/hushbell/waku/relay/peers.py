@@ -77,8 +77,8 @@ class Peers:
 
     def pop_control(self) -> dict[PeerId, Control]:
         """Return the waiting control messages by peer, and empty them."""
-        said, self._control = self._control, {}
-        return said
+        control, self._control = self._control, {}
+        return control
 
     def reset_counts(self) -> None:
         """Start a heartbeat: reset what each peer has used of its limits."""

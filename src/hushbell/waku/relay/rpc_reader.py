@@ -169,9 +169,9 @@ class RpcReader:
     def _scan(self, chunk: bytes) -> int:
         """Read whole RPCs from the chunk and return the place behind the last."""
         place, end = 0, len(chunk)
-        enough, left = min(end, self._bytes_left), self._messages_left
+        last_start, left = min(end, self._bytes_left), self._messages_left
         heads, tails, message = self._frame_shapes.heads, self._frame_shapes.tails, self._sink.message
-        while place < enough and left > 0 and not self._closed:
+        while place < last_start and left > 0 and not self._closed:
             size, start = chunk[place], place + 1
             if size >= 0x80:
                 found = self._length(chunk, place)

@@ -11,7 +11,7 @@ from hushbell.ports.metrics import Count
 from hushbell.types import Millis
 from hushbell.waku.libp2p.connection_gater import source_of
 from hushbell.waku.libp2p.stream import PeerId
-from hushbell.waku.relay.settings import Scoring, TopicScoring
+from hushbell.waku.relay.settings import ScoreSettings, TopicScoreSettings
 
 _SECOND = 1000  # ms
 
@@ -41,7 +41,7 @@ class PeerRecord:
 class Scores:
     """The records of all peers. Only our own topics are counted, so a peer cannot make its record grow."""
 
-    def __init__(self, scoring: Scoring, count: Count) -> None:
+    def __init__(self, scoring: ScoreSettings, count: Count) -> None:
         self._scoring = scoring
         self._count = count
         self._records: dict[PeerId, PeerRecord] = {}
@@ -222,7 +222,7 @@ def _shrunk(value: float, decay: float, zero: float) -> float:
 class DeliveryWindows:
     """The peers that delivered a message in the window after its first (P3). Unused: P3 weighs 0 in Waku."""
 
-    def __init__(self, scores: Scores, rules: TopicScoring) -> None:
+    def __init__(self, scores: Scores, rules: TopicScoreSettings) -> None:
         self._scores = scores
         self._window = rules.mesh_window
         self._brought: dict[bytes, tuple[Millis, set[PeerId]]] = {}

@@ -17,7 +17,7 @@ ID_SIZE = 32  # a message's id is the SHA-256 of its data
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TopicScoring:
+class TopicScoreSettings:
     """The score of a peer in one topic: P1 to P4 of gossipsub v1.1."""
 
     weight: float = 1.0
@@ -39,10 +39,10 @@ class TopicScoring:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Scoring:
+class ScoreSettings:
     """The score of a peer over all topics, and the thresholds that apply to it."""
 
-    topic: TopicScoring = field(default_factory=TopicScoring)
+    topic: TopicScoreSettings = field(default_factory=TopicScoreSettings)
     topics_cap: float = 0.0  # on the sum of the topics; 0 is none
     colocation: float = -50.0  # P6, times the square of the peers above the threshold at one address
     colocation_threshold: int = 5
@@ -126,5 +126,5 @@ class RelaySettings:
     opportunistic_ticks: int = 60  # heartbeats
     opportunistic_peers: int = 2
     promise: int = 3 * SECOND  # until a peer that offered a message must have sent it
-    scoring: Scoring = field(default_factory=Scoring)
+    scoring: ScoreSettings = field(default_factory=ScoreSettings)
     limits: RelayLimits = field(default_factory=RelayLimits)

@@ -7,7 +7,7 @@ import pytest
 
 from hushbell.errors import TransportError
 from hushbell.ports.transport import ReceivedMessage
-from hushbell.simulator.reconnecting import ReconnectingBus
+from hushbell.simulator.reconnecting_bus import ReconnectingBus
 from hushbell.transports.socket import SocketBusServer
 from hushbell.types import DEFAULT_PUBSUB_TOPIC, Envelope
 
