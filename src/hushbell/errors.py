@@ -13,7 +13,7 @@ HushbellError
 │   └── StoreCorrupt         a row does not decrypt or parse: the operator must act
 ├── TransportError           the network did not take the message: try again later
 ├── Overloaded               there is no room now: come back after the seconds it names
-├── CallerError              what a caller asked for can never be done: tell them; names the field and the rule
+├── CallerError              what a caller asked for can never be done: report it; names the field and the rule
 └── ConfigError              the operator must act; the message names the file, the setting and the rule
 """
 

@@ -62,7 +62,7 @@ def _carrier(settings: Settings) -> Iterator[tuple[str, str]]:
     yield "transport", f"a Waku node of its own, cluster {node.cluster}, serving " + ", ".join(["relay", *serves])
     yield "node key", f"{path}" + ("" if path.exists() else " (made on first start)")
     yield "listens at", ", ".join(node.listen)
-    yield "peers", ", ".join((*node.peers, *node.dns_lists)) or "none named: only those who dial it"
+    yield "peers", ", ".join((*node.peers, *node.dns_lists)) or "none named: only those that dial it"
 
 
 def _pushes(settings: Settings) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 # New objects until a collection of the youngest generation; collections of that until one of the second; and of that
 # until a full one. Hardly any object is in a cycle, and a full collection of hundreds of thousands, such as a burst of
-# pushes leaves in memory for a while, stops everything for 0.1 s: full ones run by the clock instead.
+# pushes leaves in memory for a while, stops the process for 0.1 s: full ones run by the clock instead.
 GC_THRESHOLDS = 5_000, 3, 1_000_000
 FULL_COLLECTION_INTERVAL = 60.0  # seconds between full collections
 

@@ -142,7 +142,7 @@ class Rpc(Protocol):
 
 
 def _grpc(settings: Settings, http: GatewayApi) -> Rpc:
-    from hushbell.api.gorush.grpc import GrpcServer  # its library takes memory that nobody needs without it
+    from hushbell.api.gorush.grpc import GrpcServer  # its library takes memory that is not needed without it
 
     return GrpcServer(http.push, http.keys, message=settings.gateway.body)
 
@@ -165,7 +165,7 @@ async def _listen(settings: Settings, http: GatewayApi, rpc: Rpc | None) -> dict
 
 
 def _must_be_closed(settings: Settings) -> None:
-    """Refuse to let everybody on a network push: without keys only this machine is served, unless that is said."""
+    """Refuse an API without keys on a network address, unless the configuration allows it by name."""
     if settings.keys or settings.gateway.anonymous:
         return
     for name in ("listen", "grpc"):

@@ -59,7 +59,7 @@ def notify_systemd(state: str) -> None:
 
 
 class DataFolderLock:
-    """The lock of a data folder: two servers on the same data would respond twice to everything."""
+    """The lock of a data folder: two servers on the same data would respond twice to each request."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder

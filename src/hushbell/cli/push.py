@@ -90,7 +90,7 @@ def _request(url: str, body: bytes | None, headers: dict[str, str]) -> bytes:
 
 
 def _first_line(answer: bytes) -> str:
-    """Return what fits a line: whatever answers at a wrong address may send a whole page."""
+    """Return the start of an answer as one line: a server at a wrong address may send a whole page."""
     lines = answer.decode("utf-8", "replace").split("\n", 1)
     return lines[0][:MAX_REFUSAL_LENGTH] + ("…" if len(lines) > 1 or len(lines[0]) > MAX_REFUSAL_LENGTH else "")
 

@@ -22,10 +22,10 @@ class AppSettings:
     """Section ``[[apps]]``: one app, with the providers it uses."""
 
     name: str
-    queue: int = 1_000_000  # pushes that may be open; over it callers are told to come back
+    queue: int = 1_000_000  # pushes that may be open; over it requests are refused with a Retry-After
     ttl: int = SECONDS_PER_DAY  # seconds that a push lives at most
     attempts: int = 0  # at one push; 0 leaves it to the time to live
-    feedback_url: str = ""  # told of each push that failed, in gorush's words
+    feedback_url: str = ""  # receives each push that failed, in gorush's form
     feedback_headers: tuple[str, ...] = ()  # each "name:value"
     # [apps.NAME] of each provider that the app uses, as an instance of the provider's own settings class.
     providers: Mapping[str, object] = field(default_factory=dict)
@@ -36,7 +36,7 @@ class AppSettings:
 class KeySettings:
     """Section ``[[keys]]``: one API key. Of the key itself only the hash is here; it has 256 random bits."""
 
-    name: str  # told in the log
+    name: str  # in the log
     sha256: str  # of the key, 64 hex digits; `hushbell keys api` makes one
     apps: tuple[str, ...] = ()  # names of apps; () means all
     scopes: tuple[str, ...] = ("send", "read")  # of SCOPES

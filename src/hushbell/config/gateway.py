@@ -38,12 +38,12 @@ class HttpSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerGorushSettings:
-    """Section ``[gateway.gorush]``: a gorush, or whatever speaks like it."""
+    """Section ``[gateway.gorush]``: a gorush, or a server that speaks its API."""
 
     url: str  # such as https://gorush.example.org
     shape: Shape = Shape.STATUS
     timeout: float = 20.0  # seconds for one POST
-    gather: float = 0.002  # seconds that a POST of the shape "own" waits for company
+    gather: float = 0.002  # seconds that a POST of the shape "own" waits for further items
     sizes: tuple[int, ...] = (512, 1024, 2048, 3584)  # bytes of data in the shape "own"; () means no padding
     http: HttpSettings = field(default_factory=HttpSettings)
 
@@ -80,10 +80,10 @@ class GatewaySettings:
     """
     Section ``[gateway]``: how the push server's pushes leave, and the front of the program ``hushbell gateway``.
 
-    With a gorush everything of the push server goes there; otherwise each token type to its provider.
+    With a gorush all pushes of the push server go there; otherwise each token type to its provider.
     """
 
-    listen: str = "127.0.0.1:8088"  # HOST:PORT of the HTTP API; port 0 picks one and the ready line tells it
+    listen: str = "127.0.0.1:8088"  # HOST:PORT of the HTTP API; port 0 picks one, which the ready line names
     grpc: str = ""  # HOST:PORT of the gRPC API; "" is off
     anonymous: bool = False  # serve callers without a key beyond this machine, too
     sync: bool = False  # answer gorush's API when each push had its first attempt, with the failures

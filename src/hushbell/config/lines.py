@@ -1,4 +1,4 @@
-"""Where a key stands in a TOML file: the parser of the standard library does not tell."""
+"""Where a key stands in a TOML file: the parser of the standard library does not report it."""
 
 import re
 from collections.abc import Mapping

@@ -1,7 +1,7 @@
 """
 From a TOML text, an environment and flags to settings: flag before environment before file before default.
 
-The text was read by somebody else. Every mistake is found before the first one is told.
+The caller reads the text. All mistakes are found before the first one is reported.
 """
 
 import re

@@ -12,7 +12,7 @@ HOUR = 3600  # seconds
 class NodeSettings:
     """Section ``[node]``. Sizes in bytes, times in seconds."""
 
-    listen: tuple[str, ...] = ("/ip4/127.0.0.1/tcp/0",)  # multiaddrs; port 0 picks one and the ready line tells it
+    listen: tuple[str, ...] = ("/ip4/127.0.0.1/tcp/0",)  # multiaddrs; port 0 picks one, which the ready line names
     peers: tuple[str, ...] = ()  # multiaddrs of nodes to stay connected to
     dns_lists: tuple[str, ...] = ()  # EIP-1459 lists of further nodes: enrtree://KEY@DOMAIN
     connections: int = 6  # kept to nodes of the lists; peers named above come on top

@@ -63,7 +63,7 @@ def _one_carrier(settings: Settings) -> Iterator[tuple[Path, str]]:
     """Envelopes come by one way only."""
     node = settings.node
     if node.rest and not is_private(node.rest):
-        # It has no authentication and shows whoever listens which topics are ours.
+        # It has no authentication and shows every listener which topics are ours.
         yield ("node", "rest"), "must begin with https://, or with http:// and a loopback address"
     ways = {"transport.bus": settings.transport.bus, "node.rest": node.rest}
     used = [name for name, value in ways.items() if value]
@@ -82,7 +82,7 @@ def _gateway_rules(settings: Settings) -> Iterator[tuple[Path, str]]:
     gorush, apns = settings.gateway.gorush, settings.gateway.apns
     if gorush is not None:
         if not is_private(gorush.url):
-            # Device tokens go there: nobody on the way may read along.
+            # Device tokens go there: no third party may read them.
             yield ("gateway", "gorush", "url"), "must begin with https://, or with http:// and a loopback address"
         yield from _connect_rule(("gateway", "gorush", "connect"), gorush.http.connect)
     if apns is not None:
@@ -139,7 +139,7 @@ def _connect_rule(path: Path, connect: str) -> Iterator[tuple[Path, str]]:
 
 
 def is_private(url: str | None) -> bool:
-    """Whether nobody between here and there can read along: TLS, or this very machine."""
+    """Whether no third party can read the connection: TLS, or this very machine."""
     try:
         parts = urlsplit(url or "")
         host = parts.hostname or ""

@@ -55,7 +55,7 @@ class SsrfSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """Everything, in the order of the sections in hushbell.toml."""
+    """All settings, in the order of the sections in hushbell.toml."""
 
     server: ServerSettings = field(default_factory=ServerSettings)
     store: StoreSettings = field(default_factory=StoreSettings)

@@ -1,5 +1,5 @@
 """
-The layers of an envelope: sealing and opening them, whatever the application message says.
+Seal and open the layers of an envelope. The application message is not interpreted here.
 
 From the outside: WakuMessage, ECIES or AES-GCM, RFC 26 frame, ProtocolMessage (only around public messages),
 application message (reference/status-go.md sections 4 and 5). A request and its answer together cost one recovery, two
@@ -75,7 +75,7 @@ def seal_with_key(
     timestamp: Nanos,
     random: Random,
 ) -> bytes:
-    """Return a complete WakuMessage for everybody who knows the topic's key."""
+    """Return a complete WakuMessage for all holders of the topic's key."""
     frame = _signed_frame(application, signer, random)
     return _waku(ciphers.seal_symmetric(key, frame, random(12)), content_topic, timestamp)
 
@@ -99,7 +99,7 @@ def open_with_private(payload: bytes, private: PrivateKey) -> OpenedEnvelope:
     Open the payload of a WakuMessage that was encrypted to a key.
 
     Raises:
-        Unauthentic: another recipient, altered, an unsigned frame, or a signature nobody can have made.
+        Unauthentic: another recipient, altered, an unsigned frame, or a signature that no key can have made.
         Undecodable: not a frame with an application message that has a payload.
         Segmented: a part of a larger message.
     """
@@ -117,11 +117,11 @@ def open_application(data: bytes, frame: wire.Frame | None = None) -> OpenedEnve
 
     Args:
         data: the bytes exactly as received: the id is over them.
-        frame: what it came in; whoever signed that is the sender of a message without a signature of its own.
+        frame: the frame around it; its signer is the sender of a message without a signature of its own.
 
     Raises:
         Undecodable: not an application message, or one without a payload, which status-go never dispatches.
-        Unauthentic: nobody can have made the signature, or there is none at all.
+        Unauthentic: no key can have made the signature, or there is none.
     """
     message = wire.decode(ApplicationMessage, data)
     if not message.payload:
@@ -130,7 +130,7 @@ def open_application(data: bytes, frame: wire.Frame | None = None) -> OpenedEnve
         sender = signatures.recover_signer(message.payload, message.signature)
         return OpenedEnvelope(sender, message_ids.message_id(sender, data), message.type, message.payload)
     if frame is None or frame.signature is None:
-        raise Unauthentic("nobody signed this message")
+        raise Unauthentic("this message has no signature")
     sender = signatures.recover_frame_signer(frame.signed_part, frame.signature)
     return OpenedEnvelope(sender, message_ids.message_id(None, data), message.type, message.payload)
 

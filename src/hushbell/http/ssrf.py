@@ -220,7 +220,7 @@ class SsrfGuard:
     def _on_resolved(self, host: str, asked: "asyncio.Future[tuple[Address, ...]]") -> None:
         del self._asked[host]
         if not asked.cancelled():
-            asked.exception()  # it was raised to all who wait, or nobody waits
+            asked.exception()  # every waiter got it, or none waits
 
 
 def _run(

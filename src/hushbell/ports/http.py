@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Protocol
 class FailureKind(Enum):
     """Why there is no response."""
 
-    REFUSED = "refused"  # nobody listens, the name is unknown, or too many requests wait already
+    REFUSED = "refused"  # the port is closed, the name is unknown, or too many requests wait already
     TIMEOUT = "timeout"
     CLOSED = "closed"  # the connection or the stream ended before the response did
     TLS = "tls"  # no trusted certificate, or no common protocol
@@ -25,7 +25,7 @@ class HttpRequest:
     body: bytes = field(repr=False)
     timeout: float  # seconds, from the moment it is submitted until the whole response is there
     method: str = "POST"
-    # The IP address to connect to, whatever the name resolves to now: the one that was checked (http/ssrf.py).
+    # The IP address to connect to: the one that was checked (http/ssrf.py), not what the name resolves to now.
     address: str = field(default="", repr=False)
 
 

@@ -104,7 +104,7 @@ class Outbox(Protocol):
         """
 
     async def close(self) -> None:
-        """Finish what was handed over and let go of the files."""
+        """Finish the commits that were handed over and close the files."""
 
 
 async def committed(outbox: Outbox, changes: Changes) -> None:

@@ -61,4 +61,4 @@ class ServerStore(Protocol):
         """Drop responses and notification keys of days that ended before ``before``; return how many."""
 
     async def close(self) -> None:
-        """Finish what was accepted and let go of the files."""
+        """Finish the accepted commits and close the files."""

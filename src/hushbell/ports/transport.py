@@ -35,12 +35,12 @@ class Transport(Protocol):
 
         An empty answer means the transport was closed and nothing more will come.
         What is not taken yet waits in a bounded place; a full one slows the writer down. Where the writers are
-        strangers nobody may slow them down: there what finds no room is counted and comes again from a store.
+        strangers no reader may slow them down: there what finds no room is counted and is read from a store later.
         """
 
     async def publish(self, envelopes: Sequence[Envelope]) -> None:
         """
-        Hand the envelopes to everybody else, in order. Never delivered back to this end.
+        Hand the envelopes to all other participants, in order. Never delivered back to this end.
 
         Raises:
             TransportError: not all were taken; publishing all of them again is safe.

@@ -61,7 +61,7 @@ class PushTasks:
         outcome = CLOSED
         try:
             outcome = await self._deliver(attempt.notification, index)
-        except Exception as error:  # noqa: BLE001  whatever it is, the push must be reported
+        except Exception as error:  # noqa: BLE001  the push must be reported after any failure
             log.error("a provider raised %s; the push is attempted again", type(error).__name__)  # noqa: TRY400
             outcome = RAISED
         finally:

@@ -1,4 +1,4 @@
-"""What a provider's folder tells the rest."""
+"""The entry of a provider in the registry."""
 
 from dataclasses import dataclass
 

@@ -18,7 +18,7 @@ Ready = Callable[[str, Outcome | None], None]
 
 
 class AccessTokens:
-    """The current token of one credential, shared by everything that is sent with it."""
+    """The current token of one credential, shared by all requests that carry it."""
 
     def __init__(self, request: Callable[[Millis], HttpRequest], http: HttpClient, clock: Clock) -> None:
         """
@@ -66,7 +66,7 @@ class AccessTokens:
         submit_request(self._http, self._request(now), self)
 
     def on_response(self, _key: object, result: HttpResponse | HttpFailure) -> None:
-        """Give the token, or the outcome without one, to everything that waits for it."""
+        """Hand the token, or the outcome without one, to all that wait for it."""
         now = self._clock.now()
         self._is_requested = False
         token, seconds = _granted(result)

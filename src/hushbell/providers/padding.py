@@ -1,4 +1,4 @@
-"""Payloads of few sizes, so that whoever sees their length learns less. Pure functions."""
+"""Payloads padded to few sizes, so that their length reveals less. Pure functions."""
 
 from collections.abc import Sequence
 from typing import Any

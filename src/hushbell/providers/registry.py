@@ -22,7 +22,7 @@ PROVIDERS: Mapping[str, ProviderEntry] = {
 }
 
 SETTINGS: Mapping[str, type] = {name: entry.settings for name, entry in PROVIDERS.items()}
-"""The settings class of each provider, for whoever reads a configuration."""
+"""The settings class of each provider, for the reader of a configuration."""
 
 
 def open_provider(name: str, settings: Any, context: ProviderContext) -> Provider:

@@ -69,7 +69,7 @@ class AttemptAdapter:
         for attempt in attempts:
             try:
                 self._provider.attempt(*attempt)
-            except Exception as error:  # noqa: BLE001  whatever it is, the others must leave
+            except Exception as error:  # noqa: BLE001  no failure may keep the others from leaving
                 # The text of a foreign error may name a device.
                 log.error("provider %s raised %s; its pushes are attempted again", self.name, type(error).__name__)  # noqa: TRY400
                 attempt.report(RAISED)

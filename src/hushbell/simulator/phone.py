@@ -220,7 +220,7 @@ class Phone:
 
     @asynccontextmanager
     async def _ephemeral(self) -> AsyncIterator[KeyPair]:
-        """Listen to a new key that nobody can link to the identity."""
+        """Listen to a new key that no observer can link to the identity."""
         key = secp256k1.key_pair(self._random)
         self._exchange.listen(key, self)
         try:

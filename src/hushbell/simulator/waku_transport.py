@@ -59,6 +59,6 @@ async def join_waku(
     while not node.health().ready:
         if clock.now() >= until:
             await transport.close()
-            raise TransportError("nobody answers who relays this shard")
+            raise TransportError("no peer answers that relays this shard")
         await clock.sleep(POLL_INTERVAL)
     return transport

@@ -72,7 +72,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder for nobody else (0700), with those above it. One that exists stays as it is."""
+    """Make a folder for this user alone (0700), with its parents. An existing one stays as it is."""
     if folder.is_dir():
         return
     if folder.exists():
@@ -83,7 +83,7 @@ def make_folder(folder: Path) -> None:
 
 
 def _create(path: Path, key: bytes, *, suffix: str) -> None:
-    """Write the key under another name, sync it, and give it its name only if nobody was faster."""
+    """Write the key under another name, sync it, and give it its name only if none exists yet."""
     make_folder(path.parent)
     temporary = path.with_name(f".{path.name}.{suffix}")
     handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

@@ -1,5 +1,5 @@
 """
-Identifiers of notifications: their numbers under a cipher, so that one tells nothing of another.
+Identifiers of notifications: their numbers under a cipher, so that one reveals nothing of another.
 
 Nothing is stored for them, none is given twice, and one that we never gave is recognised without a look-up.
 """

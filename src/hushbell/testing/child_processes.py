@@ -36,7 +36,7 @@ def _watchdog(parent: int) -> int:
 
 
 def _started_at(pid: int) -> str:
-    """Return when a process was started, in whatever unit; "" if there is none. Tells a process from a later one."""
+    """Return when a process was started, in a unit of the system, or "" if there is none. It identifies the process."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
     except OSError:

@@ -1,4 +1,4 @@
-"""A clock that moves only when told."""
+"""A clock that moves only by ``advance``."""
 
 import asyncio
 import heapq
@@ -41,7 +41,7 @@ class FakeClock:
         await wake
 
     def advance(self, seconds: float) -> None:
-        """Let time pass and wake whoever has slept enough, earliest first."""
+        """Move the time forward and wake the sleepers that are due, earliest first."""
         self._now += round(seconds * 1000)
         while self._sleepers and self._sleepers[0][0] <= self._now:
             wake = heapq.heappop(self._sleepers)[2]

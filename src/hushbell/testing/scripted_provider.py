@@ -1,4 +1,4 @@
-"""A provider that answers as scripted, for tests of whatever stands in front of providers."""
+"""A provider that answers as scripted, for tests of the layers in front of providers."""
 
 import asyncio
 from collections import defaultdict, deque
@@ -70,7 +70,7 @@ class ScriptedProvider:
         self._answer(attempt, outcome)
 
     def answer_all(self) -> None:
-        """Answer whatever is held now."""
+        """Answer all attempts that are held now."""
         held, self.held = self.held, []
         for attempt in held:
             self._answer(attempt)

@@ -172,7 +172,7 @@ class Http2Peer:
         self.settings = dict(settings or {})
         self.behave: Callable[[Conversation, int], None] = lambda conversation, stream: conversation.answer(stream)
         self.greet: Callable[[Conversation], None] | None = None  # instead of SETTINGS
-        self.deaf = False  # reads and ignores everything
+        self.deaf = False  # reads and ignores all frames
         self.asked: list[PeerRequest] = []  # whole requests
         self.connections = 0
         self.conversations: list[Conversation] = []  # open ones

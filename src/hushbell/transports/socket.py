@@ -24,7 +24,7 @@ from hushbell.types import Envelope
 
 BEHIND = 16 * 1024 * 1024  # bytes a reader may be behind before it is cut
 CONNECTIONS = 1024  # at once; each may hold one unfinished line
-SLICE = 1024 * 1024  # bytes given to the readers before they get a turn
+SLICE = 1024 * 1024  # bytes handed to the readers before the loop runs them
 PATIENCE = 0.1  # seconds the server waits, a slice long, for a reader more than half of that behind
 GRACE = 2.0  # seconds the last lines have to leave after close
 BACKLOG = 128  # connections that wait to be accepted

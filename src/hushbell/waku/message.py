@@ -38,7 +38,7 @@ class RawMessage:
         return self._content_topic
 
     def decode(self) -> WakuMessage:
-        """Return the decoded message. Whoever calls it has bounded the size. Raises WireError."""
+        """Return the decoded message. The caller has bounded the size. Raises WireError."""
         if self._decoded is None:
             self._decoded = wire.decode(WakuMessage, self.data, limit=len(self.data))
         return self._decoded

@@ -1,5 +1,5 @@
 """
-Bytes and values: everything that travels, and nothing about what it means.
+Bytes and values: the encoding of everything that is sent, not its meaning.
 
 ``decode`` and ``encode`` for the messages, and the layers around them: frames, segments, wrappers. Whatever
 bytes come in, a value or a ``WireError`` comes out.

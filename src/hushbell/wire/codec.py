@@ -89,7 +89,7 @@ def decode(kind: type[M], data: bytes, *, limit: int = MESSAGE_LIMIT) -> M:
     """
     Return the message of class ``kind`` that ``data`` holds.
 
-    Numbers of enumerations are kept even if nobody knows them, fields too (``unknown``). As everywhere in
+    Numbers of enumerations are kept even if they are unknown, fields too (``unknown``). As everywhere in
     protobuf, of a field that comes twice the last counts. Fields that the schema does not know inside a map's
     entry are lost.
 

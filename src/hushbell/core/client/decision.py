@@ -50,7 +50,7 @@ class DecisionBuilder:
         self._events.append(event)
 
     def draw_key(self) -> KeyPair:
-        """Draw an ephemeral key, which nobody can link to the identity."""
+        """Draw an ephemeral key, which no observer can link to the identity."""
         return secp256k1.key_pair(self.random)
 
     def build(self, due: Millis | None) -> ClientDecision:

@@ -105,7 +105,7 @@ class Purpose(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EphemeralKey:
-    """A key that nobody can link to the identity, and the message that it signed. Its response is sealed for it."""
+    """A key that is not linkable to the identity, and the message that it signed. Its response is sealed for it."""
 
     key: KeyPair
     purpose: Purpose

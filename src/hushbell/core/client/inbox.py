@@ -76,7 +76,7 @@ _Name = tuple[KeyHash, bytes]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """A message and its state. A hint, which has an id of its own, stands for whatever is new in its chat."""
+    """A message and its state. A hint, which has an id of its own, stands for all new messages of its chat."""
 
     owner: KeyHash
     message_id: bytes
@@ -110,7 +110,7 @@ class Dismiss:
 
 @dataclass(frozen=True, slots=True)
 class Fetch:
-    """Fetch the message, or whatever is new in the chat if the id is None."""
+    """Fetch the message, or all new messages of the chat if the id is None."""
 
     owner: KeyHash
     chat_hash: Hash64 = field(repr=False)

@@ -129,7 +129,7 @@ REGISTRATION_TRANSITIONS: Final[Mapping[RegistrationState, Mapping[RegistrationS
 _OPEN: Final = {
     _H.INFO_FOUND: _R.READY,
     _H.SENT: _R.REQUESTED,
-    # However late, and whatever was sent since: the device was notified.
+    # A late response counts, also after other requests: the device was notified.
     _H.SUCCESS: _R.ACCEPTED,
     _H.WRONG_TOKEN: _R.STALE,
     _H.NOT_REGISTERED: _R.STALE,

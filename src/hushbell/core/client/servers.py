@@ -204,7 +204,7 @@ def _content(decision: DecisionBuilder, current: ServerRegistration) -> wire.Reg
     assert last is not None
     if not current.leaving:
         return last.registration
-    # Above whatever version the server may have, also if its responses were lost.
+    # Above every version that the server may have, also if its responses were lost.
     end = registration.next_unregistration(_installation(last), last).registration
     return replace(end, version=end.version - 1 + (1 << current.trials))
 

@@ -62,7 +62,7 @@ def anything(value: Any) -> Any:
 
 
 def objects(value: Any) -> Any:
-    """Read an object of whatever."""
+    """Read an object of any content."""
     if type(value) is not dict:
         raise Undecodable("not an object")
     return value or ABSENT

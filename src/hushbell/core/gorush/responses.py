@@ -40,7 +40,7 @@ def failed_push(
 
 
 def masked(token: str) -> str:
-    """Return a token with its ends starred, and whatever else in it looks like them."""
+    """Return a token with its ends replaced by stars, and all other occurrences of these ends."""
     if len(token) < 2 * HIDDEN:
         return "*" * len(token)
     return token.replace(token[-HIDDEN:], "*" * HIDDEN).replace(token[:HIDDEN], "*" * HIDDEN)

@@ -19,7 +19,7 @@ class RegistrationReceived:
 
 @dataclass(frozen=True, slots=True)
 class QueryReceived:
-    """Somebody asks how to notify the owners of some keys."""
+    """A query for how to notify the owners of some keys."""
 
     sender: PublicKey
     message_id: MessageId
@@ -28,7 +28,7 @@ class QueryReceived:
 
 @dataclass(frozen=True, slots=True)
 class RequestReceived:
-    """Somebody asks to notify devices."""
+    """A request to notify devices."""
 
     sender: PublicKey
     wrapper_id: MessageId  # of the application message; the request has a ``message_id`` of its own

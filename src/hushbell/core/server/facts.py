@@ -68,7 +68,7 @@ class SaveResponse:
 
 @dataclass(frozen=True, slots=True)
 class MarkNotified:
-    """Remember that a message was pushed to a device: once is enough."""
+    """Record that a message was pushed to a device. It is pushed there once."""
 
     ring_id: NotificationKey
     at: Millis

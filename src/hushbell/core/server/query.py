@@ -1,7 +1,7 @@
 """
-Queries: how to notify somebody's devices (spec 16, "Querying the push notification server").
+Queries: how to notify the devices of a key (spec 16, "Querying the push notification server").
 
-Whoever knows a key may query it. The response holds what its owner registered for that.
+Every sender that knows a key may query it. The response holds what its owner registered for queries.
 """
 
 from collections.abc import Iterable, Iterator, Sequence

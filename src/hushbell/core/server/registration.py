@@ -69,7 +69,7 @@ def decide(
     if device in facts.omitted:  # what is stored is not known, so nothing can be compared with it
         return _refuse(event, RegistrationError.INTERNAL_ERROR, "facts")
     known = facts.devices.get(device, NEVER_SEEN)
-    is_damaged = device in facts.damaged  # then whatever has at least its version replaces it
+    is_damaged = device in facts.damaged  # then a registration of at least its version replaces it
     if not is_damaged and repeats(event, new, known):
         return _accept(event, new, device, known, now)
     if new.version < known.version or (new.version == known.version and not is_damaged):

@@ -79,7 +79,7 @@ def collapse_id(device_token: str, message_id: bytes) -> str:
     """
     Return SHA-256(device token || message id), 64 hex digits.
 
-    Two servers that push the same message agree on it, and nobody can link it across devices.
+    Two servers that push the same message agree on it, and no observer can link it across devices.
     """
     return hashlib.sha256(device_token.encode("utf-8", "surrogatepass") + message_id).hexdigest()
 

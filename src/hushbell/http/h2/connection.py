@@ -21,7 +21,7 @@ class ConnectionListener(Protocol):
 
 
 class H2Connection(asyncio.Protocol):
-    """Passes bytes between protocol and transport; the pool decides everything."""
+    """Passes bytes between protocol and transport; the pool makes all decisions."""
 
     def __init__(self, protocol: H2Protocol, listener: ConnectionListener, loop: asyncio.AbstractEventLoop) -> None:
         self.protocol = protocol
@@ -85,7 +85,7 @@ class H2Connection(asyncio.Protocol):
         return 0 if self._paused or self._transport is None else self.protocol.room()
 
     def flush(self) -> None:
-        """Write everything there is to write."""
+        """Write all pending bytes."""
         out = self.protocol.data_to_send()
         if out and self._transport is not None:
             self._transport.write(out)

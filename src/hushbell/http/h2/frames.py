@@ -8,7 +8,7 @@ HEAD = struct.Struct(">IBI")  # length in the upper 24 bits and type in the lowe
 HEAD_SIZE = HEAD.size
 FRAME = 16_384  # bytes of payload that every side must take; we never ask for more
 LARGEST_FRAME = (1 << 24) - 1
-WINDOW = 65_535  # bytes, of each stream and of the connection until told otherwise
+WINDOW = 65_535  # bytes, of each stream and of the connection until the peer changes it
 LARGEST_WINDOW = (1 << 31) - 1
 LARGEST_STREAM = (1 << 31) - 1
 

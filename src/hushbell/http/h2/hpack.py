@@ -188,7 +188,7 @@ def _method(method: str) -> bytes:
 
 
 class Headers(Sequence[tuple[str, str]]):
-    """An answer's headers, decoded when somebody looks at them. Damaged ones are none."""
+    """An answer's headers, decoded when they are read. Damaged ones are none."""
 
     __slots__ = ("_block", "_decoded")
 

@@ -1,7 +1,7 @@
 """
 One HTTP/2 connection of a client, without the connection: bytes in, bytes and results out (RFC 9113).
 
-The same stream of bytes gives the same results in whatever pieces it arrives. Nothing a peer sends costs more than
+The same stream of bytes gives the same results in any pieces. Nothing a peer sends costs more than
 :class:`Bounds` says.
 """
 
@@ -70,7 +70,7 @@ class H2Protocol:
         announced = {
             Setting.HEADER_TABLE_SIZE: 0,
             Setting.ENABLE_PUSH: 0,
-            Setting.INITIAL_WINDOW_SIZE: bounds.answer + 1,  # one byte tells us that there is more
+            Setting.INITIAL_WINDOW_SIZE: bounds.answer + 1,  # one byte shows that there is more
             Setting.MAX_HEADER_LIST_SIZE: HEADER_LIST,
         }
         self._out.write(settings(announced))
@@ -109,17 +109,17 @@ class H2Protocol:
         return out.window > 0
 
     def cancel(self, stream: H2Stream) -> None:
-        """Forget a stream and tell the peer."""
+        """Forget a stream and reset it at the peer."""
         if self.streams.pop(stream.sid, None) is not None:
             self._late += LATE_FRAMES
             self._out.reset(stream.sid, Code.CANCEL)
 
     def ping(self) -> None:
-        """Ask whether the peer is there; whatever it sends next says so."""
+        """Send a PING; any frame that follows shows that the peer is alive."""
         self._out.write(frame(Type.PING, 0, 0, bytes(8)))
 
     def go_away(self, code: Code = Code.NO_ERROR) -> None:
-        """Tell the peer that the connection ends."""
+        """Send GOAWAY."""
         self.going_away = True
         self._out.write(frame(Type.GOAWAY, 0, 0, GONE.pack(0, code)))
 
@@ -260,7 +260,7 @@ class H2Protocol:
         if stream is None:
             return
         ended = flags & END_STREAM
-        if stream.status:  # trailers, which nobody asks for
+        if stream.status:  # trailers, which no caller needs
             if not ended:
                 raise StreamViolation(Code.PROTOCOL_ERROR, "headers amid a body")
             self._complete(stream)

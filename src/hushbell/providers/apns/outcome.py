@@ -97,7 +97,7 @@ def by_reason(
 def _by_status(status: int, reason: str, since: Millis | None, after: float | None) -> Outcome:
     """Return the outcome of an answer whose reason, if any, was not known when this was written."""
     text = reason or f"HTTP {status}"
-    if status == 410 and reason:  # without a reason it is somebody else's 410, and kills no token
+    if status == 410 and reason:  # without a reason a proxy answered, and no token is dead
         return Outcome(Verdict.DEAD_TOKEN, text, since=since)
     if status == 413 or (status == 400 and reason):
         return Outcome(Verdict.INVALID, text)

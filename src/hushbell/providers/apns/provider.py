@@ -33,7 +33,7 @@ MAX_PAYLOAD = 4096  # bytes, Apple's limit
 MAX_VOIP_PAYLOAD = 5120  # bytes, Apple's limit for push type voip
 MAX_REMEMBERED = 10_000  # tokens whose environment is not the one their messages name
 
-# Whatever keeps the path a path: Apple itself says which tokens it does not know.
+# Any text that stays one segment of the path: Apple itself reports the tokens that it does not know.
 TOKEN = re.compile(r"[0-9A-Za-z_-]{1,200}", re.ASCII)
 TOPIC = re.compile(r"[A-Za-z0-9._-]{1,255}", re.ASCII)
 TOO_LARGE = Outcome(Verdict.INVALID, "PayloadTooLarge")
@@ -164,7 +164,7 @@ class ApnsProvider:
             self.http = self._open()
 
     async def close(self) -> None:
-        """Let go of connections. Attempts under way end with UNKNOWN."""
+        """Close the connections. Attempts under way end with UNKNOWN."""
         for task in self._retiring:
             task.cancel()
         await asyncio.gather(*self._retiring, return_exceptions=True)
@@ -195,7 +195,7 @@ class ApnsProvider:
         )
 
     def remember(self, token: str, environment: str) -> None:
-        """Note that a token belongs to this environment, whatever its messages say."""
+        """Note that a token belongs to this environment, even if its messages name the other."""
         self.known_environment[token] = environment
         self.known_environment.move_to_end(token)
         if len(self.known_environment) > MAX_REMEMBERED:

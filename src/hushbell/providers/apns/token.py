@@ -7,7 +7,7 @@ from hushbell.providers.jwt import es256, p256_key
 from hushbell.types import Millis
 
 RENEW = 50 * 60_000  # milliseconds; Apple refuses tokens older than an hour
-LEAST = 20 * 60_000  # milliseconds; Apple answers TooManyProviderTokenUpdates to whoever signs more often
+LEAST = 20 * 60_000  # milliseconds; Apple answers TooManyProviderTokenUpdates to more frequent signatures
 
 
 class TokenSigner:

@@ -30,7 +30,7 @@ _STATUS = {
     "INTERNAL": 500,
     "THIRD_PARTY_AUTH_ERROR": 401,
 }
-"""The status that each code comes with: a code in another answer is somebody else's, and kills no token."""
+"""The status that each code comes with: with another status it is a proxy's answer, and no token is dead."""
 
 
 def outcome(answer: HttpResponse) -> Outcome:

@@ -72,7 +72,7 @@ class _Credential:
 
 
 class FcmProvider:
-    """Tokens, topics and conditions. One access token serves everything; it is renewed before it ends."""
+    """Tokens, topics and conditions. One access token serves all of them; it is renewed before it ends."""
 
     name = "fcm"
     credential_expires_at: Millis | None = None  # a service account's key has no end
@@ -152,7 +152,7 @@ class FcmProvider:
             self._credential.current = before
 
     async def close(self) -> None:
-        """Let go of connections. Attempts under way end with UNKNOWN."""
+        """Close the connections. Attempts under way end with UNKNOWN."""
         await self._token_http.close()
         await self._http.close()
 

@@ -48,7 +48,7 @@ class Item(NamedTuple):
 
 class GorushProvider:
     """
-    One notification for each token, many in one request, so that the failures in the response can be told apart.
+    One notification for each token, many in one request, so that each failure in the response names its token.
 
     A 200 is all that gorush says about most pushes: it holds them in memory. The body of a message is one notification
     of gorush's API: without its targets from callers of an API, whole from the push server.

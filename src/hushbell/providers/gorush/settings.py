@@ -10,7 +10,7 @@ class GorushSettings:
     """A gorush elsewhere."""
 
     url: str
-    key_file: str = ""  # holds a bearer token, for whatever stands in front of it
+    key_file: str = ""  # holds a bearer token, for a proxy in front of it
     batch: int = 100  # notifications in one request: gorush's core.max_notification
     shape: Shape = Shape.STATUS  # of the push server's notifications; what callers of an API write stays as it is
     gather: float = 0.002  # seconds that the push server's notifications in the shape "own" wait for further ones

@@ -36,7 +36,7 @@ class _Credential:
 
 
 class HuaweiProvider:
-    """Tokens, topics and conditions, with one access token for everything."""
+    """Tokens, topics and conditions, with one access token for all of them."""
 
     name = "huawei"
     credential_expires_at: Millis | None = None  # a secret has no end
@@ -85,7 +85,7 @@ class HuaweiProvider:
             self._credential.current = before
 
     async def close(self) -> None:
-        """Let go of connections. Attempts under way end with UNKNOWN."""
+        """Close the connections. Attempts under way end with UNKNOWN."""
         await self._http.close()
 
     def _body(self, notification: Notification) -> bytes:

@@ -22,7 +22,7 @@ from hushbell.types import SECONDS_PER_DAY, Millis
 
 URL = "https://api.pushy.me/push?api_key="
 MAX_PAYLOAD = 4096  # bytes of data
-MAX_BODY = 16 * 1024  # bytes of everything
+MAX_BODY = 16 * 1024  # bytes of the whole request
 MAX_LIFE = 365 * SECONDS_PER_DAY  # seconds
 JSON = (("content-type", "application/json"),)
 
@@ -82,7 +82,7 @@ class PushyProvider:
         self._key.reload()
 
     async def close(self) -> None:
-        """Let go of connections. Attempts under way end with UNKNOWN."""
+        """Close the connections. Attempts under way end with UNKNOWN."""
         await self._http.close()
 
     def _message(self, notification: Notification) -> dict[str, Any]:

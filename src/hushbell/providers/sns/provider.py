@@ -43,7 +43,7 @@ class SnsProvider:
     """Endpoints and topics by their ARN. Headers of a message are SNS' message attributes."""
 
     name = "sns"
-    credential_expires_at: Millis | None = None  # an access key has no end that it tells
+    credential_expires_at: Millis | None = None  # an access key names no end
 
     def __init__(self, settings: SnsSettings, context: ProviderContext) -> None:
         """
@@ -93,7 +93,7 @@ class SnsProvider:
         self._key.reload()
 
     async def close(self) -> None:
-        """Let go of connections. Attempts under way end with UNKNOWN."""
+        """Close the connections. Attempts under way end with UNKNOWN."""
         await self._http.close()
 
     def _send(self, arn: re.Match[str], fields: dict[str, str], done: partial[None]) -> None:

@@ -12,7 +12,7 @@ from hushbell.runtime.delivery.engine import App
 from hushbell.types import Millis, TokenType
 
 SERVER_APP = "server"
-MAX_OPEN_PUSHES = 10_000_000  # its share: so many that a full outbox never refuses a request in peace
+MAX_OPEN_PUSHES = 10_000_000  # its share: so many that a full outbox refuses no request in normal operation
 
 # Queue → the providers that can serve it, best first. A provider of another package serves any.
 _CHOICES: Mapping[str, Sequence[str]] = {

@@ -25,7 +25,7 @@ MAX_LOST_RACES = 10  # each is another writer's success; ten in a row are a bug,
 
 
 class Decider:
-    """Turns events into decisions that are on the disk when they are returned."""
+    """Makes decisions of events. A decision is on the disk before it is returned."""
 
     def __init__(
         self,

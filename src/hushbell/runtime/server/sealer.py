@@ -45,7 +45,7 @@ class EnvelopeSealer(Protocol):
         """Return one complete WakuMessage for each reply, with the topic it belongs on inside."""
 
     async def close(self) -> None:
-        """Let go of processes."""
+        """End the worker processes."""
 
 
 def open_envelope(sealed: SealedEnvelope, server: KeyPair, limits: Limits) -> Event | DiscardedEnvelope:
@@ -99,4 +99,4 @@ class InProcessSealer:
         return sealed
 
     async def close(self) -> None:
-        """Nothing to let go of."""
+        """Do nothing: there are no processes."""

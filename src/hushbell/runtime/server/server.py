@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 
 
 class PushServer:
-    """Everything is handed in; ``run`` returns when the transport is closed."""
+    """The constructor gets every part; ``run`` returns when the transport is closed."""
 
     def __init__(
         self,

@@ -132,12 +132,12 @@ class ServerService:
         return self._topic_index.route(topic)
 
     async def run(self) -> None:
-        """Serve until stopped; then finish the batches in hand, write the outcomes under way, close everything."""
+        """Serve until stopped; then finish open batches, write the outcomes under way and close all parts."""
         self._delivery.start(self._forget())
         try:
             await self._server.run()
         finally:
-            # Side by side: whoever reads no answers must not add its grace to a provider's that gives none.
+            # Concurrently: the grace periods of a slow reader and of a slow provider must not add up.
             leaving = asyncio.ensure_future(self._transport.close())
             await self._delivery.close()
             await leaving

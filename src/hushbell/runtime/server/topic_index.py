@@ -135,5 +135,5 @@ def _topic(key_hash: KeyHash) -> int:
 
 
 def _hash(topic: int) -> int:
-    """Return the hash of a topic. Python seeds it for each process, so that nobody can choose keys that collide."""
+    """Return the hash of a topic. Python seeds it for each process, so that no sender can choose keys that collide."""
     return hash(f"{topic:08x}")

@@ -2,7 +2,7 @@
 Opens and seals in other processes: ``[server] workers = N``.
 
 The parent hands over payloads and keys in batches. It alone decides, commits and sends: one writer, one order. A worker
-lives no longer than its parent, whatever ends that, because its standard input closes with it.
+lives no longer than its parent, however that ends, because its standard input closes with it.
 """
 
 import asyncio

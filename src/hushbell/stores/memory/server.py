@@ -1,4 +1,4 @@
-"""Everything in RAM, nothing on a disk: what is not written down cannot be seized. A restart forgets it all."""
+"""A server store in memory. Nothing is on a disk, so nothing can be seized. A restart loses everything."""
 
 from collections.abc import Sequence
 from dataclasses import replace

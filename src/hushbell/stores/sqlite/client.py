@@ -1,7 +1,7 @@
 """
 A client's facts in a SQLite file, sealed with a key that is not in it.
 
-One row for each fact. Its name is a keyed hash: the file does not tell whom an account knows or rings.
+One row for each fact. Its name is a keyed hash: the file does not show whom an account knows or notifies.
 """
 
 import asyncio

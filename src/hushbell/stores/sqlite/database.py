@@ -15,8 +15,8 @@ from hushbell.stores.sqlite.schema import Schema, run_script
 from hushbell.types import Random, SymmetricKey
 
 OLDEST_SQLITE = (3, 37, 0)  # STRICT tables
-BUSY_WRITING = 5.0  # seconds to wait for somebody else's lock, such as an operator's shell
-BUSY_READING = 0.5  # readers of a WAL wait for nobody, except while it is recovered
+BUSY_WRITING = 5.0  # seconds to wait for another process's lock, such as an operator's shell
+BUSY_READING = 0.5  # readers of a WAL wait only while it is recovered
 CACHE = 16 * 1024  # KiB of pages in memory, of each connection
 WAL_LEFT = 64 * 1024 * 1024  # bytes of log file that a checkpoint leaves; a burst does not keep the disk for ever
 STATEMENTS = 512  # prepared, of each connection; one of many rows is another for each number of rows
@@ -25,7 +25,7 @@ _CHECK = b"the key file belongs to this database"
 
 @dataclass(frozen=True, slots=True)
 class Database:
-    """A database that was found in order. Whoever holds it closes both connections."""
+    """A database that passed all checks. The holder closes both connections."""
 
     writing: sqlite3.Connection
     reading: sqlite3.Connection  # cannot write
@@ -209,9 +209,9 @@ def _keep_copy(connection: sqlite3.Connection, path: Path, version: int) -> None
 def _bring_up_to_date(
     connection: sqlite3.Connection, version: int, at_rest: AtRest, path: Path, schema: Schema, *, names_key: bool
 ) -> None:
-    """Make the tables and what tells the right key, or migrate older tables: all of it, or nothing."""
+    """Make the tables and the row that identifies the key, or migrate older tables, in one transaction."""
     with mapped():
-        connection.execute("BEGIN IMMEDIATE")  # whoever called closes the connection on an error, which rolls back
+        connection.execute("BEGIN IMMEDIATE")  # the caller closes the connection on an error, which rolls back
         if _version_of(connection, path, schema) != version:
             raise StoreUnavailable(f"{path}: another process changes the tables")
         if version == 0:

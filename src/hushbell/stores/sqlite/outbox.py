@@ -209,7 +209,7 @@ def _start(connection: sqlite3.Connection) -> int:
         connection.execute("BEGIN IMMEDIATE")
         (epoch,) = connection.execute(_EPOCH).fetchone()
         for number, packed in connection.execute(_ENDED).fetchall():
-            with suppress(StoreCorrupt):  # it is put aside when somebody asks for it
+            with suppress(StoreCorrupt):  # reading it later quarantines it
                 connection.executemany(_ERASE, [(result.number,) for result in unpack_run(number, packed)])
         connection.execute(_ERASE_PROGRESS)
         connection.execute("COMMIT")

@@ -12,7 +12,7 @@ from hushbell.stores.at_rest import AtRest
 
 SECRETS = """
 CREATE TABLE secrets (
-    name TEXT PRIMARY KEY NOT NULL,  -- check: tells whether the key file is the right one; identity: a private key
+    name TEXT PRIMARY KEY NOT NULL,  -- check: shows whether the key file is the right one; identity: a private key
     sealed BLOB NOT NULL
 ) STRICT, WITHOUT ROWID;
 """
@@ -155,7 +155,7 @@ Migration = Callable[[sqlite3.Connection, AtRest], None]
 class Schema:
     """The tables of one kind of database."""
 
-    application_id: int  # how file(1) and we tell our databases from others
+    application_id: int  # by which file(1) and the program recognise the database
     version: int  # that this program makes
     tables: str  # of that version
     migrations: Mapping[int, Migration] = field(default_factory=dict)  # number n brings version n to n + 1

@@ -107,5 +107,5 @@ class SqliteServerStore:
         return forgotten
 
     async def close(self) -> None:
-        """Finish what was accepted and let go of the files."""
+        """Finish the accepted commits and close the files."""
         await self.outbox.close()

@@ -7,7 +7,7 @@ returned. The thread releases the interpreter while SQLite works and syncs, so t
 
 The thread needs the interpreter between two statements. An event loop that never idles but releases it for an instant
 in every turn can starve the thread for seconds under Python's switch interval of 5 ms (measured: 7 s, against 42 ms
-with ``sys.setswitchinterval(0.0001)``). That setting is the whole process's, so whoever composes the process makes it.
+with ``sys.setswitchinterval(0.0001)``). That setting is the whole process's, so the process sets it, not this class.
 """
 
 import asyncio
@@ -40,7 +40,7 @@ class Step(NamedTuple):
 
     sql: str
     rows: Sequence[Sequence[Any]]
-    must_change: bool = False  # each row must change a row of the table; otherwise somebody else wrote first
+    must_change: bool = False  # each row must change a row of the table; otherwise another writer was first
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -171,7 +171,7 @@ class Writer:
 
     def _report(self, calls: Sequence[_Call], results: Sequence[Result]) -> None:
         if self._loop is not None:
-            with contextlib.suppress(RuntimeError):  # the loop is gone, and nobody waits
+            with contextlib.suppress(RuntimeError):  # the loop is closed, and no caller waits
                 self._loop.call_soon_threadsafe(self._call_back, calls, results)
 
     def _call_back(self, calls: Sequence[_Call], results: Sequence[Result]) -> None:

@@ -17,7 +17,7 @@ _JSON = (("content-type", "application/json; charset=utf-8"), ("x-gorush-version
 
 
 class MockGorush:
-    """``POST /api/push``: a hushbell gateway to whoever sends idempotency keys, else a gorush behind a key."""
+    """``POST /api/push``: a hushbell gateway for callers that send idempotency keys, else a gorush behind a key."""
 
     provider = "gorush"
 

@@ -102,7 +102,7 @@ def parse_rules(given: Any) -> list[Rule]:
 
     ``{"match": {"provider", "token_prefix", "app", "host", "nth"}, "reply": {"status", "reason", "retry_after",
     "timestamp", "delay_ms", "dist": {"uniform": [LOW, HIGH]} or {"exponential": MEAN}, "headers": {NAME: VALUE},
-    "body", "act", or the name of a fault as true}, "times": N}``. Everything may be missing.
+    "body", "act", or the name of a fault as true}, "times": N}``. Every field is optional.
 
     Raises:
         ValueError: the JSON has another form, or a name is unknown.

@@ -122,7 +122,7 @@ class PeerConnection:
         self._writer.flush()
 
     def on_closed(self) -> None:
-        """Release everything: the socket is closed."""
+        """Release streams and buffers: the socket is closed."""
         if self.closed:
             return
         self.closed = True

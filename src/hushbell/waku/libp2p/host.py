@@ -167,7 +167,7 @@ class Host:
             connection.close()
 
     async def close(self) -> None:
-        """Stop listening and close everything."""
+        """Stop listening and close all connections."""
         self._closed = True
         await self._sockets.close()
         for handshake in tuple(self._handshakes):

@@ -242,7 +242,7 @@ class MuxedStream:
     def _give(self, receiver: Callable[[bytes], None], data: bytes) -> None:
         try:
             receiver(data)
-        except Exception as error:  # noqa: BLE001 whatever it is, it costs this stream and no other
+        except Exception as error:  # noqa: BLE001 any failure costs this stream and no other
             self._connection.failed(self, error)
             return
         self._connection.consumed(self, len(data))

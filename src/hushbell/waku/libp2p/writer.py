@@ -88,7 +88,7 @@ class StreamWriter:
                 self._drains.pop(future, None)
 
     def close(self) -> None:
-        """Release everything."""
+        """Release the queued bytes."""
         self._closed = True
         self._resources.unsent -= self._accounted
         self._accounted = 0

@@ -91,7 +91,7 @@ class FilterClient:
 
     async def unsubscribe(self, peer: PeerId, pubsub_topic: str, content_topics: Collection[str]) -> None:
         """
-        Ask a service to stop pushing messages of these topics. They are dropped from now on, whatever it responds.
+        Ask a service to stop pushing messages of these topics. They are dropped from now on, also if it refuses.
 
         Raises:
             TransportError: it refused, or did not answer.
@@ -102,7 +102,7 @@ class FilterClient:
 
     async def unsubscribe_all(self, peer: PeerId) -> None:
         """
-        Ask a service to push nothing more. Its pushes are dropped from now on, whatever it responds.
+        Ask a service to push nothing more. Its pushes are dropped from now on, also if it refuses.
 
         Raises:
             TransportError: it refused, or did not answer.

@@ -45,7 +45,7 @@ class LightpushClient:
 
     async def publish(self, peer: PeerId, pubsub_topic: PubsubTopic, waku_message: bytes) -> int | None:
         """
-        Have ``peer`` publish a message, and return how many peers took it; None if it did not tell.
+        Have ``peer`` publish a message, and return how many peers took it; None if it did not say.
 
         Raises:
             Refused: it did not publish.
@@ -62,7 +62,7 @@ class LightpushClient:
 
     async def publish_v2(self, peer: PeerId, pubsub_topic: PubsubTopic, waku_message: bytes) -> None:
         """
-        Have ``peer`` publish a message by version 2, which tells no more than that it did.
+        Have ``peer`` publish a message by version 2, whose response holds no number of peers.
 
         Raises:
             Refused: it did not publish.

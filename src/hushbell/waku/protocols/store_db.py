@@ -35,7 +35,7 @@ CREATE TABLE messages (
     timestamp INTEGER NOT NULL,      -- of the sender, ns
     pubsub_topic TEXT NOT NULL,
     content_topic TEXT NOT NULL,
-    message BLOB NOT NULL            -- WakuMessage as it came
+    message BLOB NOT NULL            -- WakuMessage as received
 ) STRICT;
 CREATE INDEX messages_by_time ON messages (timestamp, hash);
 CREATE INDEX messages_by_topic ON messages (pubsub_topic, content_topic, timestamp, hash);

@@ -171,7 +171,7 @@ class Mesh:
             self._graft(topic, peer, now)
 
     def _prune_excess(self, topic: str, now: Millis) -> None:
-        """Keep the best, a random choice of the rest, and enough that we dialled: inbound ones must not fill a mesh."""
+        """Keep the best, a random choice of the rest, and a minimum of outbound peers, which limits inbound ones."""
         settings = self._settings
         ranked = sorted(
             choose(list(self.members[topic]), len(self.members[topic]), self._random), key=self._negative_score

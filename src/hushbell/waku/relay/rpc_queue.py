@@ -115,7 +115,7 @@ class RpcQueue:
             self._waiting = False
 
     def detach(self) -> Stream | None:
-        """Drop everything and return the stream, if there was one."""
+        """Drop all queued RPCs and return the stream, if there was one."""
         stream, self._stream = self._stream, None
         self._waiting = True
         self._total.size -= self.size
