@@ -15,12 +15,14 @@ from typing import Any
 import pytest
 from tests.cli.test_gateway import ENVIRONMENT, configuration
 from tests.cli.test_gateway import running as running_gateway
+from tests.stores.fixtures import Made
 from tests.stores.test_dumps import KEY, restore
 
 from hushbell.cli import run
 from hushbell.core.delivery.changes import Changes
 from hushbell.core.delivery.job import Job
 from hushbell.core.delivery.notification import Message, Notification
+from hushbell.core.server.facts import SaveRegistration
 from hushbell.core.server.push_body import FORM, PushBody, encode_push_body
 from hushbell.ports.outbox import committed
 from hushbell.runtime.clock import SystemClock
@@ -298,6 +300,36 @@ def test_a_wrong_id_is_refused(
 ) -> None:
     assert run(["store", "damaged", "--data", str(tmp_path), *arguments]) == status
     assert words in capsys.readouterr().err
+
+
+def test_a_damaged_registration_is_listed_until_its_device_registers_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[Any]
+) -> None:
+    made, program = Made(), Program("serve", tmp_path / "none", tmp_path / "data", tmp_path / "bus.sock")
+
+    async def save(*writes: SaveRegistration) -> None:
+        store = SqliteServerStore.open(program.database, program.key_file, random=os.urandom)
+        await store.commit(writes)
+        await store.close()
+
+    def listed() -> list[dict[str, Any]]:
+        assert run(["store", "damaged", "--data", str(program.data), "--json"]) == 0
+        found: list[dict[str, Any]] = json.loads(capsys.readouterr().out)
+        return found
+
+    asyncio.run(save(*(made.save(made.device(number)) for number in (1, 2, 3))))
+    assert not listed()
+    program.execute("UPDATE registrations SET sealed = zeroblob(99) WHERE owner = ?", made.owner(2))
+
+    (row,) = listed()
+    assert row == {"id": None, "table": "registrations", "number": None, "app": "server", "at": None} | {
+        "why": "a row of registrations does not decrypt"
+    }
+    assert run(["store", "damaged", "--data", str(program.data)]) == 0
+    assert capsys.readouterr().out.splitlines()[1].split()[:5] == ["-", "registrations", "-", "server", "-"]
+
+    asyncio.run(save(made.save(made.device(2), 2, replaces=1)))
+    assert not listed()
 
 
 def test_a_store_in_memory_has_no_damaged_rows(

@@ -33,9 +33,10 @@ def command() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def damaged(config: str | None, data: str | None, release: str | None, discard: str | None, *, as_json: bool) -> None:
     """
-    List rows that could not be read and were put aside.
+    List rows that cannot be read, most of them put aside.
 
-    Serve and gateway must not be running. A released row that fails again returns to this list.
+    Serve and gateway must not be running. A released row that fails again returns to this list. A damaged
+    registration has no ID here: it stays in its place until its device registers again.
     """
     settings = read_settings(config, {"server.data": data})
     if release is not None and discard is not None:
@@ -52,19 +53,23 @@ def damaged(config: str | None, data: str | None, release: str | None, discard: 
 
 
 async def _run(settings: Settings, release: str | None, discard: str | None, *, as_json: bool) -> None:
-    async with _open(settings) as outboxes:
+    async with _open(settings) as (outboxes, server):
         if release is not None or discard is not None:
             row = release if release is not None else discard or ""
             await _change(outboxes, row, is_release=release is not None)
             click.echo(f"{'released' if release is not None else 'discarded'} {row}")
             return
-        rows = {f"{name}-{row.id}": row for name, outbox in outboxes.items() for row in await outbox.quarantined()}
+        rows = [
+            _fields(f"{name}-{row.id}", row) for name, outbox in outboxes.items() for row in await outbox.quarantined()
+        ]
+        reasons = await server.damaged_registrations() if server is not None else ()
+        rows += [dict(zip(_NAMES, (None, "registrations", None, "server", None, why), strict=True)) for why in reasons]
     if as_json:
-        click.echo(json.dumps([_fields(name, row) for name, row in rows.items()]))
+        click.echo(json.dumps(rows))
     elif not rows:
         click.echo("no damaged rows")
     else:
-        for line in (_HEADINGS, *(tuple(_fields(name, row).values()) for name, row in rows.items())):
+        for line in (_HEADINGS, *(tuple(row.values()) for row in rows)):
             click.echo(
                 "  ".join(
                     f"{'-' if value is None else value!s:<{width}}" for value, width in zip(line, _WIDTHS, strict=True)
@@ -73,12 +78,13 @@ async def _run(settings: Settings, release: str | None, discard: str | None, *, 
 
 
 _HEADINGS = ("ID", "TABLE", "NUMBER", "APP", "PUT ASIDE", "WHY")
+_NAMES = ("id", "table", "number", "app", "at", "why")
 _WIDTHS = (12, 20, 19, 12, 20, 0)
 
 
-def _fields(name: str, row: QuarantinedRow) -> Mapping[str, str | int | None]:
+def _fields(name: str, row: QuarantinedRow) -> dict[str, str | int | None]:
     at = datetime.fromtimestamp(row.at // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    return {"id": name, "table": row.source, "number": row.number, "app": row.app, "at": at, "why": row.why}
+    return dict(zip(_NAMES, (name, row.source, row.number, row.app, at, row.why), strict=True))
 
 
 async def _change(outboxes: Mapping[str, Outbox], row: str, *, is_release: bool) -> None:
@@ -94,19 +100,19 @@ async def _change(outboxes: Mapping[str, Outbox], row: str, *, is_release: bool)
 
 
 @asynccontextmanager
-async def _open(settings: Settings) -> AsyncIterator[Mapping[str, Outbox]]:
-    """Open the databases that exist, by the names of their programs."""
+async def _open(settings: Settings) -> AsyncIterator[tuple[Mapping[str, Outbox], SqliteServerStore | None]]:
+    """Open the databases that exist; yield their outboxes by the names of their programs, and the server's store."""
     opened: dict[str, Outbox] = {}
+    server = None
     try:
         for name, path in _databases(settings):
             at_rest, keep = path.with_name("at-rest.key"), settings.store.keep_damaged_days
             if name == "serve":
-                opened[name] = SqliteServerStore.open(
-                    path, at_rest, random=system_random, keep_damaged_days=keep
-                ).outbox
+                server = SqliteServerStore.open(path, at_rest, random=system_random, keep_damaged_days=keep)
+                opened[name] = server.outbox
             else:
                 opened[name] = SqliteOutbox.open(path, at_rest, random=system_random, keep_damaged_days=keep)
-        yield opened
+        yield opened, server
     finally:
         for outbox in opened.values():
             await outbox.close()

@@ -60,6 +60,12 @@ class SqliteServerStore:
         with mapped():
             return self._reads.final_state(notification_id)
 
+    async def damaged_registrations(self) -> Sequence[str]:
+        """Return the reason for each registration that cannot be read; it stays until its device registers again."""
+        self.outbox.check_open()
+        with mapped():
+            return list(self._reads.damaged_registrations())
+
     async def owners(self) -> Sequence[KeyHash]:
         """See :meth:`hushbell.ports.server_store.ServerStore.owners`."""
         self.outbox.check_open()

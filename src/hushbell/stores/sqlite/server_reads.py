@@ -126,6 +126,18 @@ class ServerReads:
             )
             facts.rung.update(ring_id for (ring_id,) in rows)
 
+    def damaged_registrations(self) -> Iterator[str]:
+        """Yield the reason for each registration that cannot be read. All are decrypted: some seconds a million."""
+        rows = self._connection.execute(
+            "SELECT owner, installation_id, sealed FROM registrations WHERE sealed IS NOT NULL"
+        )
+        for owner, installation_id, sealed in rows:
+            row = row_of(DeviceKey(KeyHash(owner), InstallationId(installation_id)))
+            try:
+                _registration(self._at_rest.open("registrations", row, sealed))
+            except StoreCorrupt as error:
+                yield str(error)
+
     def _log_damage(self, device: DeviceKey, error: StoreCorrupt) -> None:
         """Log a damaged registration once, without its names; it stays until the device registers again."""
         if device not in self._damaged and len(self._damaged) < MAX_LOGGED:
