@@ -23,6 +23,27 @@ def failure(failed: HttpFailure, scope: Scope = Scope.PROVIDER) -> Outcome:
     return Outcome(verdict, failed.kind.value, scope=scope)
 
 
+def by_status(status: int, error: str, after: float | None) -> Outcome:
+    """
+    Return the outcome of a response whose error code, if any, decides nothing by itself.
+
+    Args:
+        status: of the response, which is not a good one.
+        error: the provider's error code; "" if the body has none, as of a proxy's.
+        after: seconds to wait, if the response says so.
+    """
+    reason = error or f"HTTP {status}"
+    if status == 413 or (status == 400 and error):
+        return Outcome(Verdict.INVALID, reason)
+    if status in (400, 408, 429) or status >= 500:
+        return Outcome(Verdict.RETRY, reason, after=after, scope=Scope.PROVIDER)
+    if status in (401, 403):
+        return Outcome(Verdict.MISCONFIGURED, reason, scope=Scope.APP)
+    if 300 <= status < 500:
+        return Outcome(Verdict.MISCONFIGURED, reason, scope=Scope.PROVIDER)
+    return Outcome(Verdict.UNKNOWN, reason, scope=Scope.PROVIDER)
+
+
 def retry_after(answer: HttpResponse) -> float | None:
     """Return the seconds a Retry-After header asks for. Dates are ignored: their clock is not ours."""
     value = answer.header("retry-after")

@@ -5,7 +5,7 @@ from typing import Any
 
 from hushbell.core.delivery.outcome import ACCEPTED, Outcome, Scope, Verdict
 from hushbell.ports.http import HttpResponse
-from hushbell.providers.responses import retry_after
+from hushbell.providers.responses import by_status, retry_after
 from hushbell.types import Millis
 
 TOKEN_LIFE = 1200.0  # seconds that Apple wants a provider token to be used at least
@@ -95,21 +95,14 @@ def by_reason(
 
 
 def _by_status(status: int, reason: str, since: Millis | None, after: float | None) -> Outcome:
-    """Return the outcome of an answer whose reason, if any, was not known when this was written."""
-    text = reason or f"HTTP {status}"
-    if status == 410 and reason:  # without a reason a proxy answered, and no token is dead
-        return Outcome(Verdict.DEAD_TOKEN, text, since=since)
-    if status == 413 or (status == 400 and reason):
-        return Outcome(Verdict.INVALID, text)
+    """Return the outcome of a response whose reason, if any, is none of the table's."""
+    if status == 410 and reason:
+        return Outcome(Verdict.DEAD_TOKEN, reason, since=since)
+    if status == 410:  # not Apple's own, so it ends no token
+        return Outcome(Verdict.RETRY, f"HTTP {status}", after=after, scope=Scope.PROVIDER)
     if status == 429 and reason:
-        return Outcome(Verdict.RETRY, text, after=after)
-    if status in (400, 408, 410, 429) or status >= 500:
-        return Outcome(Verdict.RETRY, text, after=after, scope=Scope.PROVIDER)
-    if status in (401, 403):
-        return Outcome(Verdict.MISCONFIGURED, text, scope=Scope.APP)
-    if 300 <= status < 500:
-        return Outcome(Verdict.MISCONFIGURED, text, scope=Scope.PROVIDER)
-    return Outcome(Verdict.UNKNOWN, text, scope=Scope.PROVIDER)
+        return Outcome(Verdict.RETRY, reason, after=after)
+    return by_status(status, reason, after)
 
 
 def error_code(body: bytes) -> tuple[str, Millis | None]:

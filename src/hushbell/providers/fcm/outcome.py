@@ -5,7 +5,7 @@ from typing import Any
 
 from hushbell.core.delivery.outcome import ACCEPTED, Outcome, Scope, Verdict
 from hushbell.ports.http import HttpResponse
-from hushbell.providers.responses import error_code, json_object, retry_after
+from hushbell.providers.responses import by_status, error_code, json_object, retry_after
 
 QUOTA_WAIT = 60.0  # seconds that Google wants us to wait at least after QUOTA_EXCEEDED
 BAD_TOKEN = Outcome(Verdict.DEAD_TOKEN, "INVALID_ARGUMENT")
@@ -53,24 +53,14 @@ def outcome(answer: HttpResponse) -> Outcome:
     return Outcome(known.verdict, known.reason, after=after, scope=known.scope)
 
 
-def _by_status(status: int, error: str, after: float | None) -> Outcome:
-    """Return the outcome of an answer without an error code of Firebase's own."""
-    reason = error or f"HTTP {status}"
+def _by_status(status: int, reason: str, after: float | None) -> Outcome:
+    """Return the outcome of a response without an error code of Firebase's own."""
     if status == 401:
         return REFUSED_TOKEN
-    if status == 400 and error:
-        return Outcome(Verdict.INVALID, reason)
-    if status == 413:
-        return Outcome(Verdict.INVALID, reason)
     if status == 429:
-        return Outcome(Verdict.RETRY, reason, after=max(after or 0.0, QUOTA_WAIT), scope=Scope.APP)
-    if status in (400, 408) or status >= 500:
-        return Outcome(Verdict.RETRY, reason, after=after, scope=Scope.PROVIDER)
-    if status == 403:
-        return Outcome(Verdict.MISCONFIGURED, reason, scope=Scope.APP)
-    if 300 <= status < 500:
-        return Outcome(Verdict.MISCONFIGURED, reason, scope=Scope.PROVIDER)
-    return Outcome(Verdict.UNKNOWN, reason, scope=Scope.PROVIDER)
+        wait = max(after or 0.0, QUOTA_WAIT)
+        return Outcome(Verdict.RETRY, reason or f"HTTP {status}", after=wait, scope=Scope.APP)
+    return by_status(status, reason, after)
 
 
 def _error_code(error: Mapping[str, Any]) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Collection
 
 from hushbell.core.delivery.outcome import ACCEPTED, Outcome, Scope, Verdict
 from hushbell.ports.http import HttpResponse
-from hushbell.providers.responses import error_code, json_object, retry_after
+from hushbell.providers.responses import by_status, error_code, json_object, retry_after
 
 PARTIAL = "80100000"
 DEAD = Outcome(Verdict.DEAD_TOKEN, "illegal_token")
@@ -59,22 +59,12 @@ def _is_text(value: object) -> bool:
 
 
 def _by_status(answer: HttpResponse, code: str) -> Outcome:
+    """Return the outcome of a response whose code, if any, is none of the table's."""
     status, after = answer.status, retry_after(answer)
-    reason = code or f"HTTP {status}"
     if status == 401:
         return REFUSED_TOKEN
-    if status in (408, 429) or status >= 500:
-        return Outcome(Verdict.RETRY, reason, after=after, scope=Scope.PROVIDER)
     if status in (200, 400) and code.startswith(("801", "803")):
-        return Outcome(Verdict.INVALID, reason)
+        return Outcome(Verdict.INVALID, code)
     if status in (200, 400) and code:
-        return Outcome(Verdict.RETRY, reason, after=after, scope=Scope.APP)
-    if status == 413:
-        return Outcome(Verdict.INVALID, reason)
-    if status == 400:
-        return Outcome(Verdict.RETRY, reason, after=after, scope=Scope.PROVIDER)
-    if status == 403:
-        return Outcome(Verdict.MISCONFIGURED, reason, scope=Scope.APP)
-    if 300 <= status < 500:
-        return Outcome(Verdict.MISCONFIGURED, reason, scope=Scope.PROVIDER)
-    return Outcome(Verdict.UNKNOWN, reason, scope=Scope.PROVIDER)
+        return Outcome(Verdict.RETRY, code, after=after, scope=Scope.APP)
+    return by_status(status, code, after)

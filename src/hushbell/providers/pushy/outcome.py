@@ -4,7 +4,7 @@ from collections.abc import Collection
 
 from hushbell.core.delivery.outcome import ACCEPTED, Outcome, Scope, Verdict
 from hushbell.ports.http import HttpResponse
-from hushbell.providers.responses import error_code, json_object, retry_after
+from hushbell.providers.responses import by_status, error_code, json_object, retry_after
 
 DEAD = Outcome(Verdict.DEAD_TOKEN, "NO_RECIPIENTS")
 
@@ -29,16 +29,10 @@ def _refusal(status: int, code: str, after: float | None) -> Outcome:
     reason = code or f"HTTP {status}"
     if status in (400, 404) and code == "NO_RECIPIENTS":
         return DEAD
-    if status < 500 and code in _KEY:
+    if status == 402 or (status < 500 and code in _KEY):
         return Outcome(Verdict.MISCONFIGURED, reason, scope=Scope.APP)
-    if status in (408, 429) or status >= 500 or (status == 400 and code in _BUSY):
-        return Outcome(Verdict.RETRY, reason, after=after, scope=Scope.APP if status == 429 else Scope.PROVIDER)
-    if (status == 400 and code) or status == 413:
-        return Outcome(Verdict.INVALID, reason)
-    if status == 400:
+    if status == 429:
+        return Outcome(Verdict.RETRY, reason, after=after, scope=Scope.APP)
+    if status == 400 and code in _BUSY:
         return Outcome(Verdict.RETRY, reason, after=after, scope=Scope.PROVIDER)
-    if status in (401, 402, 403):
-        return Outcome(Verdict.MISCONFIGURED, reason, scope=Scope.APP)
-    if 300 <= status < 500:
-        return Outcome(Verdict.MISCONFIGURED, reason, scope=Scope.PROVIDER)
-    return Outcome(Verdict.UNKNOWN, reason, scope=Scope.PROVIDER)
+    return by_status(status, code, after)

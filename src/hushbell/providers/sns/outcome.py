@@ -4,7 +4,7 @@ import re
 
 from hushbell.core.delivery.outcome import ACCEPTED, Outcome, Scope, Verdict
 from hushbell.ports.http import HttpResponse
-from hushbell.providers.responses import retry_after
+from hushbell.providers.responses import by_status, retry_after
 
 # No XML parser for what comes from outside: one word is all that is wanted.
 _CODE = re.compile(rb"<Code>([A-Za-z.]{1,64})</Code>")
@@ -56,22 +56,9 @@ def outcome(answer: HttpResponse) -> Outcome:
     code = match[1].decode() if match else ""
     known = CODES.get(code)
     if known is None or (known.verdict is Verdict.DEAD_TOKEN and status not in (400, 404)):
-        return _by_status(status, code, retry_after(answer))
+        return by_status(status, code, retry_after(answer))
     if code == "InvalidParameter" and _NO_ENDPOINT in answer.body:
         return Outcome(Verdict.DEAD_TOKEN, code)
     if known.verdict is Verdict.RETRY:
         return Outcome(known.verdict, code, after=retry_after(answer), scope=known.scope)
     return known
-
-
-def _by_status(status: int, code: str, after: float | None) -> Outcome:
-    reason = code or f"HTTP {status}"
-    if (status == 400 and code) or status == 413:
-        return Outcome(Verdict.INVALID, reason)
-    if status in (400, 408, 429) or status >= 500:
-        return Outcome(Verdict.RETRY, reason, after=after, scope=Scope.PROVIDER)
-    if status in (401, 403):
-        return Outcome(Verdict.MISCONFIGURED, reason, scope=Scope.APP)
-    if 300 <= status < 500:
-        return Outcome(Verdict.MISCONFIGURED, reason, scope=Scope.PROVIDER)
-    return Outcome(Verdict.UNKNOWN, reason, scope=Scope.PROVIDER)
