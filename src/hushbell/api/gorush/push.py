@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from hushbell.api.http.auth import ApiClient, ApiKeys, Forbidden, Unauthorized
 from hushbell.api.http.head_cache import RequestHead
@@ -146,10 +147,7 @@ class GorushPush:
 
     def _submit_drafts(self, parsed: GorushRequest) -> None:
         parsed.to_submit = len(parsed.drafts)
-
-        def done(submission: Submission, error: StoreError | None) -> None:
-            self._on_submitted(parsed, submission, error)
-
+        done = partial(self._on_submitted, parsed)
         for app, made in parsed.drafts.items():
             try:
                 parsed.submissions.append(self._delivery.submit(app, made, done, wait=self._settings.sync))

@@ -61,7 +61,10 @@ class Changes:
     @property
     def is_empty(self) -> bool:
         """Whether there is nothing to write."""
-        return not (self.jobs or self.results or any(getattr(self, name) for name in _FIELDS))
+        # Spelt out: it is read several times a commit, and a loop over the names costs a call for each.
+        has_jobs = self.jobs or self.results or self.progress or self.quarantined
+        has_events = self.events or self.done_events or self.deferred_events
+        return not (has_jobs or has_events or self.dead_tokens or self.responses or self.server)
 
     def extend(self, later: "Changes") -> None:
         """Add what is committed after this, in its order."""

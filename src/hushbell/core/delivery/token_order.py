@@ -15,35 +15,36 @@ class TokenOrder(Generic[Item]):
     a push that was accepted later. Holds as many entries as pushes are in memory.
     """
 
-    __slots__ = ("_waiting",)
+    __slots__ = ("taken", "waiting")
 
     def __init__(self) -> None:
-        self._waiting: dict[str, deque[tuple[Item, int]] | None] = {}  # token → what waits for it; None: nothing
-
-    def __len__(self) -> int:
-        """Return how many tokens are taken."""
-        return len(self._waiting)
+        self.taken: set[str] = set()  # tokens
+        self.waiting: dict[str, deque[tuple[Item, int]]] = {}  # token → what waits for it; no entry is empty
 
     def acquire(self, item: Item, targets: Sequence[str], indexes: Sequence[int]) -> Sequence[int]:
         """Take the tokens at these indexes and return those that were free; ``item`` waits for each of the others."""
-        waiting = self._waiting
+        taken = self.taken
         free: list[int] = []
         for index in indexes:
             token = targets[index]
-            if token not in waiting:
-                waiting[token] = None
+            if token not in taken:
+                taken.add(token)
                 free.append(index)
-                continue
-            behind = waiting[token]
-            if behind is None:
-                behind = waiting[token] = deque()
-            behind.append((item, index))
+            else:
+                self.waiting.setdefault(token, deque()).append((item, index))
         return free
 
     def release(self, token: str) -> tuple[Item, int] | None:
-        """Return what waited longest for a token and holds it from now on, or None: the token is free."""
-        behind = self._waiting.pop(token, None)
-        if not behind:
+        """
+        Return what waited longest for a token and holds it from now on, or None: the token is free.
+
+        While ``waiting`` is empty this is ``taken.discard``.
+        """
+        behind = self.waiting.get(token)
+        if behind is None:
+            self.taken.discard(token)
             return None
-        self._waiting[token] = behind
-        return behind.popleft()
+        first = behind.popleft()
+        if not behind:
+            del self.waiting[token]
+        return first

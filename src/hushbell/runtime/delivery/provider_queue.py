@@ -147,7 +147,7 @@ class ProviderQueue:
         self.bytes_in_memory += active.size
         for item in active.items():
             for index in item.indexes:
-                self._set_final(item, index, State.FAILED, outcome)
+                self._finish(item, index, State.FAILED, outcome, holds_token=False)
 
     def send_next(self, budget: int) -> int:
         """Begin at most ``budget`` attempts; return how many."""
@@ -267,14 +267,16 @@ class ProviderQueue:
             active.submission.count_attempted(FailedPush(item.notification, index, _EXPIRED, is_final=True))
         self._finish(item, index, State.EXPIRED, Outcome(Verdict.RETRY, active.reasons.get(position, "")))
 
-    def _finish(self, item: ActiveNotification, index: int, state: State, outcome: Outcome) -> None:
-        """Give a push that holds its token its final state, and let the next one to that token go."""
-        behind = self._order.release(item.notification.targets[index])
-        if behind is not None:
-            self._retry(*behind)
-        self._set_final(item, index, state, outcome)
-
-    def _set_final(self, item: ActiveNotification, index: int, state: State, outcome: Outcome) -> None:
+    def _finish(
+        self, item: ActiveNotification, index: int, state: State, outcome: Outcome, *, holds_token: bool = True
+    ) -> None:
+        """Give a push its final state, and let the next one to its token go."""
+        if holds_token:
+            order, token = self._order, item.notification.targets[index]
+            if not order.waiting:
+                order.taken.discard(token)
+            elif (behind := order.release(token)) is not None:
+                self._retry(*behind)
         active, position = item.active, item.offset + index
         active.states[position] = state
         if outcome.reason:
