@@ -159,7 +159,7 @@ async def test_an_event_is_due_until_its_hook_was_told(queue: Outbox) -> None:
         queue, events=[WebhookEvent("hook", b"one", NOW), WebhookEvent("hook", b"two", NOW, due_at=Millis(NOW + 5))]
     )
     (one,) = await queue.due_events(NOW, 0, 9)
-    assert (one.hook, one.body, one.attempts) == ("hook", b"one", 0)
+    assert (one.webhook, one.body, one.attempts) == ("hook", b"one", 0)
 
     await commit(queue, deferred_events=[replace(one, attempts=1, due_at=Millis(NOW + 9))])
     assert not await queue.due_events(NOW, 0, 9)
@@ -188,7 +188,7 @@ async def test_the_first_answer_under_a_key_stays(queue: Outbox) -> None:
     first = IdempotentResponse(b"d" * 32, b"r" * 32, b"answer", NOW)
     await commit(queue, responses=[first])
 
-    await commit(queue, responses=[replace(first, answer=b"another")])
+    await commit(queue, responses=[replace(first, body=b"another")])
 
     assert await queue.idempotent_response(b"d" * 32) == first
     assert await queue.idempotent_response(b"e" * 32) is None

@@ -28,7 +28,7 @@ from hushbell.ports.outbox import Outbox
 from hushbell.runtime.clock import SystemClock, system_random
 from hushbell.runtime.delivery.engine import DeliveryEngine
 from hushbell.runtime.delivery.service import DeliveryService, GatewayService
-from hushbell.runtime.delivery.webhooks import Masking, Webhooks, feedback_webhook
+from hushbell.runtime.delivery.webhooks import GorushEventPrivacy, Webhooks, feedback_webhook
 from hushbell.stores.at_rest import make_folder
 from hushbell.stores.memory.outbox import MemoryOutbox
 from hushbell.stores.sqlite.outbox import SqliteOutbox
@@ -87,7 +87,9 @@ async def serve(settings: Settings) -> None:
                 for app in settings.apps
                 if app.feedback_url
             ],
-            masking=Masking(hides_token=settings.gateway.hide_token, hides_text=settings.gateway.hide_messages),
+            privacy=GorushEventPrivacy(
+                hides_token=settings.gateway.hide_token, hides_text=settings.gateway.hide_messages
+            ),
         )
         engine.add_listener(hooks)
         await engine.start()
@@ -144,7 +146,7 @@ class Rpc(Protocol):
 def _grpc(settings: Settings, http: GatewayApi) -> Rpc:
     from hushbell.api.gorush.grpc import GrpcServer  # its library takes memory that is not needed without it
 
-    return GrpcServer(http.push, http.keys, message=settings.gateway.body)
+    return GrpcServer(http.push, http.keys, max_message=settings.gateway.body)
 
 
 async def _listen(settings: Settings, http: GatewayApi, rpc: Rpc | None) -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""How pushes enter the delivery engine, and how others learn what became of them."""
+"""How pushes enter the delivery engine, and how listeners get their final states."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, Protocol
@@ -21,17 +21,17 @@ class QueueStatus(NamedTuple):
 
     app: str
     provider: str
-    counts: Sequence[int]  # pushes since the start by state.State; attempts in the place of STORED
+    counts: Sequence[int]  # pushes since the start by state.State; attempts at the index of STORED
     in_flight: int  # attempts under way
-    is_paused: bool  # its provider asked for, or caused, a pause
+    is_paused: bool  # nothing is sent until its provider's pause ends
     credential_expires_at: Millis | None  # when its credential ends, if that is known
 
 
 class FinalListener(Protocol):
-    """Whoever acts upon final states."""
+    """Adds changes to the commit of a final state."""
 
     def has_interest(self, app: str) -> bool:
-        """Whether the pushes of an app concern it; asked again after :meth:`on_webhooks_changed`."""
+        """Whether it gets the final states of an app's pushes; called again after :meth:`on_webhooks_changed`."""
 
     def on_final(
         self, notification: Notification, index: int, state: State, outcome: Outcome, attempts: int
@@ -81,7 +81,7 @@ class Delivery(Protocol):
 
         Args:
             jobs: that were prepared.
-            doubtful: they may be on the disk all the same: the disk is asked, and what is there is delivered.
+            doubtful: they may be on the disk all the same: they are looked up there, and delivered if they are.
         """
 
     def submit(
@@ -101,7 +101,7 @@ class Delivery(Protocol):
             drafts: at least one, each with at least one target.
             done: called once, later: they are on the disk, or the error says why nothing is.
             wait: call it only after each push had its first attempt.
-            idempotent: returns the answer to the request, which is committed with the jobs.
+            idempotent: returns the response to the request, which is committed with the jobs.
 
         Raises:
             CallerError: the app has no such provider.
@@ -117,7 +117,7 @@ class Delivery(Protocol):
         """
 
     async def idempotent_response(self, key: bytes) -> IdempotentResponse | None:
-        """Return the answer that is on the disk under a key, SHA-256, 32 bytes."""
+        """Return the response on the disk under ``key``, a SHA-256 of 32 bytes (IdempotentResponse.key_digest)."""
 
     async def dead_tokens(self, app: str, after: int, limit: int) -> Sequence[DeadToken]:
         """Return dead tokens of an app with cursors greater than ``after``, oldest first."""

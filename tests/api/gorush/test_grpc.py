@@ -22,7 +22,7 @@ async def called(start: Start) -> AsyncIterator[Any]:
 
     async def starting(**options: Any) -> tuple[Any, Any]:
         gateway = await start(**options)
-        server = GrpcServer(gateway.api.push, gateway.api.keys, message=1_000_000)
+        server = GrpcServer(gateway.api.push, gateway.api.keys, max_message=1_000_000)
         port = await server.listen("127.0.0.1", 0)
         channel = aio.insecure_channel(f"127.0.0.1:{port}")
         opened.append((server, channel))

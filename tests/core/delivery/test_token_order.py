@@ -17,7 +17,7 @@ def test_the_second_push_to_a_token_waits_for_the_first() -> None:
     assert order.release("b") == ("second", 2)
     assert order.release("b") is None
     assert order.release("c") is None
-    assert not order.taken
+    assert not order.held
     assert not order.waiting
 
 
@@ -26,7 +26,7 @@ def test_only_the_given_indexes_are_taken() -> None:
 
     assert order.acquire("first", ("a", "b", "c"), [2]) == [2]
     assert order.acquire("second", ("a", "b", "c"), [0, 2]) == [0]
-    assert len(order.taken) == 2
+    assert len(order.held) == 2
 
 
 pushes = st.lists(st.lists(st.sampled_from("abc"), min_size=1, max_size=4), max_size=20)
@@ -62,5 +62,5 @@ def test_each_push_holds_its_token_once_alone_and_in_order(items: list[list[str]
             (item, index) for item, targets in enumerate(items) for index, one in enumerate(targets) if one == token
         ]
         assert pushed == expected
-    assert not order.taken
+    assert not order.held
     assert not order.waiting

@@ -315,7 +315,7 @@ async def test_a_damaged_row_of_any_table_is_put_aside_and_the_rows_beside_it_ar
         found = {
             "dead_tokens": [one.token for one in await outbox.dead_tokens("chat", 0, 9)],
             "webhooks": [one.name for one in await outbox.webhooks()],
-            "webhook_events": [one.hook for one in await outbox.due_events(NOW, 0, 9)],
+            "webhook_events": [one.webhook for one in await outbox.due_events(NOW, 0, 9)],
             "idempotent_responses": [
                 name for name, key in (("one", b"\1"), ("two", b"\2")) if await outbox.idempotent_response(key)
             ],

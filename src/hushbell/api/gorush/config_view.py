@@ -10,7 +10,7 @@ from hushbell.config.settings import Settings
 
 HIDDEN = "[REDACTED]"
 
-# What gorush has and we do not: other queues and other places for its statistics.
+# gorush's settings of other queues and other stores of statistics, which have no counterpart here.
 _QUEUE = {
     "engine": "local",
     "nsq": {"addr": "", "topic": "", "channel": ""},
@@ -36,8 +36,8 @@ _STAT = {
 }
 
 
-def shown(settings: Settings) -> bytes:
-    """Return the YAML. Of several apps it shows the first, the only one that gorush's words have a place for."""
+def config_yaml(settings: Settings) -> bytes:
+    """Return the YAML. It shows the first app alone, since gorush has one."""
     app = settings.apps[0] if settings.apps else AppSettings(name="none")
     tree = {
         "core": _core(settings.gateway, app),

@@ -1,4 +1,4 @@
-"""gorush's gRPC service in front of the same queue: a reply means that the push is on the disk."""
+"""gorush's gRPC service on the same outbox: a reply means that the push is on the disk."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -15,10 +15,10 @@ from hushbell.core.gorush.platform import Fields
 from hushbell.errors import Undecodable
 from hushbell.wire import gorush_rpc
 
-# gorush's words; the space is one that does not break.
+# gorush's text; the space is one that does not break.
 UNREADABLE = "grpc: error unmarshalling request: proto:\u00a0cannot parse invalid wire-format data"
-STREAMS = 1000  # calls of one connection side by side
-IDLE = 300_000  # milliseconds until a silent connection is closed
+MAX_STREAMS = 1000  # calls of one connection side by side
+IDLE_TIMEOUT_MS = 300_000  # until a silent connection is closed
 
 _STATUS = {401: grpc.StatusCode.UNAUTHENTICATED, 403: grpc.StatusCode.PERMISSION_DENIED}
 _BUSY = {429: grpc.StatusCode.RESOURCE_EXHAUSTED, 503: grpc.StatusCode.UNAVAILABLE}
@@ -27,20 +27,20 @@ _BUSY = {429: grpc.StatusCode.RESOURCE_EXHAUSTED, 503: grpc.StatusCode.UNAVAILAB
 class GrpcServer:
     """The server, on a port of its own."""
 
-    def __init__(self, push: GorushPush, keys: ApiKeys, *, message: int) -> None:
-        """Take the handler of gorush's requests, the keys, and the bytes a request may have."""
+    def __init__(self, push: GorushPush, keys: ApiKeys, *, max_message: int) -> None:
+        """``max_message`` is the most bytes of a request."""
         self._push = push
         self._keys = keys
         self._options = [
-            ("grpc.max_receive_message_length", message),
-            ("grpc.max_concurrent_streams", STREAMS),
-            ("grpc.max_connection_idle_ms", IDLE),
+            ("grpc.max_receive_message_length", max_message),
+            ("grpc.max_concurrent_streams", MAX_STREAMS),
+            ("grpc.max_connection_idle_ms", IDLE_TIMEOUT_MS),
             ("grpc.so_reuseport", 0),
         ]
         self._server: aio.Server | None = None
 
     async def listen(self, host: str, port: int) -> int:
-        """Accept calls; return the port, which the system chose if it was 0. Raises OSError: it cannot be had."""
+        """Accept calls; return the port, which the system chose if it was 0. Raises OSError if it cannot be bound."""
         server = self._server = aio.server(options=self._options)
         server.add_generic_rpc_handlers((_Routes(self),))
         try:
@@ -51,7 +51,7 @@ class GrpcServer:
         return int(bound)
 
     async def close(self, grace: float) -> None:
-        """Take no more calls and let those under way end."""
+        """Accept no more calls and let those under way end."""
         if self._server is not None:
             await self._server.stop(grace)
 
@@ -77,11 +77,11 @@ class GrpcServer:
         return gorush_rpc.encode_reply(counts)
 
     async def check(self, _data: bytes, _context: Any) -> bytes:
-        """Say that this serves."""
+        """Respond to a health check: serving."""
         return gorush_rpc.encode_serving()
 
     async def reflect(self, requests: AsyncIterator[bytes], context: Any) -> AsyncIterator[bytes]:
-        """Say what there is to call."""
+        """Respond to reflection requests."""
         async for request in requests:
             try:
                 yield gorush_rpc.reflect(request)
@@ -107,15 +107,15 @@ class GrpcServer:
 
 
 class _Routes(grpc.GenericRpcHandler):  # type: ignore[misc]
-    """Every method of every service, and the words for those that there are not."""
+    """The methods of every service, and the error for unknown ones."""
 
-    def __init__(self, front: GrpcServer) -> None:
+    def __init__(self, server: GrpcServer) -> None:
         self._methods = {
-            f"/{gorush_rpc.GORUSH}/Send": grpc.unary_unary_rpc_method_handler(front.send),
-            f"/{gorush_rpc.HEALTH}/Check": grpc.unary_unary_rpc_method_handler(front.check),
+            f"/{gorush_rpc.GORUSH}/Send": grpc.unary_unary_rpc_method_handler(server.send),
+            f"/{gorush_rpc.HEALTH}/Check": grpc.unary_unary_rpc_method_handler(server.check),
         }
         for name in gorush_rpc.REFLECTIONS:
-            handler = grpc.stream_stream_rpc_method_handler(front.reflect)
+            handler = grpc.stream_stream_rpc_method_handler(server.reflect)
             self._methods[f"/{name}/ServerReflectionInfo"] = handler
 
     def service(self, handler_call_details: Any) -> Any:

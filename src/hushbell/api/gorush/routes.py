@@ -6,13 +6,13 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
-from hushbell.api.gorush.config_view import shown
+from hushbell.api.gorush.config_view import config_yaml
 from hushbell.api.gorush.statistics import Statistics
 from hushbell.api.http.auth import ApiKeys, Forbidden, Unauthorized
 from hushbell.config.settings import Settings
 from hushbell.core.gorush import responses
 
-# Clients look for this name; which program answers is said beside it.
+# Clients look for this name; ``server`` names the program that responds.
 SOURCE = "https://github.com/appleboy/gorush"
 JSON = "application/json; charset=utf-8"
 METRICS = "text/plain; version=0.0.4; charset=utf-8; escaping=underscores"
@@ -23,7 +23,7 @@ Table = dict[tuple[str, str], Callable[[Request], Response]]
 
 
 def table(settings: Settings, statistics: Statistics, keys: ApiKeys, version: str) -> Table:
-    """Return the routes; those that tell of the operator's affairs need the scope ``operate`` where keys are used."""
+    """Return the routes; those with figures and settings need the scope ``operate`` where keys are configured."""
     paths = settings.gateway.paths
     open_to_all: dict[str, Answer] = {
         "/": lambda: _json({"text": "Welcome to notification server."}),
@@ -34,7 +34,7 @@ def table(settings: Settings, statistics: Statistics, keys: ApiKeys, version: st
         paths.stat_app: lambda: _json(statistics.app()),
         paths.stat_go: lambda: _json(statistics.go()),
         paths.sys_stats: lambda: _json(statistics.system()),
-        paths.config: lambda: Response(shown(settings), media_type="application/yaml; charset=utf-8"),
+        paths.config: lambda: Response(config_yaml(settings), media_type="application/yaml; charset=utf-8"),
         paths.metrics: lambda: Response(statistics.metrics(), headers={"content-type": METRICS}),
     }
     made: Table = {("GET", path): _open(answer) for path, answer in open_to_all.items()}
@@ -44,7 +44,7 @@ def table(settings: Settings, statistics: Statistics, keys: ApiKeys, version: st
 
 
 def not_found(request: Request, known: frozenset[str]) -> Response:
-    """Answer a path or a method that there is not, in gorush's words; one slash too many is told where to go."""
+    """Answer a path or a method that there is not, as gorush does; a path with one slash too many is redirected."""
     path = request.url.path
     if path.endswith("/") and path.rstrip("/") in known and path.rstrip("/"):
         location = path.rstrip("/")

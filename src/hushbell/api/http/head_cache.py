@@ -32,7 +32,7 @@ class RequestHead:
 
 
 class HeadCache:
-    """The heads of requests that were parsed."""
+    """Parsed heads by their bytes, at most MAX_HEADS."""
 
     def __init__(self) -> None:
         self._known: dict[bytes, tuple[RequestHead, int]] = {}
@@ -59,7 +59,7 @@ class HeadCache:
 
 
 def _caller_id(headers: Headers) -> bytes:
-    """Return what tells callers apart before their keys are checked."""
+    """Return bytes that differ between callers, before keys are checked."""
     found = b""
     for name, value in headers:
         if name in (b"authorization", APP_HEADER):

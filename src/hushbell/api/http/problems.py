@@ -22,12 +22,12 @@ TITLES = {
 
 
 class Problem(HushbellError):
-    """What a caller is told in place of an answer."""
+    """An error response."""
 
     def __init__(
         self, status: int, detail: str = "", *, field: str = "", headers: dict[str, str] | None = None
     ) -> None:
-        """Take the status, what is wrong, the path of the field it is about, and further headers."""
+        """``detail`` names the broken rule, ``field`` the path of the field it is about."""
         super().__init__(detail or TITLES[status])
         self.status = status
         self.detail = detail
@@ -35,7 +35,7 @@ class Problem(HushbellError):
         self.headers = headers or {}
 
     def response(self) -> Response:
-        """Return it as an answer."""
+        """Return it as an HTTP response."""
         body: dict[str, object] = {"type": "about:blank", "title": TITLES[self.status], "status": self.status}
         if self.detail:
             body["detail"] = self.detail

@@ -8,15 +8,15 @@ before it is parsed: heads, bodies, connections, the bytes of all bodies togethe
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable
 from email.utils import formatdate
 from http import HTTPStatus
 from http.client import responses
-from typing import Any, cast
-from urllib.parse import unquote
+from typing import cast
 
 import httptools
 
+from hushbell.api.http.asgi import call_app
 from hushbell.api.http.fair_queue import FairQueue
 from hushbell.api.http.head_cache import DirectHandler, HeadCache, RequestHead
 from hushbell.api.http.types import JSON, Asgi, Headers, HttpLimits
@@ -293,43 +293,8 @@ class HttpConnection(asyncio.Protocol):
         if self._head is not None:
             self._server.direct(self._head, self._body, self.respond)
 
-    async def _run_app(self, request: RequestHead, body: bytes) -> None:
-        """Have the ASGI app answer; the response is written when it is complete."""
-        path, _, query = request.url.partition(b"?")
-        scope = {
-            "type": "http",
-            "asgi": {"version": "3.0", "spec_version": "2.3"},
-            "http_version": "1.1",
-            "method": request.method.decode("latin-1"),
-            "scheme": "http",
-            "path": unquote(path.decode("latin-1")),
-            "raw_path": path,
-            "query_string": query,
-            "root_path": "",
-            "headers": request.headers,
-            "client": None,
-            "server": None,
-        }
-        status, headers, parts = 500, [], []
-
-        async def receive() -> MutableMapping[str, Any]:
-            return {"type": "http.request", "body": body, "more_body": False}
-
-        async def send(message: MutableMapping[str, Any]) -> None:
-            nonlocal status, headers
-            if message["type"] == "http.response.start":
-                status, headers = message["status"], list(message["headers"])
-            else:
-                parts.append(message.get("body", b""))
-
-        try:
-            await self._server.app(scope, receive, send)
-        except Exception:  # noqa: BLE001  a bug in one route must not end the server; the app logs it
-            self._server.count("http_failures")
-            status, headers, parts = 500, [], []
-        kind = next((value for name, value in headers if name == b"content-type"), b"")
-        rest = [(name, value) for name, value in headers if name not in (b"content-type", b"content-length")]
-        self.respond(status, b"".join(parts), kind, rest)
+    async def _run_app(self, head: RequestHead, body: bytes) -> None:
+        self.respond(*await call_app(self._server.app, head, body, self._server.count))
 
     def respond(self, status: int, body: bytes, content_type: bytes = JSON, headers: Headers | None = None) -> None:
         """Answer the request under way and handle the next one."""

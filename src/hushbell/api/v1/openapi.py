@@ -2,7 +2,17 @@
 
 from typing import Any
 
-from hushbell.api.v1.requests import EVENTS, HEADERS, NAME, RETRIES, SHAPES, TOKEN, TOKENS, TTL, URL
+from hushbell.api.v1.requests import (
+    EVENTS,
+    MAX_HEADERS,
+    MAX_NAME,
+    MAX_RETRIES,
+    MAX_TOKEN,
+    MAX_TOKENS,
+    MAX_TTL,
+    MAX_URL,
+    SHAPES,
+)
 from hushbell.config.settings import Settings
 from hushbell.core.delivery.state import LABELS
 
@@ -46,7 +56,7 @@ def _paths() -> Schema:
                         "name": "Idempotency-Key",
                         "in": "header",
                         "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
-                        "description": "The same key and body get the same answer again; nothing is sent twice.",
+                        "description": "The same key and body get the same response again; nothing is sent twice.",
                     }
                 ],
                 "requestBody": _body("Send"),
@@ -67,7 +77,7 @@ def _paths() -> Schema:
                 "summary": "Tokens that their providers no longer know (scope read; in the clear with scope tokens).",
                 "parameters": [
                     app,
-                    _query("since", {"type": "string", "pattern": "^[0-9]{1,18}$"}, "The cursor of the last answer."),
+                    _query("since", {"type": "string", "pattern": "^[0-9]{1,18}$"}, "The cursor of the last response."),
                     _query("limit", {"type": "integer", "minimum": 0, "maximum": 1000, "default": 100}, ""),
                 ],
                 "responses": {"200": _json(_ref("DeadTokens")), **_problems(400, 401, 403, 503)},
@@ -82,7 +92,7 @@ def _paths() -> Schema:
             },
             "post": {
                 "operationId": "subscribe",
-                "summary": "Tell final states to an address. The secret is told once (scope webhooks).",
+                "summary": "Post final states to a MAX_URL. The secret is in this response alone (scope webhooks).",
                 "requestBody": _body("NewWebhook"),
                 "responses": {"201": _json(_ref("CreatedWebhook")), **_problems(400, 401, 403, 413, 422, 503)},
             },
@@ -90,7 +100,7 @@ def _paths() -> Schema:
         "/v1/webhooks/{name}": {
             "delete": {
                 "operationId": "unsubscribe",
-                "summary": "Forget a webhook and what it was still to be told (scope webhooks).",
+                "summary": "Erase a webhook and the events that wait for it (scope webhooks).",
                 "parameters": [name],
                 "responses": {"204": {"description": "forgotten"}, **_problems(400, 401, 403, 404, 503)},
             }
@@ -98,13 +108,16 @@ def _paths() -> Schema:
     }
 
 
-def _schemas(most: int) -> Schema:
+def _schemas(max_notifications: int) -> Schema:
     time = {"type": "integer", "description": "Unix time in milliseconds"}
     state = {"enum": list(LABELS)}
     text = {"type": "string"}
     return {
         "Send": _object(
-            {"app": {"type": "string", "maxLength": 64}, "notifications": _list(_ref("NewNotification"), most)},
+            {
+                "app": {"type": "string", "maxLength": 64},
+                "notifications": _list(_ref("NewNotification"), max_notifications),
+            },
             ["notifications"],
         ),
         "NewNotification": _new_notification(),
@@ -113,7 +126,8 @@ def _schemas(most: int) -> Schema:
             {
                 "app": text,
                 "notifications": _list(
-                    _object({"id": text, "pushes": {"type": "integer"}, "name": text}, ["id", "pushes"]), most
+                    _object({"id": text, "pushes": {"type": "integer"}, "name": text}, ["id", "pushes"]),
+                    max_notifications,
                 ),
             },
             ["app", "notifications"],
@@ -128,7 +142,7 @@ def _schemas(most: int) -> Schema:
                 "expires_at": time,
                 "ended_at": time,
                 "counts": {"type": "object", "additionalProperties": {"type": "integer"}},
-                "pushes": _list(_ref("Push"), TOKENS),
+                "pushes": _list(_ref("Push"), MAX_TOKENS),
             },
             ["id", "app", "state", "accepted_at", "counts", "pushes"],
         ),
@@ -144,7 +158,7 @@ def _schemas(most: int) -> Schema:
             ["id", "place", "state", "attempts"],
         ),
         "DeadTokens": _object(
-            {"tokens": _list(_ref("DeadToken"), 1000, least=0), "cursor": text, "more": {"type": "boolean"}},
+            {"tokens": _list(_ref("DeadToken"), 1000, min_items=0), "cursor": text, "more": {"type": "boolean"}},
             ["tokens", "cursor", "more"],
         ),
         "DeadToken": _object(
@@ -157,12 +171,13 @@ def _schemas(most: int) -> Schema:
             },
             ["token", "provider", "reason", "since", "at"],
         ),
-        "NewWebhook": _object(_hook() | {"app": {"type": "string", "maxLength": 64}}, ["url"]),
-        "Webhook": _object(_hook() | {"name": text, "app": text}, ["name", "app", "url", "events", "shape"]),
+        "NewWebhook": _object(_webhook() | {"app": {"type": "string", "maxLength": 64}}, ["url"]),
+        "Webhook": _object(_webhook() | {"name": text, "app": text}, ["name", "app", "url", "events", "shape"]),
         "CreatedWebhook": _object(
-            _hook() | {"name": text, "app": text, "secret": text}, ["name", "app", "url", "events", "shape", "secret"]
+            _webhook() | {"name": text, "app": text, "secret": text},
+            ["name", "app", "url", "events", "shape", "secret"],
         ),
-        "Webhooks": _object({"webhooks": _list(_ref("Webhook"), 16, least=0)}, ["webhooks"]),
+        "Webhooks": _object({"webhooks": _list(_ref("Webhook"), 16, min_items=0)}, ["webhooks"]),
         "Problem": {
             "type": "object",
             "properties": {
@@ -178,22 +193,22 @@ def _schemas(most: int) -> Schema:
 
 
 def _new_notification() -> Schema:
-    one = {"type": "string", "minLength": 1, "maxLength": TOKEN}
+    one = {"type": "string", "minLength": 1, "maxLength": MAX_TOKEN}
     return _object(
         {
             "provider": {"type": "string", "minLength": 1, "maxLength": 64},
-            "tokens": _list(one, TOKENS),
+            "tokens": _list(one, MAX_TOKENS),
             "topic": one,
             "condition": one,
             "message": _ref("Message"),
             "payload": {"type": "object", "description": "as the provider documents it"},
             "text": {"type": "string"},
             "binary": {"type": "string", "description": "base64"},
-            "headers": {"type": "object", "maxProperties": HEADERS, "additionalProperties": {"type": "string"}},
+            "headers": {"type": "object", "maxProperties": MAX_HEADERS, "additionalProperties": {"type": "string"}},
             "route": {"type": "string", "maxLength": 64, "description": "apns: production or development"},
-            "ttl": {"type": "integer", "minimum": 0, "maximum": TTL, "description": "seconds"},
-            "retries": {"type": "integer", "minimum": 0, "maximum": RETRIES},
-            "id": {"type": "string", "minLength": 1, "maxLength": NAME, "description": "the caller's own"},
+            "ttl": {"type": "integer", "minimum": 0, "maximum": MAX_TTL, "description": "seconds"},
+            "retries": {"type": "integer", "minimum": 0, "maximum": MAX_RETRIES},
+            "id": {"type": "string", "minLength": 1, "maxLength": MAX_NAME, "description": "the caller's own"},
         },
         ["provider"],
     ) | {"description": "Exactly one of tokens, topic and condition; exactly one of message, payload, text and binary."}
@@ -213,9 +228,9 @@ def _message() -> Schema:
     )
 
 
-def _hook() -> Schema:
+def _webhook() -> Schema:
     return {
-        "url": {"type": "string", "minLength": 1, "maxLength": URL, "pattern": "^https?://"},
+        "url": {"type": "string", "minLength": 1, "maxLength": MAX_URL, "pattern": "^https?://"},
         "events": _list({"enum": list(EVENTS)}, len(EVENTS)),
         "shape": {"enum": list(SHAPES), "description": "tokens: with device tokens, needs that scope"},
     }
@@ -225,8 +240,8 @@ def _object(properties: Schema, required: list[str]) -> Schema:
     return {"type": "object", "properties": properties, "required": required, "additionalProperties": False}
 
 
-def _list(items: Schema, most: int, *, least: int = 1) -> Schema:
-    return {"type": "array", "items": items, "minItems": least, "maxItems": most}
+def _list(items: Schema, max_items: int, *, min_items: int = 1) -> Schema:
+    return {"type": "array", "items": items, "minItems": min_items, "maxItems": max_items}
 
 
 def _ref(name: str) -> Schema:

@@ -14,13 +14,13 @@ from hushbell.core.delivery.state import FIRST_FINAL, LABELS
 from hushbell.core.gorush import android, huawei, ios
 from hushbell.types import SECONDS_PER_DAY
 
-TOKENS = 10_000  # in one notification
-TOKEN = 4096  # characters
-HEADERS = 32
-TTL = 28 * SECONDS_PER_DAY  # seconds, the longest of any provider
-RETRIES = 250
-NAME = 128  # characters of a caller's own name for a notification
-URL = 2048
+MAX_TOKENS = 10_000  # in one notification
+MAX_TOKEN = 4096  # characters
+MAX_HEADERS = 32
+MAX_TTL = 28 * SECONDS_PER_DAY  # seconds, the longest of any provider
+MAX_RETRIES = 250
+MAX_NAME = 128  # characters of a caller's own name for a notification
+MAX_URL = 2048
 EVENTS = LABELS[FIRST_FINAL:]
 SHAPES = ("event", "tokens")
 
@@ -29,7 +29,7 @@ _RENDER: Mapping[str, Callable[[dict[str, Any]], Message | str]] = {
     "fcm": android.message,
     "huawei": huawei.message,
 }
-# Our words for what every platform has, and gorush's, from which the payloads are made.
+# Our names of the fields that every platform has, and gorush's, which the payloads are made from.
 _WORDS = {
     "title": "title",
     "body": "message",
@@ -45,8 +45,8 @@ _WORDS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Subscription:
-    """A webhook that a caller wants to have."""
+class NewWebhook:
+    """The body of a request to make a webhook."""
 
     app: str | None
     url: str = field(repr=False)
@@ -55,7 +55,7 @@ class Subscription:
 
 
 class Fields:
-    """A JSON object whose fields are taken one by one; what nobody took is refused."""
+    """A JSON object whose fields are read one by one; unread ones are refused."""
 
     def __init__(self, value: Any, path: str) -> None:
         if not isinstance(value, dict):
@@ -75,49 +75,49 @@ class Fields:
         """Whether a field is given."""
         return self._left.get(name) is not None
 
-    def take(self, name: str) -> Any:
-        """Take a field, None if it is not given."""
+    def pop(self, name: str) -> Any:
+        """Return a field, None if it is not given, and mark it as read."""
         return self._left.pop(name, None)
 
-    def text(self, name: str, *, most: int, default: str | None = None, least: int = 1) -> str:
-        """Take a text of so many characters."""
-        value = self.take(name)
+    def text(self, name: str, *, max_length: int, default: str | None = None) -> str:
+        """Read a text of so many characters."""
+        value = self.pop(name)
         if value is None and default is not None:
             return default
-        if not isinstance(value, str) or not least <= len(value) <= most or not _is_text(value):
-            raise self.wrong(name, f"must be a text of {least} to {most} characters")
+        if not isinstance(value, str) or not 1 <= len(value) <= max_length or not _is_text(value):
+            raise self.wrong(name, f"must be a text of 1 to {max_length} characters")
         return value
 
     def one_of(self, name: str, allowed: Sequence[str], *, default: str | None = None) -> str:
-        """Take one of some words."""
-        value = self.take(name)
+        """Read one of some words."""
+        value = self.pop(name)
         if value is None and default is not None:
             return default
         if not isinstance(value, str) or value not in allowed:
             raise self.wrong(name, "must be one of " + ", ".join(allowed))
         return value
 
-    def integer(self, name: str, *, most: int) -> int | None:
-        """Take a whole number from 0."""
-        value = self.take(name)
+    def integer(self, name: str, *, maximum: int) -> int | None:
+        """Read a whole number from 0."""
+        value = self.pop(name)
         if value is None:
             return None
-        if type(value) is not int or not 0 <= value <= most:
-            raise self.wrong(name, f"must be a whole number from 0 to {most}")
+        if type(value) is not int or not 0 <= value <= maximum:
+            raise self.wrong(name, f"must be a whole number from 0 to {maximum}")
         return value
 
-    def texts(self, name: str, *, most: int, longest: int) -> tuple[str, ...]:
-        """Take a list of texts."""
-        value = self.take(name)
-        if not isinstance(value, list) or not 1 <= len(value) <= most:
-            raise self.wrong(name, f"must be a list of 1 to {most} texts")
-        for place, one in enumerate(value):
-            if not isinstance(one, str) or not 1 <= len(one) <= longest or not _is_text(one):
-                raise self.wrong(f"{name}[{place}]", f"must be a text of 1 to {longest} characters")
+    def texts(self, name: str, *, max_texts: int, max_length: int) -> tuple[str, ...]:
+        """Read a list of texts."""
+        value = self.pop(name)
+        if not isinstance(value, list) or not 1 <= len(value) <= max_texts:
+            raise self.wrong(name, f"must be a list of 1 to {max_texts} texts")
+        for index, text in enumerate(value):
+            if not isinstance(text, str) or not 1 <= len(text) <= max_length or not _is_text(text):
+                raise self.wrong(f"{name}[{index}]", f"must be a text of 1 to {max_length} characters")
         return tuple(value)
 
     def end(self) -> None:
-        """Refuse what is left."""
+        """Refuse fields that were not read."""
         for name in self._left:
             shown = name if name.isascii() and name.isprintable() else "?"
             raise self.wrong(shown[:64], "is not known here")
@@ -131,46 +131,46 @@ def parse(body: bytes) -> Any:
         raise Problem(400, "the body must be JSON") from None
 
 
-def send(value: Any, *, most: int) -> tuple[str | None, list[Draft]]:
+def send(value: Any, *, max_notifications: int) -> tuple[str | None, list[Draft]]:
     """Return the app that is named, if one is, and what to send."""
     fields = Fields(value, "")
-    app = fields.text("app", most=64, default="") or None
-    listed = fields.take("notifications")
-    if not isinstance(listed, list) or not 1 <= len(listed) <= most:
-        raise fields.wrong("notifications", f"must be a list of 1 to {most} objects")
+    app = fields.text("app", max_length=64, default="") or None
+    listed = fields.pop("notifications")
+    if not isinstance(listed, list) or not 1 <= len(listed) <= max_notifications:
+        raise fields.wrong("notifications", f"must be a list of 1 to {max_notifications} objects")
     fields.end()
-    return app, [_draft(Fields(one, f"notifications[{place}]")) for place, one in enumerate(listed)]
+    return app, [_draft(Fields(one, f"notifications[{index}]")) for index, one in enumerate(listed)]
 
 
-def webhook(value: Any) -> Subscription:
+def webhook(value: Any) -> NewWebhook:
     """Return the webhook to make."""
     fields = Fields(value, "")
-    app = fields.text("app", most=64, default="") or None
-    url = fields.text("url", most=URL)
+    app = fields.text("app", max_length=64, default="") or None
+    url = fields.text("url", max_length=MAX_URL)
     if not url.startswith(("https://", "http://")):
         raise fields.wrong("url", "must begin with https://")
-    events = fields.texts("events", most=len(EVENTS), longest=64) if fields.has("events") else EVENTS[1:]
-    fields.take("events")
-    for place, event in enumerate(events):
+    events = fields.texts("events", max_texts=len(EVENTS), max_length=64) if fields.has("events") else EVENTS[1:]
+    fields.pop("events")
+    for index, event in enumerate(events):
         if event not in EVENTS:
-            raise fields.wrong(f"events[{place}]", "must be one of " + ", ".join(EVENTS))
+            raise fields.wrong(f"events[{index}]", "must be one of " + ", ".join(EVENTS))
     shape = fields.one_of("shape", SHAPES, default=SHAPES[0])
     fields.end()
-    return Subscription(app, url, tuple(dict.fromkeys(events)), shape)
+    return NewWebhook(app, url, tuple(dict.fromkeys(events)), shape)
 
 
 def _draft(fields: Fields) -> Draft:
-    provider = fields.text("provider", most=64)
+    provider = fields.text("provider", max_length=64)
     kind, targets = _target(fields)
-    route = fields.text("route", most=64, default="")
+    route = fields.text("route", max_length=64, default="")
     headers = _headers(fields)
-    lifetime = fields.integer("ttl", most=TTL)
+    lifetime = fields.integer("ttl", maximum=MAX_TTL)
     draft = Draft(
         target_kind=kind,
         targets=targets,
         message=_message(fields, provider, route, headers),
-        reference=fields.text("id", most=NAME, default=""),
-        retries=fields.integer("retries", most=RETRIES),
+        reference=fields.text("id", max_length=MAX_NAME, default=""),
+        retries=fields.integer("retries", maximum=MAX_RETRIES),
         lifetime=lifetime,
     )
     fields.end()
@@ -183,18 +183,18 @@ def _target(fields: Fields) -> tuple[str, tuple[str, ...]]:
         raise fields.wrong("tokens", "give exactly one of tokens, topic and condition")
     for name in ("tokens", "topic", "condition"):
         if name != given[0]:
-            fields.take(name)
+            fields.pop(name)
     if given[0] == "tokens":
-        return "token", fields.texts("tokens", most=TOKENS, longest=TOKEN)
-    return given[0], (fields.text(given[0], most=TOKEN),)
+        return "token", fields.texts("tokens", max_texts=MAX_TOKENS, max_length=MAX_TOKEN)
+    return given[0], (fields.text(given[0], max_length=MAX_TOKEN),)
 
 
 def _headers(fields: Fields) -> tuple[tuple[str, str], ...]:
-    value = fields.take("headers")
+    value = fields.pop("headers")
     if value is None:
         return ()
-    if not isinstance(value, dict) or len(value) > HEADERS:
-        raise fields.wrong("headers", f"must be an object of at most {HEADERS} texts")
+    if not isinstance(value, dict) or len(value) > MAX_HEADERS:
+        raise fields.wrong("headers", f"must be an object of at most {MAX_HEADERS} texts")
     for name, text in value.items():
         if not isinstance(text, str) or not _fits_a_header(name, letters=True) or not _fits_a_header(text):
             shown = name[:64] if name.isascii() and name.isprintable() else "?"
@@ -203,16 +203,16 @@ def _headers(fields: Fields) -> tuple[tuple[str, str], ...]:
 
 
 def _message(fields: Fields, provider: str, route: str, headers: tuple[tuple[str, str], ...]) -> Message:
-    """Return what is said, from the one of four fields that is given."""
+    """Return the message, from the one of four fields that is given."""
     given = [name for name in ("message", "payload", "text", "binary") if fields.has(name)]
     if len(given) != 1:
         raise fields.wrong("payload", "give exactly one of message, payload, text and binary")
     for name in ("message", "payload", "text", "binary"):
         if name != given[0]:
-            fields.take(name)
+            fields.pop(name)
     if given[0] == "message":
         return _rendered(fields, provider, route, headers)
-    value = fields.take(given[0])
+    value = fields.pop(given[0])
     if given[0] == "payload":
         if not isinstance(value, dict):
             raise fields.wrong("payload", "must be an object, as the provider documents it")
@@ -230,25 +230,25 @@ def _message(fields: Fields, provider: str, route: str, headers: tuple[tuple[str
 
 
 def _rendered(fields: Fields, provider: str, route: str, headers: tuple[tuple[str, str], ...]) -> Message:
-    """Return the payload for a message in words that every platform has."""
-    said = Fields(fields.take("message"), fields.path("message"))
+    """Return the payload of a message whose fields every platform has."""
+    given = Fields(fields.pop("message"), fields.path("message"))
     words: dict[str, Any] = {}
     for ours, theirs in _WORDS.items():
-        if not said.has(ours):
-            said.take(ours)
+        if not given.has(ours):
+            given.pop(ours)
         elif ours == "data":
-            words[theirs] = said.take(ours)
+            words[theirs] = given.pop(ours)
             if not isinstance(words[theirs], dict):
-                raise said.wrong(ours, "must be an object")
+                raise given.wrong(ours, "must be an object")
         elif ours == "badge":
-            words[theirs] = said.integer(ours, most=2**31 - 1)
+            words[theirs] = given.integer(ours, maximum=2**31 - 1)
         elif ours == "priority":
-            words[theirs] = said.one_of(ours, ("normal", "high"))
+            words[theirs] = given.one_of(ours, ("normal", "high"))
         else:
-            words[theirs] = said.text(ours, most=4096)
-    said.end()
+            words[theirs] = given.text(ours, max_length=4096)
+    given.end()
     if provider not in _RENDER:
-        # Browsers and others get the words themselves: what shows them is the app's own.
+        # Browsers and others get the fields as they are: the app's own code shows them.
         body = orjson.dumps({ours: words[theirs] for ours, theirs in _WORDS.items() if theirs in words})
         return Message(provider=provider, route=route, headers=headers, body=body)
     if provider == "fcm" and "collapse_id" in words:

@@ -14,28 +14,28 @@ from hushbell.ports.delivery import Found
 
 
 def app_of(found: Found) -> str:
-    """Return whose notification it is."""
+    """Return the name of the app that a notification belongs to."""
     job = found[1]
     return job.app if isinstance(job, JobResult) else job[0].app
 
 
 def notification(ident: bytes, found: Found, *, shows_tokens: bool) -> dict[str, Any]:
     """
-    Return where a notification is on its way, and each of its pushes.
+    Return the state of a notification and of each of its pushes.
 
-    Tokens are shown while it is open, if that was asked for; afterwards they are not known any more.
+    Tokens are shown only while it is open, if ``shows_tokens``; a result holds none.
     """
-    place, job = found
+    index, job = found
     body: dict[str, Any] = {"id": ident.hex(), "app": app_of(found)}
     if isinstance(job, JobResult):
-        body |= _ended(place, job)
+        body |= _result(index, job)
     else:
-        body |= _open(place, *job, shows_tokens=shows_tokens)
+        body |= _open(index, *job, shows_tokens=shows_tokens)
     for push in body["pushes"]:
         push["id"] = push_id(ident, push["place"])
     states = Counter(push["state"] for push in body["pushes"])
     body["counts"] = dict(states)
-    body["state"] = _whole(states)
+    body["state"] = _common_state(states)
     return body
 
 
@@ -68,20 +68,20 @@ def webhook_body(webhook: Webhook) -> dict[str, Any]:
     }
 
 
-def _whole(states: Counter[str]) -> str:
-    """Return the state of a notification: that of its pushes if they agree, else that of the one least far."""
+def _common_state(states: Counter[str]) -> str:
+    """Return the state of a notification: the first in the order of LABELS that one of its pushes has."""
     return next(label for label in LABELS if states[label])
 
 
-def _open(place: int, job: Job, progress: JobProgress | None, *, shows_tokens: bool) -> dict[str, Any]:
-    base = sum(len(note.targets) for note in job.notifications[:place])
-    note = job.notifications[place]
+def _open(index: int, job: Job, progress: JobProgress | None, *, shows_tokens: bool) -> dict[str, Any]:
+    base = sum(len(note.targets) for note in job.notifications[:index])
+    note = job.notifications[index]
     pushes = []
-    for at, token in enumerate(note.targets):
+    for push_index, token in enumerate(note.targets):
         push: dict[str, Any] = {
-            "place": at,
-            "state": LABELS[progress.states[base + at]] if progress else State.STORED.label,
-            "attempts": progress.attempts[base + at] if progress else 0,
+            "place": push_index,
+            "state": LABELS[progress.states[base + push_index]] if progress else State.STORED.label,
+            "attempts": progress.attempts[base + push_index] if progress else 0,
         }
         if shows_tokens:
             push["token"] = token
@@ -90,17 +90,17 @@ def _open(place: int, job: Job, progress: JobProgress | None, *, shows_tokens: b
     return body | ({"name": note.reference} if note.reference else {})
 
 
-def _ended(place: int, ended: JobResult) -> dict[str, Any]:
-    base = sum(ended.pushes[:place])
-    reasons = dict(ended.reasons)
+def _result(index: int, job: JobResult) -> dict[str, Any]:
+    base = sum(job.pushes[:index])
+    reasons = dict(job.reasons)
     pushes = []
-    for at in range(ended.pushes[place]):
+    for push_index in range(job.pushes[index]):
         push: dict[str, Any] = {
-            "place": at,
-            "state": LABELS[ended.states[base + at]],
-            "attempts": ended.attempts[base + at] if base + at < len(ended.attempts) else 1,
+            "place": push_index,
+            "state": LABELS[job.states[base + push_index]],
+            "attempts": job.attempts[base + push_index] if base + push_index < len(job.attempts) else 1,
         }
-        if base + at in reasons:
-            push["reason"] = reasons[base + at]
+        if base + push_index in reasons:
+            push["reason"] = reasons[base + push_index]
         pushes.append(push)
-    return {"accepted_at": ended.accepted_at, "ended_at": ended.ended_at, "pushes": pushes}
+    return {"accepted_at": job.accepted_at, "ended_at": job.ended_at, "pushes": pushes}

@@ -28,7 +28,7 @@ from hushbell.types import Random
 
 JSON = "application/json"
 MAX_WEBHOOKS = 16  # of one app
-MAX_PAGE = 1000  # dead tokens in one answer
+MAX_PAGE = 1000  # dead tokens in one response
 MAX_KEY = 255  # characters of an Idempotency-Key
 SECRET_BYTES = 32  # bytes
 
@@ -99,13 +99,13 @@ class V1:
 
     async def _send(self, request: Request, client: ApiClient) -> Response:
         body = await request.body()
-        named, drafts = requests.send(requests.parse(body), most=self._max_notifications)
+        named, drafts = requests.send(requests.parse(body), max_notifications=self._max_notifications)
         app = client.app(named)
-        for place, draft in enumerate(drafts):
+        for index, draft in enumerate(drafts):
             try:
                 self._delivery.check(app, draft.message)
             except CallerError as error:
-                raise Problem(422, error.rule, field=f"notifications[{place}].{_ours(error.field)}") from None
+                raise Problem(422, error.rule, field=f"notifications[{index}].{_ours(error.field)}") from None
         key = request.headers.get("idempotency-key")
         if key is None:
             return await self._submit(client, app, drafts, None, b"")
@@ -122,9 +122,9 @@ class V1:
         finally:
             del self._under_way[digest]
             done.set_result(None)
-        if known.request != sha256(body).digest():
+        if known.request_digest != sha256(body).digest():
             raise Problem(409, "was used for another body before", field="Idempotency-Key")
-        return Response(known.answer, 202, {"content-type": JSON, "idempotency-replayed": "true"})
+        return Response(known.body, 202, {"content-type": JSON, "idempotency-replayed": "true"})
 
     async def _submit(
         self, client: ApiClient, app: str, drafts: Sequence[Draft], digest: bytes | None, body: bytes
@@ -137,8 +137,8 @@ class V1:
                 stored.set_result(error)
 
         def idempotent(jobs: Sequence[Job]) -> IdempotentResponse:
-            answer = _accepted(app, drafts, jobs)
-            return IdempotentResponse(digest or b"", sha256(body).digest(), answer, self._clock.now())
+            response = _accepted(app, drafts, jobs)
+            return IdempotentResponse(digest or b"", sha256(body).digest(), response, self._clock.now())
 
         submission = self._delivery.submit(app, drafts, done, idempotent=idempotent if digest else None)
         error = await stored
@@ -188,7 +188,7 @@ class V1:
 
 
 def _accepted(app: str, drafts: Sequence[Draft], jobs: Sequence[Job]) -> bytes:
-    """Return the answer: identifiers of the notifications, in the order of the drafts."""
+    """Return the response: identifiers of the notifications, in the order of the drafts."""
     parts = {job.provider: iter(job.notifications) for job in jobs}
     notes = [next(parts[draft.message.provider]) for draft in drafts]
     listed = [
@@ -203,12 +203,12 @@ def _ours(field: str) -> str:
     return "payload" + field.removeprefix("body") if field.startswith("body") else field
 
 
-def _number(request: Request, name: str, default: int, most: int) -> int:
+def _number(request: Request, name: str, default: int, maximum: int) -> int:
     text = request.query_params.get(name)
     if text is None:
         return default
-    if not (text.isascii() and text.isdigit()) or len(text) > 19 or int(text) > most:
-        raise Problem(400, f"must be a whole number from 0 to {most}", field=name)
+    if not (text.isascii() and text.isdigit()) or len(text) > 19 or int(text) > maximum:
+        raise Problem(400, f"must be a whole number from 0 to {maximum}", field=name)
     return int(text)
 
 

@@ -1,4 +1,4 @@
-"""When dead tokens speak for a broken credential and not for dead devices."""
+"""The circuit breaker: too many dead tokens at once mean a wrong credential and not dead devices."""
 
 from dataclasses import dataclass, replace
 
@@ -11,12 +11,12 @@ NEVER = Millis(0)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Breaker:
     """
-    Tells a dead device from a broken credential: many dead tokens at once are the operator's mistake, never a purge.
+    Turns DEAD_TOKEN into MISCONFIGURED while it is open, so that a wrong credential marks no living device as dead.
 
-    Counts answers in windows of ``window`` milliseconds. Open, it turns DEAD_TOKEN into MISCONFIGURED.
+    Counts outcomes in windows of ``window`` milliseconds.
     """
 
-    max_share: float = 0.2  # of the tokens answered in the window
+    max_share: float = 0.2  # of the outcomes in the window
     min_dead: int = 10  # below so many dead tokens it is never open
     window: int = 60_000
     began: Millis = NEVER
@@ -25,20 +25,20 @@ class Breaker:
     open_until: Millis = NEVER
 
     def having_accepted(self, accepted: int, now: Millis) -> "Breaker":
-        """Return the breaker after so many pushes were accepted, counted together."""
+        """Return the breaker after ``accepted`` more pushes were accepted."""
         if not accepted:
             return self
         once, _ = self.judge(Outcome(Verdict.ACCEPTED), now)
         return replace(once, answered=once.answered + accepted - 1)
 
     def judge(self, outcome: Outcome, now: Millis) -> "tuple[Breaker, Outcome]":
-        """Count one answer and return the breaker after it, with the outcome to act upon."""
+        """Count one outcome; return the breaker after it, and the outcome to handle."""
         if outcome.verdict not in (Verdict.ACCEPTED, Verdict.DEAD_TOKEN):
             return self, outcome
         is_dead = outcome.verdict is Verdict.DEAD_TOKEN
         is_new_window = now - self.began >= self.window
-        # After a window that tripped, suspicion stays until enough pushes were accepted: a dead credential
-        # that is tried again every minute must not purge a few devices each time.
+        # A window after one that opened it starts with ``min_dead`` dead tokens: a wrong credential that is tried
+        # every minute must not mark a few devices as dead each time.
         carried = self.min_dead if self.began < self.open_until else 0
         answered = (carried if is_new_window else self.answered) + 1
         dead = (carried if is_new_window else self.dead) + is_dead

@@ -15,19 +15,19 @@ class DeadToken:
     app: str
     provider: str
     token: str = field(repr=False)
-    reason: str
+    reason: str  # the provider's
     since: Millis | None  # when the provider learnt it, if it says so
-    at: Millis  # when it told us
-    cursor: int = 0  # its place in the list; given by the queue
+    at: Millis  # when its outcome arrived
+    cursor: int = 0  # its position in the list; given by the outbox
 
 
 @dataclass(frozen=True, slots=True)
 class IdempotentResponse:
-    """An answer that is given again when the same caller repeats a request under the same key."""
+    """A response that is sent again when the same caller repeats a request with the same Idempotency-Key."""
 
-    digest: bytes = field(repr=False)  # SHA-256 of app and key, 32 bytes
-    request: bytes = field(repr=False)  # SHA-256 of the body, 32 bytes
-    answer: bytes = field(repr=False)
+    key_digest: bytes = field(repr=False)  # SHA-256 of app, caller and key, 32 bytes
+    request_digest: bytes = field(repr=False)  # SHA-256 of the request's body, 32 bytes
+    body: bytes = field(repr=False)  # of the response
     at: Millis
 
 
@@ -45,7 +45,7 @@ class QuarantinedRow:
 
 @dataclass(slots=True)
 class Changes:
-    """What is committed together."""
+    """The rows of one transaction. Each list is written in its order."""
 
     jobs: list[Job] = field(default_factory=list)
     progress: list[JobProgress] = field(default_factory=list)

@@ -1,8 +1,4 @@
-"""
-When pushes to one provider leave for one app, and what a failed attempt leads to.
-
-The one place that decides about windows, pauses, retries and expiry. Time and jitter are arguments.
-"""
+"""The flow of one app's pushes to one provider: window, pauses, retries, expiry. Time and jitter are arguments."""
 
 from math import ceil
 from typing import NamedTuple
@@ -14,7 +10,7 @@ from hushbell.core.delivery.state import FINAL, State
 from hushbell.core.delivery.window import Window
 from hushbell.types import Millis
 
-REFUSALS_BEFORE_PAUSE = 3  # in a row, none accepted between: they speak for the provider and not for single pushes
+REFUSALS_BEFORE_PAUSE = 3  # in a row, none accepted between: the cause is the provider and not a single push
 
 _OVERLOAD = frozenset({"timeout", "closed"})  # reasons of our own HTTP clients
 
@@ -42,7 +38,7 @@ class ProviderFlow:
 
     def __init__(self, backoff: Backoff) -> None:
         self.window = Window()
-        # Pushes accepted since the last failure. The queue counts them: a call for each would cost more than the rest.
+        # Pushes accepted since the last failure. The queue counts them here, since a call for each would cost too much.
         self.accepted = 0
         self.pause: Pause | None = None
         self._backoff = backoff
@@ -80,13 +76,13 @@ class ProviderFlow:
         if state is not None:
             return FailedAttempt(outcome, state, None, pause)
         if self.pause is not None:
-            # It waits for the provider, not for itself.
+            # The pause delays it already.
             return FailedAttempt(outcome, None, None, pause)
         wait = max(self._backoff.delay(attempts, jitter), outcome.after or 0.0)
         return FailedAttempt(outcome, retry_at=Millis(min(now + int(wait * 1000), expires_at)))
 
     def begin_pause(self, outcome: Outcome, now: Millis, jitter: float) -> Pause | None:
-        """Hold everything, once for all the pushes that met the same answer together; None if there is a pause."""
+        """Begin a pause and return it; None if there is one, as for all but the first of simultaneous refusals."""
         if self.pause is not None:
             return None
         self._count_accepted(now)
@@ -111,7 +107,7 @@ class ProviderFlow:
             self.accepted = self._refusals = self._consecutive_pauses = 0
 
     def _should_pause(self, outcome: Outcome) -> bool:
-        """Whether a refusal speaks for all pushes: one 503 in a hundred answers must not stop the other 99."""
+        """Whether a refusal concerns all pushes: one 503 in a hundred responses must not delay the other 99."""
         self._refusals += 1
         is_weak = outcome.verdict is Verdict.RETRY and outcome.scope is Scope.PROVIDER and outcome.after is None
         return not is_weak or self._consecutive_pauses > 0 or self._refusals >= REFUSALS_BEFORE_PAUSE

@@ -1,8 +1,8 @@
 """
-What the gateway's queue keeps: jobs, how far they are, how they ended, and who must hear of it.
+Jobs: what the outbox keeps of pushes, from their commit to their result.
 
-A job is what one caller handed in with one request for one app and one provider: it becomes durable, and ends, as a
-whole. Its notifications have consecutive numbers, its pushes consecutive places, over all its notifications in order.
+A job holds the notifications of one request for one app and one provider. It is committed as a whole, and has one
+result. Its notifications have consecutive numbers; its pushes have consecutive positions, over all its notifications.
 """
 
 from dataclasses import dataclass
@@ -22,33 +22,33 @@ class Job(NamedTuple):
 
     @property
     def provider(self) -> str:
-        """Return the name that all its messages say."""
+        """Return the name of the provider that all its messages are for."""
         return self.notifications[0].message.provider
 
     @property
     def pushes(self) -> int:
-        """Return how many pushes it is made of."""
+        """Return how many pushes it has."""
         notes = self.notifications
         return len(notes[0].targets) if len(notes) == 1 else sum([len(note.targets) for note in notes])
 
 
 @dataclass(frozen=True, slots=True)
 class OpenJob:
-    """A job on the disk, as far as planning needs it."""
+    """The columns of a job on the disk that are not sealed."""
 
     number: int
     app: str
     provider: str
-    pushes: int  # all of them, also those that ended
+    pushes: int  # all of them, also those with a final state
     size: int  # bytes on the disk
 
 
 @dataclass(frozen=True, slots=True)
 class JobProgress:
-    """How far a job is whose pushes have not all ended."""
+    """States and attempts of a job whose pushes do not all have a final state."""
 
     number: int
-    states: bytes  # states.CODES, one for each push
+    states: bytes  # of state.State, one for each push
     attempts: bytes  # one for each push, at most 255
 
 
@@ -56,7 +56,7 @@ class JobOnDisk(NamedTuple):
     """A job as it was read from the disk."""
 
     job: Job
-    progress: JobProgress | None  # None: nothing is known of any push
+    progress: JobProgress | None  # None: no push was attempted
 
     @property
     def number(self) -> int:
@@ -81,11 +81,11 @@ class JobResult(NamedTuple):
     number: int
     app: str
     accepted_at: Millis
-    ended_at: Millis
+    ended_at: Millis  # when its last push got its final state
     pushes: tuple[int, ...]  # of each notification
-    states: bytes  # states.CODES, one for each push
+    states: bytes  # of state.State, one for each push
     attempts: bytes  # one for each push, at most 255
-    reasons: tuple[tuple[int, str], ...] = ()  # place in the job → the provider's word, where there is one
+    reasons: tuple[tuple[int, str], ...] = ()  # position in the job, the provider's reason; only where there is one
 
     def covers(self, number: int) -> bool:
         """Whether the notification of that number was part of it."""

@@ -13,7 +13,7 @@ class State(IntEnum):
     """The number is the byte on the disk, so it never changes its meaning; callers read the label."""
 
     STORED = 0  # on the disk: accepted by us
-    SENDING = 1  # taken from the disk and being attempted
+    SENDING = 1  # an attempt is under way
     RETRYING = 2  # attempted without success; it will be attempted again
     ACCEPTED = 3  # final: the provider took it
     DEAD_TOKEN = 4  # final: the provider says that the device token is dead

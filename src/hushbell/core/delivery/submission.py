@@ -38,7 +38,9 @@ class Submission:
         self.failures: list[FailedPush] = []  # on the first attempt, if those are waited for
         self.error: StoreError | None = None
         self.to_store = len(jobs)
-        self.to_attempt = sum([job.pushes for job in jobs]) if wait else 0
+        self.to_attempt = 0
+        if wait:
+            self.to_attempt = jobs[0].pushes if len(jobs) == 1 else sum([job.pushes for job in jobs])
         self._done: Done | None = done
 
     def count_stored(self, error: StoreError | None) -> None:

@@ -1,4 +1,4 @@
-"""Webhooks: where an app learns what became of its pushes, and the events that wait to be sent there."""
+"""Webhooks: the URLs that final states of an app's pushes are posted to, and the events that wait to be posted."""
 
 from dataclasses import dataclass, field
 
@@ -7,24 +7,24 @@ from hushbell.types import Millis
 
 @dataclass(frozen=True, slots=True)
 class Webhook:
-    """Where an app wants to hear what became of its pushes."""
+    """A URL that events of one app are posted to."""
 
-    name: str  # ours
+    name: str  # given by the gateway, unique
     app: str
     url: str = field(repr=False)
-    secret: bytes = field(repr=False)  # signs the body; b"" means unsigned
-    events: tuple[str, ...]  # values of states.State
+    secret: bytes = field(repr=False)  # key of the signature; b"" means unsigned
+    events: tuple[str, ...]  # labels of core.delivery.state.State
     shape: str = "event"  # "event", or "gorush" for what its feedback_hook_url gets
     headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class WebhookEvent:
-    """Something a hook must be told, until it answered that it was."""
+    """A final state that is posted to a webhook until the webhook answers with success."""
 
-    hook: str
+    webhook: str  # its name
     body: bytes = field(repr=False)
-    at: Millis
-    number: int = 0  # given by the queue; the same on every attempt
+    at: Millis  # of the final state
+    number: int = 0  # given by the outbox; the same on every attempt
     attempts: int = 0
-    due_at: Millis = Millis(0)
+    due_at: Millis = Millis(0)  # of the next attempt

@@ -1,4 +1,4 @@
-"""How many attempts may be under way to one provider for one app: found out by trying, as TCP does."""
+"""The congestion window of a provider queue: how many attempts may be under way, adapted as in TCP."""
 
 MIN_WINDOW = 16
 FIRST_WINDOW = 256
@@ -8,7 +8,7 @@ HALVING_INTERVAL_MS = 1000
 
 
 class Window:
-    """Grows while answers come, shrinks when the provider is overloaded, restarts from one after a pause."""
+    """Grows while pushes are accepted, halves when the provider is overloaded, restarts from one after a pause."""
 
     __slots__ = ("_halved_at", "size")
 
@@ -17,13 +17,13 @@ class Window:
         self._halved_at = 0
 
     def grow(self) -> None:
-        """Count a good answer while as much was under way as is allowed."""
+        """Count an accepted push while the window was full."""
         if self.size < MAX_WINDOW:
-            # One more for each answer doubles the window in each round trip; above the first size it grows slower.
+            # One more for each accepted push doubles the window in a round trip; above the first size it grows slower.
             self.size += 1.0 if self.size < FIRST_WINDOW else FIRST_WINDOW / self.size
 
     def halve(self, now: int) -> None:
-        """Halve it, once for all the answers of the same second. ``now`` is Unix time in milliseconds."""
+        """Halve it, at most once a second. ``now`` is Unix time in milliseconds."""
         if now - self._halved_at >= HALVING_INTERVAL_MS or now < self._halved_at:
             self._halved_at = now
             self.size = max(MIN_WINDOW, self.size / 2)

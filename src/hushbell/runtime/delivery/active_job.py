@@ -10,7 +10,7 @@ from hushbell.types import Millis
 
 PUSH_OVERHEAD_BYTES = 512  # of a push in memory besides its message, about
 
-_SENDING = State.SENDING  # an enumeration finds its member in a tenth of a microsecond
+_SENDING = State.SENDING  # read for each push; a member of an enumeration takes a tenth of a microsecond
 _ONE_ACCEPTED = bytes((State.ACCEPTED,))
 _ONE_ATTEMPT = b"\x01"
 
@@ -33,8 +33,8 @@ class ActiveJob:
         self.left = pushes  # pushes without a final state
         self.states = bytearray(pushes)  # zero is State.STORED
         self.attempts = bytearray(pushes)
-        self.reasons: dict[int, str] = {}  # position in the job → the provider's word
-        self.is_dirty = False  # some of it changed that the disk does not know
+        self.reasons: dict[int, str] = {}  # position in the job → the provider's reason
+        self.is_dirty = False  # it changed since it was last written
         if progress is not None and len(progress.states) == len(progress.attempts) == pushes:
             self.states[:] = progress.states
             self.attempts[:] = progress.attempts
@@ -50,7 +50,7 @@ class ActiveJob:
         )
 
     def result(self, now: Millis) -> JobResult:
-        """Return how it ended."""
+        """Return the final states. ``now`` is when the last push ended."""
         job = self.job
         if self.pushes == 1:
             states = _ONE_ACCEPTED if self.states == _ONE_ACCEPTED else bytes(self.states)
@@ -63,8 +63,8 @@ class ActiveJob:
         return JobResult(job.number, job.app, job.accepted_at, now, pushes, states, attempts, reasons)
 
     def progress(self) -> JobProgress:
-        """Return how far it is, as it would go on after a crash."""
-        # What is under way may have been sent: after a crash it is attempted again.
+        """Return its states and attempts as they are restored after a crash."""
+        # An attempt under way may have reached the provider: after a crash it is repeated.
         states = bytes(self.states).replace(bytes((State.SENDING,)), bytes((State.RETRYING,)))
         return JobProgress(self.job.number, states, bytes(self.attempts))
 

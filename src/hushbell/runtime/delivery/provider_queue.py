@@ -1,8 +1,8 @@
 """
 One app's pushes to one provider.
 
-A queue stands alone: what its provider does delays no other. When to send, pause, retry and give up is decided by
-core.delivery.flow, the order within a token by core.delivery.token_order.
+A slow or failing provider delays no other queue. core.delivery.flow decides when to send, pause, retry and give up,
+core.delivery.token_order the order within a token.
 """
 
 import logging
@@ -27,12 +27,12 @@ from hushbell.runtime.delivery.send_guard import guard_send
 from hushbell.runtime.delivery.timers import Timers
 from hushbell.types import Millis, Random
 
-MAX_IN_MEMORY = 16_384  # pushes of one queue; more stay on the disk alone until there is room
+MAX_IN_MEMORY = 16_384  # pushes of one queue; more stay on the disk alone
 MAX_BYTES_IN_MEMORY = 32 * 1024 * 1024  # of one queue
-CALLER_PATIENCE_MS = 5_000  # of a pause that a caller who waits for first attempts waits, too
-EXPIRY_INTERVAL_MS = 60_000  # between looks for what expired while a queue is paused
+CALLER_PATIENCE_MS = 5_000  # of a pause; if it is longer, callers do not wait for first attempts
+EXPIRY_INTERVAL_MS = 60_000  # between searches for expired pushes while a queue is paused
 
-# Asking an enumeration for its member costs a tenth of a microsecond, and a push asks ten times.
+# Reading a member of an enumeration takes a tenth of a microsecond, and a push needs ten.
 _STORED, _SENDING, _ACCEPTED, _IS_ACCEPTED = State.STORED, State.SENDING, State.ACCEPTED, Verdict.ACCEPTED
 
 _EXPIRED = Outcome(Verdict.RETRY, "Expired")
@@ -119,7 +119,7 @@ class ProviderQueue:
         )
 
     def leave_on_disk(self, active: ActiveJob) -> None:
-        """Keep the number of a job that is on the disk, and nothing else: what is read later keeps its order."""
+        """Keep only the number of a job that is on the disk; jobs are read later in the order of these calls."""
         self.on_disk.append(active.job.number)
         if active.submission is not None:
             active.submission.finish()
@@ -180,7 +180,7 @@ class ProviderQueue:
         return begun
 
     def _on_outcome(self, item: ActiveNotification, index: int, outcome: Outcome) -> None:
-        """Act upon the outcome of one attempt."""
+        """Handle the outcome of one attempt."""
         active = item.active
         position = item.offset + index
         if active.states[position] != _SENDING:
@@ -250,7 +250,7 @@ class ProviderQueue:
         self._finish(item, index, state, outcome)
 
     def _wait(self, item: ActiveNotification, index: int, reason: str, retry_at: Millis | None) -> None:
-        """Attempt a push again at that time, or after the pause; its token stays taken, so that what follows waits."""
+        """Attempt a push again at that time, or after the pause. It still holds its token."""
         active, position = item.active, item.offset + index
         active.states[position] = State.RETRYING
         active.reasons[position] = reason
@@ -274,7 +274,7 @@ class ProviderQueue:
         if holds_token:
             order, token = self._order, item.notification.targets[index]
             if not order.waiting:
-                order.taken.discard(token)
+                order.held.discard(token)
             elif (behind := order.release(token)) is not None:
                 self._retry(*behind)
         active, position = item.active, item.offset + index
@@ -308,7 +308,7 @@ class ProviderQueue:
         self._timers.call_at(Millis(min(self._flow.pause.until, now + EXPIRY_INTERVAL_MS)), self._check_pause)
 
     def _release_callers(self, items: Iterable[ActiveNotification]) -> None:
-        """Answer callers who wait for first attempts that there will be none for a while, and why."""
+        """Report to callers who wait for first attempts that a pause delays those, and why."""
         pause = self._flow.pause
         if pause is None or pause.until - self._clock.now() < CALLER_PATIENCE_MS:
             return
@@ -321,7 +321,7 @@ class ProviderQueue:
                     submission.count_attempted(FailedPush(item.notification, index, pause.outcome, is_final=False))
 
     def _end_expired(self, now: Millis) -> None:
-        """End what expired while nothing leaves."""
+        """End the pushes that expired while nothing is sent."""
         waiting, self._ready = self._ready, deque()
         for item in waiting:
             if now < item.notification.expires_at:

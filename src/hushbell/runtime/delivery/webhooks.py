@@ -37,8 +37,8 @@ TIMEOUT = 10.0  # seconds that a webhook may take to answer
 MAX_CONCURRENT = 8  # events posted to one webhook side by side
 PAGE = 256  # events read from the disk at once
 MAX_AGE_MS = 86_400_000  # after which an event that could not be delivered is dropped
-IDLE_INTERVAL = 30.0  # seconds between looks at the disk
-STORED_DELAY = 0.05  # seconds until the disk knows what came of an event
+IDLE_INTERVAL = 30.0  # seconds between reads of due events when none is known
+STORED_DELAY = 0.05  # seconds until what became of an event is committed
 
 FEEDBACK = "feedback:"
 """What the name of a webhook from the configuration begins with."""
@@ -47,15 +47,15 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Masking:
-    """What a webhook in gorush's form does not get."""
+class GorushEventPrivacy:
+    """What events in gorush's form leave out."""
 
     hides_token: bool = True
     hides_text: bool = False
 
 
 class Webhooks:
-    """Makes events of final states, and posts them."""
+    """Makes an event of each final state that a webhook subscribes to, and posts it."""
 
     def __init__(
         self,
@@ -67,7 +67,7 @@ class Webhooks:
         clock: Clock,
         random: Random,
         feedback: Sequence[Webhook] = (),
-        masking: Masking | None = None,
+        privacy: GorushEventPrivacy | None = None,
     ) -> None:
         self._outbox = outbox
         self._commits = commits
@@ -76,7 +76,7 @@ class Webhooks:
         self._clock = clock
         self._random = random
         self._feedback = {webhook.name: webhook for webhook in feedback}
-        self._masking = masking or Masking()
+        self._privacy = privacy or GorushEventPrivacy()
         self._backoff = Backoff()
         self._by_app: dict[str, tuple[Webhook, ...]] = {}
         self._by_name: dict[str, Webhook] = {}
@@ -166,7 +166,7 @@ class Webhooks:
                 break
 
     def _begin(self, event: WebhookEvent, now: Millis) -> None:
-        webhook = self._by_name.get(event.hook)
+        webhook = self._by_name.get(event.webhook)
         if webhook is None or now - event.at > MAX_AGE_MS:
             self._drop(event)
         elif self._in_flight.get(webhook.name, 0) < MAX_CONCURRENT:
@@ -193,11 +193,11 @@ class Webhooks:
         address = ""
         try:
             origin = self._guard.parse(webhook.url)
-            if webhook.name not in self._feedback:  # what the operator wrote down may lead anywhere
+            if webhook.name not in self._feedback:  # the operator's own settings may name any address
                 address = (await self._guard.resolve(origin))[0]
         except AddressRefused as refused:
             if webhook.name not in self._feedback:
-                log.warning("a webhook of an app leads nowhere we go: %s", refused)
+                log.warning("a webhook of an app names an address that is refused: %s", refused)
                 return refused.is_final
         seconds = self._clock.now() // 1000
         headers = [("content-type", "application/json; charset=utf-8"), *webhook.headers]
@@ -221,7 +221,7 @@ class Webhooks:
         self._release(event, Changes(done_events=[event.number]))
 
     def _release(self, event: WebhookEvent, changes: Changes) -> None:
-        """Commit what came of an event, and read it from the disk only after that."""
+        """Commit what became of an event; it may be read from the disk only after that."""
         self._held.add(event.number)
         self._commits.add(changes, STORED_DELAY)
         self._commits.call_when_stored(lambda: self._held.discard(event.number))
@@ -235,8 +235,8 @@ class Webhooks:
                 notif_id=notification.reference,
                 words=visible_text(provider, notification.message.body),
                 error=reason,
-                hide_token=self._masking.hides_token,
-                hide_words=self._masking.hides_text,
+                hide_token=self._privacy.hides_token,
+                hide_words=self._privacy.hides_text,
             )
         )
 

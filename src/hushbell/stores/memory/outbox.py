@@ -82,8 +82,8 @@ class MemoryOutbox:
             known = self._events.get(event.number)
             if known is not None:
                 self._events[event.number] = replace(known, attempts=event.attempts, due_at=event.due_at)
-        for answer in changes.responses:
-            self._answers.setdefault(answer.digest, answer)
+        for response in changes.responses:
+            self._answers.setdefault(response.key_digest, response)
 
     def _forget_job(self, number: int) -> None:
         self._jobs.pop(number, None)
@@ -139,7 +139,7 @@ class MemoryOutbox:
     async def drop_webhook(self, name: str) -> bool:
         """See :meth:`hushbell.ports.outbox.Outbox.drop_webhook`."""
         self.check_open()
-        self._events = {number: event for number, event in self._events.items() if event.hook != name}
+        self._events = {number: event for number, event in self._events.items() if event.webhook != name}
         return self._webhooks.pop(name, None) is not None
 
     async def idempotent_response(self, digest: bytes) -> IdempotentResponse | None:

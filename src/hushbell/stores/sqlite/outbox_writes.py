@@ -117,7 +117,7 @@ class OutboxWrites:
             steps.append(Step(_DEAD, dead))
         if changes.events:
             events = [
-                (one.hook, one.at, one.due_at, one.attempts, seal("events", one.hook.encode(), pack_event(one)))
+                (one.webhook, one.at, one.due_at, one.attempts, seal("events", one.webhook.encode(), pack_event(one)))
                 for one in changes.events
             ]
             steps.append(Step(_EVENT, events))
@@ -128,11 +128,11 @@ class OutboxWrites:
         if changes.responses:
             responses = [
                 (
-                    one.digest,
+                    one.key_digest,
                     one.at // MILLIS_PER_DAY,
                     one.at,
-                    one.request,
-                    seal("idempotent_responses", one.digest + one.request, one.answer),
+                    one.request_digest,
+                    seal("idempotent_responses", one.key_digest + one.request_digest, one.body),
                 )
                 for one in changes.responses
             ]
