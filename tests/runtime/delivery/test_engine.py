@@ -1,4 +1,4 @@
-"""The engine: nothing leaves before it is on the disk, everything ends once, and no app waits for another."""
+"""The engine sends nothing before it is on the disk, gives each push one final state, and no app waits for another."""
 
 import asyncio
 import os
@@ -13,6 +13,7 @@ from hushbell.core.delivery.notification import Draft, Message
 from hushbell.core.delivery.outcome import Outcome, Scope, Verdict
 from hushbell.core.delivery.state import State
 from hushbell.core.delivery.submission import Submission
+from hushbell.core.delivery.window import FIRST_WINDOW
 from hushbell.errors import CallerError, Overloaded, StoreError, StoreUnavailable
 from hushbell.ports.outbox import Committed, Outbox
 from hushbell.runtime.delivery.engine import App, DeliveryEngine
@@ -28,10 +29,10 @@ DOWN = Outcome(Verdict.RETRY, "ServiceUnavailable", scope=Scope.PROVIDER)
 WRONG = Outcome(Verdict.MISCONFIGURED, "InvalidProviderToken", scope=Scope.APP)
 BAD = Outcome(Verdict.INVALID, "BadTopic")
 LOST = Outcome(Verdict.UNKNOWN, "closed")
-TURNS = 20_000
+MAX_TURNS = 20_000
 
 
-def ask(
+def draft(
     targets: tuple[str, ...] = ("token",),
     *,
     provider: str = "apns",
@@ -44,7 +45,7 @@ def ask(
 
 
 class SlowDisk(MemoryOutbox):
-    """Commits when told, and fails when told."""
+    """An outbox whose commits wait for ``sync`` while it ``holds``, and fail with ``error``."""
 
     def __init__(self) -> None:
         super().__init__(random=os.urandom)
@@ -84,13 +85,13 @@ class Rig:
 
     async def until(self, claim: object) -> None:
         assert callable(claim)
-        for turn in range(TURNS):
+        for turn in range(MAX_TURNS):
             if claim():
                 return
             await asyncio.sleep(0 if turn < 1000 else 0.0005)
         raise AssertionError("never came true")
 
-    async def quiet(self) -> None:
+    async def settle(self) -> None:
         for _ in range(50):
             await asyncio.sleep(0)
 
@@ -129,11 +130,11 @@ async def rig(queue: SlowDisk, apns: ScriptedProvider, fcm: ScriptedProvider) ->
         await made.stop()
 
 
-async def test_nothing_is_answered_or_sent_before_it_is_on_the_disk(
+async def test_nothing_is_acknowledged_or_sent_before_it_is_on_the_disk(
     rig: Rig, queue: SlowDisk, apns: ScriptedProvider
 ) -> None:
     queue.holds = True
-    submission = rig.submit(ask())
+    submission = rig.submit(draft())
     await rig.until(lambda: queue.held)
     assert not rig.done
     assert not apns.attempts
@@ -145,8 +146,8 @@ async def test_nothing_is_answered_or_sent_before_it_is_on_the_disk(
     queue.holds = False
 
 
-async def test_a_push_ends_in_one_final_state_that_is_written_down(rig: Rig) -> None:
-    submission = rig.submit(ask(("one", "two")), ask(("three",)))
+async def test_each_push_gets_one_final_state_that_is_on_the_disk(rig: Rig) -> None:
+    submission = rig.submit(draft(("one", "two")), draft(("three",)))
 
     await rig.until(lambda: rig.engine.is_idle)
 
@@ -159,7 +160,7 @@ async def test_a_push_ends_in_one_final_state_that_is_written_down(rig: Rig) -> 
 async def test_a_commit_that_fails_accepts_nothing(rig: Rig, queue: SlowDisk, apns: ScriptedProvider) -> None:
     queue.error = StoreUnavailable("full")
 
-    submission = rig.submit(ask())
+    submission = rig.submit(draft())
     await rig.until(lambda: rig.done)
 
     assert rig.done == [(submission, queue.error)]
@@ -170,7 +171,7 @@ async def test_a_commit_that_fails_accepts_nothing(rig: Rig, queue: SlowDisk, ap
 
 async def test_outcomes_are_written_when_the_disk_is_back(rig: Rig, queue: SlowDisk, apns: ScriptedProvider) -> None:
     apns.holds = True
-    submission = rig.submit(ask())
+    submission = rig.submit(draft())
     await rig.until(lambda: apns.held)
     queue.error = StoreUnavailable("full")
     apns.answer_all()
@@ -182,19 +183,19 @@ async def test_outcomes_are_written_when_the_disk_is_back(rig: Rig, queue: SlowD
     assert rig.ended(submission).states == bytes([State.ACCEPTED])
 
 
-async def test_a_retry_waits_longer_each_time_under_the_same_name(rig: Rig, apns: ScriptedProvider) -> None:
+async def test_each_retry_waits_longer_and_keeps_the_identifier(rig: Rig, apns: ScriptedProvider) -> None:
     apns.script["token"].extend([BUSY, LOST])
-    submission = rig.submit(ask())
+    submission = rig.submit(draft())
     await rig.until(lambda: len(apns.attempts) == 1)
-    await rig.quiet()
+    await rig.settle()
     rig.clock.advance(0.7)
-    await rig.quiet()
+    await rig.settle()
     assert len(apns.attempts) == 1
     rig.clock.advance(0.1)
     await rig.until(lambda: len(apns.attempts) == 2)
-    await rig.quiet()
+    await rig.settle()
     rig.clock.advance(1.4)
-    await rig.quiet()
+    await rig.settle()
     assert len(apns.attempts) == 2
     rig.clock.advance(0.2)
 
@@ -206,24 +207,24 @@ async def test_a_retry_waits_longer_each_time_under_the_same_name(rig: Rig, apns
 
 async def test_retry_after_is_honoured(rig: Rig, apns: ScriptedProvider) -> None:
     apns.script["token"].append(LATER)
-    rig.submit(ask())
+    rig.submit(draft())
     await rig.until(lambda: apns.attempts)
-    await rig.quiet()
+    await rig.settle()
 
     rig.clock.advance(119.0)
-    await rig.quiet()
+    await rig.settle()
     assert len(apns.attempts) == 1
 
     rig.clock.advance(1.0)
     await rig.until(lambda: len(apns.attempts) == 2)
 
 
-async def test_what_follows_to_a_token_waits_for_what_came_before(rig: Rig, apns: ScriptedProvider) -> None:
+async def test_a_push_waits_for_earlier_pushes_to_its_token(rig: Rig, apns: ScriptedProvider) -> None:
     apns.script["token"].append(BUSY)
     for number in range(3):
-        rig.submit(ask(body=b"%d" % number), ask(("other",), body=b"other"))
+        rig.submit(draft(body=b"%d" % number), draft(("other",), body=b"other"))
     await rig.until(lambda: len(apns.attempts) == 4)
-    await rig.quiet()
+    await rig.settle()
     assert apns.tokens.count("token") == 1
 
     rig.clock.advance(1.0)
@@ -235,10 +236,10 @@ async def test_what_follows_to_a_token_waits_for_what_came_before(rig: Rig, apns
 
 async def test_two_pushes_to_one_token_are_never_under_way_together(rig: Rig, apns: ScriptedProvider) -> None:
     apns.holds = True
-    rig.submit(ask(("token", "token", "token")))
+    rig.submit(draft(("token", "token", "token")))
     for left in (2, 1, 0):
         await rig.until(lambda: apns.held)
-        await rig.quiet()
+        await rig.settle()
         assert len(apns.held) == 1
         apns.answer("token")
         assert rig.engine.queues["chat", "apns"].in_memory == left
@@ -246,10 +247,10 @@ async def test_two_pushes_to_one_token_are_never_under_way_together(rig: Rig, ap
     await rig.until(lambda: rig.engine.is_idle)
 
 
-async def test_a_dead_token_is_listed_with_what_its_provider_said(rig: Rig, apns: ScriptedProvider) -> None:
+async def test_a_dead_token_is_listed_with_its_providers_reason(rig: Rig, apns: ScriptedProvider) -> None:
     apns.script["gone"].append(DEAD)
 
-    submission = rig.submit(ask(("gone", "here")))
+    submission = rig.submit(draft(("gone", "here")))
     await rig.until(lambda: rig.engine.is_idle)
 
     (dead,) = await rig.queue.dead_tokens("chat", 0, 9)
@@ -259,11 +260,11 @@ async def test_a_dead_token_is_listed_with_what_its_provider_said(rig: Rig, apns
     assert ended.reasons == ((0, "Unregistered"),)
 
 
-async def test_many_dead_tokens_at_once_are_a_mistake_and_no_purge(rig: Rig, apns: ScriptedProvider) -> None:
+async def test_many_dead_tokens_at_once_are_a_wrong_configuration(rig: Rig, apns: ScriptedProvider) -> None:
     apns.outcome = DEAD
-    rig.submit(ask(tuple(str(number) for number in range(40))))
+    rig.submit(draft(tuple(str(number) for number in range(40))))
     await rig.until(lambda: len(apns.attempts) == 40)
-    await rig.quiet()
+    await rig.settle()
 
     assert len(await rig.queue.dead_tokens("chat", 0, 99)) < 10
     assert rig.engine.queues["chat", "apns"].status.is_paused
@@ -274,11 +275,11 @@ async def test_many_dead_tokens_at_once_are_a_mistake_and_no_purge(rig: Rig, apn
     assert len(await rig.queue.dead_tokens("chat", 0, 99)) < 10
 
 
-async def test_a_callers_retries_are_a_cap(rig: Rig, apns: ScriptedProvider) -> None:
+async def test_a_caller_can_cap_the_retries(rig: Rig, apns: ScriptedProvider) -> None:
     apns.outcome = BUSY
-    submission = rig.submit(ask(retries=1))
+    submission = rig.submit(draft(retries=1))
     await rig.until(lambda: len(apns.attempts) == 1)
-    await rig.quiet()
+    await rig.settle()
     rig.clock.advance(2.0)
 
     await rig.until(lambda: rig.engine.is_idle)
@@ -290,9 +291,9 @@ async def test_a_callers_retries_are_a_cap(rig: Rig, apns: ScriptedProvider) -> 
 
 async def test_a_push_expires_when_its_time_is_over(rig: Rig, apns: ScriptedProvider) -> None:
     apns.outcome = BUSY
-    submission = rig.submit(ask(lifetime=30.0))
+    submission = rig.submit(draft(lifetime=30.0))
     for _ in range(20):
-        await rig.quiet()
+        await rig.settle()
         rig.clock.advance(5.0)
 
     await rig.until(lambda: rig.engine.is_idle)
@@ -301,17 +302,17 @@ async def test_a_push_expires_when_its_time_is_over(rig: Rig, apns: ScriptedProv
     assert len(apns.attempts) < 8
 
 
-async def test_a_provider_that_is_down_rests_and_is_tried_with_one_push_first(rig: Rig, apns: ScriptedProvider) -> None:
+async def test_after_a_pause_one_push_finds_out_whether_the_provider_is_back(rig: Rig, apns: ScriptedProvider) -> None:
     apns.outcome = DOWN
-    rig.submit(ask(tuple(str(number) for number in range(100))))
+    rig.submit(draft(tuple(str(number) for number in range(100))))
     await rig.until(lambda: len(apns.attempts) == 100)
-    await rig.quiet()
+    await rig.settle()
     apns.attempts.clear()
     apns.holds, apns.outcome = True, Outcome(Verdict.ACCEPTED)
 
     rig.clock.advance(2.0)
     await rig.until(lambda: apns.held)
-    await rig.quiet()
+    await rig.settle()
 
     assert len(apns.held) == 1
     apns.holds = False
@@ -319,29 +320,49 @@ async def test_a_provider_that_is_down_rests_and_is_tried_with_one_push_first(ri
     await rig.until(lambda: rig.engine.is_idle)
 
 
-async def test_a_few_refusals_among_many_answers_stop_nobody_else(rig: Rig, apns: ScriptedProvider) -> None:
+async def test_a_few_refusals_among_many_responses_pause_nothing(rig: Rig, apns: ScriptedProvider) -> None:
     unlucky = [str(number) for number in range(0, 300, 30)]
     for token in unlucky:
         apns.script[token].append(DOWN)
 
-    rig.submit(ask(tuple(str(number) for number in range(300))))
+    rig.submit(draft(tuple(str(number) for number in range(300))))
     await rig.until(lambda: len(apns.attempts) == 300)
-    await rig.quiet()
+    await rig.settle()
 
-    lane = rig.engine.queues["chat", "apns"]
-    assert not lane.status.is_paused
-    assert lane.counts[State.ACCEPTED] == 290
+    provider_queue = rig.engine.queues["chat", "apns"]
+    assert not provider_queue.status.is_paused
+    assert provider_queue.counts[State.ACCEPTED] == 290
     rig.clock.advance(60.0)
     await rig.until(lambda: rig.engine.is_idle)
     assert sorted(apns.tokens[300:]) == sorted(unlucky)
 
 
-async def test_a_provider_that_asks_for_a_rest_gets_it_at_once(rig: Rig, apns: ScriptedProvider) -> None:
+async def test_the_window_grows_only_by_pushes_that_are_accepted_while_it_is_full(
+    rig: Rig, apns: ScriptedProvider
+) -> None:
+    apns.holds = True
+    rig.submit(draft(tuple(f"few {n}" for n in range(FIRST_WINDOW - 1))))
+    await rig.until(lambda: len(apns.held) == FIRST_WINDOW - 1)
+    apns.answer_all()
+
+    rig.submit(draft(tuple(f"many {n}" for n in range(2 * FIRST_WINDOW))))
+    await rig.until(lambda: len(apns.held) >= FIRST_WINDOW)
+    await rig.settle()
+    assert len(apns.held) == FIRST_WINDOW, "it was not full before"
+
+    apns.answer("many 0")
+    await rig.settle()
+    assert len(apns.held) == FIRST_WINDOW + 1
+    rig.engine.stop()
+    apns.answer_all()
+
+
+async def test_a_provider_that_asks_for_a_pause_gets_it_at_once(rig: Rig, apns: ScriptedProvider) -> None:
     apns.script["first"].append(Outcome(Verdict.RETRY, "ServiceUnavailable", after=9.0, scope=Scope.PROVIDER))
 
-    rig.submit(ask(("first",)))
+    rig.submit(draft(("first",)))
     await rig.until(lambda: len(apns.attempts) == 1)
-    await rig.quiet()
+    await rig.settle()
 
     assert rig.engine.queues["chat", "apns"].status.is_paused
 
@@ -350,11 +371,11 @@ async def test_a_broken_credential_delays_no_other_provider_and_no_other_app(
     rig: Rig, apns: ScriptedProvider, fcm: ScriptedProvider
 ) -> None:
     apns.outcome = WRONG
-    rig.submit(ask(("held",)))
+    rig.submit(draft(("held",)))
     await rig.until(lambda: apns.attempts)
 
-    rig.submit(ask(("behind",)), ask(("android",), provider="fcm"))
-    rig.submit(ask(("theirs",)), app="other")
+    rig.submit(draft(("behind",)), draft(("android",), provider="fcm"))
+    rig.submit(draft(("theirs",)), app="other")
     await rig.until(lambda: fcm.attempts and rig.engine.open["other"] == 0)
 
     assert apns.tokens == ["held"]
@@ -367,9 +388,9 @@ async def test_a_broken_credential_delays_no_other_provider_and_no_other_app(
 
 async def test_a_wrong_configuration_uses_up_no_retries(rig: Rig, apns: ScriptedProvider) -> None:
     apns.script["token"].extend([WRONG, WRONG])
-    submission = rig.submit(ask(retries=1))
+    submission = rig.submit(draft(retries=1))
     for _ in range(8):
-        await rig.quiet()
+        await rig.settle()
         rig.clock.advance(2.0)
 
     await rig.until(lambda: rig.engine.is_idle)
@@ -377,14 +398,14 @@ async def test_a_wrong_configuration_uses_up_no_retries(rig: Rig, apns: Scripted
     assert list(rig.ended(submission).states) == [State.ACCEPTED]
 
 
-async def test_what_expires_while_its_provider_rests_ends_meanwhile(rig: Rig, apns: ScriptedProvider) -> None:
+async def test_pushes_that_expire_during_a_pause_get_their_final_state_then(rig: Rig, apns: ScriptedProvider) -> None:
     apns.outcome = Outcome(Verdict.RETRY, "ServiceUnavailable", after=7200.0, scope=Scope.PROVIDER)
-    rig.submit(ask(("first",)))
+    rig.submit(draft(("first",)))
     await rig.until(lambda: apns.attempts)
-    await rig.quiet()
-    submission = rig.submit(ask(("second",), lifetime=90.0))
+    await rig.settle()
+    submission = rig.submit(draft(("second",), lifetime=90.0))
     for _ in range(3):
-        await rig.quiet()
+        await rig.settle()
         rig.clock.advance(60.0)
 
     await rig.until(lambda: rig.engine.open["chat"] == 1)
@@ -394,32 +415,34 @@ async def test_what_expires_while_its_provider_rests_ends_meanwhile(rig: Rig, ap
     assert len(apns.attempts) == 1
 
 
-async def test_a_full_queue_refuses_and_takes_again_when_there_is_room(rig: Rig) -> None:
+async def test_a_full_share_refuses_pushes_until_some_have_a_final_state(rig: Rig) -> None:
     provider = rig.engine.apps["other"].providers["apns"]
     assert isinstance(provider, ScriptedProvider)
     provider.holds = True
-    rig.submit(ask(tuple(str(number) for number in range(10))), app="other")
+    rig.submit(draft(tuple(str(number) for number in range(10))), app="other")
 
     with pytest.raises(Overloaded):
-        rig.submit(ask(), app="other")
-    rig.submit(ask())
+        rig.submit(draft(), app="other")
+    rig.submit(draft())
 
     await rig.until(lambda: len(provider.held) == 10)
     provider.holds = False
     provider.answer_all()
     await rig.until(lambda: rig.engine.is_idle)
-    rig.submit(ask(), app="other")
+    rig.submit(draft(), app="other")
 
 
-async def test_what_can_never_be_delivered_is_refused_whole_and_named(rig: Rig, apns: ScriptedProvider) -> None:
+async def test_drafts_that_can_never_be_delivered_are_refused_with_the_field_named(
+    rig: Rig, apns: ScriptedProvider
+) -> None:
     with pytest.raises(CallerError, match=r"^message\.body: "):
-        rig.engine.check("chat", ask(body=b"").message)
+        rig.engine.check("chat", draft(body=b"").message)
     with pytest.raises(CallerError, match=r"^provider: huawei"):
-        rig.engine.check("chat", ask(provider="huawei").message)
+        rig.engine.check("chat", draft(provider="huawei").message)
     with pytest.raises(CallerError, match=r"^\[1\]\.provider: huawei"):
-        rig.submit(ask(), ask(provider="huawei"))
+        rig.submit(draft(), draft(provider="huawei"))
 
-    await rig.quiet()
+    await rig.settle()
     assert not apns.attempts
 
 
@@ -427,7 +450,7 @@ async def test_a_caller_can_wait_for_the_first_attempts(rig: Rig, apns: Scripted
     apns.script["gone"].append(DEAD)
     apns.script["busy"].append(BUSY)
     apns.holds = True
-    rig.submit(ask(("gone", "busy", "fine")), wait=True)
+    rig.submit(draft(("gone", "busy", "fine")), wait=True)
     await rig.until(lambda: len(apns.held) == 3)
     assert not rig.done
 
@@ -438,12 +461,12 @@ async def test_a_caller_can_wait_for_the_first_attempts(rig: Rig, apns: Scripted
     assert failures == [("gone", True), ("busy", False)]
 
 
-async def test_a_caller_who_waits_hears_of_a_long_pause_at_once(rig: Rig, apns: ScriptedProvider) -> None:
+async def test_a_caller_who_waits_gets_the_reason_of_a_long_pause_at_once(rig: Rig, apns: ScriptedProvider) -> None:
     apns.script["first"].append(Outcome(Verdict.RETRY, "QuotaExceeded", after=60.0, scope=Scope.APP))
-    rig.submit(ask(("first",)), wait=True)
+    rig.submit(draft(("first",)), wait=True)
     await rig.until(lambda: len(rig.done) == 1)
 
-    rig.submit(ask(("second", "third")), wait=True)
+    rig.submit(draft(("second", "third")), wait=True)
     await rig.until(lambda: len(rig.done) == 2)
 
     failures = rig.done[1][0].failures
@@ -451,17 +474,17 @@ async def test_a_caller_who_waits_hears_of_a_long_pause_at_once(rig: Rig, apns: 
     assert apns.tokens == ["first"]
 
 
-async def test_more_than_memory_holds_waits_on_the_disk_in_order(
+async def test_jobs_beyond_the_bound_of_memory_wait_on_the_disk_in_order(
     rig: Rig, apns: ScriptedProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("hushbell.runtime.delivery.provider_queue.MAX_IN_MEMORY", 4)
     apns.holds = True
     for number in range(20):
-        rig.submit(ask((str(number),)))
+        rig.submit(draft((str(number),)))
     await rig.until(lambda: len(rig.done) == 20)
-    lane = rig.engine.queues["chat", "apns"]
-    assert lane.in_memory <= 4
-    assert len(lane.on_disk) >= 16
+    provider_queue = rig.engine.queues["chat", "apns"]
+    assert provider_queue.in_memory <= 4
+    assert len(provider_queue.on_disk) >= 16
 
     apns.holds = False
     apns.answer_all()
@@ -470,11 +493,11 @@ async def test_more_than_memory_holds_waits_on_the_disk_in_order(
     assert apns.tokens == [str(number) for number in range(20)]
 
 
-async def test_a_restart_goes_on_where_it_was(rig: Rig, queue: SlowDisk, apns: ScriptedProvider) -> None:
+async def test_after_a_restart_open_pushes_are_delivered(rig: Rig, queue: SlowDisk, apns: ScriptedProvider) -> None:
     apns.script["busy"].append(LATER)
-    submission = rig.submit(ask(("fine", "busy")))
+    submission = rig.submit(draft(("fine", "busy")))
     await rig.until(lambda: len(apns.attempts) == 2)
-    await rig.quiet()
+    await rig.settle()
     await rig.stop()
     before = apns.attempts[1].notification.ident
     apns.attempts.clear()
@@ -489,15 +512,15 @@ async def test_a_restart_goes_on_where_it_was(rig: Rig, queue: SlowDisk, apns: S
     await again.stop()
 
 
-async def test_a_stop_begins_nothing_more_and_writes_what_is_under_way(
+async def test_a_stop_begins_no_attempt_and_commits_the_outcomes_of_those_under_way(
     rig: Rig, queue: SlowDisk, apns: ScriptedProvider
 ) -> None:
     apns.holds = True
-    submission = rig.submit(ask(("one",)))
+    submission = rig.submit(draft(("one",)))
     await rig.until(lambda: apns.held)
     rig.engine.stop()
     with pytest.raises(Overloaded):
-        rig.submit(ask())
+        rig.submit(draft())
 
     apns.answer_all()
     await rig.running
@@ -505,23 +528,23 @@ async def test_a_stop_begins_nothing_more_and_writes_what_is_under_way(
     assert rig.ended(submission).states == bytes([State.ACCEPTED])
 
 
-async def test_a_flood_of_one_app_leaves_the_other_its_turns(rig: Rig, apns: ScriptedProvider) -> None:
+async def test_a_flood_of_one_app_does_not_delay_another(rig: Rig, apns: ScriptedProvider) -> None:
     theirs = rig.engine.apps["other"].providers["apns"]
     assert isinstance(theirs, ScriptedProvider)
     for _ in range(20):
-        rig.submit(ask(tuple(os.urandom(8).hex() for _ in range(500))))
-    rig.submit(ask(("theirs",)), app="other")
+        rig.submit(draft(tuple(os.urandom(8).hex() for _ in range(500))))
+    rig.submit(draft(("theirs",)), app="other")
 
     await rig.until(lambda: theirs.attempts)
 
     assert len(apns.attempts) <= 1024
 
 
-async def test_an_open_notification_is_found_with_how_far_it_is(rig: Rig, apns: ScriptedProvider) -> None:
+async def test_an_open_notification_is_found_with_its_states(rig: Rig, apns: ScriptedProvider) -> None:
     apns.script["busy"].append(BUSY)
-    submission = rig.submit(ask(("fine",)), ask(("busy",)))
+    submission = rig.submit(draft(("fine",)), draft(("busy",)))
     await rig.until(lambda: len(apns.attempts) == 2)
-    await rig.quiet()
+    await rig.settle()
 
     found = await rig.engine.find(submission.jobs[0].notifications[1].ident)
 
@@ -536,16 +559,16 @@ async def test_an_open_notification_is_found_with_how_far_it_is(rig: Rig, apns: 
     assert await rig.engine.find(os.urandom(16)) is None
 
 
-async def test_a_provider_that_raises_is_asked_again(
+async def test_pushes_are_sent_again_after_their_provider_raised(
     rig: Rig, apns: ScriptedProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def raising(*_: object) -> None:
         raise RuntimeError
 
     monkeypatch.setattr(apns, "send", raising)
-    submission = rig.submit(ask(("phone",)))
-    lane = rig.engine.queues["chat", "apns"]
-    await rig.until(lambda: lane.counts[State.RETRYING])
+    submission = rig.submit(draft(("phone",)))
+    provider_queue = rig.engine.queues["chat", "apns"]
+    await rig.until(lambda: provider_queue.counts[State.RETRYING])
 
     monkeypatch.undo()
     rig.clock.advance(120.0)
