@@ -127,6 +127,9 @@ async def rig(queue: SlowDisk, apns: ScriptedProvider, fcm: ScriptedProvider) ->
     await made.start()
     yield made
     if not made.running.done():
+        made.engine.stop()
+        for provider in (apns, fcm):  # a test that failed still holds attempts, and stopping waits for them
+            provider.answer_all()
         await made.stop()
 
 
