@@ -142,7 +142,7 @@ def test_many_phones_register_and_ring_with_progress(shell: Shell, tmp_path: Pat
         (["ring", "0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798", "--message-id", "5"], "64 hex"),
     ],
 )
-def test_a_mistake_is_told_in_one_line(shell: Shell, arguments: list[str], words: str) -> None:
+def test_a_mistake_is_reported_in_one_line(shell: Shell, arguments: list[str], words: str) -> None:
     shell.run("device", *arguments, code=2)
 
     assert words in shell.errors

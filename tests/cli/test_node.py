@@ -40,7 +40,7 @@ def ready(process: "subprocess.Popen[str]") -> dict[str, Any]:
     return value
 
 
-def test_a_node_needs_no_file_and_tells_where_it_listens(run: Run, tmp_path: Path) -> None:
+def test_a_node_needs_no_file_and_names_where_it_listens(run: Run, tmp_path: Path) -> None:
     process = run("node", "--data", "d", "--listen", "/ip4/127.0.0.1/tcp/0", "--listen", "/ip4/127.0.0.1/tcp/0/ws")
 
     line = ready(process)
@@ -93,7 +93,7 @@ def test_two_nodes_on_the_same_data_are_refused(run: Run) -> None:
 
 
 @pytest.mark.parametrize("command", ["node", "serve"])
-def test_a_port_that_is_taken_is_told_in_one_line_and_may_be_free_later(run: Run, command: str) -> None:
+def test_a_port_that_is_taken_is_reported_in_one_line_and_may_be_free_later(run: Run, command: str) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()

@@ -214,7 +214,7 @@ async def test_nothing_to_change_is_no_error(store: ClientStore) -> None:
     assert list(await store.load(ALICE.public)) == []
 
 
-async def test_a_file_tells_no_secret_and_opens_with_its_key_alone(tmp_path: Path) -> None:
+async def test_a_file_shows_no_secret_and_opens_with_its_key_alone(tmp_path: Path) -> None:
     path = tmp_path / "folder" / "client.db"
     store = await SqliteClientStore.open(path, KEY, random=draw)
     await store.commit(ALICE.public, [Save(fact) for fact in FACTS])
@@ -247,7 +247,7 @@ async def test_a_newer_file_is_left_alone(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("data", [b"", b"[]", b"{}", b'{"server": 5}', b'{"server": "zz"}'])
-def test_a_record_that_is_damaged_is_told(data: bytes) -> None:
+def test_a_record_that_is_damaged_is_reported(data: bytes) -> None:
     with pytest.raises(StoreCorrupt, match="Enrolment"):
         client_rows.read("Enrolment", data)
 

@@ -224,7 +224,7 @@ async def test_a_late_answer_disturbs_nobody(peer: Http2Peer, opened: Opened) ->
     assert told(await send(http, [post() for _ in range(20)])) == [200] * 20
 
 
-async def test_nobody_listening_is_refused_unsent(peer: Http2Peer, opened: Opened) -> None:
+async def test_a_closed_port_is_refused_unsent(peer: Http2Peer, opened: Opened) -> None:
     await peer.refuse()
 
     assert told(await send(opened(peer), [post(), post()])) == [HttpFailure(FailureKind.REFUSED, sent=False)] * 2

@@ -281,7 +281,7 @@ async def test_attempts_that_are_sent_together_end_as_if_each_had_come_alone(wor
     assert outcomes == [{0: good, 1: dead}, {0: good}, {0: good, 2: good}]
 
 
-async def test_nobody_listening_means_try_again(world: World) -> None:
+async def test_a_closed_port_means_try_again(world: World) -> None:
     await world.mock.refuse()
 
     assert verdicts(await world.attempt()) == [Verdict.RETRY] * 2
@@ -396,7 +396,7 @@ async def test_a_missing_credential_names_its_setting_and_file(world: World, tmp
         open_provider(world.name, replace(world.settings, **{world.kind.secret: missing}), tools)
 
 
-async def test_a_bad_credential_is_told_without_quoting_it(world: World, tmp_path: Path) -> None:
+async def test_a_bad_credential_is_reported_without_quoting_it(world: World, tmp_path: Path) -> None:
     from dataclasses import replace
 
     bad = tmp_path / "bad"
@@ -408,7 +408,7 @@ async def test_a_bad_credential_is_told_without_quoting_it(world: World, tmp_pat
     assert "SECRET" not in str(told_.value)
 
 
-async def test_a_bad_credential_on_reload_is_told_and_the_old_one_stays(
+async def test_a_bad_credential_on_reload_is_reported_and_the_old_one_stays(
     world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
     file = world.secret_file

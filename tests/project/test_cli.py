@@ -137,7 +137,7 @@ def test_a_mistake_is_one_line_and_no_traceback(hushbell: Hushbell, arguments: l
     assert "Traceback" not in err + out
 
 
-def test_check_tells_file_line_and_rule(hushbell: Hushbell, tmp_path: Path) -> None:
+def test_check_names_file_line_and_rule(hushbell: Hushbell, tmp_path: Path) -> None:
     (tmp_path / "hushbell.toml").write_text("[server]\nworkers = 0\n")
 
     code, _, err = hushbell("check")

@@ -68,7 +68,7 @@ def test_without_anything_the_defaults_hold() -> None:
         ("[server\n", "h.toml:1: not TOML: "),
     ],
 )
-def test_a_mistake_is_told_with_file_line_key_and_rule(text: str, line: str) -> None:
+def test_a_mistake_is_reported_with_file_line_key_and_rule(text: str, line: str) -> None:
     (problem,) = told(text)
 
     assert problem.startswith(line)
@@ -89,7 +89,7 @@ connect = "x"
 """
 
 
-def test_mistakes_in_arrays_are_told_where_they_stand() -> None:
+def test_mistakes_in_arrays_are_reported_where_they_stand() -> None:
     assert [line.split("; did")[0] for line in told(APPS)] == [
         "h.toml:5: apps.0.apns.http_port: unknown",
         "h.toml:9: apps.1.queue: must be a whole number from 1",
@@ -107,7 +107,7 @@ def test_members_of_an_array_come_from_the_environment_too() -> None:
     assert app.providers == {"fcm": FcmSettings(credentials_file="c.json")}
 
 
-def test_every_mistake_is_told_at_once() -> None:
+def test_every_mistake_is_reported_at_once() -> None:
     problems = told("[server]\nworkers = 0\nx = 1\n[log]\nlevel = 'loud'\n", {"HUSHBELL_LOG__BLUR": "soon"})
 
     assert [problem.split(": ")[0] for problem in problems] == [

@@ -18,7 +18,6 @@ TOPICS = {
     "dumps": "databases of older versions",
     "durability": "kills and full disks, over every database",
     "hostile": "a peer that breaks the protocol, through all its layers",
-    "huawei_and_pushy": "two providers whose requests have the same form",
     "laws": "properties that hold for all inputs, over a whole folder",
     "main_job": "registration, query and push over libp2p",
     "memory": "memory that a flood may cost",

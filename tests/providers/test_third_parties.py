@@ -78,12 +78,12 @@ def test_a_name_of_ours_stays_ours(installed: Path) -> None:
         open_other(OtherApp(provider="apns"), TOOLS)
 
 
-def test_what_nobody_offers_is_told_with_what_there_is(installed: Path) -> None:
+def test_what_nobody_offers_is_reported_with_what_there_is(installed: Path) -> None:
     with pytest.raises(ConfigError, match="nothing: there is no such provider"):
         open_third_party("nothing", {}, TOOLS)
 
 
-def test_a_package_that_does_not_load_is_told(installed: Path) -> None:
+def test_a_package_that_does_not_load_is_reported(installed: Path) -> None:
     with pytest.raises(ConfigError, match="broken: the package"):
         open_third_party("broken", {}, TOOLS)
 
@@ -137,7 +137,7 @@ async def test_a_provider_of_the_release_before_still_works_and_one_that_raises_
         provider.check(Message("old", b""))
 
 
-def test_a_settings_file_that_is_none_is_told_without_quoting_it(installed: Path, tmp_path: Path) -> None:
+def test_a_settings_file_that_is_none_is_reported_without_quoting_it(installed: Path, tmp_path: Path) -> None:
     file = tmp_path / "webhook.toml"
     file.write_text("SECRET")
 

@@ -48,7 +48,7 @@ async def test_a_server_that_comes_back_is_found_again(tmp_path: Path) -> None:
     await after.close()
 
 
-async def test_nobody_listening_is_a_transport_error(tmp_path: Path) -> None:
+async def test_a_socket_without_a_listener_is_a_transport_error(tmp_path: Path) -> None:
     bus = ReconnectingBus(tmp_path / "bus")
 
     with pytest.raises(TransportError):

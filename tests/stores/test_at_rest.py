@@ -103,7 +103,7 @@ def test_a_key_seals_a_bounded_number_of_values(monkeypatch: pytest.MonkeyPatch)
     assert [sealer.open("rings", b"", value) for value in sealed] == [bytes([number]) for number in range(10)]
 
 
-async def test_a_stolen_database_tells_no_secret(open_sqlite: Open, tmp_path: Path, made: Made) -> None:
+async def test_a_stolen_database_shows_no_secret(open_sqlite: Open, tmp_path: Path, made: Made) -> None:
     store = open_sqlite()
     number, idents = store.outbox.reserve(1)
     message = Message("fcm", b"secret-message", form="spec16")

@@ -86,7 +86,7 @@ async def test_a_path_that_cannot_be_bound_names_itself(tmp_path: Path) -> None:
         await SocketBusServer.listen(tmp_path / "nowhere" / "bus.sock")
 
 
-async def test_nobody_listening_is_a_transport_error(socket_path: Path) -> None:
+async def test_a_socket_without_a_listener_is_a_transport_error(socket_path: Path) -> None:
     with pytest.raises(TransportError):
         await SocketBusTransport.connect(socket_path)
 

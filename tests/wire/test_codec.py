@@ -92,7 +92,7 @@ def test_nothing_is_an_empty_message(kind: type) -> None:
     assert encode(kind()) == b""
 
 
-def test_fields_nobody_knows_come_back_as_they_came(kind: type) -> None:
+def test_unknown_fields_come_back_as_they_came(kind: type) -> None:
     known = encode(kind())
     odd = bytes.fromhex("c83e8500")  # five in two bytes where one would do
 
@@ -102,7 +102,7 @@ def test_fields_nobody_knows_come_back_as_they_came(kind: type) -> None:
     assert encode(value) == known + UNKNOWN + odd
 
 
-def test_fields_nobody_knows_stay_at_their_own_level() -> None:
+def test_unknown_fields_stay_at_their_own_level() -> None:
     inner = PushNotification(type=1, unknown=UNKNOWN)
     request = NotificationRequest(requests=(inner, PushNotification()), message_id=b"id", unknown=UNKNOWN[:3])
 
@@ -110,7 +110,7 @@ def test_fields_nobody_knows_stay_at_their_own_level() -> None:
     assert decode(NotificationRequest, encode(request)) == request
 
 
-def test_a_known_number_of_another_wire_type_is_a_field_nobody_knows() -> None:
+def test_a_known_number_of_another_wire_type_is_an_unknown_field() -> None:
     data = b"\x08\x05"  # field 1 as a number, where the signature stands
 
     message = decode(ApplicationMessage, data)
@@ -119,7 +119,7 @@ def test_a_known_number_of_another_wire_type_is_a_field_nobody_knows() -> None:
     assert encode(message) == data
 
 
-def test_numbers_nobody_knows_stay_numbers() -> None:
+def test_unknown_numbers_stay_numbers() -> None:
     assert decode(Report, b"\x10\x63").error == 99
     assert encode(Report(error=99)) == b"\x10\x63"
     assert decode(Report, encode(Report(error=-1))).error == -1
@@ -244,7 +244,7 @@ def test_a_list_of_many_empty_messages_is_refused() -> None:
         decode(NotificationRequest, b"\x0a\x00" * (MAX_NESTED + 1))
 
 
-def test_many_fields_nobody_knows_are_refused_at_any_level() -> None:
+def test_many_unknown_fields_are_refused_at_any_level() -> None:
     field = b"\xc8\x3e\x05"
     fitting = field * (UNKNOWN_LIMIT // 3)
     inner = b"\x0a\x80\x80\x08" + field * 43_690 + b"\x30\x01"  # 131072 bytes

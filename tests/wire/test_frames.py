@@ -78,7 +78,7 @@ def test_a_broken_frame_is_undecodable(data: bytes) -> None:
         decode_frame(data)
 
 
-def test_flags_nobody_knows_are_ignored() -> None:
+def test_unknown_flags_are_ignored() -> None:
     assert decode_frame(b"\xf9\x01a").data == b"a"
 
 

@@ -254,8 +254,8 @@ async def test_there_are_not_too_many_servers(peer: Http2Peer, opened: Opened) -
 
 
 async def test_a_callback_that_raises_takes_nobody_with_it(peer: Http2Peer, opened: Opened) -> None:
-    http, loop, heard = opened(peer), asyncio.get_running_loop(), list[Any]()
-    loop.set_exception_handler(lambda _loop, context: heard.append(context["exception"]))
+    http, loop, received = opened(peer), asyncio.get_running_loop(), list[Any]()
+    loop.set_exception_handler(lambda _loop, context: received.append(context["exception"]))
 
     class Broken:
         def on_response(self, _key: object, _result: object) -> None:
@@ -264,7 +264,7 @@ async def test_a_callback_that_raises_takes_nobody_with_it(peer: Http2Peer, open
     submit_request(http, post(), Broken())
 
     assert told(await send(http, [post()])) == [200]
-    assert [str(error) for error in heard] == ["a bug"]
+    assert [str(error) for error in received] == ["a bug"]
 
 
 async def test_a_missing_certificate_is_no_crash(peer: Http2Peer, opened: Opened) -> None:

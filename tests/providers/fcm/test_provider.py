@@ -126,7 +126,7 @@ def test_json_of_another_shape_kills_no_token(error: Any) -> None:
     assert outcome(HttpResponse(404, (), json.dumps({"error": error}).encode())).verdict is Verdict.MISCONFIGURED
 
 
-# Against the stand-in.
+# Against the mock.
 
 
 @pytest.fixture
@@ -301,7 +301,7 @@ async def test_what_google_never_takes_is_refused_by_name(opened: Opened, body: 
         ({"project_id": "a/../b"}, "fcm.project"),
     ],
 )
-async def test_a_service_account_that_lacks_something_is_told(
+async def test_a_service_account_that_lacks_something_is_reported(
     mock: MockProviders, opened: Opened, tmp_path: Path, changes: dict[str, Any], setting: str
 ) -> None:
     account = json.loads(mock.fcm.credentials_file.read_text()) | changes

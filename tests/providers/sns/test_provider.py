@@ -174,7 +174,7 @@ def test_any_body_has_an_outcome(status: int, body: bytes) -> None:
     assert outcome(HttpResponse(status, (), body)).verdict is not Verdict.DEAD_TOKEN
 
 
-# Against the stand-in, which signs anew what it gets.
+# Against the mock, which signs anew what it gets.
 
 
 @pytest.fixture
@@ -251,7 +251,7 @@ async def test_payloads_are_padded_each_in_its_own_form(mock: MockProviders, ope
 
 
 @pytest.mark.parametrize("content", ["", "[default]\n", "[other]\naws_access_key_id=a\naws_secret_access_key=b\n", "x"])
-def test_a_file_without_the_profile_is_told(tmp_path: Path, mock: MockProviders, content: str) -> None:
+def test_a_file_without_the_profile_is_reported(tmp_path: Path, mock: MockProviders, content: str) -> None:
     file = tmp_path / "credentials"
     file.write_text(content)
     tools = ProviderContext(clock=FakeClock(), random=bytes, open_http=open_http)

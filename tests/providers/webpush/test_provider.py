@@ -174,7 +174,7 @@ def test_a_subject_must_be_an_address(subject: str) -> None:
         Vapid(new_key()[1], subject)
 
 
-# Against the stand-in.
+# Against the mock.
 
 
 @pytest.fixture

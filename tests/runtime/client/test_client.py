@@ -118,11 +118,11 @@ async def test_several_accounts_on_one_device_are_rung_apart(served: Any, alice:
 
 async def test_events_tell_what_happens(served: Any, alice: Client, bob: Client) -> None:
     account, sender = await bob.account(keys()), await alice.account(keys())
-    heard: list[object] = []
+    received: list[object] = []
 
     async def listen(who: Any, last: type[object]) -> None:
         async for event in who.events():
-            heard.append(event)
+            received.append(event)
             if isinstance(event, last):
                 return
 
@@ -133,7 +133,7 @@ async def test_events_tell_what_happens(served: Any, alice: Client, bob: Client)
     await sender.notify(b"m" * 32, "chat", [Target(account.identity.public)])
     await listening
 
-    assert [type(event) for event in heard] == [Registered, DevicesFound, Notified, Finished]
+    assert [type(event) for event in received] == [Registered, DevicesFound, Notified, Finished]
 
 
 async def test_a_contact_code_spares_the_query(served: Any, alice: Client, bob: Client) -> None:

@@ -109,6 +109,6 @@ async def test_a_client_that_nobody_serves_goes_on_trying(monkeypatch: pytest.Mo
         {"peers": ["nonsense"]},
     ],
 )
-async def test_what_makes_no_network_is_told(how: dict[str, Any]) -> None:
+async def test_what_makes_no_network_is_reported(how: dict[str, Any]) -> None:
     with pytest.raises(ConfigError):
         await hushbell.join(how.pop("peers", ()), **how)

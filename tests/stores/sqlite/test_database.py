@@ -148,7 +148,9 @@ async def test_a_full_disk_writes_nothing_and_passes(open_sqlite: Open, made: Ma
     await store.close()
 
 
-async def test_somebody_elses_lock_is_unavailable_and_passes(open_sqlite: Open, tmp_path: Path, made: Made) -> None:
+async def test_a_lock_of_another_process_is_unavailable_and_passes(
+    open_sqlite: Open, tmp_path: Path, made: Made
+) -> None:
     store = open_sqlite()
     store._writer._connection.execute("PRAGMA busy_timeout = 0")
     other = sqlite3.connect(tmp_path / "data" / "hushbell.db", isolation_level=None)

@@ -197,7 +197,7 @@ async def test_without_a_service_node_only_a_store_that_has_it_is_a_receipt(
     assert any(asked.startswith("GET /store/v3/messages?hashes=") for asked in node.requests)
 
 
-async def test_a_refusal_to_subscribe_is_told_at_once(node: MockRestNode, connect: Connect) -> None:
+async def test_a_refusal_to_subscribe_is_reported_at_once(node: MockRestNode, connect: Connect) -> None:
     node.script["/relay/v1/subscriptions"] = deque([Response(400, body=b"bad topic")])
 
     with pytest.raises(TransportError, match="400"):

@@ -254,7 +254,7 @@ async def test_a_service_that_is_gone_is_told_and_nothing_is_expected_from_it(ne
     assert not phone.client.subscribed(server.peer_id)
 
 
-async def test_requests_are_limited_and_one_too_many_is_told(net: Any) -> None:
+async def test_requests_are_limited_and_one_too_many_is_reported(net: Any) -> None:
     server = net.host("server")
     phone = net.host("phone", server)
     serve(net, server, rate=RateLimit(per_minute=2, burst=2))

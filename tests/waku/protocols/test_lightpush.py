@@ -49,7 +49,7 @@ def pair(net: Any, relay: Relay) -> tuple[LightpushClient, Any]:
     return LightpushClient(host=phone, random=net.random, count=net.count, seconds=1), server.peer_id
 
 
-async def test_a_message_is_published_as_it_came_and_the_peers_are_told(net: Any, relay: Relay, pair: Any) -> None:
+async def test_a_message_is_published_as_it_came_and_the_peers_are_reported(net: Any, relay: Relay, pair: Any) -> None:
     client, server = pair
     message = net.message(1) + bytes.fromhex("9a0601ff")  # and a field that nobody knows
 

@@ -189,7 +189,7 @@ async def test_a_peer_that_asks_too_often_is_told_so(net: Any, archive: Archive)
     assert refused.value.status == 429
 
 
-async def test_an_archive_that_fails_is_told_as_unavailable(
+async def test_an_archive_that_fails_is_reported_as_unavailable(
     net: Any, archive: Archive, client: StoreClient, server: Any
 ) -> None:
     await archive.close()
