@@ -70,13 +70,14 @@ def test_a_session_that_is_killed_leaves_no_child(tmp_path: Path, kind: str) -> 
     environment = os.environ | {"PYTHONPATH": str(REPOSITORY / "src")}
     with subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=subprocess.DEVNULL) as session:
         kill_with_parent(session.pid)
-        ends = time.monotonic() + PATIENCE
-        while not (file.exists() and file.read_text().endswith("\n")) and time.monotonic() < ends:
-            time.sleep(0.02)
-        child = int(file.read_text())
-        assert is_running(child)
-
-        session.send_signal(signal.SIGKILL)
+        try:
+            ends = time.monotonic() + PATIENCE
+            while not (file.exists() and file.read_text().endswith("\n")) and time.monotonic() < ends:
+                time.sleep(0.02)
+            child = int(file.read_text())
+            assert is_running(child)
+        finally:  # also of a session that is late: leaving the block waits for its end
+            session.send_signal(signal.SIGKILL)
 
     assert wait_until_ended(child)
 
