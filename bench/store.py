@@ -35,8 +35,8 @@ def registration(number: int, version: int) -> SaveRegistration:
 
 
 def device(number: int) -> DeviceKey:
-    owner = KeyHash((number * 0x9E3779B97F4A7C15 % 2**64).to_bytes(8, "big") * 8)
-    return DeviceKey(owner, InstallationId("00000000-0000-4000-8000-000000000001"))
+    key_hash = KeyHash((number * 0x9E3779B97F4A7C15 % 2**64).to_bytes(8, "big") * 8)
+    return DeviceKey(key_hash, InstallationId("00000000-0000-4000-8000-000000000001"))
 
 
 def cpu() -> float:
@@ -78,27 +78,27 @@ async def measure(store: SqliteServerStore) -> None:
         lines += [(f"store_upserts{suffix}", rate, "1/s"), (f"store_upsert_cpu{suffix}", used, "us")]
 
     await store.commit([registration(n, 1) for n in range(10_000_000, 10_000_000 + ROWS)])
-    rings = [NotificationKey(os.urandom(32)) for _ in range(ROWS)]
+    notification_keys = [NotificationKey(os.urandom(32)) for _ in range(ROWS)]
     wrapper_ids = [MessageId(os.urandom(32)) for _ in range(ROWS)]
-    await store.commit([MarkNotified(ring, NOW) for ring in rings])
+    await store.commit([MarkNotified(ring, NOW) for ring in notification_keys])
     await store.commit([SaveResponse(name, b"a" * 200, NOW) for name in wrapper_ids])
     for size, suffix in ((1, "_c1"), (16, "_c16"), (128, "")):
         some = range(10_000_000, 10_000_000 + ROWS, ROWS // size)[:size]
         devices = frozenset(device(n) for n in some)
-        queried = frozenset(d.owner for d in devices)
+        queried = frozenset(d.key_hash for d in devices)
         for name, needed in (
             ("load_registration", FactsNeeded(devices=devices)),
             ("load_queried", FactsNeeded(queried=queried)),
             ("load_installations", FactsNeeded(installations=queried)),
             ("load_answer", FactsNeeded(requests=frozenset(wrapper_ids[:size]))),
-            ("load_ring", FactsNeeded(rings=frozenset(rings[:size]))),
+            ("load_ring", FactsNeeded(notification_keys=frozenset(notification_keys[:size]))),
         ):
             lines.append((f"store_{name}{suffix}", await load_us(store, needed, size), "us"))
 
     for start in range(20_000_000, 20_100_000, 10_000):
         await store.commit([registration(n, 1) for n in range(start, start + 10_000)])
     begun = time.perf_counter()
-    found = len(await store.owners())
+    found = len(await store.key_hashes())
     lines.append(("store_owners", (time.perf_counter() - begun) / found * 100_000 * 1e3, "ms_per_100k"))
     for name, value, unit in lines:
         print(f"{name} {value:.4g} {unit}")

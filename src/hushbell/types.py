@@ -105,7 +105,7 @@ class KeyPair:
 class DeviceKey:
     """One installation of one key: identifies a stored registration."""
 
-    owner: KeyHash
+    key_hash: KeyHash
     installation_id: InstallationId
 
 

@@ -81,7 +81,7 @@ class Publishers:
     def __init__(self, gateway: Gateway, dice: random.Random) -> None:
         self.accepted: set[str] = set()
         self.sent = 0
-        self.answered = asyncio.Event()  # set at each answer
+        self.responses = asyncio.Event()  # set at each answer
         self._gateway = gateway
         self._dice = dice
         self._tasks = [asyncio.create_task(self._publish(number)) for number in range(PUBLISHERS)]
@@ -117,7 +117,7 @@ class Publishers:
         await reader.readexactly(length)
         if answer.startswith(b"HTTP/1.1 200"):
             self.accepted.update(tokens)
-            self.answered.set()
+            self.responses.set()
         await asyncio.sleep(self._dice.random() * 0.01)
 
 
@@ -143,9 +143,9 @@ async def before_it_is_accepted(mock: MockProviders, publishers: Publishers, dic
 async def accepted(mock: MockProviders, publishers: Publishers, dice: random.Random) -> None:
     """The publisher has read the answer; nothing may have been sent."""
     mock.rule({"reply": {"delay_ms": 2000}})
-    publishers.answered.clear()
+    publishers.responses.clear()
     async with asyncio.timeout(5):
-        await publishers.answered.wait()
+        await publishers.responses.wait()
 
 
 async def sent(mock: MockProviders, publishers: Publishers, dice: random.Random) -> None:
@@ -154,7 +154,7 @@ async def sent(mock: MockProviders, publishers: Publishers, dice: random.Random)
     await until_seen(mock, seen(mock) + dice.randrange(1, 30))
 
 
-async def answered(mock: MockProviders, publishers: Publishers, dice: random.Random) -> None:
+async def responses(mock: MockProviders, publishers: Publishers, dice: random.Random) -> None:
     """The mock has answered just now; the outcome is not on the disk."""
     await until_seen(mock, seen(mock) + dice.randrange(1, 200))
 
@@ -172,7 +172,7 @@ async def refused(mock: MockProviders, publishers: Publishers, dice: random.Rand
     await asyncio.sleep(dice.random() * 0.2)
 
 
-MOMENTS: tuple[Moment, ...] = (before_it_is_accepted, accepted, sent, answered, recorded, refused)
+MOMENTS: tuple[Moment, ...] = (before_it_is_accepted, accepted, sent, responses, recorded, refused)
 
 
 async def test_nothing_that_was_accepted_is_lost_by_kills_between_any_two_steps(tmp_path: Path) -> None:

@@ -117,7 +117,7 @@ class World:
         )
         return await self._stack.enter_async_context(phone)
 
-    def rung(self) -> set[str]:
+    def notified(self) -> set[str]:
         return {token for request in self._gateway.requests for token in request.push.tokens}
 
     async def close(self) -> None:
@@ -143,9 +143,9 @@ async def test_nothing_published_while_the_server_was_dead_or_dying_is_missed(wo
     await world.begin()
     dice = random.Random(int(os.environ.get("HUSHBELL_SEED") or 1))
     carol = await world.phone(resend=1.0, patience=CAUGHT_UP)
-    rung = [(await world.phone(resend=1.0), DeviceToken(f"{number:064x}")) for number in range(RUNG)]
+    notified = [(await world.phone(resend=1.0), DeviceToken(f"{number:064x}")) for number in range(RUNG)]
     infos: list[Info] = []
-    for phone, token in rung:
+    for phone, token in notified:
         assert (await phone.register(world.identity, token)).success
         infos += await carol.query(phone.identity.public)
     new = [await world.phone(patience=0.01) for _ in range(NEW)]
@@ -175,7 +175,7 @@ async def test_nothing_published_while_the_server_was_dead_or_dying_is_missed(wo
         await world.server.start()
     await loading
     began = time.monotonic()
-    while missing := {token for _, token in rung} - world.rung():
+    while missing := {token for _, token in notified} - world.notified():
         assert time.monotonic() - began < CAUGHT_UP, f"{len(missing)} of {RUNG} requests were missed"
         await asyncio.sleep(0.2)
     found = [len(await carol.query(phone.identity.public)) for phone in new]

@@ -319,7 +319,7 @@ def test_a_damaged_registration_is_listed_until_its_device_registers_again(
 
     asyncio.run(save(*(made.save(made.device(number)) for number in (1, 2, 3))))
     assert not listed()
-    program.execute("UPDATE registrations SET sealed = zeroblob(99) WHERE owner = ?", made.owner(2))
+    program.execute("UPDATE registrations SET sealed = zeroblob(99) WHERE owner = ?", made.key_hash(2))
 
     (row,) = listed()
     assert row == {"id": None, "table": "registrations", "number": None, "app": "server", "at": None} | {

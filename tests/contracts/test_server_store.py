@@ -58,11 +58,11 @@ async def test_p3_second_identity_is_refused(store: ServerStore) -> None:
 
 async def test_p4_a_request_is_known_from_the_second_time_on(store: ServerStore, made: Made) -> None:
     needed = FactsNeeded(requests=frozenset({made.request(1), made.request(2)}))
-    assert (await store.load(needed, byte_limit=MUCH)).answered == {}
+    assert (await store.load(needed, byte_limit=MUCH)).responses == {}
 
     await store.commit([SaveResponse(made.request(1), b"response", made.now)])
 
-    assert (await store.load(needed, byte_limit=MUCH)).answered == {made.request(1): b"response"}
+    assert (await store.load(needed, byte_limit=MUCH)).responses == {made.request(1): b"response"}
 
 
 async def test_a_second_answer_to_a_request_is_a_conflict_and_the_first_one_stays(
@@ -74,7 +74,7 @@ async def test_a_second_answer_to_a_request_is_a_conflict_and_the_first_one_stay
         await store.commit([SaveResponse(made.request(1), b"second", made.now), MarkNotified(RING, made.now)])
 
     facts = await store.load(FactsNeeded(requests=frozenset({made.request(1)})), byte_limit=MUCH)
-    assert facts.answered == {made.request(1): b"first"}
+    assert facts.responses == {made.request(1): b"first"}
 
 
 async def test_a_ring_that_is_known_is_a_conflict_and_nothing_is_written(store: ServerStore, made: Made) -> None:
@@ -90,14 +90,14 @@ async def test_a_ring_that_is_known_is_a_conflict_and_nothing_is_written(store: 
 async def test_what_was_never_seen_is_absent(store: ServerStore, made: Made) -> None:
     needed = FactsNeeded(
         devices=frozenset({made.device()}),
-        installations=frozenset({made.owner()}),
-        queried=frozenset({made.owner()}),
-        rings=frozenset({RING}),
+        installations=frozenset({made.key_hash()}),
+        queried=frozenset({made.key_hash()}),
+        notification_keys=frozenset({RING}),
     )
 
     facts = await store.load(needed, byte_limit=MUCH)
 
-    assert (facts.devices, facts.installations, facts.rung, facts.omitted) == ({}, {}, set(), set())
+    assert (facts.devices, facts.installations, facts.notified, facts.omitted) == ({}, {}, set(), set())
 
 
 async def test_a_lost_race_writes_nothing_at_all(store: ServerStore, made: Made) -> None:
@@ -107,10 +107,10 @@ async def test_a_lost_race_writes_nothing_at_all(store: ServerStore, made: Made)
     with pytest.raises(VersionConflict):
         await store.commit(writes)
 
-    needed = FactsNeeded(devices=frozenset({made.device(1), made.device(2)}), rings=frozenset({RING}))
+    needed = FactsNeeded(devices=frozenset({made.device(1), made.device(2)}), notification_keys=frozenset({RING}))
     facts = await store.load(needed, byte_limit=MUCH)
     assert set(facts.devices) == {made.device(1)}
-    assert not facts.rung
+    assert not facts.notified
 
 
 @pytest.mark.parametrize("replaces", [1, 3])
@@ -152,9 +152,9 @@ async def test_a_conflict_in_one_call_leaves_calls_beside_it_alone(store: Server
     results = await asyncio.gather(*calls, return_exceptions=True)
 
     assert [type(result) for result in results] == [type(None), VersionConflict, *[type(None)] * 7]
-    rings = frozenset(NotificationKey(bytes([n]) * 32) for n in range(9))
-    facts = await store.load(FactsNeeded(rings=rings), byte_limit=MUCH)
-    assert facts.rung == rings - {NotificationKey(b"\1" * 32)}
+    notification_keys = frozenset(NotificationKey(bytes([n]) * 32) for n in range(9))
+    facts = await store.load(FactsNeeded(notification_keys=notification_keys), byte_limit=MUCH)
+    assert facts.notified == notification_keys - {NotificationKey(b"\1" * 32)}
 
 
 async def test_many_commits_at_once_are_each_all_or_nothing(store: ServerStore, made: Made) -> None:
@@ -173,8 +173,8 @@ async def test_many_commits_at_once_are_each_all_or_nothing(store: ServerStore, 
 
     assert sorted(version for versions in won for version in versions) == list(range(1, 21))
     marks = frozenset(NotificationKey(bytes([worker, version]) * 16) for worker in range(8) for version in range(1, 21))
-    facts = await store.load(FactsNeeded(rings=marks), byte_limit=MUCH)
-    assert facts.rung == {
+    facts = await store.load(FactsNeeded(notification_keys=marks), byte_limit=MUCH)
+    assert facts.notified == {
         NotificationKey(bytes([worker, version]) * 16) for worker, versions in enumerate(won) for version in versions
     }
 
@@ -187,18 +187,18 @@ async def test_a_call_whose_caller_goes_away_is_still_all_or_nothing(store: Serv
 
     await store.commit([made.save(made.device())])
 
-    facts = await store.load(FactsNeeded(rings=frozenset({RING, OTHER_RING})), byte_limit=MUCH)
-    assert len(facts.rung) in {0, 2}
+    facts = await store.load(FactsNeeded(notification_keys=frozenset({RING, OTHER_RING})), byte_limit=MUCH)
+    assert len(facts.notified) in {0, 2}
 
 
 async def test_an_owner_has_installations_that_are_live_or_not(store: ServerStore, made: Made) -> None:
     await store.commit([made.save(made.device(1, 1)), made.save(made.device(1, 2)), made.save(made.device(2, 1))])
     await store.commit([SaveRegistration(made.device(1, 2), made.tombstone(2), replaces=1)])
 
-    facts = await store.load(FactsNeeded(installations=frozenset({made.owner(1)})), byte_limit=MUCH)
+    facts = await store.load(FactsNeeded(installations=frozenset({made.key_hash(1)})), byte_limit=MUCH)
 
     names = [made.device(1, n).installation_id for n in (1, 2)]
-    assert facts.installations == {made.owner(1): {names[0]: True, names[1]: False}}
+    assert facts.installations == {made.key_hash(1): {names[0]: True, names[1]: False}}
     assert facts.devices == {}
 
 
@@ -213,12 +213,12 @@ async def test_a_tombstone_keeps_the_version_alone(store: ServerStore, made: Mad
 
 
 async def test_a_query_loads_every_live_registration_of_its_owners(store: ServerStore, made: Made) -> None:
-    devices = [made.device(owner, installation) for owner in range(1, 40) for installation in (1, 2)]
+    devices = [made.device(key_hash, installation) for key_hash in range(1, 40) for installation in (1, 2)]
     await store.commit([made.save(device) for device in devices])
     await store.commit([SaveRegistration(devices[1], made.tombstone(2), replaces=1)])
-    owners = frozenset(made.owner(owner) for owner in range(1, 39))
+    key_hashes = frozenset(made.key_hash(key_hash) for key_hash in range(1, 39))
 
-    facts = await store.load(FactsNeeded(queried=owners), byte_limit=MUCH)
+    facts = await store.load(FactsNeeded(queried=key_hashes), byte_limit=MUCH)
 
     assert set(facts.devices) == {devices[0], *devices[2:-2]}
     assert set(facts.devices.values()) == {made.stored()}
@@ -226,17 +226,19 @@ async def test_a_query_loads_every_live_registration_of_its_owners(store: Server
 
 async def test_more_keys_than_fit_into_one_look_up_are_all_found(store: ServerStore, made: Made) -> None:
     devices = frozenset(made.device(number) for number in range(301))
-    rings = frozenset(NotificationKey(number.to_bytes(32, "big")) for number in range(301))
+    notification_keys = frozenset(NotificationKey(number.to_bytes(32, "big")) for number in range(301))
     requests = frozenset(made.request(number) for number in range(301))
     await store.commit([made.save(device) for device in devices])
-    await store.commit([MarkNotified(ring, made.now) for ring in rings])
+    await store.commit([MarkNotified(ring, made.now) for ring in notification_keys])
     await store.commit([SaveResponse(request, request, made.now) for request in requests])
 
-    facts = await store.load(FactsNeeded(devices=devices, rings=rings, requests=requests), byte_limit=MUCH)
+    facts = await store.load(
+        FactsNeeded(devices=devices, notification_keys=notification_keys, requests=requests), byte_limit=MUCH
+    )
 
     assert set(facts.devices) == devices
-    assert facts.rung == rings
-    assert facts.answered == {request: request for request in requests}
+    assert facts.notified == notification_keys
+    assert facts.responses == {request: request for request in requests}
 
 
 async def test_registrations_over_the_byte_limit_are_left_out_and_named(store: ServerStore, made: Made) -> None:
@@ -247,7 +249,7 @@ async def test_registrations_over_the_byte_limit_are_left_out_and_named(store: S
     facts = await store.load(FactsNeeded(devices=frozenset({large, small})), byte_limit=limit)
 
     assert (set(facts.devices), facts.omitted) == ({small}, {large})
-    facts = await store.load(FactsNeeded(queried=frozenset({made.owner(1), made.owner(2)})), byte_limit=limit - 1)
+    facts = await store.load(FactsNeeded(queried=frozenset({made.key_hash(1), made.key_hash(2)})), byte_limit=limit - 1)
     assert (set(facts.devices), facts.omitted) == (set(), {large, small})
 
 
@@ -255,14 +257,14 @@ async def test_a_large_registration_comes_back_whole(store: ServerStore, made: M
     device = made.device()
     await store.commit([made.save(device, muted=200)])
 
-    facts = await store.load(FactsNeeded(queried=frozenset({made.owner()})), byte_limit=MUCH)
+    facts = await store.load(FactsNeeded(queried=frozenset({made.key_hash()})), byte_limit=MUCH)
 
     assert facts.devices == {device: made.stored(muted=200)}
 
 
 async def test_the_named_devices_come_before_those_of_a_query(store: ServerStore, made: Made) -> None:
     await store.commit([made.save(made.device(1, n)) for n in range(1, 6)])
-    needed = FactsNeeded(devices=frozenset({made.device(1, 5)}), queried=frozenset({made.owner()}))
+    needed = FactsNeeded(devices=frozenset({made.device(1, 5)}), queried=frozenset({made.key_hash()}))
 
     facts = await store.load(needed, byte_limit=len(made.stored().plaintext))
 
@@ -275,8 +277,8 @@ async def test_a_token_that_died_marks_the_registration(store: ServerStore, made
 
     await store.commit([MarkDeadToken(made.device(), Millis(made.now + 5))])
 
-    facts = await store.load(FactsNeeded(queried=frozenset({made.owner()})), byte_limit=MUCH)
-    assert facts.devices[made.device()] == replace(made.stored(), dead_since=made.now + 5)
+    facts = await store.load(FactsNeeded(queried=frozenset({made.key_hash()})), byte_limit=MUCH)
+    assert facts.devices[made.device()] == replace(made.stored(), token_dead_since=made.now + 5)
 
 
 async def test_a_token_that_died_before_the_registration_says_nothing(store: ServerStore, made: Made) -> None:
@@ -310,15 +312,15 @@ async def test_owners_are_those_of_live_registrations_each_once(store: ServerSto
     await store.commit([made.save(made.device(1, 1)), made.save(made.device(1, 2)), made.save(made.device(2, 1))])
     await store.commit([SaveRegistration(made.device(2, 1), made.tombstone(2), replaces=1)])
 
-    assert list(await store.owners()) == [made.owner(1)]
+    assert list(await store.key_hashes()) == [made.key_hash(1)]
 
 
 async def test_a_ring_is_remembered(store: ServerStore, made: Made) -> None:
     await store.commit([MarkNotified(RING, made.now), MarkNotified(RING, made.now)])
 
-    facts = await store.load(FactsNeeded(rings=frozenset({RING, OTHER_RING})), byte_limit=MUCH)
+    facts = await store.load(FactsNeeded(notification_keys=frozenset({RING, OTHER_RING})), byte_limit=MUCH)
 
-    assert facts.rung == {RING}
+    assert facts.notified == {RING}
 
 
 async def test_days_that_ended_are_forgotten_and_nothing_else(store: ServerStore, made: Made) -> None:
@@ -331,23 +333,23 @@ async def test_days_that_ended_are_forgotten_and_nothing_else(store: ServerStore
     assert await store.forget(later) == 2
 
     needed = FactsNeeded(
-        rings=frozenset({RING, OTHER_RING}),
+        notification_keys=frozenset({RING, OTHER_RING}),
         requests=frozenset({made.request(1), made.request(2)}),
         devices=frozenset({made.device()}),
     )
     facts = await store.load(needed, byte_limit=MUCH)
-    assert facts.rung == {OTHER_RING}
-    assert facts.answered == {made.request(2): b"2"}
+    assert facts.notified == {OTHER_RING}
+    assert facts.responses == {made.request(2): b"2"}
     assert facts.devices == {made.device(): made.stored()}
 
 
 async def test_a_query_key_is_kept(store: ServerStore, made: Made) -> None:
-    assert await store.query_key(made.owner()) is None
+    assert await store.query_key(made.key_hash()) is None
 
-    await store.keep_query_key(made.owner(), SymmetricKey(b"k" * 32))
+    await store.keep_query_key(made.key_hash(), SymmetricKey(b"k" * 32))
 
-    assert await store.query_key(made.owner()) == b"k" * 32
-    assert await store.query_key(made.owner(2)) is None
+    assert await store.query_key(made.key_hash()) == b"k" * 32
+    assert await store.query_key(made.key_hash(2)) is None
 
 
 async def test_writing_nothing_is_allowed(store: ServerStore) -> None:
@@ -379,9 +381,11 @@ async def test_facts_and_jobs_of_one_commit_are_both_there(store: ServerStore, m
 
     await committed(store.outbox, Changes(server=[made.save(made.device()), MarkNotified(RING, NOW)], jobs=[job]))
 
-    facts = await store.load(FactsNeeded(devices=frozenset({made.device()}), rings=frozenset({RING})), byte_limit=MUCH)
+    facts = await store.load(
+        FactsNeeded(devices=frozenset({made.device()}), notification_keys=frozenset({RING})), byte_limit=MUCH
+    )
     assert list(facts.devices) == [made.device()]
-    assert facts.rung == {RING}
+    assert facts.notified == {RING}
     assert list(await store.outbox.read([job.number])) == [(job, None)]
 
 
@@ -418,5 +422,5 @@ async def test_facts_may_change_with_how_a_job_ended(store: ServerStore, made: M
     await committed(store.outbox, Changes(server=[MarkDeadToken(made.device(), NOW)], results=[result]))
 
     facts = await store.load(FactsNeeded(devices=frozenset({made.device()})), byte_limit=MUCH)
-    assert facts.devices[made.device()].dead_since == NOW
+    assert facts.devices[made.device()].token_dead_since == NOW
     assert await store.outbox.find(job.number) == result

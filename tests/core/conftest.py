@@ -106,7 +106,7 @@ def item(phone: DeviceKey) -> Callable[..., PushNotification]:
     def made(**changes: Any) -> PushNotification:
         fields: dict[str, Any] = {
             "access_token": TOKEN,
-            "public_key": phone.owner,
+            "public_key": phone.key_hash,
             "installation_id": phone.installation_id,
             "type": 1,
             "chat_id": b"c" * 64,
@@ -122,10 +122,13 @@ def sends() -> Callable[..., RequestReceived]:
     """Bob sends a request."""
 
     def event(
-        *items: PushNotification, message_id: bytes = b"m" * 32, wrapper_id: bytes = b"w" * 32, sender: PublicKey = BOB
+        *items: PushNotification,
+        message_id: bytes = b"m" * 32,
+        request_message_id: bytes = b"w" * 32,
+        sender: PublicKey = BOB,
     ) -> RequestReceived:
         request = NotificationRequest(requests=items, message_id=message_id)
-        return RequestReceived(sender, MessageId(wrapper_id), request)
+        return RequestReceived(sender, MessageId(request_message_id), request)
 
     return event
 
@@ -139,7 +142,7 @@ def knows() -> Callable[..., Facts]:
         for device in [*facts.devices, *omitted]:
             known = facts.devices.get(device)
             is_live = known is None or known.registration is not None
-            facts.installations.setdefault(device.owner, {})[device.installation_id] = is_live
+            facts.installations.setdefault(device.key_hash, {})[device.installation_id] = is_live
         return facts
 
     return made
@@ -149,9 +152,11 @@ def knows() -> Callable[..., Facts]:
 def keeps() -> Callable[..., StoredRegistration]:
     """What is stored after a complete registration, with changes."""
 
-    def made(*, registered_at: int = NOW - 1000, dead_since: int | None = None, **changes: Any) -> StoredRegistration:
+    def made(
+        *, registered_at: int = NOW - 1000, token_dead_since: int | None = None, **changes: Any
+    ) -> StoredRegistration:
         new = complete(**changes)
-        dead = None if dead_since is None else Millis(dead_since)
+        dead = None if token_dead_since is None else Millis(token_dead_since)
         return StoredRegistration(new.version, Millis(registered_at), encode(new), new, dead)
 
     return made
@@ -174,17 +179,19 @@ class ModelStore:
 
     def load(self, needed: FactsNeeded) -> Facts:
         known = self.everything
-        owners = needed.installations | needed.queried
+        key_hashes = needed.installations | needed.queried
         devices = {
             device: stored
             for device, stored in known.devices.items()
-            if device in needed.devices or (device.owner in needed.queried and stored.registration is not None)
+            if device in needed.devices or (device.key_hash in needed.queried and stored.registration is not None)
         }
         return Facts(
             devices=devices,
-            installations={owner: dict(known.installations[owner]) for owner in owners & set(known.installations)},
-            answered={name: known.answered[name] for name in needed.requests & set(known.answered)},
-            rung=set(needed.rings & known.rung),
+            installations={
+                key_hash: dict(known.installations[key_hash]) for key_hash in key_hashes & set(known.installations)
+            },
+            responses={name: known.responses[name] for name in needed.requests & set(known.responses)},
+            notified=set(needed.notification_keys & known.notified),
             buckets=dict(known.buckets),
         )
 
@@ -203,5 +210,5 @@ def model_store() -> Callable[[], ModelStore]:
 
 
 @pytest.fixture
-def owner() -> KeyHash:
+def key_hash() -> KeyHash:
     return hash_public_key(ALICE)

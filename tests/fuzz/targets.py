@@ -152,10 +152,10 @@ def rules(data: bytes) -> None:
 
 
 def _decided(event: Event) -> None:
-    owner = hashes.hash_public_key(PHONE.public)
-    device = DeviceKey(owner, InstallationId(KNOWN.installation_id))
+    key_hash = hashes.hash_public_key(PHONE.public)
+    device = DeviceKey(key_hash, InstallationId(KNOWN.installation_id))
     stored = StoredRegistration(KNOWN.version, NOW, wire.encode(KNOWN), KNOWN)
-    facts = Facts(devices={device: stored}, installations={owner: {device.installation_id: True}})
+    facts = Facts(devices={device: stored}, installations={key_hash: {device.installation_id: True}})
     facts_needed(event, LIMITS)
     for _ in range(2):
         apply(facts, decide(event, facts, NOW, LIMITS))

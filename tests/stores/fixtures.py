@@ -32,11 +32,11 @@ class Made:
     now = NOW
     day = DAY
 
-    def owner(self, number: int = 1) -> KeyHash:
+    def key_hash(self, number: int = 1) -> KeyHash:
         return KeyHash(number.to_bytes(64, "big"))
 
-    def device(self, owner: int = 1, installation: int = 1) -> DeviceKey:
-        return DeviceKey(self.owner(owner), InstallationId(f"00000000-0000-4000-8000-{installation:012}"))
+    def device(self, key_hash: int = 1, installation: int = 1) -> DeviceKey:
+        return DeviceKey(self.key_hash(key_hash), InstallationId(f"00000000-0000-4000-8000-{installation:012}"))
 
     def registration(self, version: int = 1, *, muted: int = 0) -> Registration:
         return Registration(

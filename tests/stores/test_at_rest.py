@@ -111,7 +111,7 @@ async def test_a_stolen_database_shows_no_secret(open_sqlite: Open, tmp_path: Pa
     job = Job(number, "server", made.now, (push,))
     await committed(store.outbox, Changes(server=[made.save(made.device())], jobs=[job]))
     await store.commit([SaveResponse(made.request(1), b"secret-response", made.now)])
-    await store.keep_query_key(made.owner(), SymmetricKey(b"secret-query-key-of-32-bytes-----"))
+    await store.keep_query_key(made.key_hash(), SymmetricKey(b"secret-query-key-of-32-bytes-----"))
     await store.pin_identity(PrivateKey(b"secret-identity-of-32-bytes-----"))
 
     def stolen() -> bytes:
@@ -159,7 +159,7 @@ async def test_an_altered_registration_is_damaged_and_keeps_its_version(open_sql
     await store.commit([made.save(made.device(1)), made.save(made.device(2))])
     swap = "UPDATE registrations SET sealed = (SELECT sealed FROM registrations WHERE owner = ?)"
 
-    store._writer._connection.execute(swap, (made.owner(2),))
+    store._writer._connection.execute(swap, (made.key_hash(2),))
 
     needed = FactsNeeded(devices=frozenset({made.device(1), made.device(2)}))
     facts = await store.load(needed, byte_limit=10_000)

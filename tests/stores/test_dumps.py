@@ -46,19 +46,21 @@ async def server(tmp_path: Path, request: pytest.FixtureRequest) -> Any:
 
 async def test_the_servers_facts_are_still_there(server: SqliteServerStore, made: Made) -> None:
     requests = frozenset({made.request(1), made.request(2)})
-    rings = frozenset({NotificationKey(b"r" * 32), NotificationKey(b"s" * 32)})
+    notification_keys = frozenset({NotificationKey(b"r" * 32), NotificationKey(b"s" * 32)})
     devices = frozenset({made.device(1), made.device(2), made.device(3)})
 
-    facts = await server.load(FactsNeeded(devices=devices, requests=requests, rings=rings), byte_limit=10_000)
+    facts = await server.load(
+        FactsNeeded(devices=devices, requests=requests, notification_keys=notification_keys), byte_limit=10_000
+    )
 
     assert facts.devices == {
         made.device(1): made.stored(),
-        made.device(2): replace(made.stored(5, muted=3), dead_since=Millis(made.now + 5)),
+        made.device(2): replace(made.stored(5, muted=3), token_dead_since=Millis(made.now + 5)),
         made.device(3): made.tombstone(3),
     }
-    assert facts.answered == {made.request(1): b"response 1", made.request(2): b"response 2"}
-    assert facts.rung == rings
-    assert await server.query_key(made.owner()) == b"q" * 32
+    assert facts.responses == {made.request(1): b"response 1", made.request(2): b"response 2"}
+    assert facts.notified == notification_keys
+    assert await server.query_key(made.key_hash()) == b"q" * 32
     assert await server.identity() == b"i" * 32
 
 

@@ -41,11 +41,11 @@ async def missing(folder: Path, acknowledged: set[int]) -> set[int]:
     names = {number: number.to_bytes(32, "big") for number in acknowledged}
     needed = FactsNeeded(
         requests=frozenset(MessageId(name) for name in names.values()),
-        rings=frozenset(NotificationKey(name) for name in names.values()),
+        notification_keys=frozenset(NotificationKey(name) for name in names.values()),
     )
     facts = await store.load(needed, byte_limit=1 << 30)
     await store.close()
-    return {number for number, name in names.items() if name not in facts.answered or name not in facts.rung}
+    return {number for number, name in names.items() if name not in facts.responses or name not in facts.notified}
 
 
 async def missing_jobs(folder: Path, acknowledged: set[int]) -> set[int]:

@@ -37,13 +37,13 @@ class ServerStore(Protocol):
             StoreUnavailable: nothing was written; trying again is safe.
         """
 
-    async def owners(self) -> Sequence[KeyHash]:
+    async def key_hashes(self) -> Sequence[KeyHash]:
         """Return every owner with a live registration, each once."""
 
-    async def query_key(self, owner: KeyHash) -> SymmetricKey | None:
+    async def query_key(self, key_hash: KeyHash) -> SymmetricKey | None:
         """Return the symmetric key of an owner's query topic, if it was derived before."""
 
-    async def keep_query_key(self, owner: KeyHash, key: SymmetricKey) -> None:
+    async def keep_query_key(self, key_hash: KeyHash, key: SymmetricKey) -> None:
         """Keep a derived key. Losing it costs one derivation, so it need not survive a power cut."""
 
     async def identity(self) -> PrivateKey | None:

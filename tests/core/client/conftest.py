@@ -104,7 +104,7 @@ class Server:
 
     def _as_status_go(self, event: object) -> Sequence[server_facts.Reply] | None:
         if isinstance(event, RequestReceived):
-            return () if event.wrapper_id in self.known.answered else None
+            return () if event.request_message_id in self.known.responses else None
         if not isinstance(event, RegistrationReceived) or event.registration is None:
             return None
         installation = InstallationId(event.registration.installation_id)

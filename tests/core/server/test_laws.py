@@ -138,10 +138,10 @@ def check_reports(event: RequestReceived, facts: Facts, decision: Decision) -> N
     reported = [item for item in event.request.requests if 0 < item.type < 4]
     drafts = [write.draft for write in decision.writes if isinstance(write, Enqueue)]
     pushed = {decode_push_body(draft.message.body).device for draft in drafts}
-    rung = {write.ring_id for write in decision.writes if isinstance(write, MarkNotified)}
+    notified = {write.notification_key for write in decision.writes if isinstance(write, MarkNotified)}
     left = {device: bucket.tokens for device, bucket in decision.buckets}
     assert len(response.reports) == len(reported)
-    assert len(pushed) == len(rung) == sum(isinstance(write, Enqueue) for write in decision.writes)
+    assert len(pushed) == len(notified) == sum(isinstance(write, Enqueue) for write in decision.writes)
     for item, report in zip(reported, response.reports, strict=True):
         device = DeviceKey(KeyHash(item.public_key), InstallationId(item.installation_id))
         assert report.success == (not report.error)
@@ -152,7 +152,7 @@ def check_reports(event: RequestReceived, facts: Facts, decision: Decision) -> N
         ring = notification_key(device, event.request.message_id)
         filtered = not passes(notification_filter(registration), item)
         over_budget = left.get(device, 9.0) < 1.0 and device not in pushed
-        assert filtered or ring in facts.rung or over_budget or (device in pushed and ring in rung)
+        assert filtered or ring in facts.notified or over_budget or (device in pushed and ring in notified)
 
 
 @given(likely_registrations, st.lists(items, min_size=1, max_size=4), st.data())
@@ -171,17 +171,17 @@ def test_filtered_rung_coalesced_and_delivered_have_the_same_answer(
     request = NotificationRequest(requests=tuple(asked), message_id=b"m" * 32)
     event = RequestReceived(MALLORY, MessageId(b"w" * 32), request)
 
-    def answer(new: Registration, *, rung: bool = False, limits: Limits = SMALL) -> bytes:
+    def answer(new: Registration, *, notified: bool = False, limits: Limits = SMALL) -> bytes:
         facts = Facts(devices={device: StoredRegistration(1, START, b"p", new)})
-        if rung:
-            facts.rung.add(notification_key(device, b"m" * 32))
+        if notified:
+            facts.notified.add(notification_key(device, b"m" * 32))
         (reply,) = decide(event, facts, START, limits).replies
         return reply.payload
 
     delivered = answer(permissive)
 
     assert answer(registration) == delivered
-    assert answer(permissive, rung=True) == delivered
+    assert answer(permissive, notified=True) == delivered
     assert answer(permissive, limits=Limits(ring_burst=0, rings_per_minute=0)) == delivered
 
 
@@ -273,6 +273,6 @@ hostile = st.one_of(
 def test_any_event_gives_a_decision(event: Event) -> None:
     for limits in (SMALL, Limits()):
         names = facts_needed(event, limits)
-        assert all(len(device.owner) == 64 and "\0" not in device.installation_id for device in names.devices)
+        assert all(len(device.key_hash) == 64 and "\0" not in device.installation_id for device in names.devices)
 
         assert isinstance(decide(event, Facts(), START, limits), Decision)

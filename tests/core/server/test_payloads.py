@@ -26,7 +26,7 @@ TYPES = {
 }
 PROVIDERS = ("apns", "fcm", "huawei", "webpush", "unifiedpush", "pushy", "sns", "gorush", "hushbell", "other")
 VECTORS = Path(__file__).parents[2] / "vectors" / "status-go"
-DATA = {"encryptedMessage": "0x6d", "chatId": "0x" + (b"c" * 64).hex(), "publicKey": "0x" + DEVICE.owner.hex()}
+DATA = {"encryptedMessage": "0x6d", "chatId": "0x" + (b"c" * 64).hex(), "publicKey": "0x" + DEVICE.key_hash.hex()}
 
 
 def push(**changes: Any) -> PushBody:

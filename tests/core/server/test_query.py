@@ -32,14 +32,14 @@ def test_q1_who_is_registered_is_told_with_the_access_token(
     asks: Asks, phone: DeviceKey, token: str, now: Millis, registered: Registered
 ) -> None:
     facts = registered(version=7, allowed_key_list=(b"a",))
-    event = asks(STRANGER, phone.owner)
+    event = asks(STRANGER, phone.key_hash)
 
     decision = decide(event, facts, now)
 
     info = QueryInfo(
         access_token=token,
         installation_id=phone.installation_id,
-        public_key=phone.owner,
+        public_key=phone.key_hash,
         grant=bytes(64) + b"\1",
         version=7,
     )
@@ -53,7 +53,7 @@ def test_q2_contacts_only_tells_the_encrypted_tokens_alone(
 ) -> None:
     facts = registered(allow_from_contacts_only=True, allowed_key_list=(b"a",))
 
-    (info,) = answer(decide(asks(phone.owner), facts, now)).info
+    (info,) = answer(decide(asks(phone.key_hash), facts, now)).info
 
     assert info.allowed_key_list == (b"a",)
     assert info.access_token == ""
@@ -64,7 +64,7 @@ def test_contacts_only_with_an_empty_list_tells_no_token(
 ) -> None:
     facts = registered(allow_from_contacts_only=True)
 
-    (info,) = answer(decide(asks(phone.owner), facts, now)).info
+    (info,) = answer(decide(asks(phone.key_hash), facts, now)).info
 
     assert (info.allowed_key_list, info.access_token) == ((), "")
 
@@ -80,10 +80,10 @@ def test_an_empty_query_has_no_answer(asks: Asks, now: Millis) -> None:
 def test_dead_and_unregistered_devices_are_left_out(
     asks: Asks, phone: DeviceKey, keeps: Keeps, knows: Knows, now: Millis
 ) -> None:
-    tablet = DeviceKey(phone.owner, installation(1))
-    facts = knows({phone: keeps(dead_since=1), tablet: StoredRegistration(2, Millis(1), None, None)})
+    tablet = DeviceKey(phone.key_hash, installation(1))
+    facts = knows({phone: keeps(token_dead_since=1), tablet: StoredRegistration(2, Millis(1), None, None)})
 
-    assert decide(asks(phone.owner), facts, now) == Decision()
+    assert decide(asks(phone.key_hash), facts, now) == Decision()
 
 
 def test_the_answer_is_ordered_by_owner_then_age_then_installation(
@@ -103,7 +103,7 @@ def test_the_answer_is_ordered_by_owner_then_age_then_installation(
     told = answer(decide(asks(last, first, last), facts, now)).info
 
     assert [(info.public_key, info.installation_id) for info in told] == [
-        (device.owner, device.installation_id) for device, _ in order
+        (device.key_hash, device.installation_id) for device, _ in order
     ]
 
 
@@ -111,7 +111,7 @@ def test_a_query_for_too_many_keys_is_dropped_before_it_costs_anything(
     asks: Asks, phone: DeviceKey, now: Millis, registered: Registered
 ) -> None:
     limits = Limits(query_keys=1)
-    event = asks(phone.owner, STRANGER)
+    event = asks(phone.key_hash, STRANGER)
 
     assert decide(event, registered(), now, limits) == Decision(refused=("query_keys",))
     assert facts_needed(event, limits) == FactsNeeded()
@@ -120,10 +120,12 @@ def test_a_query_for_too_many_keys_is_dropped_before_it_costs_anything(
 def test_hashes_of_another_length_are_ignored(
     asks: Asks, phone: DeviceKey, now: Millis, registered: Registered
 ) -> None:
-    event = asks(b"", phone.owner[:63], phone.owner, phone.owner + b"\0")
+    event = asks(b"", phone.key_hash[:63], phone.key_hash, phone.key_hash + b"\0")
 
     assert len(answer(decide(event, registered(), now)).info) == 1
-    assert facts_needed(event) == FactsNeeded(installations=frozenset({phone.owner}), queried=frozenset({phone.owner}))
+    assert facts_needed(event) == FactsNeeded(
+        installations=frozenset({phone.key_hash}), queried=frozenset({phone.key_hash})
+    )
 
 
 def test_what_does_not_fit_into_the_answer_is_left_out_and_counted(
@@ -136,13 +138,13 @@ def test_what_does_not_fit_into_the_answer_is_left_out_and_counted(
         allowed_key_list=(bytes(5000),),
     )
     small = keeps(registered_at=2)
-    facts = knows({DeviceKey(phone.owner, installation(1)): large, phone: small})
-    whole = decide(asks(phone.owner), facts, now)
+    facts = knows({DeviceKey(phone.key_hash, installation(1)): large, phone: small})
+    whole = decide(asks(phone.key_hash), facts, now)
     size = len(whole.replies[0].payload)
 
-    exactly = decide(asks(phone.owner), facts, now, Limits(answer=size))
-    less = decide(asks(phone.owner), facts, now, Limits(answer=size - 1))
-    nothing = decide(asks(phone.owner), facts, now, Limits(answer=10))
+    exactly = decide(asks(phone.key_hash), facts, now, Limits(answer=size))
+    less = decide(asks(phone.key_hash), facts, now, Limits(answer=size - 1))
+    nothing = decide(asks(phone.key_hash), facts, now, Limits(answer=10))
 
     assert exactly == whole
     assert [info.installation_id for info in answer(less).info] == [installation(1)]
@@ -153,9 +155,9 @@ def test_what_does_not_fit_into_the_answer_is_left_out_and_counted(
 def test_a_device_that_could_not_be_loaded_is_left_out_and_counted(
     asks: Asks, keeps: Keeps, knows: Knows, phone: DeviceKey, now: Millis
 ) -> None:
-    tablet = DeviceKey(phone.owner, installation(1))
+    tablet = DeviceKey(phone.key_hash, installation(1))
 
-    decision = decide(asks(phone.owner), knows({phone: keeps()}, omitted=[tablet]), now)
+    decision = decide(asks(phone.key_hash), knows({phone: keeps()}, omitted=[tablet]), now)
 
     assert len(answer(decision).info) == 1
     assert decision.refused == ("facts",)

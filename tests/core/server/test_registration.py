@@ -153,11 +153,11 @@ def test_the_same_bytes_again_succeed_and_count_as_registered_now(
 def test_the_same_bytes_again_revive_a_dead_device(
     registers: Registers, phone: DeviceKey, keeps: Keeps, knows: Knows, now: Millis
 ) -> None:
-    dead = keeps(dead_since=now - 10)
+    dead = keeps(token_dead_since=now - 10)
 
     decision = decide(registers(), knows({phone: dead}), now)
 
-    revived = replace(dead, registered_at=now, dead_since=None)
+    revived = replace(dead, registered_at=now, token_dead_since=None)
     assert decision.writes == (SaveRegistration(phone, revived, 1),)
 
 
@@ -228,7 +228,7 @@ def test_a_key_has_a_bounded_number_of_live_installations(
     registers: Registers, phone: DeviceKey, keeps: Keeps, knows: Knows, now: Millis
 ) -> None:
     limits = Limits(installations=2)
-    first, second = (DeviceKey(phone.owner, installation(n)) for n in range(2))
+    first, second = (DeviceKey(phone.key_hash, installation(n)) for n in range(2))
     facts = knows({first: keeps(), second: keeps(), phone: tombstone(1)})
 
     third = decide(registers(version=2), facts, now, limits)
@@ -246,7 +246,7 @@ def test_a_key_has_a_bounded_number_of_tombstones(
     registers: Registers, phone: DeviceKey, knows: Knows, now: Millis, unregister: bool
 ) -> None:
     limits = Limits(tombstones=2)
-    first, second = (DeviceKey(phone.owner, installation(n)) for n in range(2))
+    first, second = (DeviceKey(phone.key_hash, installation(n)) for n in range(2))
     facts = knows({first: tombstone(1), second: tombstone(1)})
 
     third = decide(registers(unregister=unregister), facts, now, limits)
@@ -285,7 +285,9 @@ def test_a_damaged_registration_is_replaced_by_one_that_is_not_older(
 
 
 def test_a_registration_needs_its_device_and_the_owners_installations(registers: Registers, phone: DeviceKey) -> None:
-    assert facts_needed(registers()) == FactsNeeded(devices=frozenset({phone}), installations=frozenset({phone.owner}))
+    assert facts_needed(registers()) == FactsNeeded(
+        devices=frozenset({phone}), installations=frozenset({phone.key_hash})
+    )
 
 
 @pytest.mark.parametrize(

@@ -85,7 +85,7 @@ LISTS: dict[str, Any] = {
 }
 
 
-@pytest.mark.parametrize("changes, fields, error, rung", TABLE)
+@pytest.mark.parametrize("changes, fields, error, notified", TABLE)
 def test_an_item_is_reported_and_rings_by_the_recipients_rules(  # noqa: PLR0917
     sends: Sends,
     item: Item,
@@ -95,15 +95,15 @@ def test_an_item_is_reported_and_rings_by_the_recipients_rules(  # noqa: PLR0917
     changes: dict[str, Any] | None,
     fields: dict[str, Any],
     error: ReportError,
-    rung: bool,
+    notified: bool,
 ) -> None:
     facts = Facts() if changes is None else registered(**(LISTS | changes))
 
     decision = decide(sends(item(**fields)), facts, now)
 
-    expected = Report(success=not error, error=error, public_key=phone.owner, installation_id=phone.installation_id)
+    expected = Report(success=not error, error=error, public_key=phone.key_hash, installation_id=phone.installation_id)
     assert answer(decision) == NotificationResponse(message_id=b"m" * 32, reports=(expected,))
-    assert len(pushes(decision)) == rung
+    assert len(pushes(decision)) == notified
 
 
 @pytest.mark.parametrize("kind", [0, 4, 99, -1])
@@ -162,7 +162,7 @@ def test_reports_echo_their_items_in_order_whatever_they_name(
 
     first, second = answer(decision).reports
     assert first == Report(error=UNREGISTERED, public_key=b"short", installation_id="no\0uuid")
-    assert second == Report(success=True, public_key=phone.owner, installation_id=phone.installation_id)
+    assert second == Report(success=True, public_key=phone.key_hash, installation_id=phone.installation_id)
 
 
 def test_a_tombstone_is_not_registered(sends: Sends, item: Item, knows: Knows, phone: DeviceKey, now: Millis) -> None:
@@ -184,7 +184,7 @@ def test_a_damaged_registration_costs_its_own_items_alone(
     sends: Sends, item: Item, registered: Registered, phone: DeviceKey, now: Millis
 ) -> None:
     facts = registered()
-    tablet = DeviceKey(phone.owner, InstallationId("00000000-0000-4000-8000-00000000dead"))
+    tablet = DeviceKey(phone.key_hash, InstallationId("00000000-0000-4000-8000-00000000dead"))
     facts.damaged.add(tablet)
 
     decision = decide(sends(item(installation_id=tablet.installation_id), item()), facts, now)
@@ -202,7 +202,7 @@ def test_the_answer_is_remembered_and_goes_to_the_sender(
 
     (reply,) = decision.replies
     assert reply.recipient == event.sender
-    assert SaveResponse(event.wrapper_id, reply.payload, now) in decision.writes
+    assert SaveResponse(event.request_message_id, reply.payload, now) in decision.writes
     assert MarkNotified(notification_key(phone, b"m" * 32), now) in decision.writes
 
 
@@ -226,7 +226,7 @@ def test_one_message_rings_one_device_once_whichever_key_the_sender_used(
     first = decide(sends(item()), facts, now)
     apply(facts, first)
 
-    second = decide(sends(item(), wrapper_id=b"v" * 32), facts, now)
+    second = decide(sends(item(), request_message_id=b"v" * 32), facts, now)
 
     assert second.replies[0].payload == first.replies[0].payload
     assert not pushes(second)
@@ -250,15 +250,15 @@ def test_a_device_over_its_budget_is_reported_as_rung(
     first = decide(sends(item()), facts, now, limits)
     apply(facts, first)
 
-    coalesced = decide(sends(item(), message_id=b"n" * 32, wrapper_id=b"v" * 32), facts, now, limits)
+    coalesced = decide(sends(item(), message_id=b"n" * 32, request_message_id=b"v" * 32), facts, now, limits)
     apply(facts, coalesced)
     later = Millis(now + 1000)
-    rung = decide(sends(item(), message_id=b"o" * 32, wrapper_id=b"u" * 32), facts, later, limits)
+    notified = decide(sends(item(), message_id=b"o" * 32, request_message_id=b"u" * 32), facts, later, limits)
 
     assert answer(coalesced).reports == answer(first).reports
     assert not pushes(coalesced)
     assert coalesced.refused == ("rings_coalesced",)
-    assert len(pushes(rung)) == 1
+    assert len(pushes(notified)) == 1
 
 
 def test_a_request_without_message_id_is_met_with_silence(
@@ -289,8 +289,8 @@ def test_a_request_needs_only_devices_that_can_be_registered(sends: Sends, item:
 
     assert facts_needed(event) == FactsNeeded(
         devices=frozenset({phone}),
-        requests=frozenset({event.wrapper_id}),
-        rings=frozenset({notification_key(phone, b"m" * 32)}),
+        requests=frozenset({event.request_message_id}),
+        notification_keys=frozenset({notification_key(phone, b"m" * 32)}),
     )
 
 

@@ -58,8 +58,8 @@ def registration(number: int) -> bytes:
     )
 
 
-def query(owners: tuple[bytes, ...]) -> bytes:
-    payload = wire.encode(Query(public_keys=owners))
+def query(key_hashes: tuple[bytes, ...]) -> bytes:
+    payload = wire.encode(Query(public_keys=key_hashes))
     return envelope.seal_with_key(
         envelope.sign_application(payload, ApplicationType.PUSH_NOTIFICATION_QUERY, ALICE),
         key=QUERY_KEY,

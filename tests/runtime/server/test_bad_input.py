@@ -84,10 +84,10 @@ class FailingStore(MemoryServerStore):
             raise StoreUnavailable("no disk")
         return await super().load(*arguments, **named)
 
-    async def query_key(self, owner: Any) -> Any:
+    async def query_key(self, key_hash: Any) -> Any:
         if self.gone:
             raise StoreUnavailable("no disk")
-        return await super().query_key(owner)
+        return await super().query_key(key_hash)
 
 
 class World:
@@ -102,12 +102,12 @@ class World:
 
     async def send(self, *messages: bytes, shard: PubsubTopic = DEFAULT_PUBSUB_TOPIC) -> list[Any]:
         """Publish envelopes and return what the service answers to Mallory, decoded."""
-        answered = self.counters["answers"]
+        responses = self.counters["answers"]
         await self._bus.publish([Envelope(shard, message) for message in messages])
         self._sent += len(messages)
         await self.running.settled(self._sent)
         answers: list[Any] = []
-        while self.counters["answers"] > answered + len(answers):
+        while self.counters["answers"] > responses + len(answers):
             for received in await self._bus.receive(1):
                 opened = envelope.open_with_private(
                     wire.decode(WakuMessage, received.waku_message).payload, MALLORY.private
@@ -138,8 +138,8 @@ class World:
     def request(self, *items: PushNotification, message_id: bytes = b"m" * 32) -> bytes:
         return self.message(wire.encode(NotificationRequest(requests=items, message_id=message_id)), REQUEST)
 
-    def query(self, *owners: bytes) -> bytes:
-        application = envelope.sign_application(wire.encode(Query(public_keys=owners)), QUERY, MALLORY)
+    def query(self, *key_hashes: bytes) -> bytes:
+        application = envelope.sign_application(wire.encode(Query(public_keys=key_hashes)), QUERY, MALLORY)
         return envelope.seal_with_key(
             application,
             key=QUERY_KEY,
@@ -182,7 +182,7 @@ class World:
 
     async def still_works(self) -> None:
         """Somebody new registers, is found and rung, as if nothing had happened."""
-        phone, rung = str(uuid.uuid4()), len(self.provider.attempts)
+        phone, notified = str(uuid.uuid4()), len(self.provider.attempts)
         (registered,) = await self.send(self.registration(installation_id=phone))
         assert registered.success
         (found,) = await self.send(self.query(OWNER))
@@ -192,7 +192,7 @@ class World:
         )
         (rang,) = await self.send(self.request(item, message_id=phone.encode()))
         assert [report.success for report in rang.reports] == [True]
-        assert len(self.provider.attempts) == rung + 1
+        assert len(self.provider.attempts) == notified + 1
 
 
 def item(**changes: Any) -> PushNotification:
@@ -387,7 +387,7 @@ async def test_a_registration_against_the_rules_is_refused_and_not_kept(
     (answer,) = await world.send(world.registration(**changes))
 
     assert (answer.success, answer.error) == (False, error)
-    assert hashes.hash_public_key(MALLORY.public) not in await world.store.owners()
+    assert hashes.hash_public_key(MALLORY.public) not in await world.store.key_hashes()
 
 
 async def test_a_registration_that_decrypts_to_garbage_is_malformed(world: World) -> None:
@@ -425,7 +425,7 @@ async def test_a_replayed_registration_does_not_undo_unregistering(world: World)
     (answer,) = await world.send(old)
 
     assert answer.error == MISMATCH
-    assert hashes.hash_public_key(MALLORY.public) not in await world.store.owners()
+    assert hashes.hash_public_key(MALLORY.public) not in await world.store.key_hashes()
 
 
 async def test_one_installation_more_than_a_person_has_is_refused(world: World) -> None:
@@ -493,7 +493,7 @@ async def test_a_failing_store_is_told_to_those_who_wait_and_promises_nothing(wo
     assert [report.error for report in requested.reports] == [ReportError.INTERNAL_ERROR]
     assert world.provider.attempts == []
     setattr(world.store, state, False)
-    assert hashes.hash_public_key(MALLORY.public) not in await world.store.owners()
+    assert hashes.hash_public_key(MALLORY.public) not in await world.store.key_hashes()
     (again,) = await world.send(world.request(item()))
     assert again.reports[0].success
 

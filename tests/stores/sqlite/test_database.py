@@ -45,15 +45,15 @@ async def test_a_database_of_every_version_opens_with_its_data(dump: Path, tmp_p
     needed = FactsNeeded(
         devices=frozenset({made.device(1), made.device(2)}),
         requests=frozenset({made.request(1)}),
-        rings=frozenset({RING}),
+        notification_keys=frozenset({RING}),
     )
     facts = await store.load(needed, byte_limit=10_000)
     assert facts.devices == {made.device(1): made.stored(), made.device(2): made.tombstone(3)}
-    assert facts.answered == {made.request(1): b"response"}
-    assert facts.rung == {RING}
+    assert facts.responses == {made.request(1): b"response"}
+    assert facts.notified == {RING}
     assert [job.app for job in await store.outbox.open_jobs()] == ["server"] * 2
     assert await store.final_state(made.name(3)) == "delivered"
-    assert await store.query_key(made.owner()) == b"q" * 32
+    assert await store.query_key(made.key_hash()) == b"q" * 32
     assert await store.identity() == b"i" * 32
     await store.close()
 
@@ -70,10 +70,10 @@ async def test_data_is_there_after_opening_again(open_sqlite: Open, made: Made) 
     again = open_sqlite()
 
     facts = await again.load(
-        FactsNeeded(devices=frozenset({made.device()}), rings=frozenset({RING})), byte_limit=10_000
+        FactsNeeded(devices=frozenset({made.device()}), notification_keys=frozenset({RING})), byte_limit=10_000
     )
     assert facts.devices == {made.device(): made.stored()}
-    assert facts.rung == {RING}
+    assert facts.notified == {RING}
     await again.close()
 
 
@@ -140,10 +140,12 @@ async def test_a_full_disk_writes_nothing_and_passes(open_sqlite: Open, made: Ma
     connection.execute("PRAGMA max_page_count = 100000")
     await store.commit(large)
     facts = await store.load(
-        FactsNeeded(rings=frozenset(write.ring_id for write in large), devices=frozenset({made.device()})),
+        FactsNeeded(
+            notification_keys=frozenset(write.notification_key for write in large), devices=frozenset({made.device()})
+        ),
         byte_limit=100,
     )
-    assert len(facts.rung) == 2_000
+    assert len(facts.notified) == 2_000
     assert not facts.devices
     await store.close()
 
@@ -171,7 +173,7 @@ async def test_a_value_that_does_not_fit_fails_alone(open_sqlite: Open, made: Ma
     results = await asyncio.gather(
         store.commit([made.save(made.device(1), 2**63)]),
         store.commit([made.save(made.device(2), 2**63 - 1)]),
-        store.commit([MarkDeadToken(DeviceKey(made.owner(3), InstallationId("\ud800")), made.now)]),
+        store.commit([MarkDeadToken(DeviceKey(made.key_hash(3), InstallationId("\ud800")), made.now)]),
         return_exceptions=True,
     )
 

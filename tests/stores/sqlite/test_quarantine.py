@@ -156,7 +156,7 @@ async def test_damaged_registrations_are_named_and_all_others_are_loaded(damaged
         connection.commit()
         connection.close()
 
-        facts = await store.load(FactsNeeded(queried=frozenset({made.owner(1)})), byte_limit=100_000)
+        facts = await store.load(FactsNeeded(queried=frozenset({made.key_hash(1)})), byte_limit=100_000)
 
         assert facts.damaged == {made.device(1, number) for number in damaged}
         assert facts.devices == {
@@ -335,7 +335,7 @@ async def test_a_damaged_answer_of_the_server_is_put_aside_and_may_be_given_anew
 ) -> None:
     store: SqliteServerStore = open_sqlite()
     await store.commit([SaveResponse(made.request(1), b"one", NOW), SaveResponse(made.request(2), b"two", NOW)])
-    await store.keep_query_key(made.owner(), SymmetricKey(b"q" * 32))
+    await store.keep_query_key(made.key_hash(), SymmetricKey(b"q" * 32))
     connection = sqlite3.connect(tmp_path / "data" / "hushbell.db")
     connection.execute("UPDATE answers SET sealed = zeroblob(50) WHERE wrapper_id = ?", (made.request(1),))
     connection.execute("UPDATE query_keys SET sealed = zeroblob(50)")
@@ -346,11 +346,11 @@ async def test_a_damaged_answer_of_the_server_is_put_aside_and_may_be_given_anew
     facts = await store.load(needed, byte_limit=10_000)
     await store.commit([SaveResponse(made.request(1), b"anew", NOW)])
 
-    assert list(facts.answered) == [made.request(2)]
+    assert list(facts.responses) == [made.request(2)]
     again = await store.load(needed, byte_limit=10_000)
-    assert again.answered == {made.request(1): b"anew", made.request(2): b"two"}
-    assert await store.query_key(made.owner()) is None
-    await store.keep_query_key(made.owner(), SymmetricKey(b"q" * 32))
-    assert await store.query_key(made.owner()) == b"q" * 32
+    assert again.responses == {made.request(1): b"anew", made.request(2): b"two"}
+    assert await store.query_key(made.key_hash()) is None
+    await store.keep_query_key(made.key_hash(), SymmetricKey(b"q" * 32))
+    assert await store.query_key(made.key_hash()) == b"q" * 32
     assert [row.source for row in await store.outbox.quarantined()] == ["answers", "query_keys"]
     await store.close()

@@ -38,7 +38,7 @@ def merge_facts_needed(parts: Iterable[FactsNeeded]) -> FactsNeeded:
         installations=frozenset().union(*(part.installations for part in every)),
         queried=frozenset().union(*(part.queried for part in every)),
         requests=frozenset().union(*(part.requests for part in every)),
-        rings=frozenset().union(*(part.rings for part in every)),
+        notification_keys=frozenset().union(*(part.notification_keys for part in every)),
     )
 
 
@@ -78,11 +78,11 @@ def apply(facts: Facts, decision: Decision) -> None:
                 facts.devices[device] = stored
                 facts.damaged.discard(device)
                 is_live = stored.registration is not None
-                facts.installations.setdefault(device.owner, {})[device.installation_id] = is_live
+                facts.installations.setdefault(device.key_hash, {})[device.installation_id] = is_live
             case SaveResponse(request_id, response):
-                facts.answered[request_id] = response
+                facts.responses[request_id] = response
             case MarkNotified(key):
-                facts.rung.add(key)
+                facts.notified.add(key)
             case _:  # the outbox is no fact of a later event
                 pass
     facts.buckets.update(decision.buckets)

@@ -31,7 +31,7 @@ class RequestReceived:
     """A request to notify devices."""
 
     sender: PublicKey
-    wrapper_id: MessageId  # of the application message; the request has a ``message_id`` of its own
+    request_message_id: MessageId  # of the application message; the request has a ``message_id`` of its own
     request: NotificationRequest
 
 

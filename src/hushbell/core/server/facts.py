@@ -17,7 +17,7 @@ class StoredRegistration:
     registered_at: Millis  # when it was last accepted
     plaintext: bytes | None = field(repr=False)  # None: unregistered
     registration: Registration | None = field(repr=False)  # the same, decoded
-    dead_since: Millis | None = None  # when its device token died; a later registration has none
+    token_dead_since: Millis | None = None  # when its device token died; a later registration has none
 
 
 NEVER_SEEN = StoredRegistration(0, Millis(0), None, None)
@@ -31,7 +31,7 @@ class FactsNeeded:
     installations: frozenset[KeyHash] = frozenset()  # which installations an owner has, without contents
     queried: frozenset[KeyHash] = frozenset()  # every live registration of an owner
     requests: frozenset[MessageId] = frozenset()  # requests that may have been responded to
-    rings: frozenset[NotificationKey] = frozenset()
+    notification_keys: frozenset[NotificationKey] = frozenset()
 
 
 @dataclass(slots=True)
@@ -40,8 +40,8 @@ class Facts:
 
     devices: dict[DeviceKey, StoredRegistration] = field(default_factory=dict)
     installations: dict[KeyHash, dict[InstallationId, bool]] = field(default_factory=dict)  # True: live
-    answered: dict[MessageId, bytes] = field(default_factory=dict)  # wrapper id → encoded response
-    rung: set[NotificationKey] = field(default_factory=set)
+    responses: dict[MessageId, bytes] = field(default_factory=dict)  # wrapper id → encoded response
+    notified: set[NotificationKey] = field(default_factory=set)
     omitted: set[DeviceKey] = field(default_factory=set)  # over the byte limit: not loaded
     # Stored, but cannot be read: ``devices`` holds the version alone.
     damaged: set[DeviceKey] = field(default_factory=set)
@@ -61,7 +61,7 @@ class SaveRegistration:
 class SaveResponse:
     """Keep the encoded response to a request, so that a repeated request gets it again."""
 
-    wrapper_id: MessageId
+    request_message_id: MessageId
     response: bytes = field(repr=False)
     at: Millis
 
@@ -70,7 +70,7 @@ class SaveResponse:
 class MarkNotified:
     """Record that a message was pushed to a device. It is pushed there once."""
 
-    ring_id: NotificationKey
+    notification_key: NotificationKey
     at: Millis
 
 

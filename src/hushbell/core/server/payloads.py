@@ -80,7 +80,7 @@ def alert_text(push: PushBody, texts: Texts) -> str:
 
 def encode_device(device: DeviceKey, created_at: Millis) -> str:
     """Return the reference of a push: whose device it is for, and when it was made."""
-    return f"{created_at}:{device.owner.hex()}:{device.installation_id}"
+    return f"{created_at}:{device.key_hash.hex()}:{device.installation_id}"
 
 
 def decode_device(reference: str) -> tuple[DeviceKey, Millis]:
@@ -227,7 +227,7 @@ def _data(push: PushBody) -> str:
     """Return the members of the data object, in status-go's order."""
     return (
         f'"encryptedMessage":"0x{push.message.hex()}","chatId":"0x{push.chat_id.hex()}"'
-        f',"publicKey":"0x{push.device.owner.hex()}"'
+        f',"publicKey":"0x{push.device.key_hash.hex()}"'
     )
 
 
@@ -236,7 +236,7 @@ def _fitting(push: PushBody, write: Callable[[dict[str, str]], bytes], *, limit:
     data = {
         "encryptedMessage": f"0x{push.message.hex()}",
         "chatId": f"0x{push.chat_id.hex()}",
-        "publicKey": f"0x{push.device.owner.hex()}",
+        "publicKey": f"0x{push.device.key_hash.hex()}",
     }
     body = write(data)
     return body if len(body) <= limit else write({**data, "encryptedMessage": "0x"})

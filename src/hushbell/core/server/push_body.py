@@ -31,7 +31,7 @@ class PushBody(NamedTuple):
 def encode_push_body(push: PushBody) -> bytes:
     """Return the push as bytes, 37 more than its parts have."""
     device = push.device
-    parts = (device.owner, device.installation_id.encode(), push.apn_topic.encode(), push.chat_id, push.message)
+    parts = (device.key_hash, device.installation_id.encode(), push.apn_topic.encode(), push.chat_id, push.message)
     head = _HEAD.pack(_FORM, push.token_type, push.type, push.created_at)
     return b"".join((head, _SIZES.pack(*map(len, parts)), *parts))
 

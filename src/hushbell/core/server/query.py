@@ -20,15 +20,15 @@ def facts_needed(event: QueryReceived, limits: Limits) -> FactsNeeded:
     """Name the facts of a query: every registration of the owners asked for."""
     if len(event.query.public_keys) > limits.query_keys:
         return FactsNeeded()
-    owners = frozenset(_owners(event))
-    return FactsNeeded(installations=owners, queried=owners)
+    key_hashes = frozenset(_owners(event))
+    return FactsNeeded(installations=key_hashes, queried=key_hashes)
 
 
 def decide(event: QueryReceived, facts: Facts, limits: Limits) -> Decision:
     """Respond with what is registered. Where nothing is, there is no response."""
     if len(event.query.public_keys) > limits.query_keys:
         return Decision(refused=("query_keys",))
-    devices = [device for owner in sorted(_owners(event)) for device in _devices(owner, facts)]
+    devices = [device for key_hash in sorted(_owners(event)) for device in _devices(key_hash, facts)]
     omitted = sum(device in facts.omitted for device in devices)
     infos = [query_info(device, new) for device, new in _live(devices, facts)]
     answer, left_out = fitting(infos, event.message_id, limits.answer)
@@ -46,7 +46,7 @@ def query_info(device: DeviceKey, registration: Registration) -> QueryInfo:
     return QueryInfo(
         access_token="" if contacts_only else registration.access_token,
         installation_id=registration.installation_id,
-        public_key=device.owner,
+        public_key=device.key_hash,
         allowed_key_list=registration.allowed_key_list if contacts_only else (),
         grant=registration.grant,
         version=registration.version,
@@ -71,8 +71,8 @@ def _owners(event: QueryReceived) -> set[KeyHash]:
     return {KeyHash(key) for key in event.query.public_keys if len(key) == KEY_HASH}
 
 
-def _devices(owner: KeyHash, facts: Facts) -> list[DeviceKey]:
-    return [DeviceKey(owner, name) for name in facts.installations.get(owner, {})]
+def _devices(key_hash: KeyHash, facts: Facts) -> list[DeviceKey]:
+    return [DeviceKey(key_hash, name) for name in facts.installations.get(key_hash, {})]
 
 
 def _live(devices: Iterable[DeviceKey], facts: Facts) -> Iterator[tuple[DeviceKey, Registration]]:
@@ -82,9 +82,9 @@ def _live(devices: Iterable[DeviceKey], facts: Facts) -> Iterator[tuple[DeviceKe
         stored = facts.devices.get(device)
         if stored is not None:
             found.append((device, stored))
-    found.sort(key=lambda each: (each[0].owner, each[1].registered_at, each[0].installation_id))
+    found.sort(key=lambda each: (each[0].key_hash, each[1].registered_at, each[0].installation_id))
     for device, stored in found:
-        if stored.registration is not None and stored.dead_since is None:
+        if stored.registration is not None and stored.token_dead_since is None:
             yield device, stored.registration
 
 

@@ -49,7 +49,7 @@ def facts_needed(event: RegistrationReceived, limits: Limits) -> FactsNeeded:
     if new is None or len(event.plaintext) > limits.registration or not is_uuid(new.installation_id):
         return FactsNeeded()
     device = _device(event, new)
-    return FactsNeeded(devices=frozenset({device}), installations=frozenset({device.owner}))
+    return FactsNeeded(devices=frozenset({device}), installations=frozenset({device.key_hash}))
 
 
 def decide(
@@ -115,7 +115,7 @@ def refusal(event: RegistrationReceived, new: Registration, token_types: Collect
 
 def exceeded(device: DeviceKey, new: Registration, facts: Facts, limits: Limits) -> str:
     """Return the name of the bound that storing ``new`` would exceed, or ""."""
-    installations = facts.installations.get(device.owner, {})
+    installations = facts.installations.get(device.key_hash, {})
     seen = device.installation_id in installations
     live = sum(is_live for name, is_live in installations.items() if name != device.installation_id)
     # Every unregistered pair stays for ever, so a pair that is new must also fit among those.

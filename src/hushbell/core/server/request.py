@@ -41,8 +41,8 @@ def facts_needed(event: RequestReceived, limits: Limits) -> FactsNeeded:
     devices = frozenset(_device(item) for item in request.requests if item.type in KNOWN_TYPES and _registrable(item))
     return FactsNeeded(
         devices=devices,
-        requests=frozenset({event.wrapper_id}),
-        rings=frozenset(notification_key(device, request.message_id) for device in devices),
+        requests=frozenset({event.request_message_id}),
+        notification_keys=frozenset(notification_key(device, request.message_id) for device in devices),
     )
 
 
@@ -52,15 +52,15 @@ def decide(event: RequestReceived, facts: Facts, now: Millis, limits: Limits) ->
         return Decision(refused=("request_items",))
     if not event.request.message_id:
         return Decision()
-    answered = facts.answered.get(event.wrapper_id)
-    if answered is not None:  # the response was lost, the pushes were not
-        return Decision(replies=(_reply(event, answered),))
+    responses = facts.responses.get(event.request_message_id)
+    if responses is not None:  # the response was lost, the pushes were not
+        return Decision(replies=(_reply(event, responses),))
     items = _Items(event, facts, now, limits)
     for item in event.request.requests:
         items.report(item)
     response = encode(NotificationResponse(message_id=event.request.message_id, reports=tuple(items.reports)))
     return Decision(
-        writes=(*items.writes, SaveResponse(event.wrapper_id, response, now)),
+        writes=(*items.writes, SaveResponse(event.request_message_id, response, now)),
         replies=(_reply(event, response),),
         buckets=tuple(items.buckets.items()),
         refused=tuple(items.refused),
@@ -70,7 +70,7 @@ def decide(event: RequestReceived, facts: Facts, now: Millis, limits: Limits) ->
 def notification_key(device: DeviceKey, message_id: bytes) -> NotificationKey:
     """Return the SHA-256 that names one message to one device, 32 bytes. Each part carries its length."""
     digest = hashlib.sha256(b"hushbell ring")
-    for part in (device.owner, device.installation_id.encode("utf-8", "surrogatepass"), message_id):
+    for part in (device.key_hash, device.installation_id.encode("utf-8", "surrogatepass"), message_id):
         digest.update(len(part).to_bytes(8, "big") + part)
     return NotificationKey(digest.digest())
 
@@ -121,7 +121,7 @@ class _Items:
 
     def _registration(self, device: DeviceKey) -> Registration | None:
         stored = self.facts.devices.get(device)
-        if stored is None or stored.dead_since is not None:
+        if stored is None or stored.token_dead_since is not None:
             return None
         return stored.registration
 
@@ -133,7 +133,7 @@ class _Items:
         if not passes(wanted, item):
             return False
         key = notification_key(device, self.event.request.message_id)
-        if key in self.facts.rung or key in self.notified:
+        if key in self.facts.notified or key in self.notified:
             return False
         known = self.buckets.get(device, self.facts.buckets.get(device))
         per_minute, burst = self.limits.rings_per_minute, self.limits.ring_burst

@@ -224,18 +224,18 @@ class PushServer:
                 if not isinstance(write, SaveRegistration):
                     continue
                 if write.stored.plaintext is not None:
-                    self._topic_index.add(write.device.owner)
-                elif not await self._is_registered(write.device.owner):
-                    self._topic_index.remove(write.device.owner)
+                    self._topic_index.add(write.device.key_hash)
+                elif not await self._is_registered(write.device.key_hash):
+                    self._topic_index.remove(write.device.key_hash)
 
-    async def _is_registered(self, owner: KeyHash) -> bool:
+    async def _is_registered(self, key_hash: KeyHash) -> bool:
         """Say whether a key hash has a live registration. If that cannot be read, a route too many does no harm."""
         try:
-            facts = await self._store.load(FactsNeeded(installations=frozenset((owner,))), byte_limit=0)
+            facts = await self._store.load(FactsNeeded(installations=frozenset((key_hash,))), byte_limit=0)
         except StoreError:
             self._count("store_failures", 1)
             return True
-        return any(facts.installations.get(owner, {}).values())
+        return any(facts.installations.get(key_hash, {}).values())
 
     async def _answer(self, replies: Sequence[Reply]) -> None:
         if not replies:

@@ -80,7 +80,7 @@ class ServerService:
         """
         limits = limits or Limits()
         await store.pin_identity(identity.private)
-        topic_index = TopicIndex(identity.public, await store.owners())
+        topic_index = TopicIndex(identity.public, await store.key_hashes())
         sealer: EnvelopeSealer = InProcessSealer(identity, limits, random)
         if workers > 1:
             sealer = await WorkerPool.start(workers, identity, limits)

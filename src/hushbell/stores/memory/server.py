@@ -46,7 +46,7 @@ class MemoryServerStore:
         facts = Facts()
         left = byte_limit
         for device in self._named(needed):
-            stored = self._registrations.get(device.owner, {}).get(device.installation_id)
+            stored = self._registrations.get(device.key_hash, {}).get(device.installation_id)
             if stored is None:
                 continue
             size = len(stored.plaintext or b"")
@@ -55,20 +55,20 @@ class MemoryServerStore:
                 continue
             left -= size
             facts.devices[device] = stored
-        for owner in needed.installations:
-            if owner in self._registrations:
-                devices = self._registrations[owner]
-                facts.installations[owner] = {name: kept.plaintext is not None for name, kept in devices.items()}
-        facts.answered.update({name: self._answers[name][1] for name in needed.requests if name in self._answers})
-        facts.rung.update(ring for ring in needed.rings if ring in self._rings)
+        for key_hash in needed.installations:
+            if key_hash in self._registrations:
+                devices = self._registrations[key_hash]
+                facts.installations[key_hash] = {name: kept.plaintext is not None for name, kept in devices.items()}
+        facts.responses.update({name: self._answers[name][1] for name in needed.requests if name in self._answers})
+        facts.notified.update(ring for ring in needed.notification_keys if ring in self._rings)
         return facts
 
     def _named(self, needed: FactsNeeded) -> list[DeviceKey]:
         """Return the devices to load: those named, then the other live ones of queried owners."""
         named = list(needed.devices)
-        for owner in needed.queried:
-            for installation_id, stored in self._registrations.get(owner, {}).items():
-                device = DeviceKey(owner, installation_id)
+        for key_hash in needed.queried:
+            for installation_id, stored in self._registrations.get(key_hash, {}).items():
+                device = DeviceKey(key_hash, installation_id)
                 if stored.plaintext is not None and device not in needed.devices:
                     named.append(device)
         return named
@@ -90,14 +90,14 @@ class MemoryServerStore:
         for write in writes:
             match write:
                 case SaveRegistration(device, new, replaces):
-                    stored = self._registrations.get(device.owner, {}).get(device.installation_id)
+                    stored = self._registrations.get(device.key_hash, {}).get(device.installation_id)
                     known = versions.get(device, 0 if stored is None else stored.version)
                     versions[device] = new.version
                     lost = known != replaces
-                case SaveResponse(wrapper_id):
-                    lost = wrapper_id in self._answers
-                case MarkNotified(ring_id):
-                    lost = ring_id in self._rings
+                case SaveResponse(request_message_id):
+                    lost = request_message_id in self._answers
+                case MarkNotified(notification_key):
+                    lost = notification_key in self._rings
                 case _:
                     lost = False
             if lost:
@@ -106,42 +106,42 @@ class MemoryServerStore:
     def _apply(self, write: object) -> None:
         match write:
             case SaveRegistration(device, stored):
-                self._registrations.setdefault(device.owner, {})[device.installation_id] = stored
-            case SaveResponse(wrapper_id, response, at):
-                self._answers[wrapper_id] = (at // MILLIS_PER_DAY, response)
-            case MarkNotified(ring_id, at):
-                self._rings[ring_id] = at // MILLIS_PER_DAY
+                self._registrations.setdefault(device.key_hash, {})[device.installation_id] = stored
+            case SaveResponse(request_message_id, response, at):
+                self._answers[request_message_id] = (at // MILLIS_PER_DAY, response)
+            case MarkNotified(notification_key, at):
+                self._rings[notification_key] = at // MILLIS_PER_DAY
             case MarkDeadToken(device, since):
                 self._mark_dead(device, since)
             case _:
                 raise TypeError(f"{type(write).__name__} is no write of a server")
 
     def _mark_dead(self, device: DeviceKey, since: Millis) -> None:
-        devices = self._registrations.get(device.owner, {})
+        devices = self._registrations.get(device.key_hash, {})
         stored = devices.get(device.installation_id)
-        if stored is None or stored.plaintext is None or stored.dead_since is not None:
+        if stored is None or stored.plaintext is None or stored.token_dead_since is not None:
             return
         if stored.registered_at <= since:
-            devices[device.installation_id] = replace(stored, dead_since=since)
+            devices[device.installation_id] = replace(stored, token_dead_since=since)
 
-    async def owners(self) -> Sequence[KeyHash]:
+    async def key_hashes(self) -> Sequence[KeyHash]:
         """See :meth:`hushbell.ports.server_store.ServerStore.owners`."""
         self.outbox.check_open()
         return [
-            owner
-            for owner, devices in self._registrations.items()
+            key_hash
+            for key_hash, devices in self._registrations.items()
             if any(stored.plaintext is not None for stored in devices.values())
         ]
 
-    async def query_key(self, owner: KeyHash) -> SymmetricKey | None:
+    async def query_key(self, key_hash: KeyHash) -> SymmetricKey | None:
         """See :meth:`hushbell.ports.server_store.ServerStore.query_key`."""
         self.outbox.check_open()
-        return self._query_keys.get(owner)
+        return self._query_keys.get(key_hash)
 
-    async def keep_query_key(self, owner: KeyHash, key: SymmetricKey) -> None:
+    async def keep_query_key(self, key_hash: KeyHash, key: SymmetricKey) -> None:
         """See :meth:`hushbell.ports.server_store.ServerStore.keep_query_key`."""
         self.outbox.check_open()
-        self._query_keys[owner] = key
+        self._query_keys[key_hash] = key
 
     async def identity(self) -> PrivateKey | None:
         """See :meth:`hushbell.ports.server_store.ServerStore.identity`."""
@@ -160,12 +160,12 @@ class MemoryServerStore:
         self.outbox.check_open()
         first = before // MILLIS_PER_DAY  # the first day that is kept
         answers = [name for name, (day, _) in self._answers.items() if day < first]
-        rings = [ring for ring, day in self._rings.items() if day < first]
+        notification_keys = [ring for ring, day in self._rings.items() if day < first]
         for answer in answers:
             del self._answers[answer]
-        for ring in rings:
+        for ring in notification_keys:
             del self._rings[ring]
-        return len(answers) + len(rings)
+        return len(answers) + len(notification_keys)
 
     async def close(self) -> None:
         """Refuse everything from now on."""

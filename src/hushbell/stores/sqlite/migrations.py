@@ -92,9 +92,9 @@ def _job_of(number: int, contents: bytes, expires_at: int) -> Job:
             start += size
         if form != _PUSH_FORM or start != len(contents):
             raise StoreCorrupt("the contents of a push do not parse")
-        owner, installation_id, device_token, apn_topic, chat_id, message, collapse_id = parts
+        key_hash, installation_id, device_token, apn_topic, chat_id, message, collapse_id = parts
         body = PushBody(
-            DeviceKey(KeyHash(owner), InstallationId(installation_id.decode())),
+            DeviceKey(KeyHash(key_hash), InstallationId(installation_id.decode())),
             token_type,
             apn_topic.decode(),
             NotificationType(kind),

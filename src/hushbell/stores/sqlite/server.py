@@ -66,24 +66,24 @@ class SqliteServerStore:
         with mapped():
             return list(self._reads.damaged_registrations())
 
-    async def owners(self) -> Sequence[KeyHash]:
+    async def key_hashes(self) -> Sequence[KeyHash]:
         """See :meth:`hushbell.ports.server_store.ServerStore.owners`."""
         self.outbox.check_open()
         with mapped():
-            return self._reads.owners()
+            return self._reads.key_hashes()
 
-    async def query_key(self, owner: KeyHash) -> SymmetricKey | None:
+    async def query_key(self, key_hash: KeyHash) -> SymmetricKey | None:
         """See :meth:`hushbell.ports.server_store.ServerStore.query_key`."""
         self.outbox.check_open()
         with mapped():
-            key = self._reads.query_key(owner)
+            key = self._reads.query_key(key_hash)
         return None if key is None else SymmetricKey(key)
 
-    async def keep_query_key(self, owner: KeyHash, key: SymmetricKey) -> None:
+    async def keep_query_key(self, key_hash: KeyHash, key: SymmetricKey) -> None:
         """See :meth:`hushbell.ports.server_store.ServerStore.keep_query_key`."""
-        sealed = self._at_rest.seal("query_keys", owner, key)
+        sealed = self._at_rest.seal("query_keys", key_hash, key)
         keep = "INSERT OR REPLACE INTO query_keys (owner, sealed) VALUES (?, ?)"
-        await self._writer.write([Step(keep, [(owner, sealed)])])
+        await self._writer.write([Step(keep, [(key_hash, sealed)])])
 
     async def identity(self) -> PrivateKey | None:
         """See :meth:`hushbell.ports.server_store.ServerStore.identity`."""

@@ -47,7 +47,7 @@ class ServerReads:
         try:
             self._load_registrations(facts, needed, byte_limit)
             self._load_installations(facts, needed.installations)
-            self._load_dedup(facts, needed.requests, needed.rings)
+            self._load_dedup(facts, needed.requests, needed.notification_keys)
         finally:
             self._connection.execute("COMMIT")
         return facts
@@ -55,8 +55,8 @@ class ServerReads:
     def _load_registrations(self, facts: Facts, needed: FactsNeeded, byte_limit: int) -> None:
         left = byte_limit
         for row in self._registrations(needed):
-            owner, installation_id, version, registered_at, dead_since, length, sealed = row
-            device = DeviceKey(KeyHash(owner), InstallationId(installation_id))
+            key_hash, installation_id, version, registered_at, token_dead_since, length, sealed = row
+            device = DeviceKey(KeyHash(key_hash), InstallationId(installation_id))
             if device in facts.devices or device in facts.omitted:
                 continue
             if length is None:
@@ -68,7 +68,7 @@ class ServerReads:
                 continue
             left -= size
             if sealed is None:
-                (sealed,) = self._connection.execute(_CONTENTS, (owner, installation_id)).fetchone()
+                (sealed,) = self._connection.execute(_CONTENTS, (key_hash, installation_id)).fetchone()
             try:
                 plaintext = self._at_rest.open("registrations", row_of(device), sealed)
                 registration = _registration(plaintext)
@@ -78,13 +78,13 @@ class ServerReads:
                 facts.damaged.add(device)
                 self._log_damage(device, error)
                 continue
-            dead = None if dead_since is None else Millis(dead_since)
+            dead = None if token_dead_since is None else Millis(token_dead_since)
             facts.devices[device] = StoredRegistration(version, Millis(registered_at), plaintext, registration, dead)
 
     def _registrations(self, needed: FactsNeeded) -> Iterator[Row]:
         """Yield the rows of the devices that are named, then those of the owners that are asked for."""
         for devices in _chunks(needed.devices):
-            pairs = [value for device in devices for value in (device.owner, device.installation_id)]
+            pairs = [value for device in devices for value in (device.key_hash, device.installation_id)]
             named = ",".join(["(?,?)"] * len(devices))
             # A join, because SQLite walks the whole table for a pair IN (VALUES ...).
             yield from self._connection.execute(
@@ -92,47 +92,49 @@ class ServerReads:
                 "ON owner = o AND installation_id = i",
                 pairs,
             )
-        for owners in _chunks(needed.queried):
+        for key_hashes in _chunks(needed.queried):
             yield from self._connection.execute(
-                f"{_COLUMNS} WHERE sealed IS NOT NULL AND owner IN ({_marks(owners)})",
-                owners,
+                f"{_COLUMNS} WHERE sealed IS NOT NULL AND owner IN ({_marks(key_hashes)})",
+                key_hashes,
             )
 
-    def _load_installations(self, facts: Facts, owners: Collection[KeyHash]) -> None:
-        for some in _chunks(owners):
+    def _load_installations(self, facts: Facts, key_hashes: Collection[KeyHash]) -> None:
+        for some in _chunks(key_hashes):
             rows = self._connection.execute(
                 "SELECT owner, installation_id, sealed IS NOT NULL FROM registrations "  # noqa: S608
                 f"WHERE owner IN ({_marks(some)})",
                 some,
             )
-            for owner, installation_id, is_live in rows:
-                facts.installations.setdefault(owner, {})[installation_id] = bool(is_live)
+            for key_hash, installation_id, is_live in rows:
+                facts.installations.setdefault(key_hash, {})[installation_id] = bool(is_live)
 
-    def _load_dedup(self, facts: Facts, requests: Collection[MessageId], rings: Collection[NotificationKey]) -> None:
+    def _load_dedup(
+        self, facts: Facts, requests: Collection[MessageId], notification_keys: Collection[NotificationKey]
+    ) -> None:
         for wrapper_ids in _chunks(requests):
             rows = self._connection.execute(
                 f"SELECT wrapper_id, sealed FROM answers WHERE wrapper_id IN ({_marks(wrapper_ids)})",  # noqa: S608
                 wrapper_ids,
             )
-            for wrapper_id, sealed in rows:
+            for request_message_id, sealed in rows:
                 try:
-                    facts.answered[wrapper_id] = self._at_rest.open("answers", wrapper_id, sealed)
+                    facts.responses[request_message_id] = self._at_rest.open("answers", request_message_id, sealed)
                 except StoreCorrupt as error:  # the request is decided again; what has rung is known all the same
-                    self._quarantine.put("answers", wrapper_id, str(error))
-        for ring_ids in _chunks(rings):
+                    self._quarantine.put("answers", request_message_id, str(error))
+        for ring_ids in _chunks(notification_keys):
             rows = self._connection.execute(
                 f"SELECT ring_id FROM rings WHERE ring_id IN ({_marks(ring_ids)})",  # noqa: S608
                 ring_ids,
             )
-            facts.rung.update(ring_id for (ring_id,) in rows)
+            facts.notified.update(notification_key for (notification_key,) in rows)
 
     def damaged_registrations(self) -> Iterator[str]:
         """Yield the reason for each registration that cannot be read. All are decrypted: some seconds a million."""
         rows = self._connection.execute(
             "SELECT owner, installation_id, sealed FROM registrations WHERE sealed IS NOT NULL"
         )
-        for owner, installation_id, sealed in rows:
-            row = row_of(DeviceKey(KeyHash(owner), InstallationId(installation_id)))
+        for key_hash, installation_id, sealed in rows:
+            row = row_of(DeviceKey(KeyHash(key_hash), InstallationId(installation_id)))
             try:
                 _registration(self._at_rest.open("registrations", row, sealed))
             except StoreCorrupt as error:
@@ -151,18 +153,18 @@ class ServerReads:
         ).fetchone()
         return row[0] if row else None
 
-    def owners(self) -> list[KeyHash]:
+    def key_hashes(self) -> list[KeyHash]:
         """Return every owner of a live registration, once."""
         rows = self._connection.execute("SELECT DISTINCT owner FROM registrations WHERE sealed IS NOT NULL")
-        return [owner for (owner,) in rows]
+        return [key_hash for (key_hash,) in rows]
 
-    def query_key(self, owner: KeyHash) -> bytes | None:
+    def query_key(self, key_hash: KeyHash) -> bytes | None:
         """Return the kept key of an owner's query topic."""
-        row = self._connection.execute("SELECT sealed FROM query_keys WHERE owner = ?", (owner,)).fetchone()
+        row = self._connection.execute("SELECT sealed FROM query_keys WHERE owner = ?", (key_hash,)).fetchone()
         try:
-            return self._at_rest.open("query_keys", owner, row[0]) if row else None
+            return self._at_rest.open("query_keys", key_hash, row[0]) if row else None
         except StoreCorrupt as error:  # it is derived again
-            self._quarantine.put("query_keys", owner, str(error))
+            self._quarantine.put("query_keys", key_hash, str(error))
             return None
 
     def secret(self, name: str) -> bytes | None:

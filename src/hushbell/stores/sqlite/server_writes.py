@@ -31,7 +31,7 @@ _RINGS = "INSERT OR IGNORE INTO rings (ring_id, day) VALUES"
 
 def row_of(device: DeviceKey) -> bytes:
     """Return what a sealed registration is bound to."""
-    return device.owner + device.installation_id.encode()
+    return device.key_hash + device.installation_id.encode()
 
 
 def server_steps(writes: Sequence[object], at_rest: AtRest) -> list[Step]:
@@ -49,7 +49,7 @@ def server_steps(writes: Sequence[object], at_rest: AtRest) -> list[Step]:
                 sealed = at_rest.seal("answers", request_id, response)
                 responses[request_id] = (request_id, at // MILLIS_PER_DAY, sealed)
             case MarkDeadToken(device, since):
-                steps.append(Step(_MARK_DEAD, [(since, device.owner, device.installation_id, since)]))
+                steps.append(Step(_MARK_DEAD, [(since, device.key_hash, device.installation_id, since)]))
             case _:
                 raise TypeError(f"{type(write).__name__} is no write of a server")
     if notified:
@@ -64,7 +64,14 @@ def _save(write: SaveRegistration, at_rest: AtRest) -> Step:
     sealed = None
     if stored.plaintext is not None:
         sealed = at_rest.seal("registrations", row_of(device), stored.plaintext)
-    values = (stored.version, stored.registered_at, stored.dead_since, sealed, device.owner, device.installation_id)
+    values = (
+        stored.version,
+        stored.registered_at,
+        stored.token_dead_since,
+        sealed,
+        device.key_hash,
+        device.installation_id,
+    )
     if write.replaces == 0:
         return Step(_FIRST_SAVE, [values], must_change=True)
     return Step(_SAVE, [(*values, write.replaces)], must_change=True)
