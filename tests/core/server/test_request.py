@@ -71,7 +71,7 @@ TABLE: list[Any] = [
     pytest.param({}, {"type": MESSAGE, "access_token": "\u00e9"}, WRONG, False, id="token_outside_of_ascii"),
     pytest.param({}, {"access_token": "B6AE4FDE-BB65-11EA-B3DE-0242AC130004"}, WRONG, False, id="token_in_capitals"),
     pytest.param({"enabled": False}, {"type": MESSAGE}, OK, False, id="disabled"),
-    pytest.param({"dead_since": 1}, {"type": MESSAGE}, UNREGISTERED, False, id="dead_device"),
+    pytest.param({"token_dead_since": 1}, {"type": MESSAGE}, UNREGISTERED, False, id="dead_device"),
     pytest.param(
         {"allowed_mentions_chat_list": (CHAT_M,)}, {"type": MENTION, "chat_id": CHAT_M}, OK, True, id="muted_mention"
     ),
