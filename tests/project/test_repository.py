@@ -69,6 +69,16 @@ def test_links_between_documents_lead_somewhere() -> None:
     assert not dead
 
 
+def test_every_file_that_the_architecture_names_exists() -> None:
+    named = set(re.findall(r"`([a-z_0-9]+(?:/[a-z_0-9]+)+(?:\.py)?)`", (ROOT / "ARCHITECTURE.md").read_text()))
+    source = ROOT / "src" / "hushbell"
+
+    missing = [name for name in named if not ((source / name).exists() or (source / f"{name}.py").exists())]
+
+    assert named
+    assert not missing
+
+
 @pytest.mark.parametrize("lock", ["run.txt", "dev.txt"])
 def test_every_locked_package_has_a_hash(lock: str) -> None:
     entries = re.split(r"\n(?=[a-z0-9])", (ROOT / "requirements" / lock).read_text())[1:]
