@@ -81,19 +81,19 @@ class Notification(NamedTuple):
 
 def expiry(draft: Draft, now: Millis, ttl: int) -> Millis:
     """Return when a push is given up; ``ttl`` is the longest life of an app's pushes, in seconds."""
-    latest = now + ttl * 1000
+    latest = wanted = now + ttl * 1000
     if draft.expires is not None:
-        latest = min(latest, draft.expires * 1000)
+        wanted = min(wanted, draft.expires * 1000)
     if draft.lifetime is not None:
-        latest = min(latest, now + int(draft.lifetime * 1000))
-    return Millis(max(latest, now + MIN_LIFE_MS))
+        wanted = min(wanted, now + int(draft.lifetime * 1000))
+    return Millis(min(latest, max(wanted, now + MIN_LIFE_MS)))
 
 
 def notifications(
     drafts: Sequence[Draft], app: str, idents: Sequence[bytes], now: Millis, *, ttl: int, retries: int | None
 ) -> tuple[Notification, ...]:
     """Return the notifications of drafts under their identifiers. ``retries`` is the app's own cap."""
-    latest = Millis(now + max(ttl * 1000, MIN_LIFE_MS))
+    latest = Millis(now + ttl * 1000)
     return tuple(
         [
             Notification(

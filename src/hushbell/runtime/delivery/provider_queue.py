@@ -30,7 +30,8 @@ from hushbell.types import Millis, Random
 MAX_IN_MEMORY = 16_384  # pushes of one queue; more stay on the disk alone
 MAX_BYTES_IN_MEMORY = 32 * 1024 * 1024  # of one queue
 CALLER_PATIENCE_MS = 5_000  # of a pause; if it is longer, callers do not wait for first attempts
-EXPIRY_INTERVAL_MS = 60_000  # between searches for expired pushes while a queue is paused
+EXPIRY_INTERVAL_MS = 5_000  # between searches for expired pushes while a queue is paused, at most
+MIN_EXPIRY_INTERVAL_MS = 250  # a search looks at every push in memory
 
 # Reading a member of an enumeration takes a tenth of a microsecond, and a push needs ten.
 _STORED, _SENDING, _ACCEPTED, _IS_ACCEPTED = State.STORED, State.SENDING, State.ACCEPTED, Verdict.ACCEPTED
@@ -305,7 +306,9 @@ class ProviderQueue:
 
     def _wake_in_pause(self, now: Millis) -> None:
         assert self._flow.pause is not None
-        self._timers.call_at(Millis(min(self._flow.pause.until, now + EXPIRY_INTERVAL_MS)), self._check_pause)
+        next_expiry = min((item.notification.expires_at for item in self._ready), default=now + EXPIRY_INTERVAL_MS)
+        next_search = min(max(next_expiry, now + MIN_EXPIRY_INTERVAL_MS), now + EXPIRY_INTERVAL_MS)
+        self._timers.call_at(Millis(min(self._flow.pause.until, next_search)), self._check_pause)
 
     def _release_callers(self, items: Iterable[ActiveNotification]) -> None:
         """Report to callers who wait for first attempts that a pause delays those, and why."""
