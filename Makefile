@@ -6,7 +6,7 @@ ARGS ?=
 BIN = $(VENV)/bin
 export VENV PYTHON
 
-.PHONY: help setup demo test check format bench interop chaos fuzz types lock clean
+.PHONY: help setup demo test slow check format bench interop chaos fuzz types lock clean
 
 help: ## what can be done here
 	@grep -E '^[a-z]+:.*##' Makefile | sed 's/:.*##/	/' | expand -t 12
@@ -19,6 +19,9 @@ demo: setup ## simulated phones ring each other; ONCE=1 stops after one complete
 
 test: setup ## the tests; ARGS='-k outbox' goes to pytest
 	@$(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
+
+slow: setup ## the tests that take too long for `make test`
+	@$(BIN)/python -m pytest -n auto --dist loadfile -m slow $(ARGS)
 
 check: setup ## format, lint, types, import floors, commit subjects
 	$(BIN)/ruff format --check

@@ -102,6 +102,7 @@ async def test_the_gateway_delivers_through_a_provider_of_an_installed_package(
     assert (push.json["to"], push.json["message"]) == ("alice", {"text": "hi"})
 
 
+@pytest.mark.slow
 async def test_the_push_server_delivers_through_a_provider_of_an_installed_package(
     config: Path, environment: dict[str, str], mock: MockProviders, tmp_path: Path
 ) -> None:

@@ -90,6 +90,7 @@ def test_a_phone_registers_and_another_rings_it(shell: Shell, network: tuple[str
     assert [one["result"] for one in rung["rings"]] == ["accepted"]
 
 
+@pytest.mark.slow
 def test_options_change_who_may_ring(shell: Shell, tmp_path: Path) -> None:
     process, facts = started(tmp_path, "serve", "--data", "s", "--bus", "bus.sock", "--gateway", "http://127.0.0.1:9")
     there = ["--bus", "bus.sock", "--patience", "20"]

@@ -217,6 +217,7 @@ async def test_with_one_of_100_rows_zeroed_99_pushes_leave_and_one_is_listed(
     assert len(tokens_of(mock)) == PUSHES - 1
 
 
+@pytest.mark.slow
 async def test_pushes_to_one_token_keep_their_order_across_a_retry(program: Program, mock: MockProviders) -> None:
     token = "ab" * 32
     await program.store_pushes(mock, [(token, "first"), (token, "second")])
@@ -252,6 +253,7 @@ def in_version_1(program: Program) -> None:
     program.execute("UPDATE ended SET day = ?", now // DAY)
 
 
+@pytest.mark.slow
 async def test_a_database_of_version_1_is_migrated_and_its_pushes_leave(
     program: Program, mock: MockProviders, tmp_path: Path
 ) -> None:

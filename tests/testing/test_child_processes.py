@@ -58,6 +58,7 @@ def wait_until_ended(pid: int) -> bool:
     return not is_running(pid)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["pytest", "bench"])
 def test_a_session_that_is_killed_leaves_no_child(tmp_path: Path, kind: str) -> None:
     file, script = tmp_path / "pid", tmp_path / "test_session.py"

@@ -12,6 +12,7 @@ ENVELOPE = 1024 * 1024
 MOST = 192  # MiB: six batches are in flight, of what a mailbox of 32 MiB hands over; measured 50 to 100
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "kind",
     [
