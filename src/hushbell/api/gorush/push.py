@@ -35,12 +35,18 @@ LogEntry = dict[str, object]
 class GorushRequest:
     """One request, and what its answer waits for: a submission for each app."""
 
-    __slots__ = ("contents", "counts", "drafts", "error", "failures", "refusals", "respond", "submissions", "to_submit")
+    __slots__ = (
+        *("counts", "drafts", "drafts_by_app", "error", "failures", "refusals", "respond", "submissions", "texts"),
+        "to_submit",
+    )
 
     def __init__(self) -> None:
         self.counts = 0  # what gorush counts
-        self.drafts: dict[str, list[Draft]] = {}  # by app
-        self.contents: list[tuple[Fields, Sequence[Draft]]] = []  # each notification, and the drafts made from it
+        self.drafts: list[Draft] = []
+        self.drafts_by_app: dict[str, list[Draft]] = {}
+        # What log entries repeat, by the identity of a draft's message. The parsed JSON would keep three containers
+        # of each notification alive until it is answered, and the garbage collector visits them all.
+        self.texts: dict[int, str] = {}
         self.refusals: list[Refusal] = []
         self.respond: Respond | None = None
         self.to_submit = 0  # submissions that are not done
@@ -120,8 +126,9 @@ class GorushPush:
             parsed.counts += drafts.count(fields)
             made, refusals = drafts.drafts(fields)
             if made:
-                parsed.drafts.setdefault(target_app, []).extend(made)
-                parsed.contents.append((fields, made))
+                parsed.drafts_by_app.setdefault(target_app, []).extend(made)
+                parsed.drafts.extend(made)
+                parsed.texts[id(made[0].message)] = fields.get("message", "")  # all drafts share it
             parsed.refusals.extend(refusals)
         return parsed
 
@@ -132,10 +139,9 @@ class GorushPush:
             respond(200, responses.accepted(parsed.counts, self._refusal_entries(parsed.refusals)))
             return
         pushes = 0
-        for made in parsed.drafts.values():
-            self.submitted += len(made)
-            for draft in made:
-                pushes += len(draft.targets)
+        self.submitted += len(parsed.drafts)
+        for draft in parsed.drafts:
+            pushes += len(draft.targets)
         try:
             client.charge(pushes, self._clock.now())
         except Overloaded as error:
@@ -146,9 +152,9 @@ class GorushPush:
         self._submit_drafts(parsed)
 
     def _submit_drafts(self, parsed: GorushRequest) -> None:
-        parsed.to_submit = len(parsed.drafts)
+        parsed.to_submit = len(parsed.drafts_by_app)
         done = partial(self._on_submitted, parsed)
-        for app, made in parsed.drafts.items():
+        for app, made in parsed.drafts_by_app.items():
             try:
                 parsed.submissions.append(self._delivery.submit(app, made, done, wait=self._settings.sync))
             except Overloaded as error:
@@ -204,21 +210,21 @@ class GorushPush:
             return
         outcome = Outcome(Verdict.RETRY, FULL)
         entries = [
-            self._entry(PLATFORMS[draft.message.provider], token, draft.reference, fields.get("message", ""), outcome)
-            for fields, made in parsed.contents
-            for draft in made
+            self._entry(
+                PLATFORMS[draft.message.provider], token, draft.reference, parsed.texts[id(draft.message)], outcome
+            )
+            for draft in parsed.drafts
             for token in draft.targets
         ]
         parsed.respond(200, responses.accepted(parsed.counts, entries))
 
     def _failure_entries(self, parsed: GorushRequest) -> list[LogEntry]:
         """Return the log entries of what failed so far."""
-        texts = {id(draft.message): fields.get("message", "") for fields, made in parsed.contents for draft in made}
         entries = self._refusal_entries(parsed.refusals)
         for failure in parsed.failures:
             notification = failure.notification
             platform, token = PLATFORMS[notification.message.provider], notification.targets[failure.index]
-            text = texts[id(notification.message)]
+            text = parsed.texts[id(notification.message)]
             entries.append(self._entry(platform, token, notification.reference, text, failure.outcome))
         return entries
 

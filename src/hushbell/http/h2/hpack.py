@@ -95,17 +95,19 @@ class Literals:
         Raises:
             ValueError: as for ``encode``.
         """
-        found = [block] * len(values)
-        for name, column in zip(names, zip(*values, strict=True), strict=True):
-            start = self._names.get(name) or self._name(name)
-            together = "".join(column)
-            if not (together.isascii() and together.isprintable()):
-                raise ValueError("a header holds what no header may")
-            found = [
-                whole + f"{start}{_length(len(value))}{value}".encode("latin-1")
-                for whole, value in zip(found, column, strict=True)
-            ]
-        return found
+        columns = [self._column(name, column) for name, column in zip(names, zip(*values, strict=True), strict=True)]
+        if len(columns) == 1:
+            return [block + value for value in columns[0]]
+        return [block + b"".join(row) for row in zip(*columns, strict=True)]
+
+    def _column(self, name: str, values: Sequence[str]) -> list[bytes]:
+        """Return a header with each of the values. Raises ValueError as ``encode``."""
+        together = "".join(values)
+        if not (together.isascii() and together.isprintable()):
+            raise ValueError("a header holds what no header may")
+        start = self._names.get(name) or self._name(name)
+        prefixes = {length: start + _length(length) for length in set(map(len, values))}
+        return [(prefixes[len(value)] + value).encode("latin-1") for value in values]
 
     def _name(self, name: str) -> str:
         lower = name.lower()

@@ -277,6 +277,11 @@ class _ApnsTemplate:
         if not self._needs_id:
             return [(self, (notification, index, done), targets[index], shared, body) for index in indexes]
         start, suffix = push_ids.prefix(ident), push_ids.suffix
+        if not shared:
+            return [
+                (self, (notification, index, done), targets[index], (start + suffix(ident, index),), body)
+                for index in indexes
+            ]
         return [
             (self, (notification, index, done), targets[index], (start + suffix(ident, index), *shared), body)
             for index in indexes
